@@ -1,0 +1,1 @@
+"""What TERAPIX knows: frames, nodes, replicas, transfers, products, jobs, requests, events."""

@@ -1,0 +1,19 @@
+"""Bookmarks: how far an archive was read."""
+
+from datetime import datetime
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dbclient.schema.base import Base
+
+
+class Bookmark(Base):
+    __tablename__ = "bookmarks"
+
+    archive: Mapped[str] = mapped_column(String(120), primary_key=True)
+    """Registry and collection."""
+    reached: Mapped[datetime]
+    """All rows up to here are safely in the database."""
+    looked_at: Mapped[datetime]
+    """When the archive was last asked with success."""

@@ -1,0 +1,34 @@
+"""Events: the history of everything, only ever added to."""
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dbclient.schema.base import Base
+
+
+class Level(enum.StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Event(Base):
+    __tablename__ = "events"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's declared form; row numbers are never used twice
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    at: Mapped[datetime]
+    source: Mapped[str] = mapped_column(String(60))
+    """Daemon, or operator:<name>."""
+    kind: Mapped[str] = mapped_column(String(40))
+    """A word of the trade: spotted, fetched, rejected, placed, job-done, node-down …"""
+    level: Mapped[Level] = mapped_column(String(8), default=Level.INFO)
+    message: Mapped[str]
+    """One sentence for a person."""
+    frame_id: Mapped[int | None] = mapped_column(ForeignKey("frames.id"), index=True)
+    node_id: Mapped[int | None] = mapped_column(ForeignKey("nodes.id"))
+    data: Mapped[dict[str, Any] | None]

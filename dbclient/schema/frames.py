@@ -1,0 +1,106 @@
+"""Frames and calibrations, one row a generation."""
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dbclient.schema.base import Base
+
+
+class FrameKind(enum.StrEnum):
+    OBJECT = "object"  #: an exposure of the sky, processed by Elixir
+    FLAT = "flat"  #: a master flat field that frames name in IMRED_FF
+    MASK = "mask"  #: a bad-pixel mask that frames name in IMRED_MK
+
+
+class FrameState(enum.StrEnum):
+    """How far a frame has come. It moves forward, or aside with a reason."""
+
+    SPOTTED = "spotted"  #: listed by the archive, not yet here
+    FETCHED = "fetched"  #: on the reception disk in incoming/, wire digest verified
+    VALID = "valid"  #: header and pixels verified, in from_CADC/headervalid/ (or calibrations/)
+    PLACED = "placed"  #: on its node, digest verified
+    WEIGHTED = "weighted"  #: weight and flag maps are registered
+    REJECTED = "rejected"  #: is not what we take; lies in from_CADC/rejected/<reason>/
+    FAILED = "failed"  #: all tries are used up; waits for an operator
+    SUPERSEDED = "superseded"  #: a newer generation has taken its place
+
+
+class Frame(Base):
+    """One generation of a frame: the same name processed again is a new row."""
+
+    __tablename__ = "frames"
+    __table_args__ = (
+        UniqueConstraint("name", "generation"),
+        Index("ix_frames_state_retry_at", "state", "retry_at"),
+        Index("ix_frames_runid", "runid"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(80))
+    """Identity, as 979412p."""
+    generation: Mapped[int] = mapped_column(default=1)
+    """1 for the first processing seen, one more for each re-processing."""
+    kind: Mapped[FrameKind] = mapped_column(String(10), default=FrameKind.OBJECT)
+    state: Mapped[FrameState] = mapped_column(String(12), default=FrameState.SPOTTED)
+    reason: Mapped[str | None]
+    """Why the frame waits, was rejected or failed; none while all goes well."""
+    retry_at: Mapped[datetime | None]
+    """When the next try is due; none: at once."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    """Tries used up in the present state."""
+    priority: Mapped[int] = mapped_column(default=0)
+    """Higher goes first; an operator's request sets 100."""
+
+    uri: Mapped[str] = mapped_column(String(300))
+    """Where the archive has it, as cadc:CFHT/979412p.fits.fz."""
+    archive_modified: Mapped[datetime | None]
+    """maxLastModified of the observation when last seen."""
+    release: Mapped[datetime | None]
+    """When the pixels become public."""
+    size: Mapped[int | None]
+    """Bytes of the file as the archive serves it."""
+    wire_digest: Mapped[str | None] = mapped_column(String(80))
+    """Digest of these bytes, as md5:<hex>."""
+    pixel_digest: Mapped[str | None] = mapped_column(String(80))
+    """Digest of the decoded pixels of all HDUs; survives another compression."""
+    path: Mapped[str | None]
+    """Path below the reception disk while the file lies there; none once it has moved on."""
+
+    runid: Mapped[str | None] = mapped_column(String(20))
+    crunid: Mapped[str | None] = mapped_column(String(20))
+    """Camera run of Elixir's calibrations."""
+    qrunid: Mapped[str | None] = mapped_column(String(20))
+    """Queue run."""
+    object: Mapped[str | None] = mapped_column(String(80))
+    filter: Mapped[str | None] = mapped_column(String(40))
+    exposure_time: Mapped[float | None]
+    """Seconds."""
+    airmass: Mapped[float | None]
+    observed_at: Mapped[datetime | None]
+    """Start of the exposure."""
+    ra: Mapped[float | None]
+    """Centre of the mosaic, degrees, ICRS as far as the header's FK5 J2000 goes."""
+    dec: Mapped[float | None]
+    corners: Mapped[list[Any] | None]
+    """Four [ra, dec] in degrees around the mosaic."""
+    ccds: Mapped[int | None]
+    flat: Mapped[str | None] = mapped_column(String(80))
+    """IMRED_FF: the flat field that Elixir divided by."""
+    mask: Mapped[str | None] = mapped_column(String(80))
+    """IMRED_MK: the mask of bad pixels."""
+    elixir: Mapped[dict[str, Any] | None]
+    """EL_SYS, DATEPROC, IMRED_* and PHOT_* as read from the primary header."""
+    needs: Mapped[dict[str, Any] | None]
+    """Bytes it will take on a node: frame, unpacked, weight, flag, scratch."""
+
+    spotted_at: Mapped[datetime]
+    fetched_at: Mapped[datetime | None]
+    valid_at: Mapped[datetime | None]
+    placed_at: Mapped[datetime | None]
+    weighted_at: Mapped[datetime | None]
+    supersedes: Mapped[int | None] = mapped_column(ForeignKey("frames.id"))
+    """The generation before this one."""

@@ -1,0 +1,49 @@
+"""Jobs: one stage on one frame, exactly once per recipe."""
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dbclient.schema.base import Base
+
+
+class JobState(enum.StrEnum):
+    DUE = "due"  #: all inputs are on the node
+    RUNNING = "running"  #: a worker has it and beats
+    DONE = "done"  #: products are registered
+    FAILED = "failed"  #: tries used up; waits for an operator
+
+
+class Job(Base):
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("frame_id", "stage", "recipe"),
+        Index("ix_jobs_state_retry_at", "state", "retry_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), index=True)
+    """A frame row is one generation, so this names frame and generation."""
+    node_id: Mapped[int] = mapped_column(ForeignKey("nodes.id"))
+    stage: Mapped[str] = mapped_column(String(30))
+    recipe: Mapped[str] = mapped_column(String(80))
+    """Digest of the recipe: a changed recipe is another job."""
+    state: Mapped[JobState] = mapped_column(String(10), default=JobState.DUE)
+    attempts: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None] = mapped_column(String(120))
+    """Who has it: node name and process."""
+    claim: Mapped[str | None] = mapped_column(String(40))
+    """Random token of the running attempt; only its holder may end the job."""
+    done_share: Mapped[float] = mapped_column(default=0.0)
+    """Share of the work done, 0 to 1."""
+    reason: Mapped[str | None]
+    retry_at: Mapped[datetime | None]
+    beat_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    summary: Mapped[dict[str, Any] | None]
+    """Figures of the stage: seconds, pixels, shares masked …"""

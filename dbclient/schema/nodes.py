@@ -1,0 +1,59 @@
+"""Nodes, and the daemons that beat."""
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dbclient.schema.base import Base
+
+
+class NodeState(enum.StrEnum):
+    UP = "up"  #: takes frames
+    DRAINING = "draining"  #: keeps what it has, takes nothing new
+    DOWN = "down"  #: does not answer, or its directory is gone
+
+
+class Node(Base):
+    """A place that holds frames and works on them."""
+
+    __tablename__ = "nodes"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(32), unique=True)
+    directory: Mapped[str]
+    """Absolute path of its root on the host that has it."""
+    state: Mapped[NodeState] = mapped_column(String(10), default=NodeState.UP)
+    reason: Mapped[str | None]
+    """Why it is down or draining."""
+    capacity: Mapped[int]
+    """Bytes TERAPIX may use there."""
+    used: Mapped[int] = mapped_column(default=0)
+    """Bytes held below its root when last measured."""
+    free: Mapped[int] = mapped_column(default=0)
+    """Bytes still to be had: the smaller of capacity minus used and what the disk has free to us."""
+    reserve: Mapped[int] = mapped_column(default=0)
+    """Bytes never promised."""
+    seen_at: Mapped[datetime | None]
+    """When it was last measured."""
+
+
+class Daemon(Base):
+    """A running daemon, by its heartbeat."""
+
+    __tablename__ = "daemons"
+
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    """snooppix, datatransfer, spica, worker:node1 …"""
+    host: Mapped[str] = mapped_column(String(120))
+    pid: Mapped[int]
+    status: Mapped[str]
+    """What it says it is doing."""
+    endpoint: Mapped[str | None]
+    """Address of its status endpoint."""
+    started_at: Mapped[datetime]
+    beat_at: Mapped[datetime]
+    figures: Mapped[dict[str, Any] | None]
+    """What else it wants shown: archive lag, bookmark age …"""

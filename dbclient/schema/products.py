@@ -1,0 +1,36 @@
+"""Products: what stages made of frames."""
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dbclient.schema.base import Base
+
+
+class ProductState(enum.StrEnum):
+    HELD = "held"  #: on the node, digest known
+    SUPERSEDED = "superseded"  #: made from a generation or with a recipe that was replaced
+
+
+class Product(Base):
+    __tablename__ = "products"
+    __table_args__ = (UniqueConstraint("job_id", "kind"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), index=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    node_id: Mapped[int] = mapped_column(ForeignKey("nodes.id"))
+    stage: Mapped[str] = mapped_column(String(30))
+    kind: Mapped[str] = mapped_column(String(30))
+    """weight, flag, picture-frame, picture-weight, picture-flag."""
+    state: Mapped[ProductState] = mapped_column(String(12), default=ProductState.HELD)
+    path: Mapped[str]
+    """Path below the node's root."""
+    size: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(80))
+    provenance: Mapped[dict[str, Any]]
+    """Software versions, recipe, inputs with their digests."""
+    created_at: Mapped[datetime]

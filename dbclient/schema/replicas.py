@@ -1,0 +1,30 @@
+"""Replicas: which node holds which frame."""
+
+import enum
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dbclient.schema.base import Base
+
+
+class ReplicaState(enum.StrEnum):
+    HELD = "held"  #: on the node, digest verified
+    DAMAGED = "damaged"  #: digest differs; never used
+    GONE = "gone"  #: no longer on the node
+
+
+class Replica(Base):
+    __tablename__ = "replicas"
+    __table_args__ = (UniqueConstraint("frame_id", "node_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), index=True)
+    node_id: Mapped[int] = mapped_column(ForeignKey("nodes.id"), index=True)
+    path: Mapped[str]
+    """Path below the node's root."""
+    size: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(80))
+    state: Mapped[ReplicaState] = mapped_column(String(10), default=ReplicaState.HELD)
+    verified_at: Mapped[datetime]

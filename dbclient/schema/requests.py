@@ -1,0 +1,40 @@
+"""Requests of operators: rows that the daemons act on."""
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dbclient.schema.base import Base
+
+
+class RequestKind(enum.StrEnum):
+    FETCH = "fetch"  #: bring this frame now: arguments frame
+    RELOAD = "reload"  #: read the file again into the database: arguments frame
+    RETRY = "retry"  #: try a failed or waiting frame again: arguments frame
+    TRANSFER = "transfer"  #: move a run to a node at once: arguments runid, node, filter (or none)
+    DRAIN = "drain"  #: take nothing new: arguments node
+    UNDRAIN = "undrain"  #: take frames again: arguments node
+
+
+class RequestState(enum.StrEnum):
+    OPEN = "open"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+class Request(Base):
+    __tablename__ = "requests"
+    __table_args__ = (Index("ix_requests_state_kind", "state", "kind"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    kind: Mapped[RequestKind] = mapped_column(String(10))
+    arguments: Mapped[dict[str, Any]]
+    state: Mapped[RequestState] = mapped_column(String(10), default=RequestState.OPEN)
+    answer: Mapped[str | None]
+    """What came of it, in a sentence."""
+    asked_by: Mapped[str] = mapped_column(String(60))
+    asked_at: Mapped[datetime]
+    answered_at: Mapped[datetime | None]

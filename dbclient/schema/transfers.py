@@ -1,0 +1,62 @@
+"""Transfers in both legs (archive to reception, reception to node) and the room promised for them."""
+
+import enum
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dbclient.schema.base import Base
+
+
+class TransferKind(enum.StrEnum):
+    FETCH = "fetch"  #: from the archive to the reception disk
+    MOVE = "move"  #: from the reception disk to a node
+
+
+class TransferState(enum.StrEnum):
+    PROMISED = "promised"  #: room is reserved, nothing has moved yet
+    RUNNING = "running"  #: bytes are moving
+    DONE = "done"  #: arrived, digest verified
+    FAILED = "failed"  #: given up, with its reason; another transfer may follow
+
+
+class Transfer(Base):
+    __tablename__ = "transfers"
+    __table_args__ = (Index("ix_transfers_state_kind", "state", "kind"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), index=True)
+    node_id: Mapped[int | None] = mapped_column(ForeignKey("nodes.id"))
+    """Where to; none for a fetch."""
+    kind: Mapped[TransferKind] = mapped_column(String(6))
+    state: Mapped[TransferState] = mapped_column(String(10))
+    source: Mapped[str]
+    """Host it comes from, or path below the reception disk."""
+    bytes_total: Mapped[int | None]
+    bytes_done: Mapped[int] = mapped_column(default=0)
+    rate: Mapped[float | None]
+    """Bytes a second, lately."""
+    reason: Mapped[str | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class Lease(Base):
+    """Room promised on a node for a frame and what it will become; ended when the bytes are there or given up."""
+
+    __tablename__ = "leases"
+    __table_args__ = (Index("ix_leases_node_id_ended_at", "node_id", "ended_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), index=True)
+    node_id: Mapped[int] = mapped_column(ForeignKey("nodes.id"))
+    frame_bytes: Mapped[int]
+    """The frame itself (and calibrations the node lacks); 0 once the frame has arrived."""
+    product_bytes: Mapped[int]
+    """Weight and flag maps; 0 once they are registered."""
+    scratch_bytes: Mapped[int]
+    """Unpacked pixels while the job runs."""
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
