@@ -13,4 +13,6 @@ def etc_directory() -> Path:
     for place in places:
         if (place / "instruments").is_dir():
             return place
-    raise FileNotFoundError(f"no instruments directory in {', '.join(map(str, places))}; set TERAPIX_ETC to the etc directory")
+    raise FileNotFoundError(
+        f"no instruments directory in {', '.join(map(str, places))}; set TERAPIX_ETC to the etc directory"
+    )

@@ -101,7 +101,7 @@ class DatatransferSection(Section):
     interval: Seconds = 600.0
     """Seconds between two passes when nothing calls for one earlier; a change in the database starts a pass at once."""
     policy: Literal["together", "most-room", "balance"] = "together"
-    """together: frames of a run share a node while it has room; most-room: the emptiest; balance: the least loaded share."""
+    """together: a run shares a node while there is room; most-room: the emptiest; balance: the least filled share."""
     moves: Annotated[int, Field(ge=1, le=64)] = 2
     """Frames moved at the same time."""
     compression: Annotated[float, Field(gt=0, le=1)] = 0.30

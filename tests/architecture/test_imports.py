@@ -1,0 +1,63 @@
+"""The import law, SQL only in stores, kernels pure."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("terapix", "dbclient", "snooppix", "datatransfer", "processing", "spica")
+SQL_ROOMS = (
+    "dbclient/stores/",
+    "dbclient/schema/",
+    "dbclient/migrations/",
+    "dbclient/database.py",
+    "dbclient/migration.py",
+)
+SQL_WORDS = {"select", "insert", "update", "delete", "text", "func"}
+KERNEL_IMPORTS = {"numpy", "math", "numba", "processing", "collections", "typing"}
+
+
+def modules() -> list[Path]:
+    return [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+
+
+def imported(path: Path) -> set[tuple[str, str]]:
+    """Return (module, name) for each import in a file."""
+    found: set[tuple[str, str]] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {(alias.name, "") for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {(node.module, alias.name) for alias in node.names}
+    return found
+
+
+def test_the_import_law_holds() -> None:
+    checked = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c(['--no-cache'])"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_sql_is_written_in_stores_only() -> None:
+    found = {
+        str(path.relative_to(ROOT)): sorted(
+            name for module, name in imported(path) if module.startswith("sqlalchemy") and name in SQL_WORDS
+        )
+        for path in modules()
+        if not str(path.relative_to(ROOT)).startswith(SQL_ROOMS)
+    }
+    assert {path: words for path, words in found.items() if words} == {}
+
+
+def test_kernels_import_numpy_math_and_numba_only() -> None:
+    found = {
+        str(path.relative_to(ROOT)): sorted({module.split(".")[0] for module, _ in imported(path)} - KERNEL_IMPORTS)
+        for path in (ROOT / "processing" / "kernels").rglob("*.py")
+    }
+    assert {path: names for path, names in found.items() if names} == {}
