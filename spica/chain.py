@@ -1,0 +1,146 @@
+"""The chain at a glance: how many frames have come how far, and what needs a person."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dbclient.records import DaemonRecord, NodeRecord
+from dbclient.schema import FrameState, JobState, NodeState
+from dbclient.stores import Frames, Jobs, Nodes
+from terapix.sections import Settings
+
+SILENT = timedelta(seconds=90)
+"""A daemon that has not beaten for so long is taken for dead: three of its longest waits."""
+
+PASSED = (
+    ("spotted", tuple(FrameState)),
+    ("fetched", (FrameState.FETCHED, FrameState.VALID, FrameState.PLACED, FrameState.WEIGHTED)),
+    ("valid", (FrameState.VALID, FrameState.PLACED, FrameState.WEIGHTED)),
+    ("placed", (FrameState.PLACED, FrameState.WEIGHTED)),
+    ("weighted", (FrameState.WEIGHTED,)),
+    ("rejected", (FrameState.REJECTED,)),
+    ("failed", (FrameState.FAILED,)),
+)
+"""Steps of the chain, with the states in which a frame has passed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    name: str
+    count: int
+    """Frames that have come this far (or, for rejected and failed, that are there)."""
+    share: float
+    """Of all spotted frames, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBar:
+    name: str
+    state: NodeState
+    reason: str | None
+    capacity: int
+    used: int
+    """Bytes held."""
+    leased: int
+    """Bytes promised."""
+    free: int
+    """Bytes still to be had, before promises and reserve."""
+    reserve: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the overview, the command line and the demo show."""
+
+    sentence: str
+    chain: tuple[Step, ...]
+    states: dict[FrameState, int]
+    nodes: tuple[NodeBar, ...]
+    daemons: tuple[DaemonRecord, ...]
+    jobs: dict[JobState, int]
+    warnings: tuple[str, ...]
+
+    @property
+    def finished(self) -> bool:
+        """True when every frame is weighted, rejected or failed."""
+        settled = {FrameState.WEIGHTED, FrameState.REJECTED, FrameState.FAILED, FrameState.SUPERSEDED}
+        return bool(self.states) and all(state in settled for state, count in self.states.items() if count)
+
+
+async def summarise(session: AsyncSession, *, now: datetime, settings: Settings) -> Summary:
+    """Count the chain and say in a sentence how it goes."""
+    states = await Frames().counts(session)
+    total = sum(states.values())
+    chain = []
+    for name, passed in PASSED:
+        count = sum(states.get(state, 0) for state in passed)
+        chain.append(Step(name, count, count / total if total else 0.0))
+    rooms = {room.name: room for room in await Nodes().room(session)}
+    nodes = tuple(
+        _bar(node, rooms[node.name].leased if node.name in rooms else 0) for node in await Nodes().all(session)
+    )
+    daemons = tuple(await Nodes().daemons(session))
+    warnings = (*_ill_nodes(nodes), *_silent(daemons, now), *_ill_frames(states))
+    return Summary(
+        sentence=_sentence(states, total, warnings, looked=bool(daemons), poll=settings.snooppix.poll),
+        chain=tuple(chain),
+        states=states,
+        nodes=nodes,
+        daemons=daemons,
+        jobs=await Jobs().counts(session),
+        warnings=warnings,
+    )
+
+
+def _bar(node: NodeRecord, leased: int) -> NodeBar:
+    return NodeBar(
+        name=node.name,
+        state=node.state,
+        reason=node.reason,
+        capacity=node.capacity,
+        used=node.used,
+        leased=leased,
+        free=node.free,
+        reserve=node.reserve,
+    )
+
+
+def _ill_nodes(nodes: tuple[NodeBar, ...]) -> list[str]:
+    return [
+        f"{node.name} is down: {node.reason or 'no reason given'}" for node in nodes if node.state is NodeState.DOWN
+    ]
+
+
+def _silent(daemons: tuple[DaemonRecord, ...], now: datetime) -> list[str]:
+    return [
+        f"{daemon.name} has been silent since {daemon.beat_at:%H:%M:%S} UTC"
+        for daemon in daemons
+        if now - daemon.beat_at > SILENT
+    ]
+
+
+def _ill_frames(states: dict[FrameState, int]) -> list[str]:
+    failed = states.get(FrameState.FAILED, 0)
+    return [f"{_frames(failed)} failed: terapix frames --state failed shows why"] if failed else []
+
+
+def _sentence(
+    states: dict[FrameState, int], total: int, warnings: tuple[str, ...], *, looked: bool, poll: float
+) -> str:
+    if not total:
+        return (
+            f"No frame has been spotted yet; snooppix looks every {poll:.0f} seconds."
+            if looked
+            else "No daemon has run yet: terapix up starts them, terapix demo shows a night."
+        )
+    weighted = states.get(FrameState.WEIGHTED, 0)
+    aside = states.get(FrameState.REJECTED, 0) + states.get(FrameState.FAILED, 0)
+    waiting = total - weighted - aside - states.get(FrameState.SUPERSEDED, 0)
+    begin = "Something needs you" if warnings else "All is well"
+    way = f"{_frames(waiting)} on the way" if waiting else "none on the way"
+    return f"{begin}: {weighted} of {_frames(total)} weighted, {way}{f', {aside} set aside' if aside else ''}."
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame" if count == 1 else f"{count} frames"

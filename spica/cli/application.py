@@ -1,0 +1,41 @@
+"""The `terapix` application, put together from its rooms."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from snooppix.cli import app as snooppix
+from spica.cli.install import config, db
+from spica.cli.operate import operate
+from spica.cli.start import start
+from spica.cli.watch import watch
+
+app = typer.Typer(
+    name="terapix",
+    help="TERAPIX: frames come from the archive, find their node and become weight and flag maps.",
+    epilog="Tools: terapix weightwatcher -d prints a tool's defaults; -c FILE and -KEY VALUE are as in the original.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for room in (start, watch, operate):
+    app.registered_commands += room.registered_commands
+app.add_typer(config, name="config", help="Settings: where each comes from, and whether they hold.")
+app.add_typer(db, name="db", help="The database: its schema and its upgrade.")
+app.add_typer(snooppix, name="snooppix", help="What the archive sent: check files, list what was rejected.")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"terapix {version('terapix')}")
+        raise typer.Exit
+
+
+@app.callback()
+def terapix(
+    _version_: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """TERAPIX, the data centre of a wide-field CCD camera."""

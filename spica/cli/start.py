@@ -1,0 +1,147 @@
+"""Commands that start things: the demo night, all daemons of a host, the stand-in archive."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dbclient.database import Database
+from spica.accounts import ensure_operator
+from spica.cli.answers import ConfigOption, Exit, JsonOption, err, out, say_json, settings, stop
+from spica.nightwatch import follow
+from spica.password import hand_over
+from spica.supervisor import Supervisor
+from terapix.clock import SystemClock
+from terapix.errors import TerapixError
+
+start = typer.Typer()
+FramesOption = Annotated[int, typer.Option("--frames", min=1, max=10000, help="Exposures of the night.")]
+CcdsOption = Annotated[int, typer.Option("--ccds", min=1, max=36, help="CCDs of each frame; MegaCam has 36.")]
+
+
+@start.command()
+def demo(
+    directory: Annotated[Path, typer.Option("--directory", help="Where everything of the demo lies.")] = Path("demo"),
+    frames: FramesOption = 6,
+    ccds: CcdsOption = 36,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End when every frame has come to its end.")] = False,
+    as_json: JsonOption = False,
+    timeout: Annotated[float, typer.Option("--timeout", help="With --once: give up after so many seconds.")] = 3600.0,
+) -> None:
+    """Simulate a night: frames are painted, spotted, fetched, verified, placed and weighted, and a page shows it."""
+    from spica.demo import Demo, Night, account, prepare  # noqa: PLC0415 - the demo alone loads the painter
+
+    async def whole() -> int:
+        night = Night(directory, frames, ccds)
+        begin = time.monotonic()
+        async with Demo(night, prepare(night)) as running:
+            interrupted = await follow(running, once=once, quiet=as_json, deadline=timeout if once else None)
+            if not once:
+                return Exit.OK
+            summed = await account(running.database, seconds=time.monotonic() - begin)
+        if as_json:
+            say_json(summed)
+        else:
+            out.print(f"{summed['weighted']} of {summed['frames']} frames weighted in {summed['seconds']:.0f} s.")
+        if interrupted:
+            return 128 + signal.SIGINT
+        return Exit.OK if summed["ok"] else Exit.SOME_FAILED
+
+    raise typer.Exit(_run(whole()))
+
+
+@start.command()
+def up(config: ConfigOption = None) -> None:
+    """Run all daemons of this host together, until Ctrl-C or SIGTERM."""
+    loaded = settings(config)
+    if loaded.path is None:
+        err.print("No settings file: defaults hold. etc/terapix.toml is one to begin with.", style="yellow")
+
+    async def whole() -> int:
+        chosen = loaded.settings
+        chosen.paths.directory.mkdir(parents=True, exist_ok=True)
+        database = await Database.open(chosen.database_url, create=not chosen.database.url)
+        async with database.write() as session:
+            password = await ensure_operator(session, SystemClock().now())
+        await database.close()
+        if password:
+            hand_over(password, chosen)
+        supervisor = Supervisor(loaded.path or _defaults(chosen.paths.directory), logs=None)
+        await supervisor.start()
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
+        await stopping.wait()
+        await supervisor.stop()
+        return Exit.OK
+
+    raise typer.Exit(_run(whole()))
+
+
+@start.command("stand-in")
+def stand_in(
+    directory: Annotated[Path, typer.Option("--directory", help="FITS files that the archive offers.")],
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on loopback; 0: any free one.")] = 8090,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    frames: Annotated[int, typer.Option("--frames", min=0, max=10000, help="Paint so many frames first.")] = 0,
+    ccds: CcdsOption = 36,
+    faults: Annotated[Path | None, typer.Option("--faults", help="TOML file of faults to commit.")] = None,
+) -> None:
+    """Run a stand-in archive that speaks CADC's protocol: registry, TAP, locator, files."""
+    from snooppix.standin.server import serve  # noqa: PLC0415 - only this command needs the server
+
+    directory.mkdir(parents=True, exist_ok=True)
+    if frames:
+        _paint(directory, frames, ccds)
+
+    async def whole() -> int:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopping.set)
+        await serve(directory, host, port, faults, stopping)
+        return Exit.OK
+
+    raise typer.Exit(_run(whole()))
+
+
+def _paint(directory: Path, frames: int, ccds: int) -> None:
+    from rich.progress import Progress  # noqa: PLC0415 - painting is rare
+
+    from spica.demo import paint_run  # noqa: PLC0415 - the demo alone loads the painter
+
+    with Progress(console=err) as bar:
+        task = bar.add_task("painting", total=1.0)
+        paint_run(
+            directory,
+            frames=frames,
+            ccds=ccds,
+            seed=2003,
+            workers=os.cpu_count() or 1,
+            progress=lambda what, share: bar.update(task, completed=share, description=what),
+        )
+
+
+def _defaults(directory: Path) -> Path:
+    """Write an empty settings file, for the daemons to be started with."""
+    place = directory / "terapix.toml"
+    if not place.exists():
+        place.write_text(f'[paths]\ndirectory = "{directory.absolute()}"\n')
+    return place
+
+
+def _run(work: "asyncio.Future[int] | object") -> int:
+    """Run to the end; what we know to go wrong is said in plain words."""
+    try:
+        return int(asyncio.run(work))  # type: ignore[arg-type]
+    except TerapixError as problem:
+        stop(str(problem), Exit.FAILURE)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT

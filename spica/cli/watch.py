@@ -1,0 +1,216 @@
+"""Commands that look: status, why, frames, runs, nodes, history. They change nothing."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from dbclient.database import Database
+from dbclient.schema import FrameState
+from dbclient.stores import Events, Frames, Jobs, Nodes, Products, Replicas
+from spica.chain import Summary, summarise
+from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, err, out, say_json, size, stop, table
+from spica.story import tell
+from terapix.settings import Loaded
+
+watch = typer.Typer()
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=10000, help="Rows at the most.")]
+
+
+@watch.command()
+def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Say how the night goes: the chain, the nodes, the daemons, and what needs a person."""
+
+    async def look(database: Database, loaded: Loaded) -> Summary:
+        async with database.read() as session:
+            return await summarise(session, now=datetime.now(UTC), settings=loaded.settings)
+
+    summary = ask(config, look)
+    if as_json:
+        say_json(summary)
+    else:
+        out.print(summary.sentence, style="bold", soft_wrap=True)
+        table(
+            "Chain",
+            ("step", "frames", "share"),
+            [(s.name, s.count, f"{100 * s.share:.0f} %") for s in summary.chain],
+            empty="",
+        )
+        table(
+            "Nodes",
+            ("node", "state", "held", "promised", "free", "why"),
+            [(n.name, n.state, size(n.used), size(n.leased), size(n.free), n.reason) for n in summary.nodes],
+            empty="No node has been measured yet.",
+        )
+        table(
+            "Daemons",
+            ("daemon", "since", "last beat", "says"),
+            [(d.name, d.started_at, d.beat_at, d.status) for d in summary.daemons],
+            empty="No daemon has run yet: terapix up starts them.",
+        )
+        for warning in summary.warnings:
+            err.print(f"! {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(Exit.SOME_FAILED if summary.warnings else Exit.OK)
+
+
+@watch.command()
+def why(
+    frame: Annotated[str, typer.Argument(help="Frame, as 979412p.")],
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell the whole story of a frame, and why it is where it is."""
+
+    async def look(database: Database, _: Loaded) -> Any:
+        async with database.read() as session:
+            held = await Frames().named(session, frame)
+            if held is None:
+                return None
+            return {
+                "frame": held,
+                "replicas": await Replicas().of_frame(session, held.id),
+                "jobs": await Jobs().of_frame(session, held.id),
+                "products": await Products().of_frame(session, held.id),
+                "events": await Events().of_frame(session, held.id),
+            }
+
+    known = ask(config, look)
+    if known is None:
+        stop(
+            f"No frame {frame} is known here: the archive has not listed it, or snooppix has not looked yet.",
+            Exit.NOT_FOUND,
+        )
+    story = tell(known["frame"], known["jobs"], known["events"], now=datetime.now(UTC))
+    if as_json:
+        say_json({**known, "story": story})
+    else:
+        for sentence in story:
+            out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    ill = known["frame"].state in {FrameState.FAILED, FrameState.REJECTED}
+    raise typer.Exit(Exit.SOME_FAILED if ill else Exit.OK)
+
+
+@watch.command()
+def frames(
+    config: ConfigOption = None,
+    *,
+    state: Annotated[FrameState | None, typer.Option("--state", help="Only frames in this state.")] = None,
+    runid: Annotated[str | None, typer.Option("--run", help="Only frames of this RUNID.")] = None,
+    filter_: Annotated[str | None, typer.Option("--filter", help="Only frames in this filter.")] = None,
+    node: Annotated[str | None, typer.Option("--node", help="Only frames on this node.")] = None,
+    limit: LimitOption = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """List frames, newest first."""
+
+    async def look(database: Database, _: Loaded) -> Any:
+        async with database.read() as session:
+            return await Frames().search(session, state=state, runid=runid, filter=filter_, node=node, limit=limit)
+
+    found = ask(config, look)
+    if as_json:
+        say_json(found)
+        return
+    table(
+        "Frames",
+        ("frame", "gen", "state", "run", "filter", "object", "exposed s", "size", "node", "why"),
+        [
+            (
+                f.name,
+                f.generation,
+                f.state,
+                f.runid,
+                f.filter,
+                f.object,
+                f.exposure_time,
+                size(f.size),
+                f.node,
+                f.reason,
+            )
+            for f in found
+        ],
+        empty="No frame matches. terapix demo brings some; terapix frames --state failed shows what failed.",
+    )
+
+
+@watch.command()
+def runs(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """List observing runs with how far their frames have come."""
+
+    async def look(database: Database, _: Loaded) -> Any:
+        async with database.read() as session:
+            return await Frames().runs(session)
+
+    found = ask(config, look)
+    if as_json:
+        say_json(found)
+        return
+    rows = [
+        (
+            run.runid,
+            run.frames,
+            size(run.bytes),
+            ", ".join(run.filters),
+            ", ".join(f"{n} {s}" for s, n in run.states.items()),
+        )
+        for run in found
+    ]
+    table("Runs", ("run", "frames", "size", "filters", "states"), rows, empty="No run is known yet.")
+
+
+@watch.command()
+def nodes(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """List nodes with their room: held, promised, free."""
+
+    async def look(database: Database, _: Loaded) -> Any:
+        async with database.read() as session:
+            store = Nodes()
+            return await store.all(session), {room.name: room for room in await store.room(session)}
+
+    held, rooms = ask(config, look)
+    if as_json:
+        say_json([{"node": node, "room": rooms.get(node.name)} for node in held])
+        return
+    rows = [
+        (
+            n.name,
+            n.state,
+            size(n.capacity),
+            size(n.used),
+            size(r.leased if (r := rooms.get(n.name)) else 0),
+            size(n.free),
+            n.directory,
+            n.reason,
+        )
+        for n in held
+    ]
+    columns = ("node", "state", "capacity", "held", "promised", "free", "directory", "why")
+    table("Nodes", columns, rows, empty="No node has been registered: [[nodes]] in terapix.toml names them.")
+
+
+@watch.command()
+def history(
+    frame: Annotated[str | None, typer.Argument(help="Only this frame.")] = None,
+    config: ConfigOption = None,
+    *,
+    limit: LimitOption = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what happened, newest first."""
+
+    async def look(database: Database, _: Loaded) -> Any:
+        async with database.read() as session:
+            if frame is None:
+                return await Events().latest(session, limit=limit)
+            held = await Frames().named(session, frame)
+            return None if held is None else (await Events().of_frame(session, held.id))[::-1][:limit]
+
+    found = ask(config, look)
+    if found is None:
+        stop(f"No frame {frame} is known here.", Exit.NOT_FOUND)
+    if as_json:
+        say_json(found)
+        return
+    rows = [(e.at, e.source, e.level, e.message) for e in found]
+    table("History", ("UTC", "who", "level", "what"), rows, empty="Nothing has happened yet.")

@@ -1,0 +1,227 @@
+"""The demo night: painted MegaCam frames at a stand-in archive, and the whole chain behind it.
+
+``terapix demo`` paints while the chain already runs, as a night goes: the first
+frames are on their nodes while later ones are still being exposed.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from dbclient.database import Database
+from dbclient.schema import FrameState
+from dbclient.stores import Frames, Jobs, Products
+from processing.skymaker.painter import paint_run
+from snooppix.standin.server import StandIn
+from spica.accounts import ensure_operator
+from spica.chain import Summary, summarise
+from spica.supervisor import Supervisor
+from terapix.clock import SystemClock
+from terapix.errors import TerapixError
+from terapix.settings import Loaded, load
+
+WHOLE = 36
+"""CCDs of a MegaCam frame."""
+ROOM_EACH = 3_500_000_000
+"""Bytes a demo node is given for each 36-CCD frame: frame, maps and scratch, with some to spare."""
+
+
+class NoSpace(TerapixError):
+    """The disk cannot hold the demo."""
+
+    def __init__(self, directory: Path, *, needed: int, free: int) -> None:
+        super().__init__(
+            f"{directory} has {free / 1e9:.1f} GB free and the demo needs about {needed / 1e9:.1f} GB: "
+            f"choose another place with --directory, or less with --frames and --ccds"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """What to simulate, and where."""
+
+    directory: Path
+    frames: int
+    ccds: int
+    seed: int = 2003
+
+    @property
+    def archive(self) -> Path:
+        """Directory that the stand-in archive serves."""
+        return self.directory / "archive"
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "terapix.toml"
+
+
+def prepare(night: Night) -> Loaded:
+    """Make the demo's directory and its settings file; what an earlier demo left there is kept."""
+    night.archive.mkdir(parents=True, exist_ok=True)
+    needed = int((night.frames + 2) * ROOM_EACH * night.ccds / WHOLE * 0.25)
+    free = shutil.disk_usage(night.directory).free
+    if free < needed and not night.config.exists():
+        raise NoSpace(night.directory, needed=needed, free=free)
+    if not night.config.exists():
+        night.config.write_text(tomlkit.dumps(_settings(night)))
+    return load(night.config)
+
+
+def _settings(night: Night) -> dict[str, Any]:
+    """Give the settings of the demo, where they differ from the defaults."""
+    capacity = max(2_000_000_000, int(ROOM_EACH * (night.frames + 2) * night.ccds / WHOLE))
+    return {
+        "paths": {"directory": str(night.directory.absolute())},
+        "archive": {"registry": "http://127.0.0.1:1/reg/resource-caps"},
+        "snooppix": {
+            "poll": 2.0,
+            "reserve": 200_000_000,
+            "instrument": "megacam" if night.ccds == WHOLE else f"megacam:{night.ccds}",
+        },
+        "datatransfer": {"interval": 20.0},
+        "nodes": [
+            {"name": name, "directory": f"nodes/{name}", "capacity": capacity, "reserve": 100_000_000}
+            for name in ("node1", "node2")
+        ],
+    }
+
+
+class Demo:
+    """A night in progress: the painter, the stand-in archive and the daemons."""
+
+    def __init__(self, night: Night, loaded: Loaded) -> None:
+        self.night = night
+        self.loaded = loaded
+        self.painting = ""
+        """What the painter does now; empty when all is painted."""
+        self.painted = 0.0
+        """Share of the painting done, 0 to 1."""
+        self.password: str | None = None
+        """The operator's new password, to be shown once."""
+        self._clock = SystemClock()
+        self._exits = contextlib.AsyncExitStack()
+        self._paint: asyncio.Task[None] | None = None
+        self.database: Database
+
+    async def __aenter__(self) -> "Demo":
+        try:
+            await self._begin()
+        except BaseException:
+            await self._exits.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *problem: object) -> None:
+        await self._exits.aclose()
+
+    async def _begin(self) -> None:
+        settings = self.loaded.settings
+        self.database = await Database.open(settings.database_url, create=True)
+        self._exits.push_async_callback(self.database.close)
+        async with self.database.write() as session:
+            self.password = await ensure_operator(session, self._clock.now())
+        archive = StandIn(self.night.archive, clock=self._clock)
+        address = await archive.start("127.0.0.1", 0)
+        self._exits.push_async_callback(archive.close)
+        supervisor = Supervisor(
+            self.night.config,
+            logs=self.night.directory / "log",
+            environment={"TERAPIX_ARCHIVE__REGISTRY": f"{address.rstrip('/')}/reg/resource-caps"},
+        )
+        self._paint = asyncio.create_task(self._paint_all())
+        self._exits.push_async_callback(self._stop_painting)
+        await supervisor.start()
+        self._exits.push_async_callback(supervisor.stop)
+
+    async def _paint_all(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def progress(what: str, share: float) -> None:
+            loop.call_soon_threadsafe(self._progress, what, share)
+
+        await asyncio.to_thread(
+            paint_run,
+            self.night.archive,
+            frames=self.night.frames,
+            ccds=self.night.ccds,
+            seed=self.night.seed,
+            workers=os.cpu_count() or 1,
+            progress=progress,
+        )
+        self.painting, self.painted = "", 1.0
+
+    def _progress(self, what: str, share: float) -> None:
+        self.painting, self.painted = what, share
+
+    async def _stop_painting(self) -> None:
+        if self._paint and not self._paint.done():
+            self._paint.cancel()
+        if self._paint:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._paint
+
+    async def look(self) -> Summary:
+        """See how far the night has come."""
+        if self._paint and self._paint.done():
+            self._paint.result()
+        async with self.database.read() as session:
+            return await summarise(session, now=self._clock.now(), settings=self.loaded.settings)
+
+    async def finished(self, summary: Summary) -> bool:
+        """Tell whether every painted frame has come to its end."""
+        return self.painted >= 1.0 and sum(summary.states.values()) >= self.night.frames and summary.finished
+
+    async def page(self) -> str | None:
+        """Address of the console, once it is open."""
+        async with self.database.read() as session:
+            summary = await summarise(session, now=self._clock.now(), settings=self.loaded.settings)
+        for daemon in summary.daemons:
+            if daemon.name == "spica" and daemon.figures and daemon.figures.get("page"):
+                return str(daemon.figures["page"])
+        return None
+
+
+async def account(database: Database, *, seconds: float) -> dict[str, Any]:
+    """Sum the night up: each frame, what became of it, and how long it took."""
+    async with database.read() as session:
+        frames = await Frames().search(session, limit=100_000)
+        listed = []
+        for frame in reversed(frames):
+            products = await Products().of_frame(session, frame.id)
+            jobs = await Jobs().of_frame(session, frame.id)
+            listed.append(
+                {
+                    "name": frame.name,
+                    "generation": frame.generation,
+                    "state": frame.state.value,
+                    "reason": frame.reason,
+                    "runid": frame.runid,
+                    "filter": frame.filter,
+                    "node": frame.node,
+                    "seconds": _seconds(frame.spotted_at, frame.weighted_at),
+                    "products": {
+                        product.kind: {"path": product.path, "size": product.size, "digest": product.digest}
+                        for product in products
+                    },
+                    "jobs": [{"stage": job.stage, "state": job.state.value, "attempts": job.attempts} for job in jobs],
+                }
+            )
+    weighted = sum(frame["state"] == FrameState.WEIGHTED.value for frame in listed)
+    return {
+        "frames": len(listed),
+        "weighted": weighted,
+        "ok": weighted == len(listed) > 0,
+        "seconds": round(seconds, 1),
+        "night": listed,
+    }
+
+
+def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
+    return round((end - begin).total_seconds(), 2) if begin and end else None
