@@ -11,7 +11,7 @@ import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import tomlkit
 
@@ -110,7 +110,7 @@ class Demo:
         self._paint: asyncio.Task[None] | None = None
         self.database: Database
 
-    async def __aenter__(self) -> "Demo":
+    async def __aenter__(self) -> Self:
         try:
             await self._begin()
         except BaseException:

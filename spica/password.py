@@ -13,7 +13,8 @@ def hand_over(password: str, settings: Settings) -> None:
     """Show a new password on the terminal or, where nobody looks, leave it in a file that only we can read."""
     if sys.stderr.isatty():
         sys.stderr.write(
-            f"\nFirst start: sign in to the page as 'operator' with the password  {password}\nIt is shown this once.\n\n"
+            f"\nFirst start: sign in to the page as 'operator' with the password  {password}\n"
+            "It is shown this once.\n\n"
         )
         sys.stderr.flush()
         return
