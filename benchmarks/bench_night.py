@@ -13,6 +13,7 @@ from figures import Row, command_line
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from dbclient.stores import Frames
 from processing.skymaker.painter import paint_run
 from spica.demo import Night
 from tests.support.host import Host, host
@@ -30,7 +31,7 @@ async def page_open(running: Host) -> float:
         for daemon in summary.daemons:
             page = (daemon.figures or {}).get("page")
             if page:
-                await asyncio.to_thread(lambda: urllib.request.urlopen(page, timeout=5).read())
+                await asyncio.to_thread(urllib.request.urlopen, page, timeout=5)
                 return time.perf_counter() - begin
         await asyncio.sleep(0.05)
 
@@ -52,7 +53,7 @@ async def night(directory: Path) -> list[Row]:
     fresh = Night(directory / "host", FRAMES, 36)
     fresh.archive.mkdir(parents=True)
     painted = directory / "painted"
-    paint_run(painted, frames=FRAMES, ccds=36, seed=2003, workers=2, progress=lambda what, share: None)
+    paint_run(painted, frames=FRAMES, ccds=36, seed=2003, workers=2, progress=lambda *_: None)
     frames = sorted(painted.glob("*p.fits.fz"))
     for path in set(painted.iterdir()) - set(frames):
         shutil.copy(path, fresh.archive)
@@ -76,8 +77,6 @@ async def night(directory: Path) -> list[Row]:
 
 
 async def chain_seconds(running: Host, name: str) -> float:
-    from dbclient.stores import Frames
-
     async with running.database.read() as session:
         frame = await Frames().named(session, name)
     return (frame.weighted_at - frame.spotted_at).total_seconds()

@@ -35,10 +35,12 @@ def main() -> None:
 
 def page(rows: list[Row]) -> str:
     """Give the page of results, with the machine they were measured on."""
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}"
+    day = datetime.now(UTC).date()
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {day}"
     return (
         "# Figures\n\n"
-        "Seconds of wall time, CPU seconds in brackets; ours and the peer's are measured side by side in one run on the same input.\n"
+        "Seconds of wall time, CPU seconds in brackets; ours and the peer's are measured side by side, in one run,\n"
+        "on the same input. "
         f"Last run: {machine}. `make bench` writes this page.\n\n" + table(rows) + "\n"
     )
 

@@ -1,0 +1,112 @@
+"""The command line on a database without daemons: answers, JSON and exit codes."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from dbclient.database import Database
+from dbclient.stores import Frames, Nodes
+from dbclient.stores.frames import Sighting
+from spica.cli import app
+from terapix.sections import Settings
+
+NOW = datetime(2008, 3, 30, 6, 23, tzinfo=UTC)
+NAMED = {
+    "name": "979412p",
+    "kind": "object",
+    "uri": "cadc:CFHT/979412p.fits.fz",
+    "runid": "08AC14",
+    "filter": "r.MP9601",
+}
+
+
+@pytest.fixture
+async def config(tmp_path):
+    """Settings file of a host that knows one frame and one node."""
+    file = tmp_path / "terapix.toml"
+    file.write_text(f'[paths]\ndirectory = "{tmp_path}"\n')
+    database = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'terapix.sqlite'}", create=True)
+    async with database.write() as session:
+        await Frames().sight(
+            session, Sighting(size=1000, digest="md5:" + "0" * 32, **NAMED), now=NOW, source="snooppix"
+        )
+        await Nodes().upsert(session, name="node1", directory=str(tmp_path / "n1"), capacity=10**9, reserve=0, now=NOW)
+    await database.close()
+    return str(file)
+
+
+def call(*arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, list(arguments))
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_status_answers_in_a_sentence_and_in_json(config):
+    code, said, _ = call("status", "-c", config)
+    assert code == 0
+    assert said.startswith("All is well: 0 of 1 frame weighted, 1 frame on the way.")
+    code, said, _ = call("status", "-c", config, "--json")
+    assert json.loads(said)["states"]["spotted"] == 1
+
+
+def test_why_tells_the_story_and_an_unknown_frame_is_exit_4(config):
+    code, said, _ = call("why", "979412p", "-c", config)
+    assert (code, "It waits to be fetched" in said) == (0, True)
+    code, _, problem = call("why", "1p", "-c", config)
+    assert (code, "No frame 1p is known here" in problem) == (4, True)
+
+
+@pytest.mark.parametrize("command", ["frames", "runs", "nodes", "history"])
+def test_lists_are_given_as_json(config, command):
+    code, said, _ = call(command, "-c", config, "--json")
+    assert code == 0
+    assert len(json.loads(said)) == 1
+
+
+def test_an_empty_list_teaches_the_next_command(config):
+    _, said, _ = call("frames", "--state", "failed", "-c", config)
+    assert "terapix demo" in said
+
+
+def test_a_request_is_written_and_answered_later(config):
+    code, said, _ = call("reload", "979412p", "--wait", "0", "-c", config, "--json")
+    assert code == 0
+    asked = json.loads(said)
+    assert (asked["kind"], asked["state"], asked["arguments"]) == ("reload", "open", {"frame": "979412p"})
+
+
+def test_a_transfer_needs_a_word_a_known_node_and_known_frames(config):
+    assert call("transfer", "08AC14", "--to", "node1", "-c", config)[0] == 2
+    code, _, problem = call("transfer", "08AC14", "--to", "node9", "--dry-run", "-c", config)
+    assert (code, "nodes are: node1" in problem) == (4, True)
+    assert call("transfer", "99ZZ99", "--to", "node1", "--dry-run", "-c", config)[0] == 4
+
+
+def test_an_unknown_setting_is_named_with_its_neighbour(tmp_path):
+    file = tmp_path / "terapix.toml"
+    file.write_text("[snooppix]\npol = 3\n")
+    code, said, problem = call("config", "check", "-c", str(file))
+    assert code == 2
+    assert "snooppix.pol" in said + problem
+    assert "poll" in said + problem
+    assert call("status", "-c", str(file))[0] == 2
+
+
+def test_settings_are_shown_with_their_origin(config):
+    _, said, _ = call("config", "show", "--origin", "-c", config)
+    assert "snooppix.poll = 300.0" in said
+    assert "# default" in said
+    assert f"file {config}:2" in said
+
+
+def test_an_absent_database_is_a_clear_error(tmp_path):
+    file = tmp_path / "terapix.toml"
+    file.write_text(f'[paths]\ndirectory = "{tmp_path / "none"}"\n')
+    code, _, problem = call("status", "-c", str(file))
+    assert code == 1
+    assert "terapix db upgrade" in problem or "terapix up" in problem
+    code, _, _ = call("db", "upgrade", "-c", str(file))
+    assert code == 0
+    assert Settings(paths={"directory": tmp_path / "none"}).database_url
+    assert call("status", "-c", str(file))[0] == 0
