@@ -1,0 +1,97 @@
+"""Header cards: what an HDU needs round its pixels, and the checksums over it."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+RECORD = 2880
+"""Bytes of a FITS record."""
+CARD = 80
+"""Bytes of a header card."""
+
+_STRUCTURE = (
+    "SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT", "GROUPS",
+    "BSCALE", "BZERO", "BLANK", "CHECKSUM", "DATASUM", "ZHECKSUM", "ZDATASUM", "EXTNAME", "END", "TFIELDS", "THEAP",
+    "ZIMAGE", "ZSIMPLE", "ZTENSION", "ZEXTEND", "ZBITPIX", "ZNAXIS", "ZPCOUNT", "ZGCOUNT", "ZCMPTYPE", "ZQUANTIZ",
+    "ZDITHER0", "ZSCALE", "ZZERO", "ZBLANK", "ZMASKCMP",
+)  # fmt: skip
+_STRUCTURE_PREFIXES = ("ZNAXIS", "ZTILE", "ZNAME", "ZVAL", "TTYPE", "TFORM", "TUNIT", "TDIM", "TZERO", "TSCAL", "TNULL")
+
+HeaderLike = fits.Header | Mapping[str, Any] | None
+Entry = tuple[str, Any] | tuple[str, Any, str]
+
+
+def is_structural(keyword: str) -> bool:
+    """Tell whether a keyword describes how the pixels are stored, and so belongs to one file only."""
+    if keyword in _STRUCTURE:
+        return True
+    return keyword.startswith(_STRUCTURE_PREFIXES) and keyword[-1:].isdigit()
+
+
+def descriptive(header: HeaderLike) -> fits.Header:
+    """Return a copy of `header` without the keywords of storage."""
+    if header is None:
+        return fits.Header()
+    if not isinstance(header, fits.Header):
+        return fits.Header(
+            [(key, *value) if isinstance(value, tuple) else (key, value) for key, value in header.items()]
+        )
+    return fits.Header([card for card in header.cards if not is_structural(card.keyword)])
+
+
+def text_of(entries: Iterable[Entry], header: fits.Header) -> str:
+    """Write `entries`, then the cards of `header`, as card images without END."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fits.verify.VerifyWarning)
+        leading = "".join(fits.Card(*entry).image for entry in entries)
+        return leading + header.tostring(sep="", endcard=False, padding=False)
+
+
+def sum_of(data: bytes | bytearray | memoryview, start: int = 0) -> int:
+    """FITS checksum (ones' complement sum of 32-bit words) of `data`, whose length is a multiple of four."""
+    total = start + int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
+
+
+def _encoded(total: int) -> str:
+    """ASCII form of the complement of a checksum (FITS standard 4.0, appendix J)."""
+    complement = 0xFFFFFFFF - total
+    letters = [[0] * 4 for _ in range(4)]
+    for place in range(4):
+        byte = (complement >> (24 - 8 * place)) & 0xFF
+        quotient, rest = divmod(byte, 4)
+        row = [quotient + rest + 48] + [quotient + 48] * 3
+        while any(0x3A <= value <= 0x40 or 0x5B <= value <= 0x60 for value in row):
+            for pair in (0, 2):
+                first, second = row[pair], row[pair + 1]
+                if 0x3A <= first <= 0x40 or 0x5B <= first <= 0x60 or 0x3A <= second <= 0x40 or 0x5B <= second <= 0x60:
+                    row[pair] += 1
+                    row[pair + 1] -= 1
+        for column in range(4):
+            letters[column][place] = row[column]
+    plain = "".join(chr(letters[column][place]) for column in range(4) for place in range(4))
+    return plain[-1] + plain[:-1]
+
+
+def sealed(text: str, data: bytes | bytearray) -> bytes:
+    """Return a whole HDU: the cards of `text`, CHECKSUM, DATASUM, END, padding, then `data`, padded already."""
+    data_sum = sum_of(data)
+    quoted = f"'{data_sum}'"
+    tail = f"DATASUM = {quoted:<20} / sum of the 32-bit words of the data".ljust(CARD)
+
+    def written(check: str) -> bytes:
+        head = text + f"CHECKSUM= '{check}'   / sum of the whole HDU is -0".ljust(CARD) + tail + "END".ljust(CARD)
+        return head.ljust(-(-len(head) // RECORD) * RECORD).encode("ascii", errors="replace")
+
+    blank = written("0" * 16)
+    return written(_encoded(sum_of(blank, data_sum))) + data
+
+
+def padding(length: int) -> int:
+    """Bytes that fill the last record of `length` bytes."""
+    return -length % RECORD
