@@ -1,0 +1,153 @@
+"""The files of the stand-in's directory, with the facts that a storage site keeps of them."""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from snooppix.standin.cards import headers
+from terapix.clock import Clock
+from terapix.identity import UnsafeName, safe_name
+
+SPACE = uuid.UUID("6f0f1e62-9e54-5bd6-a1a3-7a7d60ba58d5")
+"""Name space of the identities that the stand-in gives."""
+
+TYPES = {
+    ".fits": "application/fits",
+    ".fits.fz": "application/fits",
+    ".fits.gz": "application/fits",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+}
+"""Endings of the files that are offered, and their content types; whatever else lies there is not."""
+
+Signature = tuple[int, int, int]
+"""Size, time of change in nanoseconds and inode: while these stay, the content is taken to stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file, as it was when it was last looked at."""
+
+    path: Path
+    uri: str
+    """``cadc:CFHT/979412p.fits.fz``."""
+    size: int
+    """Bytes."""
+    md5: str
+    """32 hexadecimal digits."""
+    modified: datetime
+    """When this content was first listed."""
+    cards: tuple[str, ...]
+    """Primary header, 80 characters each; empty if it is not FITS or can not be read."""
+    signature: Signature
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.path.name
+
+    @property
+    def identity(self) -> str:
+        """Identity of this content under this URI: another one when the file is replaced."""
+        return str(uuid.uuid5(SPACE, f"{self.uri} {self.md5}"))
+
+    @property
+    def content_type(self) -> str:
+        """MIME type."""
+        return TYPES[ending(self.name)]
+
+
+def ending(name: str) -> str:
+    """Ending of a file that is offered; empty for any other."""
+    return next((end for end in sorted(TYPES, key=len, reverse=True) if name.endswith(end)), "")
+
+
+class Inventory:
+    """What lies in the directory; `refresh` blocks (it hashes new files) and belongs in a thread."""
+
+    def __init__(self, directory: Path, *, clock: Clock, collection: str = "CFHT") -> None:
+        self.directory = directory
+        self.collection = collection
+        self.version = 0
+        """Rises whenever a file appears, changes or goes."""
+        self._clock = clock
+        self._files: dict[str, StoredFile] = {}
+        self._by_uri: dict[str, StoredFile] = {}
+        self._at_start: frozenset[str] | None = None
+
+    @property
+    def files(self) -> Sequence[StoredFile]:
+        """All files, by name."""
+        return tuple(self._files.values())
+
+    def find(self, uri: str) -> StoredFile | None:
+        """Return the file of a URI, as last listed."""
+        return self._by_uri.get(uri)
+
+    def note(self) -> None:
+        """Note what is there at the start: such files count as old as their time of change."""
+        if self._at_start is None:
+            self._at_start = frozenset(self._scan())
+
+    def refresh(self) -> bool:
+        """Look at the directory again; return whether anything is different."""
+        self.note()
+        found = self._scan()
+        files: dict[str, StoredFile] = {}
+        for name, signature in sorted(found.items()):
+            known = self._files.get(name)
+            if known is not None and known.signature == signature:
+                files[name] = known
+            elif (seen := self._look(name, signature, known)) is not None:
+                files[name] = seen
+        if files == self._files:
+            return False
+        self._files = files
+        self._by_uri = {file.uri: file for file in files.values()}
+        self.version += 1
+        return True
+
+    def _scan(self) -> dict[str, Signature]:
+        found = {}
+        try:
+            with os.scandir(self.directory) as entries:
+                for entry in entries:
+                    if ending(entry.name) and _offered(entry):
+                        found[entry.name] = _signature(entry.stat())
+        except FileNotFoundError:
+            pass
+        return found
+
+    def _look(self, name: str, signature: Signature, known: StoredFile | None) -> StoredFile | None:
+        """Read a new or changed file; None while it is still being written."""
+        path = self.directory / name
+        try:
+            with path.open("rb") as file:
+                md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            cards = next(headers(path, first_only=True), []) if "fits" in ending(name) else []
+            after = _signature(path.stat())
+        except OSError:
+            return None
+        if after != signature:
+            return None
+        if known is not None and known.md5 == md5:
+            return replace(known, signature=signature)
+        old = known is None and self._at_start is not None and name in self._at_start
+        modified = datetime.fromtimestamp(signature[1] / 1e9, UTC) if old else self._clock.now()
+        return StoredFile(path, f"cadc:{self.collection}/{name}", after[0], md5, modified, tuple(cards), signature)
+
+
+def _offered(entry: os.DirEntry[str]) -> bool:
+    try:
+        safe_name(entry.name)
+        return entry.is_file()
+    except (UnsafeName, OSError):
+        return False
+
+
+def _signature(found: os.stat_result) -> Signature:
+    return found.st_size, found.st_mtime_ns, found.st_ino
