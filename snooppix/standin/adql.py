@@ -36,6 +36,8 @@ class Token:
 
     kind: str
     text: str
+    apart: bool = False
+    """A space stood before it; kept, since unnamed columns are called by their text."""
 
     @property
     def upper(self) -> str:
@@ -65,8 +67,8 @@ class _Scope:
         """Words that SQLite wants at the end of a SELECT."""
         if self.limit is None and self.offset is None:
             return []
-        limited = ["LIMIT", self.limit or "-1"]
-        return [*limited, "OFFSET", self.offset] if self.offset else limited
+        limited = f" LIMIT {self.limit or '-1'}"
+        return [f"{limited} OFFSET {self.offset}"] if self.offset else [limited]
 
 
 def tokens(query: str) -> list[Token]:
@@ -79,15 +81,17 @@ def tokens(query: str) -> list[Token]:
     """
     if len(query) > LONGEST:
         raise BadQuery(f"the query has {len(query)} characters, at most {LONGEST} are read")
-    found = []
+    found: list[Token] = []
     place = 0
+    apart = False
     while place < len(query):
         match = _TOKEN.match(query, place)
         if match is None:
             raise BadQuery(f"no ADQL at character {place + 1}: {query[place : place + 20]!r}")
         kind = match.lastgroup or ""
         if kind != "space":
-            found.append(Token(kind, match[0]))
+            found.append(Token(kind, match[0], apart))
+        apart = kind == "space"
         place = match.end()
     return found
 
@@ -118,7 +122,7 @@ def _sql(words: list[Token]) -> str:
         word = words[index]
         scope = scopes[-1]
         if word.text == "(":
-            scopes.append(_Scope(cast=before.upper == "CAST", words=["("]))
+            scopes.append(_Scope(cast=before.upper == "CAST", words=[" (" if word.apart else "("]))
         elif word.text == ")":
             if len(scopes) == 1:
                 raise BadQuery("a bracket is closed that was never opened")
@@ -135,12 +139,12 @@ def _sql(words: list[Token]) -> str:
         elif word.upper == "LIMIT":
             raise BadQuery("LIMIT is no ADQL: write SELECT TOP n")
         else:
-            scope.words.append(_word(word, cast=scope.cast))
+            scope.words.append(" " * word.apart + _word(word, cast=scope.cast))
         before = word
         index += 1
     if len(scopes) > 1:
         raise BadQuery(f"{len(scopes) - 1} brackets are not closed")
-    return " ".join([*scopes[0].words, *scopes[0].closing()])
+    return "".join([*scopes[0].words, *scopes[0].closing()])
 
 
 def _whole(words: list[Token], index: int, after: str) -> str:

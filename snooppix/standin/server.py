@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Self
 
-import structlog
 from aiohttp import web
 
-from snooppix.standin import storage, tap, vosi
+from snooppix.standin import datalink, storage, tap, vosi
 from snooppix.standin.faults import Busy, Down, Faults, LoginPage, Refused, Stalled
 from snooppix.standin.site import SITE, Access, Site, base
 from terapix.clock import Clock, SystemClock
+from terapix.journal import logger
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -60,6 +60,7 @@ class StandIn:
             add("GET", f"/{service}/availability", _availability)
         for method in ("GET", "POST"):
             add(method, "/argus/sync", tap.sync)
+            add(method, "/caom2ops/datalink", datalink.links)
         add("GET", "/argus/tables", _tables)
         for method in ("GET", "HEAD"):
             add(method, "/raven/files/{uri:.+}", storage.locate_file)
@@ -114,7 +115,7 @@ async def serve(directory: Path, host: str, port: int, faults: Faults | Path | N
     wanted = Faults.read(faults) if isinstance(faults, Path) else faults
     archive = StandIn(directory, faults=wanted, clock=SystemClock())
     await archive.start(host, port)
-    log = structlog.get_logger("snooppix.standin")
+    log = logger("snooppix.standin")
     log.info("stand-in archive listens", registry=archive.registry, directory=str(directory))
     try:
         await stopping.wait()
