@@ -1,0 +1,128 @@
+"""``terapix snooppix``: what is this file, and what was set aside."""
+
+import enum
+import json
+import multiprocessing
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dbclient.schema import FrameKind
+from snooppix.acceptance import FileKind
+from snooppix.errors import Rejection
+from snooppix.pixels import examine, pixel_digest
+from snooppix.reception import Reception
+from snooppix.verification import PROCESSES, read_file, shares
+from terapix.errors import TerapixError
+from terapix.identity import FrameId, UnsafeName
+from terapix.instruments import Instrument, load_instrument
+from terapix.settings import load
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+out = Console()
+
+NOT_ALL = 3
+"""Exit code when some files are not accepted."""
+USAGE = 2
+ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE", help="Settings file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def snooppix() -> None:
+    """What the archive sent."""
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="FITS files or header dumps, plain or .gz.")],
+    config: ConfigOption = None,
+    *,
+    instrument: Annotated[
+        str | None, typer.Option(help="Instrument description; default: snooppix.instrument.")
+    ] = None,
+    headers_only: Annotated[bool, typer.Option("--headers-only", help="Do not verify checksums and pixels.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say of each file what it is, whether it would be accepted, and why.
+
+    Exit code 0: all are accepted; 3: some are not; 2: wrong usage.
+    """
+    try:
+        settings = load(config).settings
+        camera = load_instrument(instrument or settings.snooppix.instrument)
+    except TerapixError as problem:
+        typer.echo(str(problem), err=True)
+        raise typer.Exit(USAGE) from problem
+    compression = settings.datatransfer.compression
+    answers = [check_file(path, camera, compression=compression, pixels=not headers_only) for path in files]
+    if as_json:
+        typer.echo(json.dumps(answers, indent=2, default=_plain, ensure_ascii=False))
+    else:
+        for answer in answers:
+            mark = "[green]accepted[/green]" if answer["accepted"] else "[yellow]not accepted[/yellow]"
+            out.print(
+                f"{answer['file']}: {answer['kind']}, {mark}: {answer['reason']}", soft_wrap=True, highlight=False
+            )
+    raise typer.Exit(0 if all(answer["accepted"] for answer in answers) else NOT_ALL)
+
+
+def check_file(path: Path, instrument: Instrument, *, compression: float, pixels: bool) -> dict[str, Any]:
+    """Return what is known of one file: file, kind, accepted, reason, and the metadata of an accepted one."""
+    answer: dict[str, Any] = {"file": str(path), "kind": FileKind.UNKNOWN.value, "accepted": False}
+    try:
+        read = read_file(path, instrument=instrument, kind=FrameKind.OBJECT, name=_name(path), compression=compression)
+        answer["kind"] = read.verdict.kind.value
+        if read.verdict.rejection is not None:
+            raise read.verdict.rejection
+        examined = "its headers"
+        if pixels and not read.headers.is_dump and path.suffix != ".gz":
+            with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+                tasks = [(path, share) for share in shares(read.headers.hdus, PROCESSES)]
+                sums = [found for part in pool.starmap(examine, tasks) for found in part]
+            answer["pixel_digest"] = str(pixel_digest(sums))
+            examined = "its headers, checksums and pixels"
+    except Rejection as rejection:
+        return answer | {"word": rejection.word, "reason": rejection.sentence}
+    except OSError as problem:
+        return answer | {"word": "unreadable", "reason": f"it cannot be read: {problem.strerror or problem}"}
+    return answer | {"accepted": True, "reason": f"{examined} are those of a {read.verdict.kind.value}"} | read.columns
+
+
+def _name(path: Path) -> str:
+    try:
+        return FrameId.of_file(path.name.removesuffix(".gz")).name
+    except UnsafeName:
+        return ""
+
+
+@app.command()
+def rejected(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """List what was set aside, with its reason and how to try again."""
+    try:
+        settings = load(config).settings
+    except TerapixError as problem:
+        typer.echo(str(problem), err=True)
+        raise typer.Exit(USAGE) from problem
+    found = Reception(settings.reception, reserve=0).rejected()
+    if as_json:
+        rows = [{"file": str(item.path), "word": item.word, **item.why} for item in found]
+        typer.echo(json.dumps(rows, indent=2, default=_plain, ensure_ascii=False))
+        return
+    if not found:
+        out.print(f"Nothing was rejected in {settings.reception}.", soft_wrap=True, highlight=False)
+        return
+    table = Table("file", "word", "reason", "again", box=None)
+    for item in found:
+        table.add_row(item.path.name, item.word, str(item.why.get("reason", "")), str(item.why.get("again", "")))
+    out.print(table)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.value if isinstance(value, enum.Enum) else str(value)

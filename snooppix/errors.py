@@ -1,0 +1,153 @@
+"""What can go wrong between the archive and the reception disk.
+
+    TerapixError
+    ├── ArchiveError             a service of the archive does not do its part
+    │   ├── ArchiveSilent        no answer, or none in time: look again later
+    │   ├── ListingRefused       the archive answers a query with an error, even inside a 200
+    │   ├── ListingBroken        an answer that is no table
+    │   └── UnsafeAddress        leads to a host that the settings do not allow
+    ├── FetchError               one frame, one try
+    │   ├── Unreachable          time-out, reset, short body, 408, 5xx: resume, next mirror, backoff
+    │   ├── Busy                 429, 503: the whole host rests as long as it asks
+    │   ├── NotStored            404 for a file that is listed: slow retries for 48 h
+    │   ├── NotSignedIn          401: nobody's try is worth making until the credential is seen to
+    │   ├── NotAllowed           403: parked until the release date
+    │   ├── Changed              the archive has another file under this name than it listed
+    │   ├── Damaged              the digest differs: again from another mirror, then quarantine
+    │   ├── NotFits              a login page, or anything else that is no FITS file
+    │   └── NoRoom               the reception disk is full: no try is counted
+    └── Rejection                the file arrived whole and is not what we take
+
+What is done about each stands in `snooppix.treatment`.
+"""
+
+from terapix.errors import TerapixError
+
+
+class ArchiveError(TerapixError):
+    """A service of the archive does not do its part."""
+
+
+class ArchiveSilent(ArchiveError):
+    """No answer, or none in time."""
+
+    retryable = True
+
+    def __init__(self, address: str, why: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"the archive does not answer at {address}: {why}")
+        self.address = address
+        self.retry_after = retry_after
+        """Seconds that the archive asked us to wait."""
+
+
+class ListingRefused(ArchiveError):
+    """The archive understood the query and answers it with an error."""
+
+    retryable = True
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"the archive refuses a query at {address}: {why}")
+        self.address = address
+
+
+class ListingBroken(ArchiveError):
+    """An answer that cannot be read."""
+
+    retryable = True
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"the answer of {address} cannot be read: {why}")
+        self.address = address
+
+
+class UnsafeAddress(ArchiveError):
+    """An address that leads to a host which the settings do not allow."""
+
+    def __init__(self, address: str, *, allowed: tuple[str, ...]) -> None:
+        hosts = ", ".join(allowed) or "none"
+        super().__init__(
+            f"{address} is not followed: its host is none of {hosts}; add it to archive.hosts if it is trusted"
+        )
+        self.address = address
+
+
+class FetchError(TerapixError):
+    """One try to fetch one file failed."""
+
+    retryable = True
+
+    def __init__(self, frame: str, host: str, why: str) -> None:
+        super().__init__(f"{frame} from {host}: {why}")
+        self.frame = frame
+        self.host = host
+        self.why = why
+
+
+class Unreachable(FetchError):
+    """No connection, no byte in time, a cut connection, or an error of the server itself."""
+
+
+class Busy(FetchError):
+    """The server asks to be left alone for a while."""
+
+    def __init__(self, frame: str, host: str, why: str, *, retry_after: float | None) -> None:
+        super().__init__(frame, host, why)
+        self.retry_after = retry_after
+        """Seconds that the server asked for; none: it did not say."""
+
+
+class NotStored(FetchError):
+    """Listed, and not (yet) there."""
+
+
+class NotSignedIn(FetchError):
+    """The server wants to know who asks."""
+
+
+class NotAllowed(FetchError):
+    """The server knows who asks, and refuses."""
+
+
+class Changed(FetchError):
+    """The archive has another file under this name than the one that was listed."""
+
+
+class Damaged(FetchError):
+    """All bytes came, and their digest is not the one that was listed."""
+
+    def __init__(self, frame: str, host: str, *, expected: str, found: str) -> None:
+        super().__init__(frame, host, f"its digest is {found}, the archive lists {expected}")
+        self.expected = expected
+        self.found = found
+
+
+class NotFits(FetchError):
+    """What came is no FITS file: most often a login or an error page with status 200."""
+
+    def __init__(self, frame: str, host: str, why: str, *, head: bytes = b"") -> None:
+        super().__init__(frame, host, why)
+        self.head = head
+        """First bytes of what came instead, as evidence."""
+
+
+class NoRoom(FetchError):
+    """The reception disk cannot take the file."""
+
+    def __init__(self, frame: str, *, needed: int, missing: int) -> None:
+        super().__init__(
+            frame,
+            "reception",
+            f"the reception disk needs {needed / 1e6:.0f} MB for it and {max(missing, 1) / 1e6:.1f} MB are missing",
+        )
+        self.needed = needed
+        self.missing = missing
+
+
+class Rejection(TerapixError):
+    """The file is whole, and is not what we take."""
+
+    def __init__(self, word: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.word = word
+        """Name of the directory below from_CADC/rejected, as ``not-elixir``."""
+        self.sentence = sentence

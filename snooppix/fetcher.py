@@ -1,0 +1,304 @@
+"""The download pool: frames that are due go from the archive to incoming/, several at a time."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from yarl import URL
+
+from dbclient.database import Database
+from dbclient.records import FrameRecord
+from dbclient.schema import FrameState, TransferKind, TransferState
+from dbclient.stores import Frames, Transfers
+from snooppix.archive import Archive
+from snooppix.download import Downloader, Progress, Wanted
+from snooppix.errors import (
+    ArchiveError,
+    Busy,
+    FetchError,
+    NoRoom,
+    NotFits,
+    NotStored,
+    Unreachable,
+)
+from snooppix.part import publish
+from snooppix.reception import BAD, INCOMING, Reception
+from snooppix.treatment import Case, GiveUp, Quarantine, Wait, decide
+from terapix.clock import Clock
+from terapix.identity import Digest
+from terapix.journal import logger
+from terapix.steps import reached
+
+log = logger("fetcher")
+
+SOURCE: Final = "snooppix"
+PAUSE: Final = timedelta(seconds=60)
+"""Wait after trouble of this host that is no frame's fault."""
+
+
+@dataclass(slots=True)
+class Running:
+    """One download that goes on."""
+
+    frame: FrameRecord
+    progress: Progress = field(default_factory=Progress)
+    transfer: int | None = None
+    task: asyncio.Task[None] | None = None
+    told: int = 0
+    """Bytes when the database was last told."""
+    told_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the fetcher has done since it started."""
+
+    fetched: int = 0
+    bytes: int = 0
+    failures: int = 0
+    outage: int = 0
+    """Files in a row that nobody could reach."""
+
+
+class Fetcher:
+    """Brings due frames to the reception disk."""
+
+    def __init__(
+        self,
+        database: Database,
+        archive: Archive,
+        downloader: Downloader,
+        reception: Reception,
+        *,
+        clock: Clock,
+        attempts: int,
+    ) -> None:
+        self.database = database
+        self.archive = archive
+        self.downloader = downloader
+        self.reception = reception
+        self.clock = clock
+        self.attempts = attempts
+        """Counted tries that a frame is allowed."""
+        self.running: dict[int, Running] = {}
+        self.tally = Tally()
+        self._rests: dict[str, float] = {}
+
+    async def start_due(self, downloads: int) -> int:
+        """Start as many due downloads as places are free; return how many were started."""
+        free = downloads - len(self.running)
+        if free <= 0:
+            return 0
+        now = self.clock.now()
+        async with self.database.read() as session:
+            due = await Frames().due(session, FrameState.SPOTTED, now=now, limit=downloads + len(self.running))
+        started = 0
+        for frame in due:
+            if started < free and frame.id not in self.running:
+                running = Running(frame)
+                running.progress.total = frame.size
+                running.task = asyncio.create_task(self._run(running), name=f"fetch {frame.name}")
+                self.running[frame.id] = running
+                started += 1
+        return started
+
+    async def tell_progress(self) -> None:
+        """Write how far each download is, where it changed; called about once a second."""
+        changed: list[tuple[int, int, float]] = []
+        now = time.monotonic()
+        for running in self.running.values():
+            done = running.progress.done
+            if running.transfer is not None and done != running.told:
+                rate = max(0, done - running.told) / max(now - running.told_at, 1e-3) if running.told_at else 0.0
+                changed.append((running.transfer, done, rate))
+                running.told, running.told_at = done, now
+        if changed:
+            async with self.database.write() as session:
+                for transfer, done, rate in changed:
+                    await Transfers().progress(session, transfer, done=done, rate=rate)
+
+    def files_of(self, frame: FrameRecord) -> set[str]:
+        """Names in incoming/ that a running fetch of this frame may use: the stem of its part, and the whole file."""
+        digest = Digest.parse(frame.wire_digest) if frame.wire_digest else None
+        incoming = self.reception.incoming(frame.uri, generation=frame.generation)
+        return {self.reception.part(frame.name, digest).stem, incoming.name}
+
+    async def stop(self) -> None:
+        """End all downloads; their parts stay for the next start."""
+        tasks = [running.task for running in self.running.values() if running.task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, running: Running) -> None:
+        frame = running.frame
+        try:
+            await self._fetch(running)
+            self.tally.outage = 0
+        except asyncio.CancelledError:
+            await self._end(running, TransferState.FAILED, "snooppix was stopped; the next start goes on from here")
+            raise
+        except FetchError as problem:
+            await self._fail(running, problem)
+        except ArchiveError as problem:
+            await self._fail(running, Unreachable(frame.name, "the archive", str(problem)))
+        except Exception as problem:  # one frame's trouble must not end the daemon
+            log.exception("fetch failed on this host", frame=frame.name)
+            await self._wait(running, Wait(self.clock.now() + PAUSE, f"trouble on this host: {problem}", counted=True))
+        finally:
+            self.running.pop(frame.id, None)
+
+    async def _fetch(self, running: Running) -> None:
+        frame = running.frame
+        await self._room_for(frame)
+        sources = await self.archive.locate(frame.uri)
+        if not sources:
+            raise NotStored(frame.name, "the archive", "it is listed and not stored at any site yet")
+        now = time.monotonic()
+        awake = [source for source in sources if self._rests.get(_host(source), 0.0) <= now]
+        if not awake:
+            rest = min(self._rests[_host(source)] for source in sources) - now
+            raise Busy(frame.name, _host(sources[0]), "the server asked for a rest", retry_after=rest)
+        async with self.database.write() as session:
+            running.transfer = await Transfers().begin(
+                session,
+                frame_id=frame.id,
+                kind=TransferKind.FETCH,
+                source=_host(awake[0]),
+                bytes_total=frame.size,
+                now=self.clock.now(),
+            )
+        reached("fetch.claimed")
+        begin = time.monotonic()
+        running.told_at = begin
+        digest = Digest.parse(frame.wire_digest) if frame.wire_digest else None
+        part = self.reception.part(frame.name, digest)
+        arrived = await self.downloader.fetch(Wanted(frame.name, part, frame.size, digest), awake, running.progress)
+        incoming = self.reception.incoming(frame.uri, generation=frame.generation)
+        await asyncio.to_thread(publish, part, self.reception.root / incoming)
+        part.with_suffix(BAD).unlink(missing_ok=True)
+        reached("fetch.renamed")
+        seconds = max(time.monotonic() - begin, 1e-3)
+        await self._record(running, incoming, arrived.size, arrived.digest, seconds)
+        reached("fetch.recorded")
+
+    async def _record(self, running: Running, path: Path, size: int, digest: Digest, seconds: float) -> None:
+        now = self.clock.now()
+        interruptions = running.progress.interruptions
+        cuts = f", resumed {interruptions} times" if interruptions else ""
+        async with self.database.write() as session:
+            await Frames().advance(
+                session,
+                running.frame.id,
+                FrameState.FETCHED,
+                now=now,
+                source=SOURCE,
+                message=f"{running.frame.name} arrived: {size / 1e6:.1f} MB in {seconds:.1f} s{cuts}, digest verified",
+                event="fetched",
+                path=str(path),
+                size=size,
+                wire_digest=str(digest),
+            )
+            if running.transfer is not None:
+                await Transfers().progress(session, running.transfer, done=size, rate=size / seconds)
+                await Transfers().end(session, running.transfer, TransferState.DONE, now=now)
+        self.tally.fetched += 1
+        self.tally.bytes += size
+        log.info("frame fetched", frame=running.frame.name, size=size, seconds=round(seconds, 2), resumed=interruptions)
+
+    async def _room_for(self, frame: FrameRecord) -> None:
+        """Refuse to begin what cannot be finished: the disk also holds what running downloads still lack."""
+        promised = sum(
+            max(0, (other.progress.total or other.frame.size or 0) - other.progress.done)
+            for other in self.running.values()
+            if other.frame.id != frame.id and other.transfer is not None
+        )
+        free = await asyncio.to_thread(self.reception.room) - promised
+        needed = frame.size or 0
+        if free < needed:
+            raise NoRoom(frame.name, needed=needed, missing=needed - free)
+
+    async def _fail(self, running: Running, problem: FetchError) -> None:
+        frame, now = running.frame, self.clock.now()
+        self.tally.failures += 1
+        self.tally.outage = self.tally.outage + 1 if isinstance(problem, Unreachable) else 0
+        if isinstance(problem, Busy) and problem.retry_after is not None:
+            self._rests[problem.host] = time.monotonic() + min(problem.retry_after, 900.0)
+        case = Case(frame.attempts, frame.spotted_at, frame.release, self.attempts, self.tally.outage)
+        decision = decide(problem, case, now=now)
+        log.info("fetch failed", frame=frame.name, problem=type(problem).__name__, why=str(problem))
+        match decision:
+            case Wait():
+                await self._wait(running, decision)
+            case GiveUp(reason):
+                async with self.database.write() as session:
+                    await Frames().fail(session, frame.id, reason=reason, now=now, source=SOURCE)
+                    await self._ended(session, running, reason, now)
+            case Quarantine():
+                await self._quarantine(running, decision, problem, now)
+
+    async def _wait(self, running: Running, wait: Wait) -> None:
+        now = self.clock.now()
+        async with self.database.write() as session:
+            await Frames().wait(
+                session,
+                running.frame.id,
+                reason=wait.reason,
+                retry_at=wait.until,
+                now=now,
+                source=SOURCE,
+                count=wait.counted,
+            )
+            await self._ended(session, running, wait.reason, now)
+
+    async def _quarantine(self, running: Running, decision: Quarantine, problem: FetchError, now: datetime) -> None:
+        frame = running.frame
+        digest = Digest.parse(frame.wire_digest) if frame.wire_digest else None
+        bad = self.reception.part(frame.name, digest).with_suffix(BAD)
+        name = self.reception.file_name(frame.uri, generation=frame.generation)
+        why = {
+            "frame": frame.name,
+            "generation": frame.generation,
+            "reason": decision.reason,
+            "word": decision.word,
+            "uri": frame.uri,
+            "host": problem.host,
+            "expected": frame.wire_digest,
+            "rejected_at": now,
+            "again": f"terapix retry {frame.name}",
+        }
+        source = INCOMING / bad.name if bad.exists() else None
+        head = problem.head if isinstance(problem, NotFits) else b""
+        path = await asyncio.to_thread(self.reception.reject, source, name, decision.word, why, head=head)
+        async with self.database.write() as session:
+            await Frames().advance(
+                session,
+                frame.id,
+                FrameState.REJECTED,
+                now=now,
+                source=SOURCE,
+                message=f"{frame.name} rejected ({decision.word}): {decision.reason}",
+                event="rejected",
+                reason=decision.reason,
+                path=str(path),
+            )
+            await self._ended(session, running, decision.reason, now)
+
+    async def _end(self, running: Running, state: TransferState, reason: str) -> None:
+        if running.transfer is not None:
+            async with self.database.write() as session:
+                await Transfers().progress(session, running.transfer, done=running.progress.done, rate=0.0)
+                await Transfers().end(session, running.transfer, state, now=self.clock.now(), reason=reason)
+
+    async def _ended(self, session: AsyncSession, running: Running, reason: str, now: datetime) -> None:
+        if running.transfer is not None:
+            await Transfers().progress(session, running.transfer, done=running.progress.done, rate=0.0)
+            await Transfers().end(session, running.transfer, TransferState.FAILED, now=now, reason=reason)
+
+
+def _host(address: str) -> str:
+    return URL(address).host or address

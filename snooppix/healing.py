@@ -1,0 +1,183 @@
+"""What an earlier life of the daemon left unfinished, seen by comparing the disk with the database.
+
+A kill can come between any two steps. The rule for each leftover is decided
+here without touching anything, then done.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from dbclient.database import Database
+from dbclient.records import FrameRecord
+from dbclient.schema import FrameState, TransferKind, TransferState
+from dbclient.stores import Frames, Transfers
+from snooppix.reception import BAD, BOUND, INCOMING, PART, Reception
+from terapix.clock import Clock
+from terapix.identity import Digest, FrameId, UnsafeName
+from terapix.journal import logger
+
+log = logger("healing")
+
+SOURCE: Final = "snooppix"
+
+
+class Remedy(StrEnum):
+    """What is done about one file in incoming/."""
+
+    KEEP = "keep"  #: it is as it should be, or a part that the next fetch goes on with
+    RECORD = "record"  #: it arrived and nobody wrote that down: compare its digest, then record it
+    REMOVE = "remove"  #: nobody will ask for it again
+    SET_ASIDE = "set aside"  #: no row knows it
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file in incoming/ and what is to be done about it."""
+
+    path: Path
+    remedy: Remedy
+    frame: FrameRecord | None = None
+
+
+def diagnose(
+    files: Iterable[str], frames: Mapping[str, FrameRecord], parts: Collection[str], *, busy: Collection[str]
+) -> list[Leftover]:
+    """Decide about each file in incoming/.
+
+    Parameters
+    ----------
+    files : names of files there
+    frames : by the name that the file of each frame has (or will have) there
+    parts : stems of the parts that frames still to be fetched may go on with
+    busy : names and stems that a running fetch or verification works on
+    """
+    found = []
+    for name in files:
+        path = INCOMING / name
+        stem = next((name.removesuffix(end) for end in (PART, BOUND, BAD, ".bound-new") if name.endswith(end)), None)
+        if stem in busy or name in busy:
+            continue
+        if stem is not None:
+            found.append(Leftover(path, Remedy.KEEP if stem in parts else Remedy.REMOVE))
+            continue
+        frame = frames.get(name)
+        if frame is None:
+            found.append(Leftover(path, Remedy.SET_ASIDE))
+        elif frame.state is FrameState.SPOTTED:
+            found.append(Leftover(path, Remedy.RECORD, frame))
+        elif frame.state in {FrameState.FETCHED, FrameState.FAILED}:
+            found.append(Leftover(path, Remedy.KEEP, frame))
+        else:
+            found.append(Leftover(path, Remedy.REMOVE, frame))
+    return found
+
+
+class Healer:
+    """Puts right what diagnosis finds."""
+
+    def __init__(self, database: Database, reception: Reception, *, clock: Clock) -> None:
+        self.database = database
+        self.reception = reception
+        self.clock = clock
+
+    async def close_transfers(self) -> int:
+        """End the fetches that an earlier life of this daemon had begun; to be called before any new one."""
+        async with self.database.write() as session:
+            left = await Transfers().running(session, TransferKind.FETCH)
+            for transfer in left:
+                reason = "snooppix ended while it ran; the next fetch goes on from here"
+                await Transfers().end(session, transfer.id, TransferState.FAILED, now=self.clock.now(), reason=reason)
+        return len(left)
+
+    async def heal(self, *, busy: Collection[str]) -> int:
+        """Look through incoming/ once; return the number of files that were dealt with."""
+        files = await asyncio.to_thread(self._files)
+        if not files:
+            return 0
+        frames, parts = await self._known(files)
+        dealt = 0
+        for leftover in diagnose(files, frames, parts, busy=busy):
+            if leftover.remedy is not Remedy.KEEP:
+                await self._treat(leftover)
+                dealt += 1
+        return dealt
+
+    def _files(self) -> list[str]:
+        return sorted(entry.name for entry in (self.reception.root / INCOMING).iterdir() if entry.is_file())
+
+    async def _known(self, files: Iterable[str]) -> tuple[dict[str, FrameRecord], set[str]]:
+        names: set[str] = set()
+        for file in files:
+            for ending in (PART, BOUND, BAD, ".bound-new"):
+                if file.endswith(ending):
+                    names.add(file.removesuffix(ending).rpartition(".")[0])
+            try:
+                name = FrameId.of_file(file).name
+            except UnsafeName:
+                continue
+            names |= {name, name.rpartition(".g")[0] or name}
+        frames: dict[str, FrameRecord] = {}
+        parts: set[str] = set()
+        async with self.database.read() as session:
+            for name in names:
+                for frame in await Frames().generations(session, name):
+                    frames[self.reception.file_name(frame.uri, generation=frame.generation)] = frame
+                    if frame.state in {FrameState.SPOTTED, FrameState.FAILED}:
+                        digest = Digest.parse(frame.wire_digest) if frame.wire_digest else None
+                        parts.add(self.reception.part(name, digest).stem)
+        return frames, parts
+
+    async def _treat(self, leftover: Leftover) -> None:
+        path = self.reception.root / leftover.path
+        frame = leftover.frame
+        if leftover.remedy is Remedy.REMOVE:
+            log.info("leftover removed", file=path.name)
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+        elif leftover.remedy is Remedy.SET_ASIDE or frame is None:
+            why = {"reason": "it lay in incoming/ and no frame in the database has this file", "word": "unknown-file"}
+            log.warning("file of nobody set aside", file=path.name)
+            await asyncio.to_thread(self.reception.reject, leftover.path, _plain(path.name), "unknown-file", why)
+        else:
+            await self._record(path, frame)
+
+    async def _record(self, path: Path, frame: FrameRecord) -> None:
+        """Record a file that arrived whole before the daemon was killed; one that differs is fetched again."""
+        expected = Digest.parse(frame.wire_digest) if frame.wire_digest else None
+        found = await asyncio.to_thread(digest_of, path, expected.algorithm if expected else "md5")
+        if expected is not None and found != expected:
+            log.warning("file in incoming differs from the listing and is fetched again", frame=frame.name)
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+            return
+        size = (await asyncio.to_thread(path.stat)).st_size
+        async with self.database.write() as session:
+            await Frames().advance(
+                session,
+                frame.id,
+                FrameState.FETCHED,
+                now=self.clock.now(),
+                source=SOURCE,
+                message=f"{frame.name} had arrived before snooppix ended: {size / 1e6:.1f} MB, digest verified",
+                event="fetched",
+                path=str(path.relative_to(self.reception.root)),
+                size=size,
+                wire_digest=str(found),
+            )
+        log.info("arrived file recorded", frame=frame.name)
+
+
+def digest_of(path: Path, algorithm: str) -> Digest:
+    """Digest of a file."""
+    with path.open("rb") as file:
+        return Digest(algorithm, hashlib.file_digest(file, algorithm).hexdigest())
+
+
+def _plain(name: str) -> str:
+    try:
+        return FrameId(name).name
+    except UnsafeName:
+        return f"unnamed-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:16]}"

@@ -1,0 +1,143 @@
+"""The query that asks the archive what it has, and what its rows mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from dbclient.schema import FrameKind
+from dbclient.stores.frames import Sighting
+from terapix.identity import Digest, FrameId, UnsafeName
+
+COLUMNS: Final = (
+    "o.observationID",
+    "o.proposal_id",
+    "o.target_name",
+    "o.maxLastModified",
+    "p.productID",
+    "p.dataRelease",
+    "p.energy_bandpassName",
+    "p.time_bounds_lower",
+    "p.time_exposure",
+    "a.uri",
+    "a.contentLength",
+    "a.contentChecksum",
+)
+"""What is asked of caom2, in this order; names are those of its table schema."""
+
+_FROM: Final = (
+    "FROM caom2.Observation o JOIN caom2.Plane p ON o.obsID=p.obsID JOIN caom2.Artifact a ON p.planeID=a.planeID"
+)
+_MJD_0: Final = datetime(1858, 11, 17, tzinfo=UTC)
+
+
+def quoted(text: str) -> str:
+    """Write a text constant of ADQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def stamp(moment: datetime) -> str:
+    """Write a moment as caom2 does: UTC, milliseconds, no zone."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Where a page of the listing ends: the next one begins behind it."""
+
+    modified: str
+    """As the archive wrote it, so that it compares as the archive compares."""
+    uri: str
+
+
+def changes(*, collection: str, instrument: str, runs: Sequence[str], mark: datetime | None, behind: Key | None) -> str:
+    """Write the query for all science files of calibration level 2 changed at `mark` or later, behind a key."""
+    where = [
+        f"o.collection={quoted(collection)}",
+        f"o.instrument_name={quoted(instrument)}",
+        "p.calibrationLevel=2",
+        "a.productType='science'",
+    ]
+    if runs:
+        where.append(f"o.proposal_id IN ({','.join(map(quoted, runs))})")
+    if behind is not None:
+        at, uri = quoted(behind.modified), quoted(behind.uri)
+        where.append(f"(o.maxLastModified>{at} OR (o.maxLastModified={at} AND a.uri>{uri}))")
+    elif mark is not None:
+        where.append(f"o.maxLastModified>={quoted(stamp(mark))}")
+    return f"SELECT {','.join(COLUMNS)} {_FROM} WHERE {' AND '.join(where)} ORDER BY o.maxLastModified,a.uri"
+
+
+def by_name(name: str, *, collection: str) -> str:
+    """Write the query for the files of one product, whatever its level."""
+    where = (
+        f"o.collection={quoted(collection)} AND p.productID={quoted(name)} "
+        "AND a.productType IN ('science','calibration')"
+    )
+    return f"SELECT {','.join(COLUMNS)} {_FROM} WHERE {where} ORDER BY o.maxLastModified,a.uri"
+
+
+def moment(text: str) -> datetime | None:
+    """Read a time of the archive; none if it is empty or none."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _number(text: str) -> float | None:
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if abs(found) < 1e12 else None
+
+
+def _digest(text: str) -> str | None:
+    try:
+        return str(Digest.parse(text))
+    except ValueError:
+        return None
+
+
+def kind_of(name: str) -> FrameKind | None:
+    """Tell from a name what SNOOPPIX would take it for: processed frame, flat, mask, or nothing it wants."""
+    try:
+        frame = FrameId(name)
+    except UnsafeName:
+        return None
+    if frame.kind == "p":
+        return FrameKind.OBJECT
+    words = name.split(".")
+    if "mask" in words:
+        return FrameKind.MASK
+    return FrameKind.FLAT if "flat" in words else None
+
+
+def sighting(row: Sequence[str]) -> Sighting | None:
+    """Read one row of the listing; none if it is no file of ours."""
+    cells = dict(zip(COLUMNS, row, strict=True))
+    uri = cells["a.uri"]
+    try:
+        name = FrameId.of_file(uri).name
+    except UnsafeName:
+        return None
+    kind = kind_of(name)
+    if kind is None or name != cells["p.productID"] or len(uri) > 300:
+        return None
+    size, begin = _number(cells["a.contentLength"]), _number(cells["p.time_bounds_lower"])
+    return Sighting(
+        name=name,
+        kind=kind,
+        uri=uri,
+        size=int(size) if size is not None and size >= 0 else None,
+        digest=_digest(cells["a.contentChecksum"]),
+        modified=moment(cells["o.maxLastModified"]),
+        release=moment(cells["p.dataRelease"]),
+        runid=cells["o.proposal_id"][:20] or None,
+        filter=cells["p.energy_bandpassName"][:40] or None,
+        object=cells["o.target_name"][:80] or None,
+        exposure_time=_number(cells["p.time_exposure"]),
+        observed_at=_MJD_0 + timedelta(days=begin) if begin is not None and 0 < begin < 100_000 else None,
+    )

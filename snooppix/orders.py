@@ -1,0 +1,138 @@
+"""What operators ask of SNOOPPIX: fetch, retry, reload. Each request is a row; its answer is a sentence."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from dbclient.database import Database
+from dbclient.records import FrameRecord, RequestRecord
+from dbclient.schema import FrameState, ReplicaState, RequestKind, RequestState
+from dbclient.stores import Events, Frames, Nodes, Replicas, Requests
+from snooppix.errors import ArchiveError, Rejection
+from snooppix.reception import Reception
+from snooppix.verification import Verifier
+from snooppix.watcher import Watcher
+from terapix.clock import Clock
+from terapix.identity import UnsafeName, safe_name
+from terapix.journal import logger
+
+log = logger("orders")
+
+FIRST: Final = 100
+"""Priority of what an operator asked for."""
+KINDS: Final = (RequestKind.FETCH, RequestKind.RETRY, RequestKind.RELOAD)
+_MUTE: Final = {"elixir", "needs", "corners"}
+"""Columns whose change is told without their long values."""
+
+
+class Refused(Exception):
+    """The request cannot be done, for the reason that is its text."""
+
+
+class Orders:
+    """Answers requests."""
+
+    def __init__(
+        self, database: Database, watcher: Watcher, verifier: Verifier, reception: Reception, *, clock: Clock
+    ) -> None:
+        self.database = database
+        self.watcher = watcher
+        self.verifier = verifier
+        self.reception = reception
+        self.clock = clock
+
+    async def answer_open(self) -> int:
+        """Answer every open request; return their number."""
+        async with self.database.read() as session:
+            waiting = await Requests().open(session, *KINDS)
+        for request in waiting:
+            try:
+                text, state = await self._answer(request), RequestState.DONE
+            except Refused as refusal:
+                text, state = str(refusal), RequestState.REFUSED
+            except Exception as problem:  # a request that cannot be done must not be tried for ever
+                log.exception("request failed", request=request.id)
+                text, state = f"It failed on this host: {problem}", RequestState.REFUSED
+            async with self.database.write() as session:
+                await Requests().answer(session, request.id, state, text, now=self.clock.now())
+            log.info("request answered", request=request.id, kind=request.kind.value, answer=text)
+        return len(waiting)
+
+    async def _answer(self, request: RequestRecord) -> str:
+        name = str(request.arguments.get("frame", ""))
+        try:
+            safe_name(name)
+        except UnsafeName as problem:
+            raise Refused(str(problem)) from problem
+        async with self.database.read() as session:
+            frame = await Frames().named(session, name)
+        source = f"operator:{request.asked_by}"[:60]
+        if request.kind is RequestKind.FETCH:
+            return await self._fetch(name, frame, source)
+        if frame is None:
+            raise Refused(f"No frame {name} is known here.")
+        if request.kind is RequestKind.RETRY:
+            return await self._retry(frame, source)
+        return await self._reload(frame, source)
+
+    async def _fetch(self, name: str, frame: FrameRecord | None, source: str) -> str:
+        if frame is None:
+            try:
+                found = await self.watcher.look_up(name, priority=FIRST)
+            except ArchiveError as problem:
+                raise Refused(f"{name} is unknown here and the archive cannot be asked: {problem}.") from problem
+            if found is None:
+                raise Refused(f"The archive has no processed frame, flat or mask named {name}.")
+            return f"{name} was found at the archive and is fetched next."
+        if frame.state in {FrameState.SPOTTED, FrameState.FAILED}:
+            await self._retry(frame, source)
+            return f"{name} is fetched next."
+        raise Refused(f"{name} is here already: it is {frame.state.value}.")
+
+    async def _retry(self, frame: FrameRecord, source: str) -> str:
+        async with self.database.write() as session:
+            await Frames().retry(session, frame.id, now=self.clock.now(), source=source)
+            await Frames().describe(session, frame.id, priority=FIRST)
+            fresh = await Frames().get(session, frame.id)
+        return f"{frame.name} is due again: it is {fresh.state.value}."
+
+    async def _reload(self, frame: FrameRecord, source: str) -> str:
+        path = await self._file_of(frame)
+        if path is None:
+            raise Refused(f"{frame.name} is {frame.state.value} and its file is not on this host: nothing was read.")
+        try:
+            read = await self.verifier.read(path, kind=frame.kind, name=frame.name)
+        except Rejection as rejection:
+            raise Refused(f"{path.name} cannot be read: {rejection.sentence}; nothing was changed.") from rejection
+        if read.verdict.rejection is not None:
+            raise Refused(f"{path.name} is not acceptable: {read.verdict.rejection.sentence}; nothing was changed.")
+        changed = {column: new for column, new in read.columns.items() if getattr(frame, column) != new}
+        text = f"{frame.name} was read again from {path.name}: {_told(frame, changed)}."
+        async with self.database.write() as session:
+            await Frames().describe(session, frame.id, **changed)
+            await Events().append(
+                session, source=source, kind="reloaded", message=text, frame_id=frame.id, now=self.clock.now()
+            )
+        return text
+
+    async def _file_of(self, frame: FrameRecord) -> Path | None:
+        """Where the file of a frame can be read on this host: on the reception disk, or on a node's."""
+        if frame.path and (found := self.reception.root / frame.path).is_file():
+            return found
+        async with self.database.read() as session:
+            replicas = await Replicas().of_frame(session, frame.id)
+            nodes = {node.id: node for node in await Nodes().all(session)}
+        for replica in replicas:
+            node = nodes.get(replica.node_id)
+            if node and replica.state is ReplicaState.HELD and (found := Path(node.directory) / replica.path).is_file():
+                return found
+        return None
+
+
+def _told(frame: FrameRecord, changed: dict[str, Any]) -> str:
+    if not changed:
+        return "nothing differs from the database"
+    parts = [
+        column if column in _MUTE else f"{column} {getattr(frame, column)} → {new}"
+        for column, new in sorted(changed.items())
+    ]
+    return "changed: " + ", ".join(parts)

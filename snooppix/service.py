@@ -1,0 +1,273 @@
+"""The daemon `snooppix`: follows the archive, fetches what is new, verifies and sorts it.
+
+Three loops run beside each other and meet at the database: the watcher looks at
+the archive at its own pace, the sorter verifies what arrived, and the main loop
+heals, answers requests and keeps the download pool filled. A slow or silent
+archive holds up nothing but itself.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from typing import Any, Final
+
+from dbclient.database import Database
+from dbclient.schema import Level
+from dbclient.stores import Events, Nodes
+from snooppix.archive import Archive
+from snooppix.cadc import Cadc
+from snooppix.download import Downloader
+from snooppix.errors import ArchiveError, ArchiveSilent
+from snooppix.fetcher import Fetcher
+from snooppix.healing import Healer
+from snooppix.orders import Orders
+from snooppix.reception import Reception
+from snooppix.sorting import Sorter
+from snooppix.verification import Verifier
+from snooppix.watcher import Seen, Watcher
+from snooppix.wire import Wire
+from terapix.daemon import Daemon, command
+from terapix.instruments import load_instrument
+from terapix.journal import logger
+from terapix.retry import Backoff
+
+log = logger("snooppix")
+
+NAME: Final = "snooppix"
+HEARTBEAT: Final = 10.0
+"""Seconds between two heartbeats in the database while the status stays the same."""
+BREATH: Final = 0.2
+"""Seconds between two passes at least: our own writes wake us too."""
+SILENCE: Final = Backoff(first=2.0, factor=2.0, ceiling=300.0, attempts=1_000_000)
+"""Seconds between looks at an archive that does not answer; never longer than the ordinary pace."""
+CALIBRATIONS: Final = 300.0
+"""Seconds after which an archive that lacked a calibration is asked for it again."""
+
+
+class Snooppix:
+    """The parts of the daemon, put together."""
+
+    def __init__(self, daemon: Daemon, database: Database, archive: Archive, wire: Wire, verifier: Verifier) -> None:
+        settings, clock = daemon.settings, daemon.clock
+        self.daemon = daemon
+        self.database = database
+        self.archive = archive
+        self.reception = Reception(settings.reception, reserve=settings.snooppix.reserve)
+        self.watcher = Watcher(database, archive, look_back=settings.snooppix.look_back, clock=clock)
+        self.fetcher = Fetcher(
+            database, archive, Downloader(wire), self.reception, clock=clock, attempts=settings.snooppix.attempts
+        )
+        self.sorter = Sorter(database, verifier, self.reception, clock=clock)
+        self.healer = Healer(database, self.reception, clock=clock)
+        self.orders = Orders(database, self.watcher, verifier, self.reception, clock=clock)
+        self.trouble: str | None = None
+        """What is wrong with the archive; none while it answers."""
+        self._silences = 0
+        self._asked: dict[str, float] = {}
+        self._beaten = float("-inf")
+        self._said = ""
+
+    async def run(self) -> None:
+        """Work until the daemon is asked to stop."""
+        await asyncio.to_thread(self.reception.prepare)
+        try:
+            await self.healer.close_transfers()
+            await self.healer.heal(busy=())
+            await self.daemon.ready("follows the archive")
+            loops = [
+                asyncio.create_task(loop(), name=loop.__name__)
+                for loop in (self._watch, self._sort, self._tell_progress, self._work)
+            ]
+            try:
+                await _first_failure(loops)
+            finally:
+                await self.fetcher.stop()
+        finally:
+            self.reception.release()
+
+    async def _work(self) -> None:
+        """Heal, answer, fill the download pool; then wait until the database changes."""
+        stopping = self.daemon.stopping
+        while not stopping.is_set():
+            await self.healer.heal(busy=self._busy())
+            await self.orders.answer_open()
+            await self.fetcher.start_due(self.daemon.settings.snooppix.downloads)
+            await self._beat()
+            await _pause(stopping, BREATH)
+            await self.database.changed(timeout=HEARTBEAT, stop=stopping)
+
+    async def _sort(self) -> None:
+        """Verify and sort what arrived, as it arrives."""
+        stopping = self.daemon.stopping
+        while not stopping.is_set():
+            if not await self.sorter.sort_due():
+                await self.database.changed(timeout=HEARTBEAT, stop=stopping)
+                await _pause(stopping, BREATH)
+
+    async def _tell_progress(self) -> None:
+        while not self.daemon.stopping.is_set():
+            await _pause(self.daemon.stopping, 1.0)
+            await self.fetcher.tell_progress()
+
+    async def _watch(self) -> None:
+        """Look at the archive at its pace, less often while it is silent."""
+        stopping = self.daemon.stopping
+        while not stopping.is_set():
+            pace = self.daemon.settings.snooppix.poll
+            try:
+                seen = await self.watcher.look()
+                await self._calibrations()
+                await self._answered(seen)
+            except ArchiveError as problem:
+                await self._silent(problem)
+                asked = problem.retry_after if isinstance(problem, ArchiveSilent) else None
+                pace = min(pace, max(SILENCE.delay(self._silences), asked or 0.0))
+            await _pause(stopping, pace)
+
+    async def _calibrations(self) -> None:
+        """Ask for what valid frames need; a calibration that the archive lacks is asked for again later."""
+        found, absent = await self.watcher.look_for_calibrations()
+        if found:
+            log.info("calibrations spotted", names=found)
+        for name in absent:
+            if name not in self._asked:
+                self._asked[name] = self.daemon.clock.monotonic()
+                message = f"{name} is named by frames and the archive does not have it: their maps wait"
+                await self._event("calibration-missing", message, Level.WARNING)
+
+    async def _answered(self, seen: Seen) -> None:
+        if self.trouble is not None:
+            self.trouble, self._silences = None, 0
+            await self._event("archive-up", "the archive answers again", Level.INFO)
+        if seen.new or seen.reprocessed:
+            log.info("archive looked at", new=seen.new, reprocessed=seen.reprocessed, known=seen.known)
+
+    async def _silent(self, problem: ArchiveError) -> None:
+        self._silences += 1
+        first, self.trouble = self.trouble is None, str(problem)
+        log.warning("archive trouble", why=str(problem), times=self._silences)
+        if first:
+            await self._event("archive-down", str(problem), Level.WARNING)
+
+    async def _event(self, kind: str, message: str, level: Level) -> None:
+        async with self.database.write() as session:
+            await Events().append(
+                session, source=NAME, kind=kind, message=message, level=level, now=self.daemon.clock.now()
+            )
+
+    def _busy(self) -> set[str]:
+        """Names and stems in incoming/ that are being worked on."""
+        busy: set[str] = set()
+        for running in self.fetcher.running.values():
+            busy |= self.fetcher.files_of(running.frame)
+        return busy
+
+    async def _beat(self) -> None:
+        status, figures = self._status()
+        now = self.daemon.clock.monotonic()
+        if status != self._said or now - self._beaten >= HEARTBEAT:
+            self._said, self._beaten = status, now
+            self._measure()
+            await self.daemon.beat(status, **figures)
+
+    def _status(self) -> tuple[str, dict[str, Any]]:
+        running = len(self.fetcher.running)
+        parts = [f"fetches {running}"] if running else []
+        if self.sorter.at_work:
+            parts.append(f"verifies {self.sorter.at_work}")
+        status = ", ".join(parts) or "waits for new frames"
+        if self.trouble:
+            status = f"{self.trouble}; {status}"
+        watcher, tally = self.watcher, self.fetcher.tally
+        return status, {
+            "archive": self.archive.name,
+            "archive_answers": self.trouble is None,
+            "looked_at": watcher.looked_at.isoformat() if watcher.looked_at else None,
+            "bookmark": watcher.bookmark.isoformat() if watcher.bookmark else None,
+            "downloads": running,
+            "fetched": tally.fetched,
+            "bytes": tally.bytes,
+            "valid": self.sorter.valid,
+            "rejected": self.sorter.rejected,
+        }
+
+    def _measure(self) -> None:
+        metrics, now = self.daemon.metrics, self.daemon.clock.now()
+        watcher = self.watcher
+        if watcher.looked_at:
+            lag = (now - watcher.looked_at).total_seconds()
+            metrics.gauge("terapix_archive_lag_seconds", "Seconds since the archive answered a whole look").set(lag)
+        if watcher.bookmark:
+            age = (now - watcher.bookmark).total_seconds()
+            metrics.gauge("terapix_bookmark_age_seconds", "Age of the newest change that was listed").set(age)
+        metrics.gauge("terapix_archive_up", "1 while the archive answers").set(self.trouble is None)
+        metrics.gauge("terapix_downloads_running", "Frames being fetched").set(len(self.fetcher.running))
+        metrics.gauge("terapix_fetched_frames", "Frames fetched since the start").set(self.fetcher.tally.fetched)
+        metrics.gauge("terapix_fetched_bytes", "Bytes fetched since the start").set(self.fetcher.tally.bytes)
+        metrics.gauge("terapix_fetch_failures", "Failed tries since the start").set(self.fetcher.tally.failures)
+        sorted_frames = metrics.gauge("terapix_sorted_frames", "Frames sorted since the start", "outcome")
+        sorted_frames.labels("valid").set(self.sorter.valid)
+        sorted_frames.labels("rejected").set(self.sorter.rejected)
+
+
+async def _pause(stopping: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), seconds)
+
+
+async def _first_failure(loops: list[asyncio.Task[None]]) -> None:
+    """Wait until all loops have ended; if one fails the others end with it, and its error is ours."""
+    try:
+        done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in loops:
+            task.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+    for task in done:
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            raise problem
+
+
+async def work(daemon: Daemon) -> None:
+    """Put the daemon's parts together and let them work."""
+    settings = daemon.settings
+    instrument = load_instrument(settings.snooppix.instrument)
+    database = await Database.open(settings.database_url)
+    try:
+        daemon.on_beat.append(_heartbeat(daemon, database))
+        async with (
+            Wire(settings.archive, settings.snooppix) as wire,
+            Verifier(instrument, compression=settings.datatransfer.compression) as verifier,
+        ):
+            archive = Cadc(wire, settings.archive, page=settings.snooppix.page, clock=daemon.clock)
+            await Snooppix(daemon, database, archive, wire, verifier).run()
+    finally:
+        await database.close()
+
+
+def _heartbeat(daemon: Daemon, database: Database) -> Any:
+    async def beat(status: str, figures: dict[str, Any]) -> None:
+        async with database.write() as session:
+            await Nodes().heartbeat(
+                session,
+                name=NAME,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                status=status,
+                endpoint=daemon.endpoint,
+                started_at=daemon.started_at,
+                now=daemon.clock.now(),
+                figures=figures,
+            )
+
+    return beat
+
+
+def main() -> int:
+    """Run the daemon."""
+    return command(NAME, work)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

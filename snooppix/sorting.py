@@ -1,0 +1,139 @@
+"""Sorting of what arrived: verified frames to headervalid/ or calibrations/, all else to rejected/ with its reason."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from dbclient.database import Database
+from dbclient.records import FrameRecord
+from dbclient.schema import FrameKind, FrameState
+from dbclient.stores import Frames
+from snooppix.errors import Rejection
+from snooppix.reception import Reception
+from snooppix.verification import Verified, Verifier
+from terapix.clock import Clock
+from terapix.journal import logger
+
+log = logger("sorting")
+
+SOURCE: Final = "snooppix"
+PAUSE: Final = timedelta(seconds=60)
+"""Wait after trouble of this host that is no frame's fault."""
+
+
+class Sorter:
+    """Verifies fetched files one after the other, each on several processes."""
+
+    def __init__(self, database: Database, verifier: Verifier, reception: Reception, *, clock: Clock) -> None:
+        self.database = database
+        self.verifier = verifier
+        self.reception = reception
+        self.clock = clock
+        self.at_work: str | None = None
+        """Frame that is verified now."""
+        self.valid = 0
+        self.rejected = 0
+
+    async def sort_due(self) -> int:
+        """Sort all files that are due; return their number."""
+        async with self.database.read() as session:
+            due = await Frames().due(session, FrameState.FETCHED, now=self.clock.now(), limit=100)
+        for frame in due:
+            self.at_work = frame.name
+            try:
+                await self._sort(frame)
+            except Exception as problem:  # one file's trouble must not hold back the others
+                log.exception("verification failed on this host", frame=frame.name)
+                await self._wait(frame, f"trouble on this host while verifying: {problem}")
+            finally:
+                self.at_work = None
+        return len(due)
+
+    async def _sort(self, frame: FrameRecord) -> None:
+        lies = self._find(frame)
+        if lies is None:
+            await self._lost(frame)
+            return
+        try:
+            verified = await self.verifier.verify(self.reception.root / lies, kind=frame.kind, name=frame.name)
+        except Rejection as rejection:
+            await self._reject(frame, lies, rejection)
+        else:
+            await self._file(frame, lies, verified)
+
+    def _find(self, frame: FrameRecord) -> Path | None:
+        """Where the file lies: as recorded, or where it belongs if it was moved and that not recorded."""
+        filed = self.reception.filed(frame.uri, generation=frame.generation, kind=frame.kind)
+        places = [Path(frame.path)] if frame.path else []
+        places += [self.reception.incoming(frame.uri, generation=frame.generation), filed]
+        return next((place for place in places if (self.reception.root / place).is_file()), None)
+
+    async def _file(self, frame: FrameRecord, lies: Path, verified: Verified) -> None:
+        ccds = verified.columns["ccds"]
+        target = self.reception.filed(frame.uri, generation=frame.generation, kind=frame.kind)
+        if lies != target:
+            await asyncio.to_thread(self.reception.move, lies, target)
+        what = "frame" if frame.kind is FrameKind.OBJECT else frame.kind.value
+        async with self.database.write() as session:
+            await Frames().advance(
+                session,
+                frame.id,
+                FrameState.VALID,
+                now=self.clock.now(),
+                source=SOURCE,
+                message=f"{frame.name} is a valid {what}: {ccds} CCDs, headers and all pixels verified",
+                event="valid",
+                path=str(target),
+                pixel_digest=str(verified.pixel_digest),
+                **verified.columns,
+            )
+        self.valid += 1
+        log.info("frame valid", frame=frame.name, path=str(target))
+
+    async def _reject(self, frame: FrameRecord, lies: Path, rejection: Rejection) -> None:
+        now = self.clock.now()
+        name = self.reception.file_name(frame.uri, generation=frame.generation)
+        why = {
+            "frame": frame.name,
+            "generation": frame.generation,
+            "reason": rejection.sentence,
+            "word": rejection.word,
+            "uri": frame.uri,
+            "digest": frame.wire_digest,
+            "rejected_at": now,
+            "again": f"terapix retry {frame.name}",
+        }
+        path = await asyncio.to_thread(self.reception.reject, lies, name, rejection.word, why)
+        async with self.database.write() as session:
+            await Frames().advance(
+                session,
+                frame.id,
+                FrameState.REJECTED,
+                now=now,
+                source=SOURCE,
+                message=f"{frame.name} rejected ({rejection.word}): {rejection.sentence}",
+                event="rejected",
+                reason=rejection.sentence,
+                path=str(path),
+            )
+        self.rejected += 1
+        log.info("frame rejected", frame=frame.name, word=rejection.word, why=rejection.sentence)
+
+    async def _lost(self, frame: FrameRecord) -> None:
+        async with self.database.write() as session:
+            await Frames().advance(
+                session,
+                frame.id,
+                FrameState.SPOTTED,
+                now=self.clock.now(),
+                source=SOURCE,
+                message=f"{frame.name} is no longer on the reception disk ({frame.path}): it is fetched again",
+                event="lost",
+                path=None,
+            )
+
+    async def _wait(self, frame: FrameRecord, reason: str) -> None:
+        now = self.clock.now()
+        async with self.database.write() as session:
+            await Frames().wait(session, frame.id, reason=reason, retry_at=now + PAUSE, now=now, source=SOURCE)

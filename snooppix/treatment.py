@@ -1,0 +1,174 @@
+"""What is done about each failure of a fetch: the table of status, class and action.
+
+Waits of more than a moment are rows in the database, never sleeping tasks, so
+that a restart forgets none and `terapix why` can tell them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from snooppix.errors import (
+    Busy,
+    Changed,
+    Damaged,
+    FetchError,
+    NoRoom,
+    NotAllowed,
+    NotFits,
+    NotSignedIn,
+    NotStored,
+    Unreachable,
+)
+from terapix.retry import Backoff
+
+
+class Class(StrEnum):
+    """Kinds of trouble, each with its own manner of trying again."""
+
+    BACKOFF = "backoff"  #: passes by itself: try again soon, then less and less often
+    HOST = "host"  #: the whole host rests
+    SLOW = "slow"  #: the archive's own house is not in order yet: hours
+    CREDENTIAL = "credential"  #: no try is worth making until somebody sees to the credential
+    RELEASE = "release"  #: parked until the pixels become public
+    LISTING = "listing"  #: wait until the archive lists what it has
+    INTEGRITY = "integrity"  #: what came is wrong: a few more tries, then quarantine
+    ROOM = "room"  #: the disk is full: not the frame's fault, no try is counted
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """How one class of failure is answered."""
+
+    kind: Class
+    backoff: Backoff
+    """Waits between tries; its `attempts` bounds the counted ones beside what the settings allow."""
+    counted: bool = True
+    """Whether a try counts towards the frame's last one."""
+    patience: timedelta | None = None
+    """How long it may go on, counted from the sighting, the waits growing with that age; none: no such end."""
+
+
+MANY: Final = 1_000_000
+"""Tries where the settings alone set the end, or there is none."""
+SOON = Backoff(first=5.0, factor=2.0, ceiling=900.0, attempts=MANY)
+"""Seconds; a cut connection is back in a moment, an archive that is down is not."""
+REST = Backoff(first=30.0, factor=1.0, ceiling=900.0, attempts=MANY)
+"""Seconds that a busy host rests when it does not say how long; the ceiling bounds what it may ask for."""
+SLOWLY = Backoff(first=60.0, factor=2.0, ceiling=7200.0, attempts=MANY)
+"""Seconds; rows are listed minutes to hours before their file is at every site."""
+PARKED = Backoff(first=3600.0, factor=1.0, ceiling=3600.0, attempts=MANY)
+"""Seconds between looks at a frame that we may not read yet."""
+RELIST = Backoff(first=60.0, factor=1.0, ceiling=60.0, attempts=MANY)
+"""Seconds; the next listing normally tells of the new file."""
+AGAIN = Backoff(first=5.0, factor=4.0, ceiling=300.0, attempts=3)
+"""Seconds; three bad copies are no accident."""
+ROOM = Backoff(first=30.0, factor=1.0, ceiling=30.0, attempts=MANY)
+"""Seconds between two looks at a full disk."""
+
+OUTAGE: Final = 3
+"""Files in a row that could not be reached, after which no frame is blamed any more."""
+
+TREATMENTS: Final[Mapping[type[FetchError], Treatment]] = {
+    Unreachable: Treatment(Class.BACKOFF, SOON),
+    Busy: Treatment(Class.HOST, REST, counted=False),
+    NotStored: Treatment(Class.SLOW, SLOWLY, counted=False, patience=timedelta(hours=48)),
+    NotSignedIn: Treatment(Class.CREDENTIAL, PARKED, counted=False),
+    NotAllowed: Treatment(Class.RELEASE, PARKED, counted=False),
+    Changed: Treatment(Class.LISTING, RELIST, counted=False),
+    Damaged: Treatment(Class.INTEGRITY, AGAIN),
+    NotFits: Treatment(Class.INTEGRITY, AGAIN),
+    NoRoom: Treatment(Class.ROOM, ROOM, counted=False),
+}
+"""Every class of failure has one row here."""
+
+STATUSES: Final[Mapping[int, type[FetchError]]] = {
+    401: NotSignedIn,
+    403: NotAllowed,
+    404: NotStored,
+    408: Unreachable,
+    410: NotStored,
+    429: Busy,
+    500: Unreachable,
+    502: Unreachable,
+    503: Busy,
+    504: Unreachable,
+}
+"""HTTP status and what it means here; every other one above 399 is `Unreachable`. 416 is settled by the download."""
+
+
+def failure(status: int, frame: str, host: str, *, retry_after: float | None = None) -> FetchError:
+    """Return the error that an HTTP status stands for."""
+    kind = STATUSES.get(status, Unreachable)
+    why = f"the server answers with status {status}"
+    return Busy(frame, host, why, retry_after=retry_after) if kind is Busy else kind(frame, host, why)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Try again at `until`."""
+
+    until: datetime
+    reason: str
+    counted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Keep what came as evidence and reject the frame."""
+
+    word: str
+    """Name of the directory below from_CADC/rejected."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Leave the frame to an operator."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What the decision needs to know of the frame."""
+
+    tries: int
+    """Counted tries before this one, in the present state."""
+    spotted_at: datetime
+    release: datetime | None
+    limit: int
+    """Counted tries that the settings allow."""
+    outage: int = 0
+    """Files in a row that nobody could fetch: from three on the archive is down and not the frame at fault."""
+
+
+def decide(error: FetchError, case: Case, *, now: datetime) -> Wait | Quarantine | GiveUp:
+    """Say what becomes of a frame after `error`."""
+    treatment = TREATMENTS[type(error)]
+    number = case.tries + 1
+    if isinstance(error, Unreachable) and case.outage >= OUTAGE:
+        delay = treatment.backoff.delay(case.outage)
+        return Wait(now + timedelta(seconds=delay), f"the archive is out of reach: {error.why}", counted=False)
+    limit = min(treatment.backoff.attempts, case.limit)
+    if treatment.counted and number >= limit:
+        if treatment.kind is Class.INTEGRITY:
+            word = "damaged" if isinstance(error, Damaged) else "not-fits"
+            return Quarantine(word, f"{error.why}; {number} tries gave no better copy")
+        return GiveUp(f"given up after {number} tries: {error.why}")
+    age = now - case.spotted_at
+    if treatment.patience is not None and age > treatment.patience:
+        return GiveUp(
+            f"listed by the archive {age / timedelta(hours=1):.0f} h ago and still not to be had: {error.why}"
+        )
+    if treatment.kind is Class.RELEASE and case.release is not None and case.release > now:
+        return Wait(case.release, f"not public before {case.release:%Y-%m-%d}: {error.why}", counted=False)
+    if isinstance(error, Busy) and error.retry_after is not None:
+        delay = min(max(error.retry_after, 1.0), treatment.backoff.ceiling)
+    elif treatment.patience is not None:
+        delay = min(max(treatment.backoff.first, age.total_seconds()), treatment.backoff.ceiling)
+    else:
+        delay = treatment.backoff.delay(number if treatment.counted else 1)
+    return Wait(now + timedelta(seconds=delay), error.why, counted=treatment.counted)

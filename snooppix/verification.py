@@ -1,0 +1,169 @@
+"""Is this file what we take, and is it whole? Header rules, checksums of every HDU, and all pixels unpacked.
+
+Headers are read first and without any library that a hostile one could upset;
+pixels are touched only after every size was found to agree with the file.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from dbclient.schema import FrameKind
+from snooppix.acceptance import Verdict, judge, judge_calibration
+from snooppix.errors import Rejection
+from snooppix.headers import Hdu, Headers, read_headers
+from snooppix.metadata import describe
+from snooppix.pixels import PixelSum, examine, pixel_digest
+from terapix.identity import Digest
+from terapix.instruments import Instrument
+
+PROCESSES: Final = 2
+"""Processes that unpack pixels: 36 CCDs take 5 s on one, 2.7 s on two; more would starve the downloads."""
+PATIENCE: Final = 600.0
+"""Seconds after which unpacking one file is given up; a frame takes 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A file that we take."""
+
+    columns: dict[str, Any]
+    """Metadata for its row."""
+    pixel_digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the headers of a file say."""
+
+    verdict: Verdict
+    headers: Headers
+    columns: dict[str, Any]
+    """Metadata for its row; empty if it is not taken."""
+
+
+def read_file(path: Path, *, instrument: Instrument, kind: FrameKind, name: str, compression: float) -> Read:
+    """Read and judge the headers of a file.
+
+    Raises
+    ------
+    Rejection
+        If the file cannot be read as FITS at all; what can be read has its rejection in the verdict.
+    """
+    headers = read_headers(path)
+    if kind is not FrameKind.OBJECT:
+        verdict = judge_calibration(headers, instrument, wanted=kind)
+        width, height = headers.images[0].shape if headers.images else (0, 0)
+        unpacked = width * height * len(headers.images) * 2
+        columns: dict[str, Any] = {
+            "ccds": len(headers.images),
+            "filter": headers.text("FILTER")[:40] or None,
+            "crunid": headers.text("CRUNID")[:20] or None,
+            "needs": {"frame": headers.size, "unpacked": unpacked, "weight": 0, "flag": 0, "scratch": 0},
+        }
+        return Read(verdict, headers, columns if verdict.accepted else {})
+    verdict = judge(headers, instrument, name=name)
+    if not verdict.accepted:
+        return Read(verdict, headers, {})
+    try:
+        columns = describe(headers, size=headers.size or path.stat().st_size, compression=compression)
+    except Rejection as rejection:
+        return Read(Verdict(verdict.kind, rejection), headers, {})
+    return Read(verdict, headers, columns)
+
+
+def shares(hdus: Sequence[Hdu], parts: int) -> list[list[Hdu]]:
+    """Divide HDUs among processes, the largest first, so that all end together."""
+    buckets: list[list[Hdu]] = [[] for _ in range(max(1, min(parts, len(hdus))))]
+    for hdu in sorted(hdus, key=lambda hdu: -hdu.data_size):
+        min(buckets, key=lambda bucket: sum(h.data_size for h in bucket)).append(hdu)
+    return buckets
+
+
+class Verifier:
+    """Verifies files in processes of its own."""
+
+    def __init__(self, instrument: Instrument, *, compression: float, processes: int = PROCESSES) -> None:
+        self.instrument = instrument
+        self.compression = compression
+        self._processes = processes
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *problem: object) -> None:
+        await asyncio.to_thread(self._end)
+
+    async def read(self, path: Path, *, kind: FrameKind, name: str) -> Read:
+        """Read and judge the headers alone."""
+        return await asyncio.to_thread(
+            read_file, path, instrument=self.instrument, kind=kind, name=name, compression=self.compression
+        )
+
+    async def verify(self, path: Path, *, kind: FrameKind, name: str) -> Verified:
+        """Verify a file whole.
+
+        Raises
+        ------
+        Rejection
+            With the first thing that is wrong.
+        """
+        read = await self.read(path, kind=kind, name=name)
+        if read.verdict.rejection is not None:
+            raise read.verdict.rejection
+        sums = await self.unpack(path, read.headers)
+        return Verified(read.columns, pixel_digest(sums))
+
+    async def unpack(self, path: Path, headers: Headers) -> list[PixelSum]:
+        """Verify the checksums of all HDUs and unpack their pixels."""
+        loop = asyncio.get_running_loop()
+        pool = self._begin()
+        tasks = [loop.run_in_executor(pool, examine, path, share) for share in shares(headers.hdus, self._processes)]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return [found for part in await asyncio.gather(*tasks) for found in part]
+        except BrokenProcessPool as problem:
+            await asyncio.to_thread(self._end)
+            raise Rejection(
+                "pixels", "unpacking its pixels ended the process that did it: the file is broken"
+            ) from problem
+        except TimeoutError as problem:
+            await asyncio.to_thread(self._end)
+            raise Rejection("pixels", f"its pixels were not unpacked within {PATIENCE:.0f} s") from problem
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._processes, mp_context=context, initializer=_follow_parent)
+        return self._pool
+
+    def _end(self) -> None:
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            for process in list((pool._processes or {}).values()):  # noqa: SLF001 - a decoder that hangs obeys nothing else
+                process.kill()
+            pool.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """Let this process end with the one that started it, however that one ends."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.join,), daemon=True, name="follow-parent").start()
+
+
+def _end_after(join: Any) -> None:
+    join()
+    os._exit(1)

@@ -1,0 +1,144 @@
+"""Follows the archive: what it lists is compared with what we know, page by page.
+
+The bookmark moves only in the transaction that holds all rows before it, and
+every look begins some time before it, since the archive commits rows late with
+an older stamp. Rows are idempotent: seeing one again changes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from dbclient.database import Database
+from dbclient.schema import FrameKind
+from dbclient.stores import Bookmarks, Frames
+from dbclient.stores.frames import Sighted, Sighting
+from snooppix.archive import Archive, Batch
+from snooppix.listing import kind_of
+from terapix.clock import Clock
+from terapix.journal import logger
+
+log = logger("watcher")
+
+SOURCE: Final = "snooppix"
+UNIT: Final = 100
+"""Sightings a transaction, so that others may write in between."""
+CALIBRATION_PRIORITY: Final = 10
+"""Frames wait for their flat and mask: those go first, behind what an operator asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look at the archive brought."""
+
+    new: int = 0
+    known: int = 0
+    reprocessed: int = 0
+    passed_over: int = 0
+
+
+@dataclass(slots=True)
+class Memory:
+    """What was seen lately, so that the rows of the look-back window cost no question to the database."""
+
+    rows: dict[str, tuple[str | None, datetime | None]] = field(default_factory=dict)
+    """Name to digest and stamp."""
+
+    def fresh(self, sightings: Iterable[Sighting]) -> list[Sighting]:
+        """Leave out what was seen just so before."""
+        return [seen for seen in sightings if self.rows.get(seen.name) != (seen.digest, seen.modified)]
+
+    def keep(self, sightings: Iterable[Sighting], *, after: datetime | None) -> None:
+        """Remember what is in the database now; what the next look cannot list again is forgotten."""
+        self.rows |= {seen.name: (seen.digest, seen.modified) for seen in sightings}
+        if after is not None:
+            self.rows = {name: row for name, row in self.rows.items() if row[1] is None or row[1] >= after}
+
+
+def begin(reached: datetime | None, *, look_back: float) -> datetime | None:
+    """Where a look begins: some time before the bookmark; at the beginning if there is none."""
+    return None if reached is None else reached - timedelta(seconds=look_back)
+
+
+def advance(reached: datetime | None, batch: Batch) -> datetime | None:
+    """Where the bookmark is once a batch is in the database: it never goes back."""
+    if reached is None or batch.reached is None:
+        return reached or batch.reached
+    return max(reached, batch.reached)
+
+
+class Watcher:
+    """Looks at the archive and writes what it sees."""
+
+    def __init__(self, database: Database, archive: Archive, *, look_back: float, clock: Clock) -> None:
+        self.database = database
+        self.archive = archive
+        self.look_back = look_back
+        """Seconds."""
+        self.clock = clock
+        self.bookmark: datetime | None = None
+        self.looked_at: datetime | None = None
+        """When the archive last answered a whole look."""
+        self._memory = Memory()
+
+    async def look(self) -> Seen:
+        """Look once; all that is new, or processed again, is a frame row afterwards.
+
+        Raises
+        ------
+        ArchiveError
+            As the archive fails; what was listed before that is kept.
+        """
+        async with self.database.read() as session:
+            kept = await Bookmarks().get(session, self.archive.name)
+        reached = kept.reached if kept else None
+        counts: Counter[Sighted] = Counter()
+        passed_over = 0
+        async for batch in self.archive.since(begin(reached, look_back=self.look_back)):
+            wanted = [seen for seen in batch.sightings if seen.kind is FrameKind.OBJECT]
+            passed_over += batch.passed_over + len(batch.sightings) - len(wanted)
+            fresh = self._memory.fresh(wanted)
+            for start in range(0, len(fresh), UNIT):
+                counts.update(await self._write(fresh[start : start + UNIT]))
+            reached = advance(reached, batch)
+            self._memory.keep(fresh, after=begin(reached, look_back=self.look_back))
+            counts[Sighted.KNOWN] += len(wanted) - len(fresh)
+            if reached is not None:
+                async with self.database.write() as session:
+                    await Bookmarks().set(session, self.archive.name, reached=reached, now=self.clock.now())
+        self.bookmark, self.looked_at = reached, self.clock.now()
+        return Seen(counts[Sighted.NEW], counts[Sighted.KNOWN], counts[Sighted.REPROCESSED], passed_over)
+
+    async def look_up(self, name: str, *, priority: int) -> Sighting | None:
+        """Ask the archive for one file by name and write its row; none if the archive does not have it."""
+        found = await self.archive.find(name)
+        if found is not None:
+            await self._write([found], priority=priority)
+        return found
+
+    async def look_for_calibrations(self) -> tuple[list[str], list[str]]:
+        """Ask for the flats and masks that valid frames name and nobody has seen; return those found and not found."""
+        async with self.database.read() as session:
+            missing = await Frames().calibrations_missing(session)
+        found, absent = [], []
+        for name in missing:
+            known = kind_of(name) in {FrameKind.FLAT, FrameKind.MASK}
+            seen = await self.look_up(name, priority=CALIBRATION_PRIORITY) if known else None
+            (found if seen else absent).append(name)
+        return found, absent
+
+    async def _write(self, sightings: list[Sighting], *, priority: int = 0) -> list[Sighted]:
+        now = self.clock.now()
+        outcomes = []
+        async with self.database.write() as session:
+            for seen in sightings:
+                outcome = await Frames().sight(session, seen, now=now, source=SOURCE)
+                outcomes.append(outcome)
+                if priority and (frame := await Frames().named(session, seen.name)) is not None:
+                    await Frames().describe(session, frame.id, priority=priority)
+        for seen, outcome in zip(sightings, outcomes, strict=True):
+            if outcome is not Sighted.KNOWN:
+                log.info("frame spotted", frame=seen.name, outcome=outcome.value, size=seen.size)
+        return outcomes
