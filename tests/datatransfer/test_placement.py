@@ -96,7 +96,7 @@ def test_an_impossible_frame_changes_nothing_for_the_others(
 ) -> None:
     giant = wanted(10**7, 10**9)
 
-    plan = place(items[:where] + [giant] + items[where:], rooms, disks, policy)
+    plan = place([*items[:where], giant, *items[where:]], rooms, disks, policy)
 
     assert plan.promises == place(items, rooms, disks, policy).promises
     assert giant in [refusal.wanted for refusal in plan.refused]

@@ -1,0 +1,153 @@
+"""Disks: what a node's directory holds, what it can still take, and whether it is there at all.
+
+Everything here may block on a dead disk or mount, so it runs in a thread of its
+own with a deadline; a thread that never comes back is left behind, and no second
+one is sent to the same directory until it does.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from datatransfer.mover import PART
+from terapix.clock import Clock
+
+DEADLINE = 5.0
+"""Seconds that a disk has to answer; a local one takes milliseconds, a network one that is alive well below one."""
+ROOMS = ("frames", "calibrations", "products", "scratch")
+"""Directories below a node's root. They are made once, when the node is registered: a disk that is not mounted
+lacks them, and is told apart from an empty one by that."""
+WORKING = frozenset({"scratch"})
+"""Directories whose files come and go under leases and do not count as held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A node's disk as measured."""
+
+    free: int
+    """Bytes that the disk has for us (not for root alone)."""
+    total: int
+    """Bytes of the whole disk."""
+    device: str
+    """The same for all directories on one disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ill:
+    """Why a node's directory cannot be used."""
+
+    reason: str
+
+
+def measure(directory: Path) -> Disk | Ill:
+    """Look at a node's directory; blocks as long as the disk does."""
+    try:
+        if not directory.is_dir():
+            return Ill(f"its directory {directory} is gone")
+        lacking = [room for room in ROOMS if not (directory / room).is_dir()]
+        if len(lacking) == len(ROOMS):
+            return Ill(
+                f"its directory {directory} is empty: mount its disk, or mkdir {directory / ROOMS[0]} if that is so"
+            )
+        for room in lacking:
+            (directory / room).mkdir(exist_ok=True)
+        if not os.access(directory / ROOMS[0], os.W_OK | os.X_OK):
+            return Ill(f"its directory {directory} is not writable")
+        usage = psutil.disk_usage(os.fspath(directory))
+        return Disk(free=usage.free, total=usage.total, device=str(directory.stat().st_dev))
+    except OSError as problem:
+        return Ill(f"its directory {directory} does not answer: {problem.strerror or problem}")
+
+
+def furnish(directory: Path) -> None:
+    """Make a new node's directories."""
+    for room in ROOMS:
+        (directory / room).mkdir(parents=True, exist_ok=True)
+
+
+def held_bytes(directory: Path) -> int:
+    """Sum the files below a node's root, what comes and goes left out; a file with two names counts once."""
+    total = 0
+    seen: set[tuple[int, int]] = set()
+    stack = [entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
+    stack = [path for path in stack if Path(path).name not in WORKING]
+    while stack:
+        with os.scandir(stack.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append(entry.path)
+                elif not entry.name.endswith(PART) and entry.is_file(follow_symlinks=False):
+                    facts = entry.stat(follow_symlinks=False)
+                    if facts.st_nlink > 1:
+                        if (facts.st_dev, facts.st_ino) in seen:
+                            continue
+                        seen.add((facts.st_dev, facts.st_ino))
+                    total += facts.st_size
+    return total
+
+
+class Gauge:
+    """Measures one directory without ever waiting longer than a deadline, and keeps the sum of its files."""
+
+    def __init__(self, directory: Path, clock: Clock, *, walk_every: float) -> None:
+        self.directory = directory
+        self.held: int | None = None
+        """Bytes below the directory as of the last walk; none before the first has ended."""
+        self.walks = 0
+        """How many walks have ended."""
+        self._clock = clock
+        self._walk_every = walk_every
+        """Seconds for which a walk over the files holds good."""
+        self._walk_at = clock.monotonic()
+        self._looker: threading.Thread | None = None
+        self._walker: threading.Thread | None = None
+
+    async def measure(self, *, deadline: float = DEADLINE) -> Disk | Ill:
+        """Look at the directory, and send somebody to sum its files up when the last sum is old."""
+        if self._looker and self._looker.is_alive():
+            return self._silent()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Disk | Ill] = loop.create_future()
+
+        def settle(found: Disk | Ill) -> None:
+            if not answer.done():
+                answer.set_result(found)
+
+        def look() -> None:
+            found = measure(self.directory)
+            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, found)
+
+        self._looker = threading.Thread(target=look, name=f"disk {self.directory}", daemon=True)
+        self._looker.start()
+        try:
+            found = await asyncio.wait_for(answer, deadline)
+        except TimeoutError:
+            return self._silent()
+        if isinstance(found, Disk):
+            self._walk_when_due()
+        return found
+
+    def _walk_when_due(self) -> None:
+        now = self._clock.monotonic()
+        if now < self._walk_at or (self._walker and self._walker.is_alive()):
+            return
+        self._walk_at = now + self._walk_every
+        self._walker = threading.Thread(target=self._walk, name=f"walk {self.directory}", daemon=True)
+        self._walker.start()
+
+    def _walk(self) -> None:
+        try:
+            self.held = held_bytes(self.directory)
+        except OSError:
+            return  # what ails the directory is told by the next measure
+        self.walks += 1
+
+    def _silent(self) -> Ill:
+        return Ill(f"its directory {self.directory} does not answer")

@@ -1,0 +1,191 @@
+"""The mover on real file systems: one, and across two."""
+
+import errno
+import hashlib
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from datatransfer import mover
+from datatransfer.errors import DigestMismatch, DiskFull, NodeUnreachable, SourceGone, Stopped
+from datatransfer.mover import BLOCK, Carried, Haul, carry, digest_of
+
+CONTENT = bytes(range(256)) * ((3 * BLOCK + 1000) // 256)
+DIGEST = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Iterator[Path]:
+    """Directory on another file system than tmp_path."""
+    shm = Path("/dev/shm")
+    if not shm.is_dir() or shm.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system: /dev/shm is missing or the same as the temporary directory")
+    place = shm / f"terapix-{uuid4().hex}"
+    place.mkdir()
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.fixture(params=["near", "far"])
+def haul(request: pytest.FixtureRequest, tmp_path: Path) -> Haul:
+    """A file to be moved within one file system, and across two."""
+    source = tmp_path / "reception" / "979412p.fits.fz"
+    source.parent.mkdir()
+    source.write_bytes(CONTENT)
+    root = (tmp_path / "node1") if request.param == "near" else request.getfixturevalue("far")
+    root.mkdir(exist_ok=True)
+    return Haul(source, root / "frames" / "08AC14" / source.name, root, DIGEST, len(CONTENT))
+
+
+def run(haul: Haul, stop: threading.Event | None = None) -> Carried:
+    return carry(haul, progress=lambda done: None, stop=stop or threading.Event())
+
+
+def left(haul: Haul) -> list[Path]:
+    """Files below the node."""
+    return sorted(path.relative_to(haul.root) for path in haul.root.rglob("*") if path.is_file())
+
+
+def test_the_file_arrives_whole_and_the_source_stays(haul: Haul) -> None:
+    told: list[int] = []
+
+    carried = carry(haul, progress=told.append, stop=threading.Event())
+
+    near = haul.source.stat().st_dev == haul.root.stat().st_dev
+    assert carried == Carried(len(CONTENT), "renamed" if near else "copied")
+    assert haul.target.read_bytes() == CONTENT
+    assert haul.source.read_bytes() == CONTENT
+    assert told[-1] == len(CONTENT)
+    assert told == sorted(told)
+    assert left(haul) == [haul.target.relative_to(haul.root)]
+
+
+def test_the_steps_come_in_their_order(haul: Haul, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[tuple[str, bool]] = []
+    monkeypatch.setattr(mover, "reached", lambda step: steps.append((step, haul.target.exists())))
+
+    run(haul)
+
+    assert steps == [("move.half", False), ("move.copied", False), ("move.renamed", True)]
+
+
+def test_moving_again_finds_what_an_earlier_attempt_brought(haul: Haul) -> None:
+    run(haul)
+    haul.part.write_bytes(b"half")
+
+    assert run(haul) == Carried(len(CONTENT), "found")
+    haul.source.unlink()
+    assert run(haul) == Carried(len(CONTENT), "found")
+    assert left(haul) == [haul.target.relative_to(haul.root)]
+
+
+def test_a_part_of_a_killed_mover_is_begun_anew(haul: Haul) -> None:
+    haul.part.parent.mkdir(parents=True)
+    haul.part.write_bytes(CONTENT[: BLOCK + 5])
+
+    run(haul)
+
+    assert haul.target.read_bytes() == CONTENT
+    assert not haul.part.exists()
+
+
+def test_another_file_under_the_final_name_is_set_aside(haul: Haul) -> None:
+    haul.target.parent.mkdir(parents=True)
+    haul.target.write_bytes(b"something else")
+
+    run(haul)
+
+    assert haul.target.read_bytes() == CONTENT
+    assert haul.target.with_name(f"{haul.target.name}.aside-1").read_bytes() == b"something else"
+
+
+def test_a_source_that_is_gone_is_told(haul: Haul) -> None:
+    haul.source.unlink()
+
+    with pytest.raises(SourceGone, match=r"979412p\.fits\.fz is not there"):
+        run(haul)
+    assert left(haul) == []
+
+
+def test_a_node_that_is_gone_is_not_made_anew(haul: Haul) -> None:
+    gone = replace(haul, root=haul.root / "unmounted", target=haul.root / "unmounted" / "frames" / "979412p.fits.fz")
+
+    with pytest.raises(NodeUnreachable, match="is gone"):
+        run(gone)
+    assert not gone.root.exists()
+
+
+def test_a_wrong_digest_leaves_nothing(haul: Haul) -> None:
+    wrong = replace(haul, digest=f"md5:{'0' * 32}", size=haul.size + 1)
+
+    with pytest.raises(DigestMismatch, match="was verified at reception"):
+        run(wrong)
+    assert left(haul) == []
+
+
+def test_a_stopped_copy_leaves_nothing_and_can_begin_again(tmp_path: Path, far: Path) -> None:
+    source = tmp_path / "979412p.fits.fz"
+    source.write_bytes(CONTENT)
+    haul = Haul(source, far / "frames" / source.name, far, DIGEST, len(CONTENT))
+    stop = threading.Event()
+
+    with pytest.raises(Stopped):
+        carry(haul, progress=lambda done: stop.set(), stop=stop)
+
+    assert left(haul) == []
+    assert run(haul).how == "copied"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_up_is_told_with_what_was_written(
+    tmp_path: Path, far: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    source = tmp_path / "979412p.fits.fz"
+    source.write_bytes(CONTENT)
+    haul = Haul(source, far / "frames" / source.name, far, DIGEST, len(CONTENT))
+    written: list[int] = []
+
+    def write(handle: int, block: memoryview) -> int:
+        if written:
+            raise OSError(code, os.strerror(code))
+        written.append(len(block))
+        return len(block)
+
+    monkeypatch.setattr(mover.os, "write", write)
+
+    with pytest.raises(DiskFull) as told:
+        run(haul)
+    assert told.value.written == BLOCK
+    assert not told.value.counts
+    assert left(haul) == []
+
+
+def test_a_file_system_without_second_names_is_copied_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "979412p.fits.fz"
+    source.write_bytes(CONTENT)
+    haul = Haul(source, tmp_path / "node" / "f", tmp_path, DIGEST, len(CONTENT))
+
+    def link(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(mover.os, "link", link)
+
+    assert run(haul).how == "copied"
+
+
+def test_a_symbolic_link_in_the_reception_is_not_followed_out(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"private")
+    source = tmp_path / "979412p.fits.fz"
+    source.symlink_to(secret)
+    haul = Haul(source, tmp_path / "node" / "f", tmp_path, digest_of(secret), 7)
+
+    with pytest.raises(SourceGone):
+        run(haul)
+    assert left(haul) == [Path("979412p.fits.fz"), Path("secret")]
