@@ -19,6 +19,8 @@ PROCESSED = {"p", "s"}
 """Kinds of exposures that Elixir has processed (calibration level 2); all others are raw (level 1)."""
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(\.\d{1,3})?\d*)?Z?")
 
+SEXAGESIMAL = re.compile(r"([-+]?)(\d{1,3}):(\d\d?):(\d\d?(?:\.\d*)?)")
+
 BANDS = {
     "u.MP9301": (374.3, 75.8),
     "g.MP9401": (487.2, 145.5),
@@ -131,11 +133,11 @@ def _observation(name: str, plane: str, cards: Sequence[str]) -> Row:
         "sequenceNumber": number,
         "metaRelease": released,
         "proposal_id": run,
-        "proposal_pi": _text(cards, "PI_NAME") or "CFHT",
+        "proposal_pi": (_text(cards, "PI_NAME") or "CFHT") if run else None,
         "target_name": _text(cards, "OBJECT"),
         "target_standard": 0,
-        "targetPosition_coordinates_cval1": _number(cards, "RA_DEG") if science else None,
-        "targetPosition_coordinates_cval2": _number(cards, "DEC_DEG") if science else None,
+        "targetPosition_coordinates_cval1": _degrees(cards, "OBJRA", hours=True) if science else None,
+        "targetPosition_coordinates_cval2": _degrees(cards, "OBJDEC") if science else None,
         "telescope_name": "CFHT 3.6m",
         "instrument_name": _text(cards, "INSTRUME") or "MegaPrime",
         "instrument_keywords": f"INSTMODE={mode}" if mode else None,
@@ -248,3 +250,12 @@ def _text(cards: Sequence[str], keyword: str) -> str | None:
 def _number(cards: Sequence[str], keyword: str) -> float | None:
     found: type_of_value = value(cards, keyword)
     return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
+def _degrees(cards: Sequence[str], keyword: str, *, hours: bool = False) -> float | None:
+    """Read hours or degrees, minutes and seconds; None unless the header names the system (FK5, as ICRS here)."""
+    found = SEXAGESIMAL.fullmatch(_text(cards, keyword) or "")
+    if found is None or _text(cards, "OBJRADEC") is None:
+        return None
+    size = int(found[2]) + int(found[3]) / 60 + float(found[4]) / 3600
+    return (-size if found[1] == "-" else size) * (15 if hours else 1)
