@@ -1,7 +1,9 @@
 """Header cards: what an HDU needs round its pixels, and the checksums over it."""
 
+import math
+import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,13 @@ _STRUCTURE = (
 )  # fmt: skip
 _STRUCTURE_PREFIXES = ("ZNAXIS", "ZTILE", "ZNAME", "ZVAL", "TTYPE", "TFORM", "TUNIT", "TDIM", "TZERO", "TSCAL", "TNULL")
 
-HeaderLike = fits.Header | Mapping[str, Any] | None
+HeaderLike = Mapping[str, Any] | str | None
+"""A fits.Header; keyword to value or to (value, comment); or card images, one behind the other."""
 Entry = tuple[str, Any] | tuple[str, Any, str]
+
+
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+_QUOTED = re.compile(r"\s*'((?:[^']|'')*)'")
 
 
 def is_structural(keyword: str) -> bool:
@@ -31,23 +38,63 @@ def is_structural(keyword: str) -> bool:
     return keyword.startswith(_STRUCTURE_PREFIXES) and keyword[-1:].isdigit()
 
 
-def descriptive(header: HeaderLike) -> fits.Header:
-    """Return a copy of `header` without the keywords of storage."""
+def descriptive(header: HeaderLike, without: Collection[str] = ()) -> str:
+    """Card images of `header` without the keywords of storage and those of `without`; END is left out too."""
     if header is None:
-        return fits.Header()
+        return ""
+    if isinstance(header, str):
+        images = (header[place : place + CARD] for place in range(0, len(header), CARD))
+        kept = (image.ljust(CARD) for image in images if not _left_out(image[:8].rstrip(), without))
+        return _UNPRINTABLE.sub(" ", "".join(kept))
     if not isinstance(header, fits.Header):
-        return fits.Header(
-            [(key, *value) if isinstance(value, tuple) else (key, value) for key, value in header.items()]
-        )
-    return fits.Header([card for card in header.cards if not is_structural(card.keyword)])
+        pairs = [(key, *value) if isinstance(value, tuple) else (key, value) for key, value in header.items()]
+        return text_of([pair for pair in pairs if not _left_out(pair[0], without)])
+    cards = [card for card in header.cards if not _left_out(card.keyword, without)]
+    return _text(fits.Header(cards))
 
 
-def text_of(entries: Iterable[Entry], header: fits.Header) -> str:
-    """Write `entries`, then the cards of `header`, as card images without END."""
+def _left_out(keyword: str, without: Collection[str]) -> bool:
+    return is_structural(keyword) or keyword in without
+
+
+def text_of(entries: Iterable[Entry]) -> str:
+    """Card images of `entries`, one behind the other."""
+    return _text(fits.Header([fits.Card(*entry) for entry in entries]))
+
+
+def _text(header: fits.Header) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-        leading = "".join(fits.Card(*entry).image for entry in entries)
-        return leading + header.tostring(sep="", endcard=False, padding=False)
+        text: str = header.tostring(sep="", endcard=False, padding=False)
+        return text
+
+
+class CardValues:
+    """Values of a header's keywords, taken as they stand and never trusted."""
+
+    def __init__(self, cards: str) -> None:
+        self.raw: dict[str, str] = {}
+        for place in range(0, len(cards), CARD):
+            card = cards[place : place + CARD]
+            if card[8:10] == "= ":
+                self.raw.setdefault(card[:8].rstrip(), card[10:])
+
+    def plain(self, keyword: str) -> str:
+        """Text of a value that is no string; empty where there is none."""
+        return self.raw.get(keyword, "").split("/")[0].strip()
+
+    def text(self, keyword: str, default: str = "") -> str:
+        """Value of a string."""
+        found = _QUOTED.match(self.raw.get(keyword, ""))
+        return found[1].replace("''", "'").rstrip() if found else default
+
+    def number(self, keyword: str) -> float | None:
+        """Value of a number; None where there is none, or another thing than a finite number."""
+        try:
+            value = float(self.plain(keyword).upper().replace("D", "E"))
+        except ValueError:
+            return None
+        return value if math.isfinite(value) else None
 
 
 def sum_of(data: bytes | bytearray | memoryview, start: int = 0) -> int:

@@ -13,8 +13,9 @@ ProcessingError
 └── WorkerLost              a worker process ended without an answer: retry
 """
 
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from terapix.errors import TerapixError
 
@@ -35,6 +36,9 @@ class FileProblem(ProcessingError):
         self.hdu = hdu
         self.found = found
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), hdu=self.hdu, remedy=self.remedy), (self.path, self.found)
 
 
 class NotFits(FileProblem):

@@ -6,11 +6,11 @@ puts them behind each other. A file appears under its name complete or not at al
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,20 @@ from numpy.typing import NDArray
 from processing.cards import Entry, HeaderLike, descriptive, padding, sealed, text_of
 from processing.errors import NotStorable
 from processing.reading import Extension, Mosaic
-from processing.tiles import deflated, rice_floats, rice_integers
+from processing.tiles import Tiles, deflated, rice_floats, rice_integers
 
-__all__ = ["Compression", "Extension", "Mosaic", "Written", "assemble", "hdu_bytes", "place", "primary_bytes"]
+__all__ = [
+    "Compression",
+    "Extension",
+    "Mosaic",
+    "MosaicWriter",
+    "Written",
+    "assemble",
+    "compressed_bytes",
+    "hdu_bytes",
+    "place",
+    "primary_bytes",
+]
 
 _CHUNK = 1 << 22
 """Bytes copied at once."""
@@ -45,10 +56,12 @@ class Written:
     """Hexadecimal digest of the file."""
 
 
-def primary_bytes(header: HeaderLike) -> bytes:
-    """Return a primary HDU without pixels that carries `header`, with CHECKSUM and DATASUM."""
+def primary_bytes(header: HeaderLike, notes: Sequence[Entry] = ()) -> bytes:
+    """Return a primary HDU without pixels that carries `header` and then `notes`, with CHECKSUM and DATASUM."""
     entries: list[Entry] = [("SIMPLE", True, "FITS"), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)]
-    return sealed(text_of(entries, descriptive(header)), b"")
+    return sealed(
+        text_of(entries) + descriptive(header, {entry[0] for entry in notes} - {"HISTORY"}) + text_of(notes), b""
+    )
 
 
 def hdu_bytes(
@@ -101,9 +114,20 @@ def hdu_bytes(
             tiles = rice_floats(stored, quantize)
         else:
             tiles = deflated(stored.astype(stored.dtype.newbyteorder(">"), copy=False))
-        data, entries = tiles.table()
-        entries += tiles.keywords((image.shape[0], image.shape[1]), bitpix)
-    return sealed(text_of([*entries, *scaling], descriptive(header)), data + bytes(padding(len(data))))
+        shape = (image.shape[0], image.shape[1])
+        return compressed_bytes(tiles, shape, bitpix, header, name=name, notes=scaling[1:])
+    return sealed(text_of([*entries, *scaling]) + descriptive(header), data + bytes(padding(len(data))))
+
+
+def compressed_bytes(
+    tiles: Tiles, shape: tuple[int, int], bitpix: int, header: HeaderLike, *, name: str, notes: Sequence[Entry] = ()
+) -> bytes:
+    """Return a complete extension of `tiles` that are compressed already; `notes` are cards beside `header`."""
+    data, entries = tiles.table()
+    entries += tiles.keywords(shape, bitpix)
+    replaced = {entry[0] for entry in notes} - {"HISTORY"}
+    text = text_of([*entries, ("EXTNAME", name)]) + descriptive(header, replaced) + text_of(notes)
+    return sealed(text, data + bytes(padding(len(data))))
 
 
 def _stored(image: NDArray[Any], bzero: int | None) -> tuple[NDArray[Any], int]:
@@ -133,33 +157,55 @@ def assemble(path: Path, primary: bytes, parts: Iterable[bytes | Path]) -> Writt
 
     Parts that are paths are copied and stay. An interrupted call leaves ``path + ".part"`` at most.
     """
-    digest = hashlib.md5(usedforsecurity=False)
-    size = 0
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        with partial.open("wb") as stream:
-            for piece in _pieces(primary, parts):
-                digest.update(piece)
-                stream.write(piece)
-                size += len(piece)
-            stream.flush()
-            os.fsync(stream.fileno())
-        place(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    return Written(path, size, digest.hexdigest())
+    with MosaicWriter(path, primary) as writer:
+        for part in parts:
+            writer.append(part)
+        return writer.finish()
 
 
-def _pieces(primary: bytes, parts: Iterable[bytes | Path]) -> Iterable[bytes]:
-    yield primary
-    for part in parts:
+class MosaicWriter:
+    """A file that grows HDU by HDU under ``path + ".part"`` and gets its name when it is finished.
+
+    Left as a context without `finish`, nothing of it remains.
+    """
+
+    def __init__(self, path: Path, primary: bytes) -> None:
+        self.path = path
+        self._partial = path.with_name(f"{path.name}.part")
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self._size = 0
+        self._stream = self._partial.open("wb")
+        try:
+            self.append(primary)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def append(self, part: bytes | Path) -> None:
+        """Add one HDU, or a file of HDUs."""
         if isinstance(part, bytes):
-            yield part
-            continue
+            self._digest.update(part)
+            self._stream.write(part)
+            self._size += len(part)
+            return
         with part.open("rb") as stream:
             while chunk := stream.read(_CHUNK):
-                yield chunk
+                self.append(chunk)
+
+    def finish(self) -> Written:
+        """Put the file in place, complete and on disk."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        place(self._partial, self.path)
+        return Written(self.path, self._size, self._digest.hexdigest())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+        self._partial.unlink(missing_ok=True)
 
 
 def place(source: Path, target: Path) -> None:

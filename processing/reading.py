@@ -18,7 +18,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from processing.cards import CARD, RECORD, descriptive
+from processing.cards import CARD, RECORD, CardValues, descriptive
 from processing.errors import BadHeader, DamagedPixels, NotFits, Truncated
 from processing.kernels import rice
 
@@ -26,8 +26,10 @@ LONGEST_HEADER = 2000 * RECORD
 """Bytes; 72,000 cards. Real headers have a few hundred."""
 LARGEST_IMAGE = 2**31
 """Pixels of one extension."""
-_INTEGERS = {8: np.dtype("u1"), 16: np.dtype(">i2"), 32: np.dtype(">i4"), 64: np.dtype(">i8")}
-_FLOATS = {-32: np.dtype(">f4"), -64: np.dtype(">f8")}
+_KINDS: dict[int, np.dtype[Any]] = {
+    8: np.dtype("u1"), 16: np.dtype(">i2"), 32: np.dtype(">i4"), 64: np.dtype(">i8"),
+    -32: np.dtype(">f4"), -64: np.dtype(">f8"),
+}  # fmt: skip
 _FETCH_AGAIN = "the file is damaged: fetch it again"
 _FORM = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
 _WIDTHS = {"L": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16}
@@ -52,26 +54,20 @@ class Extension:
     """Offset of the data in the file, bytes."""
     size: int
     """Length of the data, bytes."""
+    bscale: float
+    """Value of one stored unit; the steps of quantised floats are undone on reading and not meant here."""
+    bzero: float
+    """Value of a stored 0."""
 
     @cached_property
-    def stored_header(self) -> fits.Header:
-        """Header as it stands in the file."""
-        return fits.Header.fromstring(self.cards)
+    def values(self) -> CardValues:
+        """Values of the keywords, as they stand in the file."""
+        return CardValues(self.cards)
 
     @cached_property
     def header(self) -> fits.Header:
         """Header of the image without the keywords of storage."""
-        return descriptive(self.stored_header)
-
-    @property
-    def bzero(self) -> float:
-        """Value of a stored 0."""
-        return float(self.stored_header.get("BZERO", 0.0))
-
-    @property
-    def bscale(self) -> float:
-        """Value of one stored unit; 1 for quantised floats, whose steps are undone on reading."""
-        return float(self.stored_header.get("BSCALE", 1.0))
+        return fits.Header.fromstring(descriptive(self.cards))
 
 
 class Mosaic:
@@ -86,7 +82,8 @@ class Mosaic:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._stream: BinaryIO = self.path.open("rb")
-        self.primary = fits.Header()
+        self.primary_cards = ""
+        """Card images of the primary header."""
         self.extensions: list[Extension] = []
         try:
             self._walk()
@@ -106,6 +103,11 @@ class Mosaic:
         """Close the file."""
         self._stream.close()
 
+    @cached_property
+    def primary(self) -> fits.Header:
+        """Primary header."""
+        return fits.Header.fromstring(self.primary_cards)
+
     def _walk(self) -> None:
         total = os.fstat(self._stream.fileno()).st_size
         offset, hdu = 0, 0
@@ -120,10 +122,11 @@ class Mosaic:
                 found = f"its pixels end at byte {offset + size}, the file at {total}"
                 raise Truncated(self.path, found, hdu=hdu, remedy=_FETCH_AGAIN)
             if hdu == 0:
-                self.primary = fits.Header.fromstring(cards)
+                self.primary_cards = cards
             if numbers.is_image or numbers.is_compressed:
-                name = numbers.text("EXTNAME")
-                self.extensions.append(Extension(hdu, name, shape, bitpix, numbers.is_compressed, cards, offset, size))
+                scale, zero = numbers.real("BSCALE", 1.0), numbers.real("BZERO", 0.0)
+                name, packed = numbers.text("EXTNAME"), numbers.is_compressed
+                self.extensions.append(Extension(hdu, name, shape, bitpix, packed, cards, offset, size, scale, zero))
             offset += -(-size // RECORD) * RECORD
             hdu += 1
 
@@ -152,64 +155,66 @@ class Mosaic:
         )
 
     def read(self, index: int) -> NDArray[Any]:
-        """Return the pixels of the image `index` of `extensions` in their physical values.
-
-        Returns
-        -------
-        pixels : (ny, nx) of the smallest type that holds them: uint8, int16, int32, uint16 where BZERO is 32768,
-            int32 for 16 bits with another whole BZERO, float32 or float64; NaN where a float has no value
-
-        Raises
-        ------
-        BadHeader, DamagedPixels
-        """
-        extension = self.extensions[index]
-        return _physical(self.read_stored(index), extension.bscale, extension.bzero)
-
-    def read_stored(self, index: int) -> NDArray[Any]:
-        """Return the pixels as stored, before BSCALE and BZERO, in the machine's byte order."""
-        extension = self.extensions[index]
-        if len(extension.shape) != 2:
-            raise BadHeader(
-                self.path, f"an image of {len(extension.shape)} axes", hdu=extension.hdu, remedy="2 axes were expected"
-            )
-        self._stream.seek(extension.data)
-        if not extension.compressed:
-            kind = {**_INTEGERS, **_FLOATS}[extension.bitpix]
-            pixels = np.frombuffer(self._stream.read(extension.size), kind).reshape(extension.shape)
-            return pixels.astype(kind.newbyteorder("="))
-        table = _Table(self.path, extension)
-        if table.is_rice_by_rows:
-            return table.decode(np.frombuffer(self._stream.read(extension.size), np.uint8))
-        return self._by_cfitsio(extension)
-
-    def _by_cfitsio(self, extension: Extension) -> NDArray[Any]:
-        try:
-            with fitsio.FITS(str(self.path)) as file:
-                pixels: NDArray[Any] = np.asarray(file[extension.hdu].read())
-        except (OSError, ValueError) as problem:
-            found = f"cfitsio cannot decompress it ({' '.join(str(problem).split())})"
-            raise DamagedPixels(self.path, found, hdu=extension.hdu, remedy=_FETCH_AGAIN) from problem
-        if extension.bitpix > 0 and (extension.bscale, extension.bzero) != (1.0, 0.0):
-            pixels = np.rint((pixels.astype(np.float64) - extension.bzero) / extension.bscale)
-            return pixels.astype(_INTEGERS[extension.bitpix].newbyteorder("="))
-        return pixels
+        """Return the pixels of the image `index` of `extensions`, as `read_pixels` does."""
+        return read_pixels(self.path, self.extensions[index])
 
 
-class _Numbers:
+def read_pixels(path: Path, extension: Extension) -> NDArray[Any]:
+    """Return the pixels of an image in their physical values.
+
+    Returns
+    -------
+    pixels : (ny, nx) of the smallest type that holds them: uint8, int16, int32, uint16 where BZERO is 32768,
+        int32 for 16 bits with another whole BZERO, float32 or float64; NaN where a float has no value
+
+    Raises
+    ------
+    BadHeader, Truncated, DamagedPixels
+    """
+    return _physical(read_stored(path, extension), extension.bscale, extension.bzero)
+
+
+def read_stored(path: Path, extension: Extension) -> NDArray[Any]:
+    """Return the pixels as stored, before BSCALE and BZERO, in the machine's byte order."""
+    if len(extension.shape) != 2 or 0 in extension.shape:
+        found = f"an image of axes {extension.shape}"
+        raise BadHeader(path, found, hdu=extension.hdu, remedy="2 axes with pixels were expected")
+    table = _Table(path, extension) if extension.compressed else None
+    if table is not None and not table.is_rice_by_rows:
+        return _by_cfitsio(path, extension)
+    with path.open("rb") as stream:
+        data = np.fromfile(stream, np.uint8, extension.size, offset=extension.data)
+    if data.size < extension.size:
+        raise Truncated(path, "the file became shorter", hdu=extension.hdu, remedy=_FETCH_AGAIN)
+    if table is not None:
+        return table.decode(data)
+    kind = _KINDS[extension.bitpix]
+    return data.view(kind).reshape(extension.shape).astype(kind.newbyteorder("="))
+
+
+def _by_cfitsio(path: Path, extension: Extension) -> NDArray[Any]:
+    try:
+        with fitsio.FITS(str(path)) as file:
+            pixels: NDArray[Any] = np.asarray(file[extension.hdu].read())
+    except (OSError, ValueError) as problem:
+        found = f"cfitsio cannot decompress it ({' '.join(str(problem).split())})"
+        raise DamagedPixels(path, found, hdu=extension.hdu, remedy=_FETCH_AGAIN) from problem
+    if extension.bitpix > 0 and (extension.bscale, extension.bzero) != (1.0, 0.0):
+        pixels = np.rint((pixels.astype(np.float64) - extension.bzero) / extension.bscale)
+        return pixels.astype(_KINDS[extension.bitpix].newbyteorder("="))
+    return pixels
+
+
+class _Numbers(CardValues):
     """Structural keywords of one header, each checked."""
 
     def __init__(self, path: Path, hdu: int, cards: str) -> None:
+        super().__init__(cards)
         self.path = path
         self.hdu = hdu
-        self.values: dict[str, str] = {}
-        for place in range(0, len(cards), CARD):
-            card = cards[place : place + CARD]
-            if card[8:10] == "= ":
-                self.values.setdefault(card[:8].rstrip(), card[10:])
 
     def whole(self, keyword: str, low: int, high: int, default: int | None = None) -> int:
-        text = self.values.get(keyword, "").split("/")[0].strip()
+        text = self.plain(keyword)
         if not text and default is not None:
             return default
         expected = f"a whole number from {low} to {high} was expected"
@@ -220,13 +225,18 @@ class _Numbers:
             raise BadHeader(self.path, f"{keyword} = {value}", hdu=self.hdu, remedy=expected)
         return value
 
-    def text(self, keyword: str) -> str:
-        found = re.match(r"\s*'((?:[^']|'')*)'", self.values.get(keyword, ""))
-        return found[1].replace("''", "'").rstrip() if found else ""
+    def real(self, keyword: str, default: float) -> float:
+        if not self.plain(keyword):
+            return default
+        value = self.number(keyword)
+        if value is None or (keyword == "BSCALE" and value <= 0):
+            found = f"{keyword} = {self.plain(keyword)}"
+            raise BadHeader(self.path, found, hdu=self.hdu, remedy="a number was expected, BSCALE above 0")
+        return value
 
     @property
     def is_compressed(self) -> bool:
-        return self.text("XTENSION") == "BINTABLE" and self.values.get("ZIMAGE", "").split("/")[0].strip() == "T"
+        return self.text("XTENSION") == "BINTABLE" and self.plain("ZIMAGE") == "T"
 
     @property
     def is_image(self) -> bool:
@@ -238,7 +248,7 @@ class _Numbers:
 
     def _bitpix(self, keyword: str) -> int:
         value = self.whole(keyword, -64, 64)
-        if value not in _INTEGERS and value not in _FLOATS:
+        if value not in _KINDS:
             raise BadHeader(
                 self.path, f"{keyword} = {value}", hdu=self.hdu, remedy="8, 16, 32, 64, -32 or -64 was expected"
             )
@@ -272,37 +282,43 @@ class _Numbers:
 
 
 class _Table:
-    """The table inside a compressed HDU."""
+    """The table inside a compressed HDU, whose lengths were checked on opening."""
 
     def __init__(self, path: Path, extension: Extension) -> None:
         self.path = path
         self.extension = extension
-        self.header = extension.stored_header
+        self.values = extension.values
         self.columns: dict[str, tuple[int, str]] = {}
         at = 0
-        for number in range(1, int(self.header.get("TFIELDS", 0)) + 1):
-            found = _FORM.match(str(self.header.get(f"TFORM{number}", "")).strip())
+        for number in range(1, min(self._whole("TFIELDS", 0), 999) + 1):
+            found = _FORM.match(self.values.text(f"TFORM{number}").strip())
             if not found:
                 break
-            self.columns[str(self.header.get(f"TTYPE{number}", "")).strip()] = (at, found[2])
+            self.columns[self.values.text(f"TTYPE{number}").strip()] = (at, found[2])
             at += int(found[1] or 1) * _WIDTHS.get(found[2], 1)
+        self.record = at
+
+    def _whole(self, keyword: str, default: int) -> int:
+        value = self.values.number(keyword)
+        return default if value is None else int(value)
 
     def _parameter(self, name: str, default: int) -> int:
         for number in range(1, 10):
-            if str(self.header.get(f"ZNAME{number}", "")).strip() == name:
-                return int(self.header.get(f"ZVAL{number}", default))
+            if self.values.text(f"ZNAME{number}").strip() == name:
+                return self._whole(f"ZVAL{number}", default)
         return default
 
     @property
     def is_rice_by_rows(self) -> bool:
         """Whether the kernels here decode it; everything else is left to cfitsio."""
-        whole_rows = int(self.header.get("ZTILE1", self.extension.shape[1])) == self.extension.shape[1]
-        dithered = str(self.header.get("ZQUANTIZ", "NO_DITHER")).strip().startswith("SUBTRACTIVE")
+        whole_rows = self._whole("ZTILE1", self.extension.shape[1]) == self.extension.shape[1]
+        dithered = self.values.text("ZQUANTIZ").startswith("SUBTRACTIVE")
         return (
-            str(self.header.get("ZCMPTYPE", "")).strip() in {"RICE_1", "RICE_ONE"}
+            self.values.text("ZCMPTYPE").strip() in {"RICE_1", "RICE_ONE"}
             and whole_rows
-            and int(self.header.get("ZTILE2", 1)) == 1
-            and int(self.header["NAXIS2"]) == self.extension.shape[0]
+            and self._whole("ZTILE2", 1) == 1
+            and self._whole("NAXIS2", -1) == self.extension.shape[0]
+            and self._whole("NAXIS1", -1) == self.record
             and not dithered
             and self._parameter("BLOCKSIZE", 32) == rice.BLOCK
             and self.bytes_a_pixel in {1, 2, 4}
@@ -322,9 +338,9 @@ class _Table:
         return np.ascontiguousarray(table[:, at : at + width]).view(kind)[:, 0]
 
     def decode(self, data: NDArray[np.uint8]) -> NDArray[Any]:
-        rows, width = int(self.header["NAXIS2"]), int(self.header["NAXIS1"])
+        rows, width = self.extension.shape[0], self.record
         table = data[: rows * width].reshape(rows, width)
-        heap = data[int(self.header.get("THEAP", rows * width)) :]
+        heap = data[max(rows * width, self._whole("THEAP", 0)) :]
         word = ">i8" if self.columns["COMPRESSED_DATA"][1] == "Q" else ">i4"
         lengths = self._column(table, "COMPRESSED_DATA", word).astype(np.int64)
         starts = self._column(table, "COMPRESSED_DATA", word, np.dtype(word).itemsize).astype(np.int64)
@@ -340,7 +356,7 @@ class _Table:
         scale = self._column(table, "ZSCALE", ">f8").astype(np.float64)
         zero = self._column(table, "ZZERO", ">f8").astype(np.float64)
         floats = np.empty(self.extension.shape, np.float32)
-        rice.restore_rows(pixels, scale, zero, int(self.header.get("ZBLANK", rice.NULL)), floats)
+        rice.restore_rows(pixels, scale, zero, self._whole("ZBLANK", rice.NULL), floats)
         return floats
 
     def _damaged(self, found: str) -> DamagedPixels:
@@ -348,11 +364,12 @@ class _Table:
 
 
 def _physical(stored: NDArray[Any], bscale: float, bzero: float) -> NDArray[Any]:
-    if (bscale, bzero) == (1.0, 0.0) or stored.dtype.kind == "f" and (bscale, bzero) == (1.0, 0.0):
+    if (bscale, bzero) == (1.0, 0.0):
         return stored
     unsigned = {(2, 2.0**15): np.uint16, (4, 2.0**31): np.uint32}.get((stored.dtype.itemsize, bzero))
     if bscale == 1.0 and stored.dtype.kind == "i" and unsigned is not None:
-        return (stored ^ np.array(1 << (stored.dtype.itemsize * 8 - 1)).astype(stored.dtype)).view(unsigned)
+        flipped: NDArray[Any] = stored ^ np.array(1 << (stored.dtype.itemsize * 8 - 1)).astype(stored.dtype)
+        return flipped.view(unsigned)
     if bscale == 1.0 and bzero.is_integer() and stored.dtype.kind in "iu":
         return stored.astype(np.int32 if stored.dtype.itemsize <= 2 else np.int64) + int(bzero)
     wide = np.float32 if stored.dtype.itemsize <= 2 or stored.dtype == np.float32 else np.float64

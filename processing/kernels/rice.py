@@ -6,9 +6,13 @@ codes are those that cfitsio writes and reads, for 8, 16 and 32 bits a pixel.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
 
 BLOCK = 32
 """Pixels a block."""
@@ -18,7 +22,8 @@ LARGEST = 2147483000.0
 """Steps: a quantised pixel beyond this cannot be stored."""
 
 
-def _split_bits(bits):
+@njit(cache=True, nogil=True)
+def split_bits(bits: int) -> tuple[int, int]:
     """Return bits of the block's code and the code from which differences are written whole."""
     if bits == 8:
         return 3, 6
@@ -27,16 +32,13 @@ def _split_bits(bits):
     return 5, 25
 
 
-split_bits = njit(cache=True, nogil=True)(_split_bits)
-
-
-def longest_row(width, bits):
+def longest_row(width: int, bits: int) -> int:
     """Bytes that a row can take at most."""
     return width * bits // 8 + (width // BLOCK + 1) + bits // 8 + 8
 
 
 @njit(cache=True, nogil=True)
-def encode_row(row, bits, differences, out, at):
+def encode_row(row: Array, bits: int, differences: Array, out: Array, at: int) -> int:  # noqa: C901, PLR0912  one tight loop
     """Append the code of `row` (integers of `bits` bits) to `out` from `at` on; return the end."""
     code_bits, whole = split_bits(bits)
     half = 1 << (bits - 1)
@@ -137,7 +139,7 @@ def encode_row(row, bits, differences, out, at):
 
 
 @njit(cache=True, nogil=True)
-def encode_rows(pixels, bits, out, ends):
+def encode_rows(pixels: Array, bits: int, out: Array, ends: Array) -> int:
     """Code each row of integer `pixels` into `out`; `ends` receives where each row ends."""
     differences = np.empty(BLOCK, np.int64)
     at = 0
@@ -148,7 +150,7 @@ def encode_rows(pixels, bits, out, ends):
 
 
 @njit(cache=True, nogil=True)
-def quantise_row(row, steps, quantised):
+def quantise_row(row: Array, steps: float, quantised: Array) -> tuple[int, int]:
     """Round ``row * steps`` into `quantised`; return how many were NaN and how many were too large."""
     missing = 0
     beyond = 0
@@ -166,7 +168,7 @@ def quantise_row(row, steps, quantised):
 
 
 @njit(cache=True, nogil=True)
-def encode_quantised_rows(pixels, steps, out, ends):
+def encode_quantised_rows(pixels: Array, steps: float, out: Array, ends: Array) -> tuple[int, int, int]:
     """Quantise each row of `pixels` to whole numbers of ``1 / steps`` and code it; return end, NaNs, too large ones."""
     differences = np.empty(BLOCK, np.int64)
     quantised = np.empty(pixels.shape[1], np.int32)
@@ -183,7 +185,7 @@ def encode_quantised_rows(pixels, steps, out, ends):
 
 
 @njit(cache=True, nogil=True)
-def decode_row(code, at, end, bits, zeros_of, row):
+def decode_row(code: Array, at: int, end: int, bits: int, zeros_of: Array, row: Array) -> bool:  # noqa: C901, PLR0912  one tight loop
     """Decode `row` from ``code[at:end]``; return False where the code ends too early or is not Rice code."""
     code_bits, whole = split_bits(bits)
     half = 1 << (bits - 1)
@@ -252,8 +254,7 @@ def decode_row(code, at, end, bits, zeros_of, row):
                 top = held_bits - 8
                 while top > 0 and held >> top == 0:
                     top -= 8
-                if top < 0:
-                    top = 0
+                top = max(top, 0)
                 leading = held_bits - top - 8 + int(zeros_of[held >> top])
                 zeros += leading
                 held_bits -= leading + 1
@@ -274,7 +275,7 @@ def decode_row(code, at, end, bits, zeros_of, row):
 
 
 @njit(cache=True, nogil=True)
-def decode_rows(code, starts, ends, bits, zeros_of, pixels):
+def decode_rows(code: Array, starts: Array, ends: Array, bits: int, zeros_of: Array, pixels: Array) -> int:
     """Decode each row of `pixels` from ``code[starts[y]:ends[y]]``; return the first bad row, or -1."""
     for y in range(pixels.shape[0]):
         if not decode_row(code, starts[y], ends[y], bits, zeros_of, pixels[y]):
@@ -282,13 +283,13 @@ def decode_rows(code, starts, ends, bits, zeros_of, pixels):
     return -1
 
 
-def leading_zeros():
+def leading_zeros() -> Array:
     """Zeros before the first one of each byte."""
     return np.array([8 - int(value).bit_length() for value in range(256)], np.uint8)
 
 
 @njit(cache=True, nogil=True)
-def restore_rows(stored, scale, zero, null, pixels):
+def restore_rows(stored: Array, scale: Array, zero: Array, null: int, pixels: Array) -> None:
     """Undo the quantisation of each row: ``stored * scale + zero``; NaN where `stored` is `null`."""
     for y in range(stored.shape[0]):
         for x in range(stored.shape[1]):

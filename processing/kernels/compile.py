@@ -1,0 +1,76 @@
+"""Compile every kernel into numba's cache, so that no frame waits for a compiler.
+
+The cache lies where ``NUMBA_CACHE_DIR`` points when the process starts, or beside
+the kernels. What the kernels are called with here is what the stages call them with.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from processing.kernels import picture, rice, weigh
+
+_SHAPE = (3, 40)
+
+
+def _code(pixels: Any) -> None:
+    bits = pixels.dtype.itemsize * 8
+    room = np.empty(pixels.shape[0] * rice.longest_row(pixels.shape[1], bits), np.uint8)
+    ends = np.empty(pixels.shape[0], np.int64)
+    rice.encode_rows(pixels, bits, room, ends)
+    starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))
+    signed = np.empty(pixels.shape, f"i{pixels.dtype.itemsize}")
+    rice.decode_rows(room, starts, ends, bits, rice.leading_zeros(), signed)
+
+
+def _quantise(pixels: Any) -> None:
+    room, ends = np.empty(pixels.shape[0] * rice.longest_row(pixels.shape[1], 32), np.uint8), np.empty(3, np.int64)
+    rice.encode_quantised_rows(pixels, 1000.0, room, ends)
+
+
+def _restore() -> None:
+    scale = np.ones(_SHAPE[0])
+    rice.restore_rows(np.ones(_SHAPE, np.int32), scale, scale, rice.NULL, np.empty(_SHAPE, np.float32))
+
+
+def _weigh(mask: Any, *, whole: bool) -> None:
+    flat = np.ones(_SHAPE, np.float32)
+    shown = flat if whole else np.broadcast_to(np.float32(1), _SHAPE)
+    inside, bounds = np.array([1, 39, 0, 3]), np.array([0.3, 1.3], np.float32)
+    flags = np.empty(_SHAPE, np.uint8)
+    weigh.weigh(shown, mask, inside, bounds, np.empty(_SHAPE, np.float32), flags)
+    weigh.count_flags(flags, inside, 10, np.zeros((8, 1, 4), np.int64))
+
+
+def _saturate(pixels: Any) -> None:
+    inside, marked = np.array([1, 39, 0, 3]), np.empty(_SHAPE[0], np.bool_)
+    weigh.rows_at(pixels, 1.0, marked)
+    marked[:] = False
+    none, ends, sums = np.empty(0, np.uint8), np.zeros(_SHAPE[0], np.int64), np.zeros((1, 4), np.int64)
+    maps = (none, ends, none.copy(), ends.copy())
+    flags = np.zeros((8, 1, 4), np.int64)
+    weigh.saturate(
+        pixels, 1.0, marked, inside, 10, rice.leading_zeros(), maps, maps, sums, flags, np.zeros(2, np.int64)
+    )
+    picture.bin_sums(pixels, inside, 10, np.zeros((1, 4), np.float64 if pixels.dtype.kind == "f" else np.int64))
+
+
+def warm(progress: Callable[[float], None] = lambda _: None) -> None:
+    """Compile all kernels that are not in the cache yet; `progress` receives the share done, from 0 to 1."""
+    whole = np.ones(_SHAPE, np.uint8)
+    broad = np.broadcast_to(np.uint8(1), _SHAPE)
+    tasks: list[Callable[[], None]] = [
+        *(partial(_code, np.zeros(_SHAPE, kind)) for kind in (np.uint8, np.int16, np.int32)),
+        *(partial(_quantise, np.zeros(_SHAPE, kind)) for kind in (np.float32, np.float64)),
+        _restore,
+        *(partial(_weigh, np.ones(_SHAPE, kind), whole=True) for kind in (np.uint8, np.int16)),
+        partial(_weigh, broad, whole=True),
+        partial(_weigh, whole, whole=False),
+        *(partial(_saturate, np.zeros(_SHAPE, kind)) for kind in (np.int16, np.int32, np.float32)),
+    ]
+    for done, task in enumerate(tasks):
+        progress(done / len(tasks))
+        task()
+    progress(1.0)

@@ -1,0 +1,39 @@
+"""Where a product comes from: software, recipe, inputs with their digests."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from processing.cards import Entry
+
+_CHUNK = 1 << 22
+_PLAIN = re.compile(r"[^\x20-\x7e]")
+
+
+def software() -> str:
+    """Name and version of this software."""
+    try:
+        return f"TERAPIX {version('terapix')}"
+    except PackageNotFoundError:
+        return "TERAPIX, not installed"
+
+
+def digest_of(path: Path) -> str:
+    """``md5:<hex>`` of a file, as the archive writes it."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return f"md5:{digest.hexdigest()}"
+
+
+def history(provenance: Mapping[str, Any]) -> list[Entry]:
+    """HISTORY cards that tell `provenance`, in its order."""
+    entries: list[Entry] = []
+    for key, value in provenance.items():
+        text = _PLAIN.sub("?", f"terapix: {key}: {value}")
+        entries += [("HISTORY", text[at : at + 72]) for at in range(0, len(text), 72)]
+    return entries

@@ -1,0 +1,114 @@
+"""Small pictures of a mosaic: every CCD in its place, north up and east to the left as MegaCam's sections lie."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from processing.areas import Area
+from processing.flags import PixelFlag
+
+_EMPTY = (18, 22, 28)
+"""Colour between the CCDs: near black, so that frame and page agree in light and dark."""
+_COLOURS: dict[PixelFlag, tuple[int, int, int]] = {
+    PixelFlag.LOW_RESPONSE: (86, 110, 180),
+    PixelFlag.HIGH_RESPONSE: (150, 110, 200),
+    PixelFlag.BAD: (220, 150, 40),
+    PixelFlag.SATELLITE: (90, 190, 120),
+    PixelFlag.COSMIC: (80, 200, 200),
+    PixelFlag.SATURATED: (235, 70, 60),
+}
+"""Later ones lie over earlier ones."""
+_GOOD = (52, 60, 70)
+_SIGMA = 1.4826
+"""Standard deviations in a median absolute deviation of Gaussian noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where each CCD lies in the picture."""
+
+    side: int
+    """Pixels of the mosaic across one pixel of the picture."""
+    places: tuple[Area, ...]
+    """Of each CCD, in pixels of the mosaic."""
+
+    @classmethod
+    def of(cls, places: Sequence[Area], width: int) -> "Layout":
+        """Lay out CCDs so that the picture is about `width` pixels wide."""
+        left, low = min(place.x0 for place in places), min(place.y0 for place in places)
+        moved = tuple(Area(p.x0 - left, p.x1 - left, p.y0 - low, p.y1 - low, p.flipped_x, p.flipped_y) for p in places)
+        across = max(*(place.x1 for place in moved), *(place.y1 for place in moved))
+        return cls(max(1, round(across / width)), moved)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the picture."""
+        side = self.side
+        return (
+            max(-(-place.y1 // side) for place in self.places) + 1,
+            max(-(-place.x1 // side) for place in self.places) + 1,
+        )
+
+    def put(self, canvas: NDArray[Any], index: int, tile: NDArray[Any]) -> None:
+        """Put the squares of CCD `index` on `canvas`, whose first row is the southernmost."""
+        place = self.places[index]
+        turned = tile[:: -1 if place.flipped_y else 1, :: -1 if place.flipped_x else 1]
+        row, column = place.y0 // self.side, place.x0 // self.side
+        part = canvas[row : row + turned.shape[0], column : column + turned.shape[1]]
+        part[...] = turned[: part.shape[0], : part.shape[1]]
+
+
+def frame_picture(layout: Layout, tiles: Sequence[NDArray[np.float64]]) -> bytes:
+    """PNG of the frame: sky dark grey, faint light raised by an arcsinh from two sigma below the sky."""
+    canvas = np.full(layout.shape, np.nan)
+    for index, tile in enumerate(tiles):
+        layout.put(canvas, index, tile)
+    known = canvas[np.isfinite(canvas)]
+    sky = float(np.median(known)) if known.size else 0.0
+    sigma = _SIGMA * float(np.median(np.abs(known - sky))) if known.size else 1.0
+    scaled = (canvas - sky) / max(sigma, 1e-6 * max(abs(sky), 1.0))
+    bright = np.arcsinh(np.clip(scaled + 2, 0, 300) / 3) / np.arcsinh(100.0)
+    return _grey(bright)
+
+
+def weight_picture(layout: Layout, tiles: Sequence[NDArray[np.float64]]) -> bytes:
+    """PNG of the weight: black where there is none, white at the largest of its squares."""
+    canvas = np.full(layout.shape, np.nan)
+    for index, tile in enumerate(tiles):
+        layout.put(canvas, index, tile)
+    largest = float(np.nanmax(canvas, initial=0.0)) or 1.0
+    return _grey(canvas / largest)
+
+
+def flag_picture(layout: Layout, tiles: Sequence[NDArray[np.int64]]) -> bytes:
+    """PNG of the flags in colours; a square shows a flag the more, the more of its pixels have it."""
+    canvas = np.empty((*layout.shape, 3))
+    canvas[:] = _EMPTY
+    for index, tile in enumerate(tiles):
+        painted = np.empty((*tile.shape[1:], 3))
+        painted[:] = _GOOD
+        for flag, colour in _COLOURS.items():
+            share = np.sqrt(np.clip(tile[int(flag).bit_length() - 1] / layout.side**2, 0, 1))[..., None]
+            visible = np.where(share > 0, 0.25 + 0.75 * share, 0.0)
+            painted += visible * (np.array(colour) - painted)
+        layout.put(canvas, index, painted)
+    return _png(Image.fromarray(np.rint(canvas[::-1]).astype(np.uint8), "RGB"))
+
+
+def _grey(bright: NDArray[np.float64]) -> bytes:
+    canvas = np.empty((*bright.shape, 3), np.uint8)
+    canvas[:] = _EMPTY
+    inside = np.isfinite(bright)
+    canvas[inside] = np.rint(255 * np.clip(bright[inside], 0, 1)).astype(np.uint8)[:, None]
+    return _png(Image.fromarray(canvas[::-1], "RGB"))
+
+
+def _png(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "PNG", compress_level=6)
+    return stream.getvalue()

@@ -1,0 +1,203 @@
+"""The weight stage: a frame, its flat and its mask become a weight map, a flag map and their pictures."""
+
+import contextlib
+import functools
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from processing.cards import CardValues
+from processing.crew import cores, crew
+from processing.flags import PixelFlag
+from processing.mosaic import MosaicWriter, Written, place, primary_bytes
+from processing.provenance import digest_of, history, software
+from processing.recipes import WEIGHT_STAGE, WeightRecipe
+from processing.weightwatcher import focal_plane, inputs
+from processing.weightwatcher.base import Calibration
+from processing.weightwatcher.ccd import CcdMaps, CcdWork, weigh_ccd
+from processing.weightwatcher.workplace import bases_of, workplace
+from terapix.identity import FrameId
+from terapix.steps import reached
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFile:
+    """A product under its final name."""
+
+    kind: str
+    """weight, flag, picture-frame, picture-weight or picture-flag."""
+    path: Path
+    size: int
+    """Bytes."""
+    md5: str
+    """Hexadecimal."""
+    provenance: dict[str, Any]
+    """Software, stage, recipe, inputs with their digests."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeighedFrame:
+    """What the stage made of a frame."""
+
+    products: tuple[MadeFile, ...]
+    summary: dict[str, Any]
+    """ccds; area, the share of all pixels that have weight; pixels of the illuminated parts; flags, how many of those
+    have each bit; bases_made, CCDs whose maps before saturation were not there from an earlier frame."""
+
+
+def weigh_frame(
+    frame: Path,
+    *,
+    flat: Path | None,
+    mask: Path | None,
+    into: Path,
+    recipe: WeightRecipe,
+    scratch: Path,
+    workers: int = 0,
+    progress: Callable[[float], None] = lambda _: None,
+    provenance: Mapping[str, str] | None = None,
+) -> WeighedFrame:
+    """Make weight map, flag map and pictures of a frame.
+
+    Parameters
+    ----------
+    frame : Path
+        Multi-extension FITS, one image a CCD, compressed or not.
+    flat, mask : Path
+        Of the same CCDs, matched by EXTNAME (by order where names are missing), gzipped or not.
+        None: a response of 1; no bad pixels.
+    into, scratch : Path
+        Directory of the products; directory for work and for what frames share. Best on one file system.
+    workers : int
+        Processes; 0: one a core. Their number never changes a bit of the products.
+    progress : callable
+        Called with the share done, from 0 to 1, in the caller's thread.
+    provenance : mapping
+        More facts for the products; ``frame``, ``flat`` and ``mask`` are taken for their digests, which are then
+        not computed again.
+
+    Raises
+    ------
+    FileProblem
+        A file is not what it should be; nothing appears in `into`.
+    WorkerLost
+        A worker process died; retry.
+
+    Notes
+    -----
+    Weight is the flat's response, 0 where any flag is set; the rule per pixel is WeightWatcher's. Weights are whole
+    numbers of the recipe's step. Running again replaces the products by the same bytes.
+    """
+    name = FrameId.of_file(frame.name).name
+    primary, extensions = inputs.open_frame(frame)
+    insides = [inputs.illuminated(frame, extension) for extension in extensions]
+    layout = focal_plane.Layout.of(inputs.places(extensions, insides), recipe.picture_width)
+    facts = _facts(frame, flat, mask, recipe, dict(provenance or {}))
+    notes = tuple(history(facts))
+    with workplace(scratch, name) as work:
+        calibrations: dict[str, Sequence[Calibration | None]] = {
+            kind: [None] * len(extensions)
+            if path is None
+            else inputs.matched(inputs.unzipped(path, work), extensions, path)
+            for kind, path in (("flat", flat), ("mask", mask))
+        }
+        shared = {key: facts.get(key) for key in ("stage", "recipe", "flat", "mask")}
+        shared |= {"parts": [asdict(inside) for inside in insides], "side": layout.side}
+        bases = bases_of(scratch, shared)
+        primary_values = CardValues(primary)
+        tasks = [
+            CcdWork(
+                frame, extension, calibrations["flat"][index], calibrations["mask"][index], insides[index],
+                inputs.saturation_level(extension, primary_values, recipe.saturation), layout.side, recipe,
+                bases / f"{extension.hdu:03d}.base", work, notes,
+            )
+            for index, extension in enumerate(extensions)
+        ]  # fmt: skip
+        with contextlib.ExitStack() as stack:
+            writers = {
+                kind: stack.enter_context(MosaicWriter(work / f"{name}_{kind}.fits.fz", primary_bytes(primary, notes)))
+                for kind in ("weight", "flag")
+            }
+            maps = _weigh_all(tasks, writers, workers or cores(), progress)
+            made = {kind: writer.finish() for kind, writer in writers.items()}
+        for kind, content in _pictures(layout, maps).items():
+            with MosaicWriter(work / f"{name}_{kind.removeprefix('picture-')}.png", content) as writer:
+                made[kind] = writer.finish()
+        reached("job.written")
+        into.mkdir(parents=True, exist_ok=True)
+        products = tuple(_publish(kind, file, into, facts) for kind, file in made.items())
+        reached("job.renamed")
+    progress(1.0)
+    return WeighedFrame(products, _summary(maps))
+
+
+def _facts(
+    frame: Path, flat: Path | None, mask: Path | None, recipe: WeightRecipe, given: dict[str, str]
+) -> dict[str, Any]:
+    """What the products are made of, in the order in which their headers tell it."""
+    facts: dict[str, Any] = {"software": software(), "stage": WEIGHT_STAGE, "recipe": recipe.digest}
+    for kind, path in (("frame", frame), ("flat", flat), ("mask", mask)):
+        digest = given.pop(kind, None)
+        if path is not None:
+            facts[kind] = f"{path.name} {digest or _digest_once(path, path.stat().st_size, path.stat().st_mtime_ns)}"
+    return facts | given
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_once(path: Path, size: int, modified: int) -> str:
+    """Digest of a calibration, computed once for a path, a size and a time of modification."""
+    del size, modified
+    return digest_of(path)
+
+
+def _weigh_all(
+    tasks: Sequence[CcdWork], writers: Mapping[str, MosaicWriter], workers: int, progress: Callable[[float], None]
+) -> list[CcdMaps]:
+    """Weigh all CCDs and write their extensions in order; the extensions themselves are let go."""
+    maps: list[CcdMaps] = []
+    with crew(min(workers, len(tasks))) as hands, contextlib.closing(hands.map(weigh_ccd, tasks)) as results:
+        for done, (weight, flag, found) in enumerate(results, 1):
+            writers["weight"].append(weight)
+            writers["flag"].append(flag)
+            maps.append(found)
+            progress(0.95 * done / len(tasks))
+            if done == (len(tasks) + 1) // 2:
+                reached("job.half")
+    return maps
+
+
+def _pictures(layout: focal_plane.Layout, maps: Sequence[CcdMaps]) -> dict[str, bytes]:
+    return {
+        "picture-frame": focal_plane.frame_picture(layout, [each.frame_bins for each in maps]),
+        "picture-weight": focal_plane.weight_picture(layout, [each.weight_bins for each in maps]),
+        "picture-flag": focal_plane.flag_picture(layout, [each.flag_bins for each in maps]),
+    }
+
+
+def _publish(kind: str, file: Written, into: Path, facts: dict[str, Any]) -> MadeFile:
+    """Rename a complete file into `into`; over a border of file systems it is copied first."""
+    target = into / file.path.name
+    source = file.path
+    if source.stat().st_dev != into.stat().st_dev:
+        source = into / f"{target.name}.part"
+        with file.path.open("rb") as reader, source.open("wb") as copy:
+            shutil.copyfileobj(reader, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+    place(source, target)
+    return MadeFile(kind, target, file.size, file.md5, dict(facts))
+
+
+def _summary(maps: Sequence[CcdMaps]) -> dict[str, Any]:
+    return {
+        "ccds": len(maps),
+        "area": sum(each.area for each in maps) / len(maps),
+        "pixels": sum(each.pixels for each in maps),
+        "flags": {
+            str(bit.name): sum(int(each.flag_bins[bit.bit_length() - 1].sum()) for each in maps) for bit in PixelFlag
+        },
+        "bases_made": sum(not each.cached for each in maps),
+    }
