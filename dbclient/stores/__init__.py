@@ -1,0 +1,30 @@
+"""The stores: SQL is written here and nowhere else. Services own transactions; a store never commits."""
+
+from dbclient.stores.accounts import Accounts
+from dbclient.stores.bookmarks import Bookmarks
+from dbclient.stores.events import Events
+from dbclient.stores.frames import Frames, Sighted, Sighting
+from dbclient.stores.inventory import Inventory
+from dbclient.stores.jobs import Jobs
+from dbclient.stores.nodes import Nodes
+from dbclient.stores.products import Products
+from dbclient.stores.replicas import Replicas
+from dbclient.stores.requests import Requests
+from dbclient.stores.transfers import Leases, Transfers
+
+__all__ = [
+    "Accounts",
+    "Bookmarks",
+    "Events",
+    "Frames",
+    "Inventory",
+    "Jobs",
+    "Leases",
+    "Nodes",
+    "Products",
+    "Replicas",
+    "Requests",
+    "Sighted",
+    "Sighting",
+    "Transfers",
+]

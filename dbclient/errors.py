@@ -1,0 +1,54 @@
+"""What can go wrong with the database.
+
+DatabaseError
+├── Unreachable       the server does not answer, or the file cannot be opened   (retryable)
+├── SchemaOutdated    made by an older TERAPIX: upgrade it
+├── SchemaTooNew      made by a newer TERAPIX: upgrade the programs
+├── NoSuchRow         asked for by number and not there
+└── IllegalMove       a frame cannot go from this state to that one
+"""
+
+from typing import ClassVar
+
+from terapix.errors import TerapixError
+
+
+class DatabaseError(TerapixError):
+    """Anything wrong with the database."""
+
+
+class Unreachable(DatabaseError):
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"the database {url} does not answer: {problem}")
+        self.url = url
+
+
+class SchemaOutdated(DatabaseError):
+    def __init__(self, url: str, *, held: str | None, needed: str) -> None:
+        super().__init__(
+            f"the database {url} has schema {held or 'none'} and {needed} is needed: run `terapix db upgrade` "
+            f"(with -c FILE where the settings are elsewhere)"
+        )
+        self.held, self.needed = held, needed
+
+
+class SchemaTooNew(DatabaseError):
+    def __init__(self, url: str, *, held: str, needed: str) -> None:
+        super().__init__(
+            f"the database {url} has schema {held}, which this version does not know ({needed}): upgrade TERAPIX"
+        )
+        self.held, self.needed = held, needed
+
+
+class NoSuchRow(DatabaseError):
+    def __init__(self, kind: str, number: object) -> None:
+        super().__init__(f"there is no {kind} {number}")
+        self.kind, self.number = kind, number
+
+
+class IllegalMove(DatabaseError):
+    def __init__(self, frame: str, *, source: str, target: str) -> None:
+        super().__init__(f"frame {frame} cannot go from {source} to {target}")
+        self.frame, self.source, self.target = frame, source, target

@@ -1,0 +1,273 @@
+"""Rows as values: frozen, slotted, with the tables' own field names (a test proves it)."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, TypeVar
+
+from dbclient.schema import (
+    FrameKind,
+    FrameState,
+    JobState,
+    Level,
+    NodeState,
+    ProductState,
+    ReplicaState,
+    RequestKind,
+    RequestState,
+    TransferKind,
+    TransferState,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """One generation of a frame or calibration; units as in `dbclient.schema.frames`."""
+
+    id: int
+    name: str
+    generation: int
+    kind: FrameKind
+    state: FrameState
+    reason: str | None
+    retry_at: datetime | None
+    attempts: int
+    priority: int
+    uri: str
+    archive_modified: datetime | None
+    release: datetime | None
+    size: int | None
+    wire_digest: str | None
+    pixel_digest: str | None
+    path: str | None
+    runid: str | None
+    crunid: str | None
+    qrunid: str | None
+    object: str | None
+    filter: str | None
+    exposure_time: float | None
+    airmass: float | None
+    observed_at: datetime | None
+    ra: float | None
+    dec: float | None
+    corners: list[Any] | None
+    ccds: int | None
+    flat: str | None
+    mask: str | None
+    elixir: dict[str, Any] | None
+    needs: dict[str, Any] | None
+    spotted_at: datetime
+    fetched_at: datetime | None
+    valid_at: datetime | None
+    placed_at: datetime | None
+    weighted_at: datetime | None
+    supersedes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow(FrameRecord):
+    """A frame as lists show it."""
+
+    node: str | None
+    """Node that holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run with how far its frames have come."""
+
+    runid: str | None
+    frames: int
+    bytes: int
+    filters: tuple[str, ...]
+    states: dict[FrameState, int]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    id: int
+    name: str
+    directory: str
+    state: NodeState
+    reason: str | None
+    capacity: int
+    used: int
+    free: int
+    reserve: int
+    seen_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRoom:
+    """What placement knows of a node, in bytes."""
+
+    node_id: int
+    name: str
+    state: NodeState
+    free: int
+    leased: int
+    reserve: int
+    frames: int
+    runs: frozenset[str]
+    capacity: int = 0
+    used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonRecord:
+    name: str
+    host: str
+    pid: int
+    status: str
+    endpoint: str | None
+    started_at: datetime
+    beat_at: datetime
+    figures: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaRecord:
+    id: int
+    frame_id: int
+    node_id: int
+    path: str
+    size: int
+    digest: str
+    state: ReplicaState
+    verified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRecord:
+    id: int
+    frame_id: int
+    node_id: int | None
+    kind: TransferKind
+    state: TransferState
+    source: str
+    bytes_total: int | None
+    bytes_done: int
+    rate: float | None
+    reason: str | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    frame: str
+    """Name of the frame."""
+    node: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    id: int
+    frame_id: int
+    node_id: int
+    frame_bytes: int
+    product_bytes: int
+    scratch_bytes: int
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRecord:
+    id: int
+    frame_id: int
+    job_id: int
+    node_id: int
+    stage: str
+    kind: str
+    state: ProductState
+    path: str
+    size: int
+    digest: str
+    provenance: dict[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewProduct:
+    """A product as a worker hands it in."""
+
+    kind: str
+    path: str
+    """Below the node's root."""
+    size: int
+    digest: str
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    id: int
+    frame_id: int
+    node_id: int
+    stage: str
+    recipe: str
+    state: JobState
+    attempts: int
+    worker: str | None
+    claim: str | None
+    done_share: float
+    reason: str | None
+    retry_at: datetime | None
+    beat_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    summary: dict[str, Any] | None
+    frame: str
+    """Name of the frame."""
+    node: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    id: int
+    kind: RequestKind
+    arguments: dict[str, Any]
+    state: RequestState
+    answer: str | None
+    asked_by: str
+    asked_at: datetime
+    answered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    id: int
+    at: datetime
+    source: str
+    kind: str
+    level: Level
+    message: str
+    frame_id: int | None
+    node_id: int | None
+    data: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class BookmarkRecord:
+    archive: str
+    reached: datetime
+    looked_at: datetime
+
+
+ENUMS: dict[str, Any] = {
+    "FrameRecord.kind": FrameKind, "FrameRecord.state": FrameState, "FrameRow.kind": FrameKind, "FrameRow.state": FrameState,
+    "NodeRecord.state": NodeState, "ReplicaRecord.state": ReplicaState, "TransferRecord.kind": TransferKind,
+    "TransferRecord.state": TransferState, "ProductRecord.state": ProductState, "JobRecord.state": JobState,
+    "RequestRecord.kind": RequestKind, "RequestRecord.state": RequestState, "EventRecord.level": Level,
+}  # fmt: skip
+"""Columns that hold a word and come back as its enum."""
+
+
+def record(kind: type[T], row: Any, **more: Any) -> T:
+    """Make a record from a mapped row: fields of the same name are taken over, `more` gives the rest."""
+    values = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        value = more[field.name] if field.name in more else getattr(row, field.name)
+        enum = ENUMS.get(f"{kind.__name__}.{field.name}")
+        values[field.name] = enum(value) if enum else value
+    return kind(**values)

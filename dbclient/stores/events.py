@@ -1,0 +1,66 @@
+"""The history: events are added and read, never changed."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dbclient.records import EventRecord, record
+from dbclient.schema import Event, Level
+
+
+class Events:
+    async def append(
+        self,
+        session: AsyncSession,
+        *,
+        source: str,
+        kind: str,
+        message: str,
+        now: datetime,
+        level: Level = Level.INFO,
+        frame_id: int | None = None,
+        node_id: int | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> int:
+        """Add an event and give its number; at commit it wakes the daemons."""
+        event = Event(
+            at=now,
+            source=source,
+            kind=kind,
+            message=message,
+            level=level,
+            frame_id=frame_id,
+            node_id=node_id,
+            data=data,
+        )
+        session.add(event)
+        session.info["event"] = True
+        await session.flush()
+        return event.id
+
+    async def after(self, session: AsyncSession, event_id: int, *, limit: int = 500) -> list[EventRecord]:
+        """Give events newer than `event_id`, oldest first."""
+        query = select(Event).where(Event.id > event_id).order_by(Event.id).limit(limit)
+        return [record(EventRecord, row) for row in await session.scalars(query)]
+
+    async def of_frame(self, session: AsyncSession, frame_id: int) -> list[EventRecord]:
+        """Give the history of a frame, oldest first."""
+        query = select(Event).where(Event.frame_id == frame_id).order_by(Event.id)
+        return [record(EventRecord, row) for row in await session.scalars(query)]
+
+    async def latest(
+        self, session: AsyncSession, *, limit: int = 50, level: Level | None = None, before: int | None = None
+    ) -> list[EventRecord]:
+        """Give the latest events, newest first; `before` an event number for the next page."""
+        query = select(Event).order_by(Event.id.desc()).limit(limit)
+        if level is not None:
+            query = query.where(Event.level == level)
+        if before is not None:
+            query = query.where(Event.id < before)
+        return [record(EventRecord, row) for row in await session.scalars(query)]
+
+    async def newest_id(self, session: AsyncSession) -> int:
+        """Give the number of the newest event; 0 if there is none."""
+        return int(await session.scalar(select(func.max(Event.id))) or 0)

@@ -1,0 +1,243 @@
+"""Jobs: wanted, created once, claimed by one, ended by whoever holds the claim."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dbclient.errors import NoSuchRow
+from dbclient.records import FrameRecord, JobRecord, NewProduct, NodeRecord, record
+from dbclient.schema import (
+    Frame,
+    FrameKind,
+    FrameState,
+    Job,
+    JobState,
+    Level,
+    Node,
+    Product,
+    ProductState,
+    Replica,
+    ReplicaState,
+)
+from dbclient.stores.events import Events
+from dbclient.stores.frames import Frames
+from dbclient.stores.transfers import Leases
+
+
+class Jobs:
+    async def wanted(
+        self, session: AsyncSession, *, stage: str, recipe: str, limit: int = 500
+    ) -> list[tuple[FrameRecord, NodeRecord]]:
+        """Give placed exposures that have no job for this stage and recipe, with the node that holds each."""
+        query = (
+            select(Frame, Node)
+            .join(Replica, and_(Replica.frame_id == Frame.id, Replica.state == ReplicaState.HELD))
+            .join(Node, Node.id == Replica.node_id)
+            .outerjoin(Job, and_(Job.frame_id == Frame.id, Job.stage == stage, Job.recipe == recipe))
+            .where(
+                Frame.kind == FrameKind.OBJECT,
+                Frame.state.in_((FrameState.PLACED, FrameState.WEIGHTED)),
+                Job.id.is_(None),
+            )
+            .order_by(Frame.priority.desc(), Frame.id, Replica.id)
+            .limit(limit)
+        )
+        found: dict[int, tuple[FrameRecord, NodeRecord]] = {}
+        for frame, node in (await session.execute(query)).all():
+            found.setdefault(frame.id, (record(FrameRecord, frame), record(NodeRecord, node)))
+        return list(found.values())
+
+    async def create(
+        self, session: AsyncSession, *, frame_id: int, node_id: int, stage: str, recipe: str, now: datetime
+    ) -> int | None:
+        """Make the job due and give its number; None if it exists already."""
+        row = Job(
+            frame_id=frame_id, node_id=node_id, stage=stage, recipe=recipe, state=JobState.DUE, attempts=0, done_share=0.0,
+            created_at=now,
+        )  # fmt: skip
+        try:
+            async with session.begin_nested():
+                session.add(row)
+        except IntegrityError:
+            return None
+        await self._event(session, row, "job-due", f"is due for {stage}", now=now, source="spica")
+        return row.id
+
+    async def due(
+        self, session: AsyncSession, *, now: datetime, node_id: int | None = None, limit: int = 100
+    ) -> list[JobRecord]:
+        query = self._query().where(Job.state == JobState.DUE, or_(Job.retry_at.is_(None), Job.retry_at <= now))
+        query = query if node_id is None else query.where(Job.node_id == node_id)
+        return await self._list(session, query.order_by(Frame.priority.desc(), Job.id).limit(limit))
+
+    async def claim(self, session: AsyncSession, job_id: int, *, worker: str, token: str, now: datetime) -> bool:
+        """Take a due job; False if another was faster."""
+        claimed = await session.execute(
+            update(Job)
+            .where(Job.id == job_id, Job.state == JobState.DUE)
+            .values(
+                state=JobState.RUNNING, worker=worker, claim=token, attempts=Job.attempts + 1, done_share=0.0, beat_at=now,
+                started_at=now, reason=None, retry_at=None,
+            )
+        )  # fmt: skip
+        return bool(claimed.rowcount)  # type: ignore[attr-defined]
+
+    async def beat(self, session: AsyncSession, job_id: int, token: str, *, share: float, now: datetime) -> bool:
+        """Say that the job goes on; False if the claim is no longer ours."""
+        mine = await session.execute(
+            update(Job)
+            .where(Job.id == job_id, Job.claim == token, Job.state == JobState.RUNNING)
+            .values(done_share=share, beat_at=now)
+        )
+        return bool(mine.rowcount)  # type: ignore[attr-defined]
+
+    async def finish(
+        self,
+        session: AsyncSession,
+        job_id: int,
+        token: str,
+        *,
+        products: Sequence[NewProduct],
+        summary: dict[str, Any],
+        now: datetime,
+        source: str,
+    ) -> bool:
+        """End a job with its products, in this one transaction; False if the claim is no longer ours."""
+        row = await self._held(session, job_id, token)
+        if row is None:
+            return False
+        row.state, row.ended_at, row.done_share, row.summary, row.claim, row.reason = (
+            JobState.DONE, now, 1.0, summary, None, None,
+        )  # fmt: skip
+        await session.execute(
+            update(Product)
+            .where(Product.frame_id == row.frame_id, Product.stage == row.stage)
+            .values(state=ProductState.SUPERSEDED)
+        )
+        for product in products:
+            old = await session.scalar(select(Product).where(Product.job_id == job_id, Product.kind == product.kind))
+            made = old or Product(job_id=job_id, kind=product.kind, frame_id=row.frame_id, stage=row.stage)
+            made.node_id, made.state, made.created_at = row.node_id, ProductState.HELD, now
+            made.path, made.size, made.digest, made.provenance = (
+                product.path, product.size, product.digest, product.provenance,
+            )  # fmt: skip
+            session.add(made)
+        await Leases().settle(session, row.frame_id, row.node_id, products=True, frame=True, now=now)
+        frame = await Frames().get(session, row.frame_id)
+        seconds = (now - row.started_at).total_seconds() if row.started_at else 0.0
+        message = f"has its weight and flag maps, made in {seconds:.1f} s"
+        if frame.state is FrameState.PLACED:
+            await Frames().advance(
+                session, row.frame_id, FrameState.WEIGHTED, now=now, source=source, message=message, event="weighted"
+            )
+        else:
+            await self._event(session, row, "job-done", message, now=now, source=source)
+        return True
+
+    async def fail(
+        self,
+        session: AsyncSession,
+        job_id: int,
+        token: str,
+        *,
+        reason: str,
+        retry_at: datetime | None,
+        now: datetime,
+        source: str,
+    ) -> bool:
+        """Give an attempt up: due again at `retry_at`, or failed for good (and its frame with it) if there is none."""
+        row = await self._held(session, job_id, token)
+        if row is None:
+            return False
+        row.claim, row.reason, row.retry_at = None, reason, retry_at
+        if retry_at is None:
+            row.state, row.ended_at = JobState.FAILED, now
+            await Frames().fail(session, row.frame_id, reason=f"{row.stage}: {reason}", now=now, source=source)
+        else:
+            row.state = JobState.DUE
+            await self._event(
+                session,
+                row,
+                "job-retry",
+                f"{row.stage} is tried again: {reason}",
+                now=now,
+                source=source,
+                level=Level.WARNING,
+            )
+        return True
+
+    async def stale(self, session: AsyncSession, *, before: datetime) -> list[JobRecord]:
+        """Give running jobs whose worker has been silent since before a moment."""
+        query = self._query().where(Job.state == JobState.RUNNING, Job.beat_at < before)
+        return await self._list(session, query.order_by(Job.id))
+
+    async def lost(self, session: AsyncSession, job_id: int, *, reason: str, now: datetime, source: str) -> None:
+        """Make a running or done job due again: its worker died, or its product is gone."""
+        row = await session.get(Job, job_id, with_for_update=True)
+        if row is None:
+            raise NoSuchRow("job", job_id)
+        if row.state == JobState.DUE:
+            return
+        row.state, row.claim, row.ended_at, row.done_share = JobState.DUE, None, None, 0.0
+        await self._event(
+            session, row, "job-lost", f"{row.stage} is due again: {reason}", now=now, source=source, level=Level.WARNING
+        )
+
+    async def again(self, session: AsyncSession, frame_id: int) -> None:
+        """Make failed jobs of a frame due again with fresh tries, as an operator asked."""
+        await session.execute(
+            update(Job)
+            .where(Job.frame_id == frame_id, or_(Job.state == JobState.FAILED, Job.state == JobState.DUE))
+            .values(state=JobState.DUE, attempts=0, reason=None, retry_at=None, ended_at=None)
+        )
+
+    async def get(self, session: AsyncSession, job_id: int) -> JobRecord:
+        found = await self._list(session, self._query().where(Job.id == job_id))
+        if not found:
+            raise NoSuchRow("job", job_id)
+        return found[0]
+
+    async def of_frame(self, session: AsyncSession, frame_id: int) -> list[JobRecord]:
+        return await self._list(session, self._query().where(Job.frame_id == frame_id).order_by(Job.id))
+
+    async def in_state(self, session: AsyncSession, state: JobState, *, limit: int = 500) -> list[JobRecord]:
+        return await self._list(session, self._query().where(Job.state == state).order_by(Job.id).limit(limit))
+
+    async def counts(self, session: AsyncSession) -> dict[JobState, int]:
+        query = select(Job.state, func.count()).group_by(Job.state)
+        return {JobState(state): count for state, count in (await session.execute(query)).all()}
+
+    async def _held(self, session: AsyncSession, job_id: int, token: str) -> Job | None:
+        query = select(Job).where(Job.id == job_id, Job.claim == token, Job.state == JobState.RUNNING).with_for_update()
+        return (await session.scalars(query)).one_or_none()
+
+    def _query(self) -> Select[Any]:
+        return (
+            select(Job, Frame.name, Node.name).join(Frame, Frame.id == Job.frame_id).join(Node, Node.id == Job.node_id)
+        )
+
+    async def _list(self, session: AsyncSession, query: Select[Any]) -> list[JobRecord]:
+        return [
+            record(JobRecord, row, frame=frame, node=node) for row, frame, node in (await session.execute(query)).all()
+        ]
+
+    async def _event(
+        self,
+        session: AsyncSession,
+        row: Job,
+        kind: str,
+        message: str,
+        *,
+        now: datetime,
+        source: str,
+        level: Level = Level.INFO,
+    ) -> None:
+        name = (await Frames().get(session, row.frame_id)).name
+        await Events().append(
+            session, source=source, kind=kind, message=f"{name} {message}", level=level, frame_id=row.frame_id,
+            node_id=row.node_id, now=now,
+        )  # fmt: skip

@@ -1,0 +1,165 @@
+"""Transfers in both legs, and the room promised for them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dbclient.errors import NoSuchRow
+from dbclient.records import LeaseRecord, TransferRecord, record
+from dbclient.schema import Frame, Lease, Node, Transfer, TransferKind, TransferState
+
+OVER = (TransferState.DONE, TransferState.FAILED)
+
+
+class Transfers:
+    async def begin(
+        self,
+        session: AsyncSession,
+        *,
+        frame_id: int,
+        kind: TransferKind,
+        source: str,
+        now: datetime,
+        node_id: int | None = None,
+        bytes_total: int | None = None,
+        state: TransferState = TransferState.RUNNING,
+    ) -> int:
+        """Open a transfer and give its number."""
+        started = now if state is TransferState.RUNNING else None
+        row = Transfer(
+            frame_id=frame_id, node_id=node_id, kind=kind, state=state, source=source, bytes_total=bytes_total, bytes_done=0,
+            created_at=now, started_at=started,
+        )  # fmt: skip
+        session.add(row)
+        await session.flush()
+        return row.id
+
+    async def start(self, session: AsyncSession, transfer_id: int, *, now: datetime) -> bool:
+        """Take a promised transfer up; False if another has it."""
+        claimed = await session.execute(
+            update(Transfer)
+            .where(Transfer.id == transfer_id, Transfer.state == TransferState.PROMISED)
+            .values(state=TransferState.RUNNING, started_at=now)
+        )
+        return bool(claimed.rowcount)  # type: ignore[attr-defined]
+
+    async def progress(
+        self, session: AsyncSession, transfer_id: int, *, done: int, rate: float | None = None, total: int | None = None
+    ) -> None:
+        """Write down how many bytes are through; it wakes no daemon."""
+        values: dict[str, Any] = {"bytes_done": done, "rate": rate}
+        if total is not None:
+            values["bytes_total"] = total
+        await session.execute(update(Transfer).where(Transfer.id == transfer_id).values(**values))
+
+    async def end(
+        self, session: AsyncSession, transfer_id: int, state: TransferState, *, now: datetime, reason: str | None = None
+    ) -> None:
+        """Close a transfer."""
+        row = await session.get(Transfer, transfer_id)
+        if row is None:
+            raise NoSuchRow("transfer", transfer_id)
+        row.state, row.ended_at, row.reason = state, now, reason
+        if state is TransferState.DONE and row.bytes_total is not None:
+            row.bytes_done = row.bytes_total
+
+    async def get(self, session: AsyncSession, transfer_id: int) -> TransferRecord:
+        found = await self._list(session, self._query().where(Transfer.id == transfer_id))
+        if not found:
+            raise NoSuchRow("transfer", transfer_id)
+        return found[0]
+
+    async def running(self, session: AsyncSession, kind: TransferKind | None = None) -> list[TransferRecord]:
+        """Give what moves now."""
+        query = self._query().where(Transfer.state == TransferState.RUNNING).order_by(Transfer.id)
+        return await self._list(session, query if kind is None else query.where(Transfer.kind == kind))
+
+    async def promised(self, session: AsyncSession) -> list[TransferRecord]:
+        """Give what has room and has not begun, by priority."""
+        query = self._query().where(Transfer.state == TransferState.PROMISED)
+        return await self._list(session, query.order_by(Frame.priority.desc(), Transfer.id))
+
+    async def open_of_frame(self, session: AsyncSession, frame_id: int) -> list[TransferRecord]:
+        query = self._query().where(Transfer.frame_id == frame_id, Transfer.state.not_in(OVER))
+        return await self._list(session, query.order_by(Transfer.id))
+
+    async def history(
+        self, session: AsyncSession, *, limit: int = 100, runid: str | None = None, before: int | None = None
+    ) -> list[TransferRecord]:
+        """Give transfers that are over, newest first."""
+        query = self._query().where(Transfer.state.in_(OVER)).order_by(Transfer.id.desc()).limit(limit)
+        if runid is not None:
+            query = query.where(Frame.runid == runid)
+        return await self._list(session, query if before is None else query.where(Transfer.id < before))
+
+    def _query(self) -> Select[Any]:
+        return (
+            select(Transfer, Frame.name, Node.name)
+            .join(Frame, Frame.id == Transfer.frame_id)
+            .outerjoin(Node, Node.id == Transfer.node_id)
+        )
+
+    async def _list(self, session: AsyncSession, query: Select[Any]) -> list[TransferRecord]:
+        found = (await session.execute(query)).all()
+        return [record(TransferRecord, row, frame=frame, node=node) for row, frame, node in found]
+
+
+class Leases:
+    async def promise(
+        self,
+        session: AsyncSession,
+        *,
+        frame_id: int,
+        node_id: int,
+        frame_bytes: int,
+        product_bytes: int,
+        scratch_bytes: int,
+        now: datetime,
+    ) -> int:
+        """Promise room; the caller has looked at the node's room with a lock in this very session."""
+        row = Lease(
+            frame_id=frame_id, node_id=node_id, frame_bytes=frame_bytes, product_bytes=product_bytes,
+            scratch_bytes=scratch_bytes, created_at=now,
+        )  # fmt: skip
+        session.add(row)
+        await session.flush()
+        return row.id
+
+    async def settle(
+        self,
+        session: AsyncSession,
+        frame_id: int,
+        node_id: int,
+        *,
+        now: datetime,
+        frame: bool = False,
+        products: bool = False,
+    ) -> None:
+        """Take off what is on the disk now: the frame, or the products and their scratch; nothing left ends the lease."""
+        query = select(Lease).where(Lease.frame_id == frame_id, Lease.node_id == node_id, Lease.ended_at.is_(None))
+        for row in await session.scalars(query):
+            if frame:
+                row.frame_bytes = 0
+            if products:
+                row.product_bytes = row.scratch_bytes = 0
+            if not (row.frame_bytes or row.product_bytes or row.scratch_bytes):
+                row.ended_at = now
+
+    async def release(self, session: AsyncSession, frame_id: int, *, now: datetime) -> None:
+        """End every lease of a frame."""
+        await session.execute(
+            update(Lease).where(Lease.frame_id == frame_id, Lease.ended_at.is_(None)).values(ended_at=now)
+        )
+
+    async def open(self, session: AsyncSession, node_id: int | None = None) -> list[LeaseRecord]:
+        """Give leases that hold."""
+        query = select(Lease).where(Lease.ended_at.is_(None)).order_by(Lease.id)
+        query = query if node_id is None else query.where(Lease.node_id == node_id)
+        return [record(LeaseRecord, row) for row in await session.scalars(query)]
+
+    async def leased(self, session: AsyncSession, node_id: int) -> int:
+        """Sum the bytes promised on a node."""
+        total = func.sum(Lease.frame_bytes + Lease.product_bytes + Lease.scratch_bytes)
+        return int(await session.scalar(select(total).where(Lease.node_id == node_id, Lease.ended_at.is_(None))) or 0)
