@@ -8,17 +8,15 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from dbclient import migration
-from dbclient.errors import SchemaOutdated, SchemaTooNew, Unreachable
+from dbclient.errors import SchemaOutdated, SchemaTooNew
 
 BUSY = 30.0
 """Seconds a writer waits for the others on SQLite."""
@@ -166,19 +164,3 @@ def make_engine(url: str) -> AsyncEngine:
         cursor.close()
 
     return engine
-
-
-@contextlib.asynccontextmanager
-async def plain_errors(url: str) -> AsyncIterator[None]:
-    """Turn what a driver raises when nobody answers into `Unreachable`."""
-    shown = make_url(url).render_as_string(hide_password=True)
-    try:
-        yield
-    except (OSError, OperationalError, DBAPIError, asyncpg.PostgresError) as problem:
-        raise Unreachable(shown, str(getattr(problem, "orig", problem))) from problem
-
-
-def file_of(url: str) -> Path | None:
-    """Give the file of a SQLite address; none for servers."""
-    parsed = make_url(url)
-    return Path(parsed.database) if parsed.drivername.startswith("sqlite") and parsed.database else None

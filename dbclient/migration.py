@@ -1,8 +1,10 @@
 """The schema's history: where a database stands, and how it is brought forward (Alembic underneath)."""
 
 import asyncio
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -16,6 +18,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from dbclient.errors import Unreachable
 from dbclient.schema import Base
+
+T = TypeVar("T")
 
 SCRIPTS = Path(__file__).parent / "migrations"
 LOCK = 20031220
@@ -45,8 +49,8 @@ async def current(url: str) -> str | None:
     ------
     Unreachable
     """
-    parsed = make_url(url)
-    if parsed.drivername.startswith("sqlite") and parsed.database and not Path(parsed.database).exists():
+    file = file_of(url)
+    if file is not None and not await asyncio.to_thread(file.exists):
         return None
     return await _with_connection(url, lambda connection: MigrationContext.configure(connection).get_current_revision())
 
@@ -58,9 +62,8 @@ async def upgrade(url: str) -> None:
     ------
     Unreachable
     """
-    parsed = make_url(url)
-    if parsed.drivername.startswith("sqlite") and parsed.database:
-        await asyncio.to_thread(Path(parsed.database).parent.mkdir, parents=True, exist_ok=True)
+    if (file := file_of(url)) is not None:
+        await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
 
     def run(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
@@ -75,6 +78,12 @@ async def upgrade(url: str) -> None:
     await _with_connection(url, run)
 
 
+def file_of(url: str) -> Path | None:
+    """Give the file of a SQLite address; none for servers."""
+    parsed = make_url(url)
+    return Path(parsed.database) if parsed.drivername.startswith("sqlite") and parsed.database else None
+
+
 async def differences(url: str) -> list[object]:
     """Give what a migrated database has otherwise than the schema in the code: empty when they are equal."""
 
@@ -85,7 +94,7 @@ async def differences(url: str) -> list[object]:
     return list(await _with_connection(url, compare))
 
 
-async def _with_connection(url: str, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - gives what `work` gives
+async def _with_connection(url: str, work: Callable[[Connection], T]) -> T:
     engine = create_async_engine(url)
     try:
         async with engine.begin() as connection:

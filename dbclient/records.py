@@ -255,11 +255,20 @@ class BookmarkRecord:
 
 
 ENUMS: dict[str, Any] = {
-    "FrameRecord.kind": FrameKind, "FrameRecord.state": FrameState, "FrameRow.kind": FrameKind, "FrameRow.state": FrameState,
-    "NodeRecord.state": NodeState, "ReplicaRecord.state": ReplicaState, "TransferRecord.kind": TransferKind,
-    "TransferRecord.state": TransferState, "ProductRecord.state": ProductState, "JobRecord.state": JobState,
-    "RequestRecord.kind": RequestKind, "RequestRecord.state": RequestState, "EventRecord.level": Level,
-}  # fmt: skip
+    "FrameRecord.kind": FrameKind,
+    "FrameRecord.state": FrameState,
+    "FrameRow.kind": FrameKind,
+    "FrameRow.state": FrameState,
+    "NodeRecord.state": NodeState,
+    "ReplicaRecord.state": ReplicaState,
+    "TransferRecord.kind": TransferKind,
+    "TransferRecord.state": TransferState,
+    "ProductRecord.state": ProductState,
+    "JobRecord.state": JobState,
+    "RequestRecord.kind": RequestKind,
+    "RequestRecord.state": RequestState,
+    "EventRecord.level": Level,
+}
 """Columns that hold a word and come back as its enum."""
 
 

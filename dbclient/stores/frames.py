@@ -181,9 +181,15 @@ class Frames(FrameLists):
     async def fail(self, session: AsyncSession, frame_id: int, *, reason: str, now: datetime, source: str) -> None:
         """Give a frame up until an operator asks for it again."""
         await self.advance(
-            session, frame_id, FrameState.FAILED, now=now, source=source, message=f"failed: {reason}", level=Level.ERROR,
+            session,
+            frame_id,
+            FrameState.FAILED,
+            now=now,
+            source=source,
+            message=f"failed: {reason}",
+            level=Level.ERROR,
             reason=reason,
-        )  # fmt: skip
+        )
 
     async def retry(self, session: AsyncSession, frame_id: int, *, now: datetime, source: str) -> None:
         """Make a failed or waiting frame due at once; a failed one goes back to the last state it had reached."""

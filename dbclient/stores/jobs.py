@@ -56,9 +56,15 @@ class Jobs:
     ) -> int | None:
         """Make the job due and give its number; None if it exists already."""
         row = Job(
-            frame_id=frame_id, node_id=node_id, stage=stage, recipe=recipe, state=JobState.DUE, attempts=0, done_share=0.0,
+            frame_id=frame_id,
+            node_id=node_id,
+            stage=stage,
+            recipe=recipe,
+            state=JobState.DUE,
+            attempts=0,
+            done_share=0.0,
             created_at=now,
-        )  # fmt: skip
+        )
         try:
             async with session.begin_nested():
                 session.add(row)
@@ -80,10 +86,17 @@ class Jobs:
             update(Job)
             .where(Job.id == job_id, Job.state == JobState.DUE)
             .values(
-                state=JobState.RUNNING, worker=worker, claim=token, attempts=Job.attempts + 1, done_share=0.0, beat_at=now,
-                started_at=now, reason=None, retry_at=None,
-            )
-        )  # fmt: skip
+                state=JobState.RUNNING,
+                worker=worker,
+                claim=token,
+                attempts=Job.attempts + 1,
+                done_share=0.0,
+                beat_at=now,
+                started_at=now,
+                reason=None,
+                retry_at=None,
+            ),
+        )
         return bool(claimed.rowcount)  # type: ignore[attr-defined]
 
     async def beat(self, session: AsyncSession, job_id: int, token: str, *, share: float, now: datetime) -> bool:
@@ -111,8 +124,13 @@ class Jobs:
         if row is None:
             return False
         row.state, row.ended_at, row.done_share, row.summary, row.claim, row.reason = (
-            JobState.DONE, now, 1.0, summary, None, None,
-        )  # fmt: skip
+            JobState.DONE,
+            now,
+            1.0,
+            summary,
+            None,
+            None,
+        )
         await session.execute(
             update(Product)
             .where(Product.frame_id == row.frame_id, Product.stage == row.stage)
@@ -123,8 +141,11 @@ class Jobs:
             made = old or Product(job_id=job_id, kind=product.kind, frame_id=row.frame_id, stage=row.stage)
             made.node_id, made.state, made.created_at = row.node_id, ProductState.HELD, now
             made.path, made.size, made.digest, made.provenance = (
-                product.path, product.size, product.digest, product.provenance,
-            )  # fmt: skip
+                product.path,
+                product.size,
+                product.digest,
+                product.provenance,
+            )
             session.add(made)
         await Leases().settle(session, row.frame_id, row.node_id, products=True, frame=True, now=now)
         frame = await Frames().get(session, row.frame_id)
@@ -215,12 +236,12 @@ class Jobs:
         query = select(Job).where(Job.id == job_id, Job.claim == token, Job.state == JobState.RUNNING).with_for_update()
         return (await session.scalars(query)).one_or_none()
 
-    def _query(self) -> Select[Any]:
+    def _query(self) -> Select[Job, str, str]:
         return (
             select(Job, Frame.name, Node.name).join(Frame, Frame.id == Job.frame_id).join(Node, Node.id == Job.node_id)
         )
 
-    async def _list(self, session: AsyncSession, query: Select[Any]) -> list[JobRecord]:
+    async def _list(self, session: AsyncSession, query: Select[Job, str, str]) -> list[JobRecord]:
         return [
             record(JobRecord, row, frame=frame, node=node) for row, frame, node in (await session.execute(query)).all()
         ]
@@ -238,6 +259,12 @@ class Jobs:
     ) -> None:
         name = (await Frames().get(session, row.frame_id)).name
         await Events().append(
-            session, source=source, kind=kind, message=f"{name} {message}", level=level, frame_id=row.frame_id,
-            node_id=row.node_id, now=now,
-        )  # fmt: skip
+            session,
+            source=source,
+            kind=kind,
+            message=f"{name} {message}",
+            level=level,
+            frame_id=row.frame_id,
+            node_id=row.node_id,
+            now=now,
+        )

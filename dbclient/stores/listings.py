@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,7 +31,7 @@ class FrameLists:
         superseded: bool = False,
     ) -> list[FrameRow]:
         """Find frames; `after` is the last row number of the page before. `name` may be its beginning."""
-        query: Select[Any] = (
+        query: Select[Frame, str] = (
             select(Frame, Node.name)
             .outerjoin(Replica, (Replica.frame_id == Frame.id) & (Replica.state == ReplicaState.HELD))
             .outerjoin(Node, Node.id == Replica.node_id)
@@ -84,7 +83,7 @@ class FrameLists:
         sizes: dict[str | None, int] = defaultdict(int)
         for runid, state, band, count, size in (await session.execute(query)).all():
             states[runid][FrameState(state)] += count
-            sizes[runid] += int(size)
+            sizes[runid] += int(size or 0)
             filters[runid] |= {band} if band else set()
         return [
             RunRow(runid, sum(states[runid].values()), sizes[runid], tuple(sorted(filters[runid])), dict(states[runid]))

@@ -34,7 +34,7 @@ class Nodes:
             )
         elif (row.directory, row.capacity, row.reserve) != (directory, capacity, reserve):
             row.directory, row.capacity, row.reserve = directory, capacity, reserve
-        return row.id
+        return int(row.id)
 
     async def measure(self, session: AsyncSession, name: str, *, used: int, free: int, now: datetime) -> None:
         """Write down what a node's disk has."""

@@ -29,9 +29,16 @@ class Transfers:
         """Open a transfer and give its number."""
         started = now if state is TransferState.RUNNING else None
         row = Transfer(
-            frame_id=frame_id, node_id=node_id, kind=kind, state=state, source=source, bytes_total=bytes_total, bytes_done=0,
-            created_at=now, started_at=started,
-        )  # fmt: skip
+            frame_id=frame_id,
+            node_id=node_id,
+            kind=kind,
+            state=state,
+            source=source,
+            bytes_total=bytes_total,
+            bytes_done=0,
+            created_at=now,
+            started_at=started,
+        )
         session.add(row)
         await session.flush()
         return row.id
@@ -94,14 +101,14 @@ class Transfers:
             query = query.where(Frame.runid == runid)
         return await self._list(session, query if before is None else query.where(Transfer.id < before))
 
-    def _query(self) -> Select[Any]:
+    def _query(self) -> Select[Transfer, str, str]:
         return (
             select(Transfer, Frame.name, Node.name)
             .join(Frame, Frame.id == Transfer.frame_id)
             .outerjoin(Node, Node.id == Transfer.node_id)
         )
 
-    async def _list(self, session: AsyncSession, query: Select[Any]) -> list[TransferRecord]:
+    async def _list(self, session: AsyncSession, query: Select[Transfer, str, str]) -> list[TransferRecord]:
         found = (await session.execute(query)).all()
         return [record(TransferRecord, row, frame=frame, node=node) for row, frame, node in found]
 
@@ -120,9 +127,13 @@ class Leases:
     ) -> int:
         """Promise room; the caller has looked at the node's room with a lock in this very session."""
         row = Lease(
-            frame_id=frame_id, node_id=node_id, frame_bytes=frame_bytes, product_bytes=product_bytes,
-            scratch_bytes=scratch_bytes, created_at=now,
-        )  # fmt: skip
+            frame_id=frame_id,
+            node_id=node_id,
+            frame_bytes=frame_bytes,
+            product_bytes=product_bytes,
+            scratch_bytes=scratch_bytes,
+            created_at=now,
+        )
         session.add(row)
         await session.flush()
         return row.id
@@ -137,7 +148,7 @@ class Leases:
         frame: bool = False,
         products: bool = False,
     ) -> None:
-        """Take off what is on the disk now: the frame, or the products and their scratch; nothing left ends the lease."""
+        """Take off what is on the disk now: the frame, or products and scratch; nothing left ends the lease."""
         query = select(Lease).where(Lease.frame_id == frame_id, Lease.node_id == node_id, Lease.ended_at.is_(None))
         for row in await session.scalars(query):
             if frame:
