@@ -1,7 +1,7 @@
 """Clocks are arguments: the system's in service, a set one in tests."""
 
 import asyncio
-import heapq
+import bisect
 import itertools
 import time
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,11 @@ class SystemClock:
 
 
 class SetClock:
-    """A clock that stands until it is advanced; sleepers wake in order of their hour."""
+    """A clock that stands until it is advanced; sleepers wake in order of their hour.
+
+    A sleeper runs when the loop next gives it a turn: a test that advances the
+    clock lets the loop turn once (``await asyncio.sleep(0)``) before it looks.
+    """
 
     def __init__(self, start: datetime) -> None:
         if start.tzinfo is None:
@@ -52,9 +56,16 @@ class SetClock:
         return self._elapsed
 
     async def sleep(self, seconds: float) -> None:
-        awake = asyncio.Event()
-        heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), awake))
-        await awake.wait()
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        place = (self._elapsed + seconds, next(self._order), asyncio.Event())
+        bisect.insort(self._sleepers, place)
+        try:
+            await place[2].wait()
+        finally:
+            if place in self._sleepers:
+                self._sleepers.remove(place)
 
     @property
     def sleepers(self) -> int:
@@ -63,6 +74,8 @@ class SetClock:
 
     def advance(self, seconds: float) -> None:
         """Let time pass; whoever slept until then may go on."""
+        if seconds < 0:
+            raise ValueError(f"{seconds} seconds: time does not run back")
         self._elapsed += seconds
         while self._sleepers and self._sleepers[0][0] <= self._elapsed:
-            heapq.heappop(self._sleepers)[2].set()
+            self._sleepers.pop(0)[2].set()

@@ -3,21 +3,31 @@
 from importlib.metadata import version
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
 
 T = TypeVar("T", Counter, Gauge, Histogram)
 
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+"""Of `Metrics.text`."""
+
 
 class Metrics:
-    """The figures of one process, in a registry of their own."""
+    """The figures of one process, in a registry of their own.
+
+    Beside what is counted through it: ``terapix_build_info{version}`` and the
+    process's memory, processor time and open files, ``terapix_process_…``,
+    which are looked up when somebody asks and cost nothing before.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._made: dict[str, Counter | Gauge | Histogram] = {}
+        ProcessCollector(namespace="terapix", registry=self.registry)
         self.gauge("terapix_build_info", "Version of this installation", "version").labels(version("terapix")).set(1)
 
     def counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        """Give the counter of this name, made at its first use."""
+        """Give the counter of this name, made at its first use; its name ends in _total."""
         return self._one(Counter, name, meaning, labels)
 
     def gauge(self, name: str, meaning: str, *labels: str) -> Gauge:

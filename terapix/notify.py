@@ -1,9 +1,12 @@
-"""What a service tells systemd, over the socket that systemd names."""
+"""What a service tells systemd, over the socket that systemd names (sd_notify(3))."""
 
 import os
 import socket
 import time
 from collections.abc import Mapping
+
+PATIENCE = 1.0
+"""Seconds to wait for a service manager whose socket is full: a READY that is lost ends the service."""
 
 
 class Notifier:
@@ -14,19 +17,20 @@ class Notifier:
         self._address = "\0" + found[1:] if found.startswith("@") else found
 
     def send(self, **states: object) -> None:
-        """Send states, as ``send(READY=1, STATUS="looks at the archive")``."""
+        """Send states in one message, as ``send(READY=1, STATUS="looks at the archive")``; of a text, its first line.
+
+        A manager that does not answer is no reason to stop working: the message is then dropped.
+        """
         if not self._address:
             return
-        message = "\n".join(
-            f"{name}={str(value).splitlines()[0] if str(value) else ''}" for name, value in states.items()
-        )
+        message = "\n".join(f"{name}={next(iter(str(value).splitlines()), '')}" for name, value in states.items())
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            sender.setblocking(False)
+            sender.settimeout(PATIENCE)
             try:
                 sender.sendto(message.encode(), self._address)
             except OSError:
                 return
 
     def reloading(self) -> None:
-        """Say that the settings are being read again."""
+        """Say that the settings are being read again; READY=1 says that this is over."""
         self.send(RELOADING=1, MONOTONIC_USEC=time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)

@@ -32,12 +32,10 @@ class Backoff:
         """
         if attempt < 1:
             raise ValueError(f"attempt {attempt}: tries are counted from 1")
-        grown = self.ceiling
-        if (attempt - 1) * (self.factor - 1) < 1e6:
-            try:
-                grown = min(self.ceiling, self.first * self.factor ** (attempt - 1))
-            except OverflowError:
-                grown = self.ceiling
+        try:
+            grown = min(self.ceiling, self.first * float(self.factor) ** (attempt - 1))
+        except OverflowError:
+            grown = self.ceiling
         return grown * (1.0 + jitter)
 
     def spent(self, attempt: int) -> bool:

@@ -4,20 +4,26 @@ Each section of ``terapix.toml`` is one frozen class. How a file, the
 environment and these defaults are put together stands in `terapix.settings`.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
 
 Bytes = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
+DATABASES = "an address that begins with postgresql+asyncpg:// or sqlite+aiosqlite://, or nothing"
+NODE_NAME = "1 to 32 letters, digits, _ or -, beginning with a letter or digit"
+
 
 class Section(BaseModel):
     """A part of the settings: frozen, strict about unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Paths(Section):
@@ -34,14 +40,16 @@ class Paths(Section):
 class DatabaseSection(Section):
     """The one database at which the daemons meet."""
 
-    url: str = ""
+    url: Annotated[str, Field(pattern=r"^$|^(postgresql\+asyncpg|sqlite\+aiosqlite)://", title=DATABASES)] = ""
     """SQLAlchemy address, as postgresql+asyncpg://user@host/terapix; empty: SQLite in paths.directory."""
 
 
 class ArchiveSection(Section):
     """The archive that SNOOPPIX follows."""
 
-    registry: str = "https://cadc-west-01.canfar.net/reg/resource-caps"
+    registry: Annotated[str, Field(pattern="^https?://", title="an address that begins with https:// or http://")] = (
+        "https://cadc-west-01.canfar.net/reg/resource-caps"
+    )
     """Address of the registry that names the archive's services; the stand-in has it at /reg/resource-caps."""
     tap: str = "ivo://cadc.nrc.ca/argus"
     """Identity of the TAP service that lists observations."""
@@ -53,7 +61,7 @@ class ArchiveSection(Section):
     """Instrument name as the archive writes it."""
     runs: tuple[str, ...] = ()
     """RUNIDs (proposal identities) to follow; empty: all."""
-    credential: Path | None = None
+    credential: Annotated[Path | None, Field(examples=["/etc/terapix/archive-token"])] = None
     """File that holds a bearer token, readable by the service's user only; none: anonymous."""
     hosts: tuple[str, ...] = ()
     """Hosts that redirects may lead to beside the registry's own; a leading dot allows a domain."""
@@ -85,7 +93,7 @@ class SnooppixSection(Section):
 class NodeSection(Section):
     """A processing node: a directory with a capacity."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", title=NODE_NAME)]
     """Name of the node, and of its worker."""
     directory: Path
     """Root of the node's disk."""
@@ -145,6 +153,8 @@ class StatusSection(Section):
 
     host: str = "127.0.0.1"
     """Address of the status endpoints."""
+    names: tuple[str, ...] = ()
+    """Host names under which they may be asked, beside addresses and localhost; others are refused."""
     snooppix: Port = 0
     """Port of snooppix' endpoint; 0: any free one, told in the log and in the database."""
     datatransfer: Port = 0
@@ -181,6 +191,17 @@ class Settings(Section):
     status: StatusSection = StatusSection()
     journal: JournalSection = JournalSection()
 
+    @model_validator(mode="after")
+    def _nodes_are_apart(self) -> Self:
+        for what, listed in (
+            ("named", Counter(node.name for node in self.nodes)),
+            ("in directory", Counter(str(self.at(node.directory)) for node in self.nodes)),
+        ):
+            for value, count in listed.items():
+                if count > 1:
+                    raise ValueError(f"nodes: {count} nodes are {what} {value}; each needs its own")
+        return self
+
     def at(self, path: Path) -> Path:
         """Return `path` as an absolute one, below paths.directory unless it is absolute already."""
         return (self.paths.directory / path).absolute()
@@ -192,3 +213,13 @@ class Settings(Section):
     @property
     def database_url(self) -> str:
         return self.database.url or f"sqlite+aiosqlite:///{self.at(Path('terapix.sqlite'))}"
+
+
+def declared(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Walk over all settings in order: dotted key and declaration; `nodes` counts as one."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from declared(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field

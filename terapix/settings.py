@@ -1,30 +1,54 @@
 """How settings are put together: environment over file over default, strict, with the origin of each value.
 
-SettingsError: every unknown key and bad value at once, each with its file
-and line (or environment name), what was expected and the nearest known key.
+`SettingsError` tells every unknown key and bad value at once: file and line, or
+name in the environment; what was expected; the nearest known key.
 """
 
 import difflib
 import json
 import os
-import re
-import tomllib
+import textwrap
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from terapix.errors import TerapixError
-from terapix.sections import Section, Settings
+from terapix.reference import default_file, shown
+from terapix.sections import NodeSection, Settings, declared
+from terapix.tomlfile import TomlFile, Unreadable, flat
+
+__all__ = ["Loaded", "Row", "SettingsError", "default_file", "load", "problems", "rows"]
 
 PREFIX = "TERAPIX_"
 SYSTEM_FILE = Path("/etc/terapix/terapix.toml")
-RESERVED = frozenset({"CONFIG", "ETC", "DIE_AT", "DIE_ONCE", "REQUIRE", "SHARED"})
-"""TERAPIX_… names in the environment that are no settings."""
+KEYS = types.MappingProxyType(dict(declared()))
+"""Dotted key of every setting and its declaration; `nodes` counts as one."""
+SECTIONS = tuple(dict.fromkeys(key.partition(".")[0] for key in KEYS))
+WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+"""What the environment may say for true and false."""
+
+EXPECTED = types.MappingProxyType({
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a number",
+    "bool_type": "true or false",
+    "string_type": "text in quotes",
+    "path_type": "a path in quotes",
+    "tuple_type": "a list in [ ]",
+    "model_type": "a table with keys",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than_equal": "{le:g} or less",
+})  # fmt: skip
+"""Our words for pydantic's types of errors; a pattern is told by its setting's title, the others by pydantic."""
+WIDTH = 100
+"""Characters of a bad value that a message repeats."""
 
 
 class SettingsError(TerapixError):
@@ -41,8 +65,9 @@ class Loaded:
 
     settings: Settings
     origins: dict[str, str]
-    """Dotted key to ``default``, ``file PATH:LINE`` or ``environment NAME``."""
+    """Dotted key to ``default``, ``file PATH:LINE``, ``environment NAME`` or ``command line``."""
     path: Path | None
+    """The file; none where defaults and environment are all there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +92,7 @@ def load(
     path : Path
         File to read; else ``TERAPIX_CONFIG``, ``./terapix.toml``, ``/etc/terapix/terapix.toml``, else defaults alone.
     environment : mapping
-        ``TERAPIX_SECTION__KEY`` values; the process's own by default.
+        ``TERAPIX_SECTION__KEY`` values; the process's own by default. ``TERAPIX_NODES`` holds the nodes as JSON.
     overrides : mapping
         Dotted keys that win over everything, as ``{"snooppix.poll": 2.0}``.
 
@@ -77,36 +102,40 @@ def load(
         With every problem of file and environment.
     """
     around = os.environ if environment is None else environment
-    file = path or _find(around)
-    problems: list[str] = []
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    if file is not None:
-        values, lines = _read(file)
-        for key in _flat(values):
-            origins[key] = f"file {file}:{_line(lines, key)}"
-    for name, text in sorted(around.items()):
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in RESERVED:
-            key = name.removeprefix(PREFIX).lower().replace("__", ".")
-            _put(values, key, _parse(key, text))
+    found: list[str] = []
+    chosen = path or _find(around)
+    if chosen is not None:
+        try:
+            file = TomlFile.read(chosen)
+        except Unreadable as problem:
+            raise SettingsError([str(problem)]) from problem
+        values = file.values
+        origins = {key: f"file {chosen}:{file.line(key)}" for key in (*flat(values), *file.lines)}
+    for name in sorted(around):
+        if (key := _key_of(name)) is not None:
+            if "__" not in name and key != "nodes":
+                found.append(f"environment {name}: is no setting; did you mean {_as_variable(key)}?")
+                continue
+            _put(values, key, _parse(key, around[name]))
+            origins = {known: origin for known, origin in origins.items() if not f"{known}.".startswith(f"{key}.")}
             origins[key] = f"environment {name}"
     for key, value in (overrides or {}).items():
         _put(values, key, value)
         origins[key] = "command line"
-    known = {key for key, _ in fields(Settings)}
-    problems += _unknown(values, origins, known)
     try:
-        settings = Settings.model_validate(values)
+        settings = Settings.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as failure:
-        problems += [p for error in failure.errors() if (p := _say(error, origins))]
-    if problems:
-        raise SettingsError(problems)
-    return Loaded(settings, {key: origins.get(key, "default") for key in known}, file)
+        raise SettingsError(found + [_say(error, origins) for error in failure.errors()]) from failure
+    if found:
+        raise SettingsError(found)
+    return Loaded(settings, {key: origins.get(key, "default") for key in KEYS}, chosen)
 
 
 def rows(loaded: Loaded) -> list[Row]:
-    """Give every setting with its value and origin, in the order of the file."""
-    return [Row(key, _shown(_get(loaded.settings, key)), loaded.origins[key]) for key, _ in fields(Settings)]
+    """Give every setting with its value and origin, in the order of the file; passwords are left out."""
+    return [Row(key, shown(_get(loaded.settings, key)), loaded.origins[key]) for key in KEYS]
 
 
 def problems(path: Path | None = None, *, environment: Mapping[str, str] | None = None) -> list[str]:
@@ -118,93 +147,45 @@ def problems(path: Path | None = None, *, environment: Mapping[str, str] | None 
     return []
 
 
-def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Walk over all settings: dotted key and declaration."""
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Section):
-            yield from fields(kind, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", field
-
-
-def default_file() -> str:
-    """Give the text of etc/terapix.toml: every setting with its default and what it means."""
-    text = ["# TERAPIX settings. Every setting stands here with its default; a file of yours needs only what differs.",
-            "# The environment wins over the file: TERAPIX_SNOOPPIX__POLL=10. `terapix config check` checks a file,",
-            "# `terapix config show --origin` says where each value comes from.", ""]  # fmt: skip
-    for name, field in Settings.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Section):
-            text += [f"# {(kind.__doc__ or '').strip()}", f"[{name}]", *_lines(kind, getattr(Settings(), name)), ""]
-    node = typing.get_args(Settings.model_fields["nodes"].annotation)[0]
-    text += [f"# {(node.__doc__ or '').strip()} Each has a table of its own; these two are the default."]
-    for one in Settings().nodes:
-        text += ["[[nodes]]", *_lines(node, one), ""]
-    return "\n".join(text).rstrip() + "\n"
-
-
-def _lines(kind: type[Section], values: Section) -> list[str]:
-    lines = []
-    for key, field in kind.model_fields.items():
-        value = getattr(values, key)
-        lines.append(f"# {field.description}")
-        lines.append(f"# {key} = (none)" if value is None else f"{key} = {_shown(value)}")
-    return lines
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, BaseModel):
-        return "{" + ", ".join(f"{key} = {_shown(item)}" for key, item in value if item is not None) + "}"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(_shown(item) for item in value) + "]"
-    if value is None:
-        return "(none)"
-    return str(value) if isinstance(value, (int, float)) else json.dumps(str(value))
-
-
 def _find(environment: Mapping[str, str]) -> Path | None:
-    chosen = environment.get(f"{PREFIX}CONFIG")
-    if chosen:
+    if chosen := environment.get(f"{PREFIX}CONFIG"):
         return Path(chosen)
     return next((place for place in (Path("terapix.toml"), SYSTEM_FILE) if place.is_file()), None)
 
 
-def _read(file: Path) -> tuple[dict[str, Any], list[str]]:
+def _key_of(name: str) -> str | None:
+    """Give the dotted key that a name in the environment means; none if it means no setting.
+
+    ``TERAPIX_CONFIG`` and its like are no settings. ``TERAPIX_SNOOPPIX_POLL`` is one that was misspelt.
+    """
+    if not name.startswith(PREFIX):
+        return None
+    rest = name.removeprefix(PREFIX).lower()
+    if "__" in rest or rest == "nodes":
+        return rest.replace("__", ".")
+    return next((key for key in KEYS if key.replace(".", "_") == rest), None)
+
+
+def _as_variable(key: str) -> str:
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def _parse(key: str, text: str) -> Any:
+    """Read a value of the environment as its setting is declared; what cannot be read stays text, and is refused."""
+    kind: Any = KEYS[key].annotation if key in KEYS else str
+    if isinstance(kind, types.UnionType) and not text:
+        return None
     try:
-        text = file.read_text(encoding="utf-8")
-        return tomllib.loads(text), text.splitlines()
-    except OSError as problem:
-        raise SettingsError([f"{file}: cannot be read ({problem.strerror}); name another file with -c"]) from problem
-    except UnicodeDecodeError as problem:
-        raise SettingsError([f"{file}: is no UTF-8 text ({problem.reason})"]) from problem
-    except tomllib.TOMLDecodeError as problem:
-        raise SettingsError([f"{file}: is no TOML: {problem}"]) from problem
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
-
-
-def _line(lines: list[str], key: str) -> int:
-    """Find the line of a dotted key; 1 where the file writes it in another way."""
-    *section, name = key.split(".")
-    header = ".".join(section)
-    here = ""
-    for number, line in enumerate(lines, 1):
-        if opened := re.match(r"\s*\[\[?\s*([\w.\-\"]+)\s*\]\]?", line):
-            here = opened[1].strip('"')
-            if here == key:
-                return number
-        elif here == header and re.match(rf"\s*\"?{re.escape(name)}\"?\s*=", line):
-            return number
-    return 1
+        if typing.get_origin(kind) is tuple:
+            as_json = text.lstrip().startswith("[")
+            return json.loads(text) if as_json else [word.strip() for word in text.split(",") if word.strip()]
+        if kind is bool:
+            return WORDS[text.strip().lower()]
+        if kind is int or kind is float:
+            return kind(text)
+    except (ValueError, KeyError):
+        return text
+    return text
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
@@ -224,58 +205,49 @@ def _get(settings: BaseModel, key: str) -> Any:
     return found
 
 
-def _parse(key: str, text: str) -> Any:
-    """Read a value of the environment: JSON for lists and tables, commas for lists of words, else the text."""
-    declared = dict(fields(Settings)).get(key)
-    kind = declared.annotation if declared is not None else None
-    if typing.get_origin(kind) is tuple:
-        if text.lstrip().startswith("["):
-            try:
-                return json.loads(text)
-            except ValueError:
-                return text
-        return [word.strip() for word in text.split(",") if word.strip()]
-    if isinstance(kind, types.UnionType) and not text:
-        return None
-    return text
-
-
-def _unknown(values: Mapping[str, Any], origins: Mapping[str, str], known: set[str]) -> list[str]:
-    found = []
-    sections = {key.split(".")[0] for key in known}
-    for key in _flat(values):
-        if key not in known:
-            section = key.split(".")[0]
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            same = sorted(k for k in known if k.startswith(f"{section}.")) if section in sections else sorted(sections)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(same)}"
-            found.append(f"{origins.get(key, 'default')}: {key} is no setting; {hint}")
-    return found
-
-
-def _say(error: Any, origins: Mapping[str, str]) -> str:
-    """Word one problem of pydantic's; unknown top-level keys were said already."""
-    place = [part for part in error["loc"] if not (isinstance(part, str) and part.startswith(("function-", "literal")))]
-    key = ".".join(str(part) for part in place)
+def _say(error: ErrorDetails, origins: Mapping[str, str]) -> str:
+    """Word one problem of pydantic's as ``origin: key = value: what was expected``."""
+    key = ".".join(map(str, error["loc"]))
+    origin = _origin(key, origins)
     if error["type"] == "extra_forbidden":
-        if place and place[0] != "nodes":
-            return ""
-        near = difflib.get_close_matches(str(place[-1]), list(_node_keys()), n=1, cutoff=0.5)
-        return f"{_origin(key, origins)}: {key} is no setting{f'; did you mean {near[0]}?' if near else ''}"
-    expected = str(error["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    value = error.get("input")
-    shown = "" if error["type"] == "missing" or "credential" in key else f" is {value!r}, but"
-    return f"{_origin(key, origins)}: {key}{shown} {expected} was expected"
+        near = _nearest(key)
+        section = key.partition(".")[0]
+        inside = [known for known in KEYS if known.startswith(f"{section}.")] or SECTIONS
+        return f"{origin}: {key} is no setting; " + (f"did you mean {near}?" if near else f"known: {', '.join(inside)}")
+    if error["type"] == "missing":
+        return f"{origin}: {key} is missing; every node needs it"
+    if error["type"] == "value_error":
+        return f"{_origin('nodes', origins)}: {str(error['msg']).removeprefix('Value error, ')}"
+    return f"{origin}: {key} = {textwrap.shorten(shown(error['input']), WIDTH)}: expected {_expected(key, error)}"
+
+
+def _expected(key: str, error: ErrorDetails) -> str:
+    words = EXPECTED.get(error["type"])
+    if words is None and error["type"] == "string_pattern_mismatch":
+        declaration = KEYS.get(key) or NodeSection.model_fields.get(key.rpartition(".")[2])
+        words = declaration.title if declaration else None
+    return words.format(**error.get("ctx", {})) if words else str(error["msg"]).removeprefix("Input should be ")
+
+
+def _nearest(key: str) -> str | None:
+    """Find the known key that somebody may have meant."""
+    last = key.rpartition(".")[2]
+    namesakes = [known for known in KEYS if known.rpartition(".")[2] == last]
+    if key.startswith("nodes."):
+        known = list(NodeSection.model_fields)
+    elif namesakes:
+        known = namesakes
+    else:
+        known = [*KEYS, *SECTIONS]
+    near = difflib.get_close_matches(last if key.startswith("nodes.") else key, known, n=1, cutoff=0.6)
+    return near[0] if near else next(iter(namesakes if len(namesakes) == 1 else []), None)
 
 
 def _origin(key: str, origins: Mapping[str, str]) -> str:
-    parts = key.split(".")
-    for length in range(len(parts), 0, -1):
-        if found := origins.get(".".join(parts[:length])):
+    """Say where a key was given: its own place, that of what is around it, or of what is in it."""
+    around = key
+    while around:
+        if found := origins.get(around):
             return found
-    return "default"
-
-
-def _node_keys() -> Iterator[str]:
-    node = typing.get_args(Settings.model_fields["nodes"].annotation)[0]
-    yield from node.model_fields
+        around = around.rpartition(".")[0]
+    return next((origin for known, origin in origins.items() if known.startswith(f"{key}.")), "default")
