@@ -74,6 +74,8 @@ def advance(state: TransferState, event: Happening) -> tuple[TransferState, tupl
             return TransferState.PROMISED, (Act.DROP_PART,)
         case TransferState.RUNNING, Broken(counts=counts):
             return TransferState.FAILED, (Act.DROP_PART, Act.DROP_LEASE, *((Act.COUNT,) if counts else ()))
+        case TransferState.PROMISED, Broken(counts=counts):
+            return TransferState.FAILED, (Act.DROP_LEASE, *((Act.COUNT,) if counts else ()))
         case TransferState.PROMISED, Withdrawn():
             return TransferState.FAILED, (Act.DROP_LEASE,)
         case TransferState.RUNNING, Withdrawn():

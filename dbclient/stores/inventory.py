@@ -1,11 +1,14 @@
 """What nodes hold and what they lack, summed over the tables: the facts that placement and dispatch decide on."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union
+from sqlalchemy import Select, and_, func, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
+from dbclient.records import ReplicaRecord, record
 from dbclient.schema import (
     Frame,
     FrameKind,
@@ -65,9 +68,34 @@ class Inventory:
         )
         return {frame_id: node_id for frame_id, node_id in (await session.execute(query)).all() if node_id}
 
-    async def calibrations(self, session: AsyncSession) -> list[Calibration]:
-        """List the flats and masks that each node needs for frames it holds unweighted or is to receive."""
-        needed = union(*(self._named(column) for column in (Frame.flat, Frame.mask))).subquery()
+    async def runs_coming(self, session: AsyncSession) -> dict[int, frozenset[str]]:
+        """Give the runs of which frames are on their way to each node, by node row."""
+        query = (
+            select(Transfer.node_id, Frame.runid)
+            .join(Frame, Frame.id == Transfer.frame_id)
+            .where(Transfer.kind == TransferKind.MOVE, Transfer.state.in_(OPEN), Frame.runid.is_not(None))
+            .distinct()
+        )
+        runs: dict[int, set[str]] = defaultdict(set)
+        for node_id, runid in (await session.execute(query)).all():
+            if node_id and runid:
+                runs[node_id].add(runid)
+        return {node_id: frozenset(names) for node_id, names in runs.items()}
+
+    async def left_behind(self, session: AsyncSession, node_id: int) -> list[ReplicaRecord]:
+        """Give the replicas that a node held once and that were moved on."""
+        query = select(Replica).where(Replica.node_id == node_id, Replica.state == ReplicaState.GONE)
+        return [record(ReplicaRecord, row) for row in await session.scalars(query)]
+
+    async def calibrations(self, session: AsyncSession, *, weighted: bool = False) -> list[Calibration]:
+        """List the flats and masks that each node needs for frames it holds or is to receive.
+
+        Parameters
+        ----------
+        weighted : whether frames count that are weighted already, as after a change of the recipe
+        """
+        states = (FrameState.VALID, FrameState.PLACED, *((FrameState.WEIGHTED,) if weighted else ()))
+        needed = union(*(_named(column, states) for column in (Frame.flat, Frame.mask))).subquery()
         newest = (
             select(Frame.name, func.max(Frame.generation).label("generation"))
             .where(Frame.kind != FrameKind.OBJECT)
@@ -101,7 +129,17 @@ class Inventory:
             .order_by(needed.c.name, needed.c.node_id)
         )
         return [
-            Calibration(name, node_id, frame_id, state, reason, path, size, digest, replica is not None)
+            Calibration(
+                name,
+                node_id,
+                frame_id,
+                FrameState(state) if state else None,
+                reason,
+                path,
+                size,
+                digest,
+                replica is not None,
+            )
             for name, node_id, frame_id, state, reason, path, size, digest, replica in await session.execute(query)
         ]
 
@@ -117,21 +155,21 @@ class Inventory:
             held[node_id].add(name)
         return dict(held)
 
-    @staticmethod
-    def _named(column: "ColumnElement[str | None] | object") -> "Select[tuple[str, int]]":
-        """Give name and node of what frames on nodes name in one column."""
-        here = and_(Replica.frame_id == Frame.id, Replica.state == ReplicaState.HELD, Frame.state == FrameState.PLACED)
-        coming = and_(Transfer.frame_id == Frame.id, Transfer.kind == TransferKind.MOVE, Transfer.state.in_(OPEN))
-        node = func.coalesce(Transfer.node_id, Replica.node_id)
-        return (  # type: ignore[no-any-return]
-            select(column.label("name"), node.label("node_id"))  # type: ignore[union-attr,call-overload]
-            .select_from(Frame)
-            .outerjoin(Replica, here)
-            .outerjoin(Transfer, coming)
-            .where(
-                column.is_not(None),  # type: ignore[union-attr]
-                Frame.kind == FrameKind.OBJECT,
-                Frame.state.in_((FrameState.VALID, FrameState.PLACED)),
-                or_(Transfer.node_id.is_not(None), Replica.node_id.is_not(None)),
-            )
+
+def _named(column: InstrumentedAttribute[str | None], states: Sequence[FrameState]) -> Select[str | None, int]:
+    """Give name and node of what frames on nodes, or on their way there, name in one column."""
+    here = and_(Replica.frame_id == Frame.id, Replica.state == ReplicaState.HELD)
+    coming = and_(Transfer.frame_id == Frame.id, Transfer.kind == TransferKind.MOVE, Transfer.state.in_(OPEN))
+    node = func.coalesce(Transfer.node_id, Replica.node_id)
+    return (
+        select(column.label("name"), node.label("node_id"))
+        .select_from(Frame)
+        .outerjoin(Replica, here)
+        .outerjoin(Transfer, coming)
+        .where(
+            column.is_not(None),
+            Frame.kind == FrameKind.OBJECT,
+            Frame.state.in_(states),
+            or_(Transfer.node_id.is_not(None), Replica.node_id.is_not(None)),
         )
+    )

@@ -1,0 +1,142 @@
+"""Assignment: the frames that are due get a node, and the promise is written down before a byte moves."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from datatransfer.nodes import Roster
+from datatransfer.placement import Plan, Promise, Refusal, Wanted, in_words, need_of, place
+from dbclient.database import Database
+from dbclient.records import FrameRecord
+from dbclient.schema import FrameKind, FrameState, TransferKind, TransferState
+from dbclient.stores import Events, Frames, Inventory, Leases, Products, Transfers
+from terapix.clock import Clock
+from terapix.journal import logger
+from terapix.sections import Settings
+from terapix.steps import reached
+
+log = logger("datatransfer.assignment")
+
+AT_ONCE = 2000
+"""Frames looked at in one pass: a whole run; the rest comes in the next one."""
+GRUDGE = 300.0
+"""Seconds for which a frame keeps away from a node whose disk has just refused it."""
+
+
+class Assignment:
+    """Promises room on nodes to frames."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock, roster: Roster, *, source: str) -> None:
+        self._database = database
+        self._settings = settings.datatransfer
+        self._clock = clock
+        self._roster = roster
+        self._source = source
+        self._refused_by: dict[tuple[int, str], float] = {}
+        """Until when (monotonic) a frame keeps away from a node."""
+
+    def keep_away(self, frame_id: int, node: str) -> None:
+        """Send a frame elsewhere for a while: this node's disk has just refused it."""
+        self._refused_by[frame_id, node] = self._clock.monotonic() + GRUDGE
+
+    async def pass_(self) -> Plan:
+        """Promise room to every frame that is due, and say at each other frame why it waits."""
+        async with self._database.read() as session:
+            if not await self._due(session):
+                return Plan()
+        async with self._database.write() as session:
+            frames = {frame.id: frame for frame in await self._due(session)}
+            plan = await self.plan(session, list(frames.values()))
+            for promise in plan.promises:
+                await self.promise(session, promise, path=frames[promise.wanted.frame_id].path or "")
+            for refusal in plan.refused:
+                if frames[refusal.wanted.frame_id].reason != refusal.sentence:
+                    await self._let_wait(session, refusal)
+        for promise in plan.promises:
+            log.info("room promised", frame=promise.wanted.name, node=promise.node, why=promise.why)
+        if plan.promises:
+            reached("move.promised")
+        return plan
+
+    async def promise(self, session: AsyncSession, promise: Promise, *, path: str) -> int:
+        """Write a promise down: a lease and a transfer; return the transfer."""
+        now = self._clock.now()
+        need = promise.wanted.need
+        await Leases().promise(
+            session,
+            frame_id=promise.wanted.frame_id,
+            node_id=promise.node_id,
+            frame_bytes=need.frame,
+            product_bytes=need.products,
+            scratch_bytes=need.scratch,
+            now=now,
+        )
+        transfer = await Transfers().begin(
+            session,
+            frame_id=promise.wanted.frame_id,
+            kind=TransferKind.MOVE,
+            source=path,
+            node_id=promise.node_id,
+            bytes_total=need.frame,
+            state=TransferState.PROMISED,
+            now=now,
+        )
+        await Events().append(
+            session,
+            source=self._source,
+            kind="promised",
+            message=f"{promise.wanted.name} is promised {in_words(need.total)} on {promise.node}: {promise.why}",
+            frame_id=promise.wanted.frame_id,
+            node_id=promise.node_id,
+            now=now,
+        )
+        return transfer
+
+    async def plan(self, session: AsyncSession, frames: Sequence[FrameRecord], *, node: str | None = None) -> Plan:
+        """Decide where frames go, within the transaction that writes it down; `node` is the only one that will do."""
+        wanted = await self.wanted(session, frames, node=node)
+        rooms, disks = await self._roster.rooms(session)
+        return place(wanted, rooms, disks, self._settings.policy)
+
+    async def wanted(
+        self, session: AsyncSession, frames: Sequence[FrameRecord], *, node: str | None = None
+    ) -> list[Wanted]:
+        """Say what each frame needs."""
+        growth = await Products().growth(session)
+        sizes: dict[str, int] = {}
+        for name in sorted({name for frame in frames for name in (frame.flat, frame.mask) if name}):
+            calibration = await Frames().named(session, name)
+            sizes[name] = calibration.size or 0 if calibration else 0
+        now = self._clock.monotonic()
+        self._refused_by = {key: until for key, until in self._refused_by.items() if until > now}
+        return [
+            Wanted(
+                frame_id=frame.id,
+                name=frame.name,
+                runid=frame.runid,
+                need=need_of(frame.needs, frame.size, growth=growth, compression=self._settings.compression),
+                calibrations=tuple((name, sizes[name]) for name in (frame.flat, frame.mask) if name),
+                pinned=node,
+                avoid=frozenset(place for frame_id, place in self._refused_by if frame_id == frame.id),
+            )
+            for frame in frames
+        ]
+
+    async def _due(self, session: AsyncSession) -> list[FrameRecord]:
+        frames = await Frames().due(
+            session, FrameState.VALID, now=self._clock.now(), limit=AT_ONCE, kinds=(FrameKind.OBJECT,)
+        )
+        moving = await Inventory().open_moves(session) if frames else {}
+        return [frame for frame in frames if frame.id not in moving]
+
+    async def _let_wait(self, session: AsyncSession, refusal: Refusal) -> None:
+        log.info("frame waits for room", frame=refusal.wanted.name, needed=refusal.needed, largest=refusal.largest)
+        await Frames().wait(
+            session,
+            refusal.wanted.frame_id,
+            reason=refusal.sentence,
+            retry_at=None,
+            now=self._clock.now(),
+            source=self._source,
+            count=False,
+        )

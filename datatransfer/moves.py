@@ -1,0 +1,311 @@
+"""Moves: promised frames are carried to their nodes, a few at a time, and recorded in one transaction."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from datatransfer.errors import MoveError, SourceGone, Stopped
+from datatransfer.lifecycle import Act, Broken, Claimed, Happening, Interrupted, Recorded, Withdrawn, advance
+from datatransfer.mover import Carried, Haul, carry
+from datatransfer.nodes import Roster
+from dbclient.database import Database
+from dbclient.records import FrameRecord, ReplicaRecord, TransferRecord
+from dbclient.schema import FrameState, JobState, ReplicaState, TransferKind, TransferState
+from dbclient.stores import Frames, Jobs, Leases, Nodes, Replicas, Transfers
+from terapix.clock import Clock
+from terapix.identity import safe_name
+from terapix.journal import logger
+from terapix.retry import Backoff
+from terapix.sections import Settings
+from terapix.steps import reached
+
+log = logger("datatransfer.moves")
+
+TRIES = Backoff(first=5.0, factor=3.0, ceiling=900.0, attempts=6)
+"""A frame that cannot be moved is tried again for about half an hour, then waits for an operator."""
+TELL_EVERY = 1.0
+"""Seconds between two writings of a move's progress; each wakes the daemons that watch the database."""
+NO_RUN = "no-run"
+"""Directory of frames whose RUNID cannot be a directory's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One move, with all that the mover must know."""
+
+    transfer: int
+    frame: FrameRecord
+    node_id: int
+    node: str
+    haul: Haul
+    path: str
+    """Path below the node's root."""
+    replica: int | None
+    """The replica that it comes from, on another node; none from the reception."""
+
+
+class Moves:
+    """Carries promised frames to their nodes."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        roster: Roster,
+        *,
+        keep_away: Callable[[int, str], None],
+        source: str,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._roster = roster
+        self._keep_away = keep_away
+        self._source = source
+        self._frames = Frames()
+        self._transfers = Transfers()
+        self._replicas = Replicas()
+        self._leases = Leases()
+        self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._files: dict[int, str] = {}
+        self._stop = threading.Event()
+
+    @property
+    def under_way(self) -> frozenset[int]:
+        """Transfers that this process carries now."""
+        return frozenset(self._under_way)
+
+    async def pass_(self) -> None:
+        """Start as many promised moves as may run at once, and take up what a dead process has left running."""
+        if self._stop.is_set() or len(self._under_way) >= self._settings.datatransfer.moves:
+            return
+        async with self._database.read() as session:
+            left = await self._transfers.running(session, TransferKind.MOVE)
+            waiting = [t for t in left if t.node_id] + await self._transfers.promised(session)
+        for transfer in waiting:
+            if len(self._under_way) >= self._settings.datatransfer.moves:
+                return
+            if transfer.id in self._under_way:
+                continue
+            errand = await self._claim(transfer)
+            if errand:
+                self._files[transfer.id] = errand.haul.target.name
+                self._under_way[transfer.id] = asyncio.create_task(self._run(errand), name=f"move {errand.frame.name}")
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Names of the files that are being moved now."""
+        return frozenset(self._files.values())
+
+    async def settled(self) -> None:
+        """Wait until nothing is under way."""
+        while self._under_way:
+            await asyncio.wait(self._under_way.values())
+
+    async def close(self) -> None:
+        """Stop what is under way within a block; its room stays promised and it goes on at the next start."""
+        self._stop.set()
+        await self.settled()
+
+    async def _claim(self, transfer: TransferRecord) -> Errand | None:
+        """Take a move on, or withdraw it when it has lost its sense."""
+        async with self._database.write() as session:
+            held = await self._transfers.get(session, transfer.id)
+            if held.state not in {TransferState.PROMISED, TransferState.RUNNING}:
+                return None
+            frame = await self._frames.get(session, held.frame_id)
+            try:
+                errand = await self._errand(session, held, frame)
+            except MoveError as problem:
+                await self._end(session, held, frame, Broken(counts=problem.counts), str(problem))
+                return None
+            if isinstance(errand, str):
+                await self._end(session, held, frame, Withdrawn(), errand)
+                return None
+            if held.state is TransferState.PROMISED:
+                advance(held.state, Claimed())
+                await self._transfers.start(session, held.id, now=self._clock.now())
+        reached("move.claimed")
+        log.info("frame is moving", frame=frame.name, node=errand.node, bytes=errand.haul.size)
+        return errand
+
+    async def _errand(self, session: AsyncSession, transfer: TransferRecord, frame: FrameRecord) -> Errand | str:
+        """Put together what the mover must know; or say why the move makes no sense any more."""
+        if frame.state not in {FrameState.VALID, FrameState.PLACED}:
+            return f"the frame is {frame.state.value}"
+        node = next((n for n in await Nodes().all(session) if n.id == transfer.node_id), None)
+        root = self._roster.root(node.name) if node else None
+        if node is None or root is None:
+            return f"{node.name if node else 'its node'} does not answer"
+        replicas = [r for r in await self._replicas.of_frame(session, frame.id) if r.state is ReplicaState.HELD]
+        if frame.state is FrameState.PLACED:
+            if any(replica.node_id == node.id for replica in replicas):
+                return f"it is on {node.name} already"
+            if any(job.state is JobState.RUNNING for job in await Jobs().of_frame(session, frame.id)):
+                return "its job runs where it lies"
+        origin = await self._origin(session, frame, replicas)
+        if origin is None or frame.wire_digest is None:
+            raise SourceGone(self._settings.reception / (frame.path or f"from_CADC/headervalid/{frame.name}"))
+        source, replica = origin
+        path = f"frames/{_directory(frame.runid)}/{safe_name(source.name)}"
+        haul = Haul(source, root / path, root / "frames", frame.wire_digest, frame.size or source.stat().st_size)
+        return Errand(transfer.id, frame, node.id, node.name, haul, path, replica)
+
+    async def _origin(
+        self, session: AsyncSession, frame: FrameRecord, replicas: Sequence[ReplicaRecord]
+    ) -> tuple[Path, int | None] | None:
+        """Say where the frame comes from: another node, or the reception."""
+        if frame.state is FrameState.VALID:
+            return (self._settings.reception / frame.path, None) if frame.path else None
+        roots = {node.id: self._roster.root(node.name) for node in await Nodes().all(session)}
+        for replica in replicas:
+            root = roots.get(replica.node_id)
+            if root:
+                return root / replica.path, replica.id
+        return None
+
+    async def _run(self, errand: Errand) -> None:
+        done = 0
+        begin = self._clock.monotonic()
+
+        def progress(count: int) -> None:
+            nonlocal done
+            done = count
+
+        try:
+            carrying = asyncio.ensure_future(asyncio.to_thread(carry, errand.haul, progress=progress, stop=self._stop))
+            told = 0
+            while not (await asyncio.wait({carrying}, timeout=TELL_EVERY))[0]:
+                if done != told:
+                    told = done
+                    await self._tell(errand, told, self._clock.monotonic() - begin)
+            try:
+                carried = carrying.result()
+            except Stopped as problem:
+                await self._settle(errand, Interrupted(), str(problem))
+            except MoveError as problem:
+                if not problem.counts:
+                    self._keep_away(errand.frame.id, errand.node)
+                await self._settle(errand, Broken(counts=problem.counts), str(problem))
+            else:
+                await self._record(errand, carried, self._clock.monotonic() - begin)
+        except Exception:
+            log.exception("move broke off; the next pass takes it up", frame=errand.frame.name, node=errand.node)
+        finally:
+            self._files.pop(errand.transfer, None)
+            self._under_way.pop(errand.transfer, None)
+
+    async def _tell(self, errand: Errand, done: int, seconds: float) -> None:
+        async with self._database.write() as session:
+            await self._transfers.progress(session, errand.transfer, done=done, rate=done / max(seconds, 1e-3))
+
+    async def _record(self, errand: Errand, carried: Carried, seconds: float) -> None:
+        """Write replica, transfer, lease and frame in one transaction; the source goes after it."""
+        now = self._clock.now()
+        async with self._database.write() as session:
+            transfer = await self._transfers.get(session, errand.transfer)
+            frame = await self._frames.get(session, errand.frame.id)
+            refusal = await self._objection(session, errand, transfer, frame)
+            if refusal is None:
+                advance(transfer.state, Recorded())
+                await self._replicas.hold(
+                    session,
+                    frame_id=frame.id,
+                    node_id=errand.node_id,
+                    path=errand.path,
+                    size=carried.size,
+                    digest=errand.haul.digest,
+                    now=now,
+                )
+                await self._transfers.progress(
+                    session, errand.transfer, done=carried.size, rate=carried.size / max(seconds, 1e-3)
+                )
+                await self._transfers.end(session, errand.transfer, TransferState.DONE, now=now)
+                await self._leases.settle(session, frame.id, errand.node_id, frame=True, now=now)
+                await self._say_where(session, errand, carried)
+            elif transfer.state is TransferState.RUNNING:
+                await self._end(session, transfer, frame, Withdrawn(), refusal or "")
+        if refusal is not None:
+            await asyncio.to_thread(errand.haul.target.unlink, missing_ok=True)
+            log.warning("move was withdrawn", frame=errand.frame.name, node=errand.node, reason=refusal)
+            return
+        reached("move.recorded")
+        await asyncio.to_thread(errand.haul.source.unlink, missing_ok=True)
+        log.info("frame placed", frame=frame.name, node=errand.node, how=carried.how, seconds=round(seconds, 3))
+
+    async def _objection(
+        self, session: AsyncSession, errand: Errand, transfer: TransferRecord, frame: FrameRecord
+    ) -> str | None:
+        """Say why what was carried may not be recorded: the world has moved on meanwhile."""
+        if transfer.state is not TransferState.RUNNING:
+            return "it was withdrawn"
+        if frame.state is not errand.frame.state:
+            return f"the frame is {frame.state.value} now"
+        if errand.replica is None:
+            return None
+        running = [job for job in await Jobs().of_frame(session, frame.id) if job.state is JobState.RUNNING]
+        return "its job began where it lay" if running else None
+
+    async def _say_where(self, session: AsyncSession, errand: Errand, carried: Carried) -> None:
+        now = self._clock.now()
+        if errand.replica is None:
+            await self._frames.advance(
+                session,
+                errand.frame.id,
+                FrameState.PLACED,
+                now=now,
+                source=self._source,
+                message=f"is on {errand.node}: {carried.how}, digest verified",
+                event="placed",
+                path=None,
+            )
+            return
+        await self._replicas.mark(session, errand.replica, ReplicaState.GONE)
+        for lease in await self._leases.open(session):
+            if lease.frame_id == errand.frame.id and lease.node_id != errand.node_id:
+                await self._leases.settle(session, lease.frame_id, lease.node_id, frame=True, products=True, now=now)
+
+    async def _settle(self, errand: Errand, event: Happening, reason: str) -> None:
+        async with self._database.write() as session:
+            transfer = await self._transfers.get(session, errand.transfer)
+            frame = await self._frames.get(session, errand.frame.id)
+            if transfer.state is TransferState.RUNNING:
+                await self._end(session, transfer, frame, event, reason)
+
+    async def _end(
+        self, session: AsyncSession, transfer: TransferRecord, frame: FrameRecord, event: Happening, reason: str
+    ) -> None:
+        """Write down how a move ended, and what that means for its frame."""
+        now = self._clock.now()
+        state, acts = advance(transfer.state, event)
+        log.warning("move ended", frame=frame.name, state=state.value, reason=reason)
+        if state is TransferState.PROMISED:
+            await self._transfers.renew(session, transfer.id)
+            return
+        await self._transfers.end(session, transfer.id, state, now=now, reason=reason)
+        if Act.DROP_LEASE in acts and transfer.node_id is not None:
+            await self._leases.settle(session, frame.id, transfer.node_id, frame=True, products=True, now=now)
+        if frame.state is not FrameState.VALID or isinstance(event, Withdrawn):
+            return
+        if Act.COUNT in acts and frame.attempts + 1 >= TRIES.attempts:
+            await self._frames.fail(session, frame.id, reason=reason, now=now, source=self._source)
+            return
+        counts = Act.COUNT in acts
+        retry_at = now + timedelta(seconds=TRIES.delay(frame.attempts + 1)) if counts else None
+        await self._frames.wait(
+            session, frame.id, reason=reason, retry_at=retry_at, now=now, source=self._source, count=counts
+        )
+
+
+def _directory(runid: str | None) -> str:
+    """Name a run's directory; what a header says is not trusted to be one."""
+    try:
+        return safe_name(runid or NO_RUN)
+    except ValueError:
+        return NO_RUN

@@ -1,0 +1,209 @@
+"""The nodes as they are: registered from the settings, measured on every pass, down when their directory is gone."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from datatransfer.disks import Disk, Gauge, Ill, furnish
+from datatransfer.placement import Room
+from dbclient.database import Database
+from dbclient.records import NodeRecord
+from dbclient.schema import NodeState
+from dbclient.stores import Inventory, Nodes
+from terapix.clock import Clock
+from terapix.journal import logger
+from terapix.sections import Settings
+
+log = logger("datatransfer.nodes")
+
+STALE = timedelta(seconds=60)
+"""An unchanged measurement is written again after so long, so that a page can tell a live node from a silent one."""
+NOTABLE = 0.001
+"""Share of its capacity by which a node's figures must differ to be written at once: each write wakes every daemon."""
+DRAINING = " (it was draining)"
+"""Written behind the reason of a node that went down while it drained, so that it drains on when it is back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A node and its disk, measured in this pass."""
+
+    node: NodeRecord
+    disk: Disk
+
+
+class Roster:
+    """Knows every node of this host and how it is."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        *,
+        source: str,
+        only: frozenset[str] | None = None,
+    ) -> None:
+        self._only = only
+        """Names of the nodes to answer for; none: all."""
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._source = source
+        self._nodes = Nodes()
+        self._inventory = Inventory()
+        self._gauges: dict[str, Gauge] = {}
+        self._untracked: dict[str, tuple[int, int]] = {}
+        """By node: number of the last walk, and the bytes it found beyond those the database knows."""
+        self.standings: dict[str, Standing] = {}
+        """Nodes whose disk answered in this pass, by name."""
+
+    async def register(self) -> None:
+        """Write the nodes of the settings down; the directories of new ones are made."""
+        for section in self._settings.nodes:
+            directory = self._settings.at(section.directory)
+            async with self._database.read() as session:
+                known = await self._nodes.named(session, section.name)
+            if known is None or Path(known.directory) != directory:
+                await _furnish(directory)
+            disk = await self._gauge(section.name, directory).measure()
+            capacity = section.capacity or (disk.total if isinstance(disk, Disk) else known.capacity if known else 0)
+            if known and (known.directory, known.capacity, known.reserve) == (
+                str(directory),
+                capacity,
+                section.reserve,
+            ):
+                continue
+            async with self._database.write() as session:
+                await self._nodes.upsert(
+                    session,
+                    name=section.name,
+                    directory=str(directory),
+                    capacity=capacity,
+                    reserve=section.reserve,
+                    now=self._clock.now(),
+                )
+            log.info("node registered", node=section.name, directory=str(directory), capacity=capacity)
+
+    async def look(self) -> None:
+        """Measure every node; one whose directory is gone goes down with the reason, and up again when it is back."""
+        async with self._database.read() as session:
+            nodes = await self._nodes.all(session)
+            held = await self._inventory.held_bytes(session)
+        mine = [node for node in nodes if self._only is None or node.name in self._only]
+        disks = await asyncio.gather(*(self._gauge(n.name, Path(n.directory)).measure() for n in mine))
+        self.standings = {}
+        for node, disk in zip(mine, disks, strict=True):
+            if isinstance(disk, Ill):
+                await self._down(node, disk.reason)
+            else:
+                await self._up(node, disk, self._used(node, held.get(node.id, 0)))
+
+    async def rooms(self, session: AsyncSession) -> tuple[list[Room], dict[str, int]]:
+        """Give what each node and each disk can still promise, within the transaction that will promise it.
+
+        Leases are read first and the disks after them: what is settled between
+        the two counts twice, and never not at all. Room for calibrations that a
+        node needs and lacks is kept as if it were leased.
+        """
+        leased = {room.node_id: room for room in await self._nodes.room(session, lock=True)}
+        held = await self._inventory.held_bytes(session)
+        owned = await self._inventory.calibrations_held(session)
+        expected = await self._inventory.runs_coming(session)
+        coming: dict[int, dict[str, int]] = {}
+        for calibration in await self._inventory.calibrations(session):
+            if not calibration.held:
+                coming.setdefault(calibration.node_id, {})[calibration.name] = calibration.size or 0
+        rooms: list[Room] = []
+        disks: dict[str, int] = {}
+        for name, standing in self.standings.items():
+            node = await self._nodes.named(session, name)
+            disk = await self._gauge(name, Path(standing.node.directory)).measure()
+            if node is None or isinstance(disk, Ill):
+                continue
+            row = leased[node.id]
+            lacking = coming.get(node.id, {})
+            taken = row.leased + sum(lacking.values()) + node.reserve
+            disks[disk.device] = disks.get(disk.device, disk.free) - taken
+            rooms.append(
+                Room(
+                    node_id=node.id,
+                    name=name,
+                    accepts=node.state is NodeState.UP,
+                    available=node.capacity - self._used(node, held.get(node.id, 0)) - taken,
+                    capacity=node.capacity,
+                    disk=disk.device,
+                    runs=row.runs | expected.get(node.id, frozenset()),
+                    calibrations=frozenset(lacking) | owned.get(node.id, set()),
+                )
+            )
+        return rooms, disks
+
+    def root(self, name: str) -> Path | None:
+        """Directory of a node that answers; none otherwise."""
+        standing = self.standings.get(name)
+        return Path(standing.node.directory) if standing else None
+
+    def _gauge(self, name: str, directory: Path) -> Gauge:
+        gauge = self._gauges.get(name)
+        if gauge is None or gauge.directory != directory:
+            gauge = Gauge(directory, self._clock, walk_every=self._settings.datatransfer.interval)
+            self._gauges[name] = gauge
+        return gauge
+
+    def _used(self, node: NodeRecord, held: int) -> int:
+        """Give the bytes held: what the database knows at this moment, and what the last walk found beside it."""
+        gauge = self._gauges.get(node.name)
+        if gauge is None or gauge.held is None:
+            return held
+        walk, untracked = self._untracked.get(node.name, (0, 0))
+        if walk != gauge.walks:
+            untracked = max(0, gauge.held - held)
+            self._untracked[node.name] = (gauge.walks, untracked)
+        return held + untracked
+
+    async def _down(self, node: NodeRecord, reason: str) -> None:
+        if node.state is NodeState.DRAINING:
+            reason += DRAINING
+        if node.state is NodeState.DOWN and (node.reason or "").removesuffix(DRAINING) == reason:
+            return
+        if node.state is NodeState.DOWN and (node.reason or "").endswith(DRAINING):
+            reason += DRAINING
+        log.warning("node is down", node=node.name, reason=reason)
+        async with self._database.write() as session:
+            await self._nodes.set_state(
+                session, node.name, NodeState.DOWN, reason=reason, now=self._clock.now(), source=self._source
+            )
+
+    async def _up(self, node: NodeRecord, disk: Disk, used: int) -> None:
+        now = self._clock.now()
+        state = node.state
+        if state is NodeState.DOWN:
+            drained = (node.reason or "").endswith(DRAINING)
+            state = NodeState.DRAINING if drained else NodeState.UP
+            log.info("node is back", node=node.name, state=state.value)
+            async with self._database.write() as session:
+                await self._nodes.set_state(
+                    session,
+                    node.name,
+                    state,
+                    reason="drained by an operator" if drained else None,
+                    now=now,
+                    source=self._source,
+                )
+        free = max(0, min(node.capacity - used, disk.free))
+        differs = max(abs(free - node.free), abs(used - node.used)) > NOTABLE * max(node.capacity, 1)
+        if differs or node.seen_at is None or now - node.seen_at > STALE:
+            async with self._database.write() as session:
+                await self._nodes.measure(session, node.name, used=used, free=free, now=now)
+        self.standings[node.name] = Standing(replace(node, state=state, used=used, free=free), disk)
+
+
+async def _furnish(directory: Path) -> None:
+    try:
+        await asyncio.to_thread(furnish, directory)
+    except OSError as problem:
+        log.warning("a node's directory cannot be made", directory=str(directory), problem=str(problem))

@@ -1,0 +1,196 @@
+"""What a transfer would do, in words, before it is done: the same decision as the real one, and nothing is changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from datatransfer.placement import Plan, Room, Wanted, in_words, need_of, place
+from dbclient.records import FrameRecord
+from dbclient.schema import FrameState, JobState, NodeState, ReplicaState, TransferKind
+from dbclient.stores import Frames, Inventory, Jobs, Nodes, Products, Replicas, Transfers
+from terapix.sections import DatatransferSection
+
+MOST = 100_000
+"""Frames of one run that are looked at."""
+NAMED = 3
+"""Frames named in a sentence before it says only how many more there are."""
+
+
+@dataclass(slots=True)
+class Candidates:
+    """The frames of a run, by what a transfer to one node means for them."""
+
+    movable: list[FrameRecord] = field(default_factory=list)
+    """Valid at reception, or placed on another node and not at work."""
+    there: list[str] = field(default_factory=list)
+    """On the node already."""
+    staying: list[str] = field(default_factory=list)
+    """Weighted elsewhere: they stay with their products."""
+    busy: list[str] = field(default_factory=list)
+    """Being moved or weighted at this moment."""
+    coming: list[str] = field(default_factory=list)
+    """Not verified yet: they will go by the rules of automatic transfers."""
+    aside: list[str] = field(default_factory=list)
+    """Rejected or failed."""
+    where: dict[int, str] = field(default_factory=dict)
+    """Node and path of those that are placed elsewhere, by frame row."""
+
+    @property
+    def count(self) -> int:
+        rooms = (self.movable, self.there, self.staying, self.busy, self.coming, self.aside)
+        return sum(len(room) for room in rooms)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a transfer would do."""
+
+    runid: str
+    node: str
+    filter: str | None
+    frames: int
+    """Frames of the run (and filter) that are known here."""
+    moves: int
+    """Frames that would be moved."""
+    bytes: int
+    """Bytes that would be moved."""
+    fits: bool
+    """True when nothing has to stay behind for want of room."""
+    leaves: int
+    """Bytes that the node could still promise afterwards."""
+    refused: tuple[str, ...]
+    """Frame and reason of each one that would have to wait."""
+    sentence: str
+
+
+async def candidates(session: AsyncSession, *, runid: str, node: str, filter_: str | None) -> Candidates:
+    """Sort the frames of a run by what a transfer to `node` means for them."""
+    found = Candidates()
+    nodes = {row.id: row.name for row in await Nodes().all(session)}
+    running = {t.frame_id for t in await Transfers().running(session, TransferKind.MOVE)}
+    rows = await Frames().search(session, runid=runid, filter=filter_, limit=MOST, newest=False)
+    for row in rows:
+        if row.state in {FrameState.SPOTTED, FrameState.FETCHED}:
+            found.coming.append(row.name)
+        elif row.state in {FrameState.REJECTED, FrameState.FAILED}:
+            found.aside.append(row.name)
+        elif row.state is FrameState.SUPERSEDED:
+            continue
+        elif row.id in running:
+            found.busy.append(row.name)
+        elif row.state is FrameState.VALID:
+            found.movable.append(await Frames().get(session, row.id))
+        else:
+            await _sort_placed(session, row.id, row.state, found, nodes, node)
+    return found
+
+
+async def _sort_placed(
+    session: AsyncSession, frame_id: int, state: FrameState, found: Candidates, nodes: dict[int, str], node: str
+) -> None:
+    frame = await Frames().get(session, frame_id)
+    held = [r for r in await Replicas().of_frame(session, frame_id) if r.state is ReplicaState.HELD]
+    if any(nodes.get(replica.node_id) == node for replica in held):
+        found.there.append(frame.name)
+    elif state is FrameState.WEIGHTED:
+        found.staying.append(frame.name)
+    elif any(job.state is JobState.RUNNING for job in await Jobs().of_frame(session, frame_id)):
+        found.busy.append(frame.name)
+    elif held:
+        found.movable.append(frame)
+        found.where[frame_id] = f"{nodes.get(held[0].node_id)}:{held[0].path}"
+
+
+async def preview_transfer(
+    session: AsyncSession,
+    *,
+    runid: str,
+    node: str,
+    filter_: str | None,
+    section: DatatransferSection | None = None,
+) -> Preview:
+    """Say what the transfer of a run to a node would do, from what the database knows of rooms."""
+    section = section or DatatransferSection()
+    found = await candidates(session, runid=runid, node=node, filter_=filter_)
+    growth = await Products().growth(session)
+    wanted = []
+    for frame in found.movable:
+        need = need_of(frame.needs, frame.size, growth=growth, compression=section.compression)
+        lacking = []
+        for name in (frame.flat, frame.mask):
+            calibration = await Frames().named(session, name) if name else None
+            if calibration:
+                lacking.append((calibration.name, calibration.size or 0))
+        wanted.append(Wanted(frame.id, frame.name, frame.runid, need, tuple(lacking), pinned=node))
+    rooms = await _rooms(session)
+    plan = place(wanted, rooms, {}, section.policy)
+    return Preview(
+        runid=runid,
+        node=node,
+        filter=filter_,
+        frames=found.count,
+        moves=len(plan.promises),
+        bytes=sum(promise.wanted.need.frame for promise in plan.promises),
+        fits=not plan.refused,
+        leaves=max(0, plan.left.get(node, 0)),
+        refused=tuple(f"{refusal.wanted.name}: {refusal.sentence}" for refusal in plan.refused),
+        sentence=in_sentence(plan, found, runid=runid, node=node, filter_=filter_),
+    )
+
+
+async def _rooms(session: AsyncSession) -> list[Room]:
+    """Give the rooms as they were last measured."""
+    rows = {row.id: row for row in await Nodes().all(session)}
+    owned = await Inventory().calibrations_held(session)
+    return [
+        Room(
+            node_id=room.node_id,
+            name=room.name,
+            accepts=room.state is NodeState.UP,
+            available=room.free - room.leased - room.reserve,
+            capacity=rows[room.node_id].capacity,
+            disk=room.name,
+            runs=room.runs,
+            calibrations=frozenset(owned.get(room.node_id, ())),
+        )
+        for room in await Nodes().room(session)
+    ]
+
+
+def in_sentence(plan: Plan, found: Candidates, *, runid: str, node: str, filter_: str | None) -> str:
+    """Say a plan in words: what goes, what it leaves, and what stays behind and why."""
+    what = f"{runid}{f' in {filter_}' if filter_ else ''} to {node}"
+    said: list[str] = []
+    if plan.promises:
+        size = sum(promise.wanted.need.frame for promise in plan.promises)
+        promised = sum(promise.wanted.need.total for promise in plan.promises)
+        said.append(
+            f"{_frames(len(plan.promises))} go, {in_words(size)}, with room for maps {in_words(promised)}, "
+            f"which leaves {in_words(max(0, plan.left.get(node, 0)))}"
+        )
+    if plan.refused:
+        missing = max(refusal.missing for refusal in plan.refused)
+        names = _names([refusal.wanted.name for refusal in plan.refused])
+        said.append(f"{_frames(len(plan.refused))} cannot go ({names}): the first {plan.refused[0].sentence}")
+        if len(plan.refused) > 1 and missing:
+            said.append(f"at most {in_words(missing)} are missing for one of them")
+    for names_of, sentence in (
+        (found.there, "already there"),
+        (found.staying, "weighted elsewhere and staying with their maps"),
+        (found.busy, "being moved or weighted now"),
+        (found.coming, "still on their way here and going by the rules when they come"),
+        (found.aside, "rejected or failed"),
+    ):
+        if names_of:
+            said.append(f"{_frames(len(names_of))} {sentence}")
+    return f"{what}: {'; '.join(said) or 'no frame of it is here'}."
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame" if count == 1 else f"{count} frames"
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

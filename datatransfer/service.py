@@ -1,0 +1,134 @@
+"""The daemon `datatransfer`: finds frames room on a node, moves them there and records it."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from datatransfer.assignment import Assignment
+from datatransfer.audit import Audit
+from datatransfer.calibrations import Calibrations
+from datatransfer.moves import Moves
+from datatransfer.nodes import Roster
+from datatransfer.orders import Orders
+from dbclient.database import Database
+from dbclient.heartbeat import keep_heartbeat
+from terapix.clock import Clock, SystemClock
+from terapix.daemon import Daemon, command
+from terapix.errors import TerapixError
+from terapix.journal import logger
+from terapix.sections import Settings
+
+log = logger("datatransfer")
+
+NAME = "datatransfer"
+IDLE = 20.0
+"""Seconds between two passes when nothing changed: below the watchdog's limit and a daemon's silence."""
+LOCK = Path("datatransfer.lock")
+"""File in paths.directory that the one datatransfer of a host holds locked."""
+LOCK_AGAIN = 0.5
+"""Seconds between two tries of the lock while an older process ends."""
+
+
+class Coordinator:
+    """One pass of everything: what is wanted against what is held."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock) -> None:
+        self._clock = clock
+        self._interval = settings.datatransfer.interval
+        self._audit_at = clock.monotonic()
+        self.roster = Roster(database, settings, clock, source=NAME)
+        self.assignment = Assignment(database, settings, clock, self.roster, source=NAME)
+        self.orders = Orders(database, clock, self.assignment)
+        self.moves = Moves(database, settings, clock, self.roster, keep_away=self.assignment.keep_away, source=NAME)
+        self.calibrations = Calibrations(database, settings, clock, self.roster, source=NAME)
+        self.audit = Audit(database, settings, clock, self.roster, source=NAME)
+
+    async def start(self) -> None:
+        await self.roster.register()
+
+    async def pass_(self) -> str:
+        """Compare and act; return what there is to say."""
+        await self.roster.look()
+        if self._clock.monotonic() >= self._audit_at:
+            await self.audit.pass_(moving=self.moves.files)
+            self._audit_at = self._clock.monotonic() + self._interval
+        await self.orders.pass_()
+        plan = await self.assignment.pass_()
+        await self.moves.pass_()
+        self.calibrations.pass_()
+        up = len(self.roster.standings)
+        said = [f"{len(self.moves.under_way)} moving"]
+        if plan.refused:
+            said.append(f"{len(plan.refused)} waiting for room")
+        said.append(f"{up} node answers" if up == 1 else f"{up} nodes answer")
+        return ", ".join(said)
+
+    async def close(self) -> None:
+        await self.calibrations.close()
+        await self.moves.close()
+
+
+@contextlib.asynccontextmanager
+async def alone(path: Path, stop: asyncio.Event) -> AsyncIterator[bool]:
+    """Hold the host's lock: two coordinators would take each other's moves for left over. False if told to stop."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        told = False
+        while not stop.is_set():
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not told:
+                    log.warning("another datatransfer runs here; this one waits for its end", lock=str(path))
+                    told = True
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), LOCK_AGAIN)
+            else:
+                break
+        yield not stop.is_set()
+    finally:
+        os.close(handle)
+
+
+async def work(daemon: Daemon) -> None:
+    """Pass after pass until the daemon is told to stop."""
+    settings = daemon.settings
+    database = await Database.open(settings.database_url)
+    try:
+        async with alone(settings.at(LOCK), daemon.stopping) as ours:
+            if ours:
+                await _work(daemon, database, settings)
+    finally:
+        await database.close()
+
+
+async def _work(daemon: Daemon, database: Database, settings: Settings) -> None:
+    coordinator = Coordinator(database, settings, SystemClock())
+    try:
+        heartbeat = keep_heartbeat(daemon, database)
+        await coordinator.start()
+        await daemon.ready("looking at the nodes")
+        while not daemon.stopping.is_set():
+            try:
+                said = await coordinator.pass_()
+            except TerapixError as problem:
+                log.exception("pass broke off; the next one takes it up")
+                said = f"a pass broke off: {problem}"
+            await daemon.beat(said, moving=len(coordinator.moves.under_way))
+            await database.changed(timeout=min(IDLE, settings.datatransfer.interval), stop=daemon.stopping)
+        await heartbeat.end()
+    finally:
+        await coordinator.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the daemon."""
+    return command(NAME, work, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

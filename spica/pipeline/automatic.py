@@ -1,0 +1,90 @@
+"""The automatic pipeline: every placed frame is due under the settings' recipe."""
+
+import asyncio
+import os
+
+from dbclient.database import Database
+from dbclient.records import JobRecord, NodeRecord
+from dbclient.schema import NodeState
+from dbclient.stores import Jobs, Nodes
+from spica.pipeline.dispatcher import Dispatcher
+from spica.pipeline.engine import Engine
+from spica.pipeline.orders import Order
+from spica.pipeline.recovery import Recovery
+from spica.pipeline.worker import recipe_digest
+from terapix.clock import Clock
+from terapix.journal import logger
+from terapix.sections import Settings
+
+log = logger("spica.pipeline")
+
+SOURCE = "spica"
+AT_ONCE = 64
+"""Jobs that are handed to the engine ahead of their turn."""
+CHECK_EVERY = 600.0
+"""Seconds between two looks whether products still lie where they were registered."""
+
+
+class Pipeline:
+    """One pass of everything: jobs wanted against jobs made, jobs due against jobs in hand."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._recipe = ""
+        self._check_at = clock.monotonic()
+        self.recovery = Recovery(database, clock, lease=settings.processing.lease, source=SOURCE)
+        self.dispatcher = Dispatcher(database, clock, source=SOURCE)
+        self.engine = Engine(settings, died=self._died)
+
+    async def start(self) -> None:
+        """Open the engine; workers join on their own time."""
+        self._recipe = await asyncio.to_thread(recipe_digest, self._settings.processing.recipe)
+        await self.engine.start()
+
+    async def pass_(self) -> str:
+        """Compare and act; return what there is to say."""
+        async with self._database.read() as session:
+            nodes = await Nodes().all(session)
+        at_work = {node.id: node for node in nodes if node.state is not NodeState.DOWN}
+        self.engine.staff([node.name for node in at_work.values()])
+        await self.recovery.pass_()
+        if self._clock.monotonic() >= self._check_at:
+            await self.recovery.check_products(nodes)
+            self._check_at = self._clock.monotonic() + CHECK_EVERY
+        _, waiting = await self.dispatcher.pass_(self._recipe)
+        async with self._database.read() as session:
+            due = await Jobs().due(session, now=self._clock.now(), limit=AT_ONCE)
+        for job in due:
+            node = at_work.get(job.node_id)
+            if node and job.recipe == self._recipe:
+                self.engine.submit(self._order(job, node))
+        said = [f"{len(self.engine.busy)} jobs in hand"]
+        if waiting:
+            said.append(f"{waiting} waiting for calibrations")
+        return ", ".join(said)
+
+    async def close(self) -> None:
+        """End the engine; what runs is given back."""
+        await self.engine.close()
+        await self.recovery.pass_()
+
+    def _order(self, job: JobRecord, node: NodeRecord) -> Order:
+        section = self._settings.processing
+        return Order(
+            job=job.id,
+            stage=job.stage,
+            node=node.name,
+            directory=node.directory,
+            url=self._settings.database_url,
+            recipe=section.recipe,
+            workers=section.workers or len(os.sched_getaffinity(0)),
+            lease=section.lease,
+            attempts=section.attempts,
+        )
+
+    async def _died(self, node: str, pid: int) -> None:
+        """Take up at once what a worker leaves behind that has just died."""
+        log.debug("worker ended", node=node, pid=pid)
+        await self.recovery.pass_()

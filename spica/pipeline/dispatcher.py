@@ -1,0 +1,128 @@
+"""The dispatcher: a placed frame with its calibrations on its node becomes a job, exactly once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dbclient.database import Database
+from dbclient.records import FrameRecord
+from dbclient.schema import FrameState
+from dbclient.stores import Frames, Inventory, Jobs
+from dbclient.stores.inventory import Calibration
+from terapix.clock import Clock
+from terapix.journal import logger
+from terapix.steps import reached
+
+log = logger("spica.dispatcher")
+
+STAGE = "weight"
+"""The stage that every placed frame is due for."""
+ON_ITS_WAY = {
+    FrameState.SPOTTED: "which is being fetched from the archive",
+    FrameState.FETCHED: "which is being verified",
+    FrameState.VALID: "which is being copied to its node",
+    FrameState.PLACED: "which is being copied to its node",
+    FrameState.WEIGHTED: "which is being copied to its node",
+    FrameState.SUPERSEDED: "of which a newer one is awaited",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Everything the job needs is on the node."""
+
+    frame: FrameRecord
+    node_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A frame whose job cannot be made yet."""
+
+    frame: FrameRecord
+    reason: str
+
+
+def decide(
+    wanted: Sequence[tuple[FrameRecord, int]], calibrations: Mapping[tuple[str, int], Calibration]
+) -> tuple[list[Ready], list[Waiting]]:
+    """Tell which frames can become jobs, and what the others wait for. Pure.
+
+    Parameters
+    ----------
+    wanted : frames without a job for this stage and recipe, each with the node that holds it; in order of priority
+    calibrations : by name and node
+    """
+    ready: list[Ready] = []
+    waiting: list[Waiting] = []
+    for frame, node_id in wanted:
+        lacks = [
+            _lack(kind, name, calibrations.get((name, node_id)))
+            for kind, name in (("flat", frame.flat), ("mask", frame.mask))
+            if name and not _held(calibrations.get((name, node_id)))
+        ]
+        if lacks:
+            waiting.append(Waiting(frame, "waits for " + " and ".join(lacks)))
+        else:
+            ready.append(Ready(frame, node_id))
+    return ready, waiting
+
+
+def _held(calibration: Calibration | None) -> bool:
+    return calibration is not None and calibration.held
+
+
+def _lack(kind: str, name: str, calibration: Calibration | None) -> str:
+    if calibration is None or calibration.state is None:
+        return f"{kind} {name}, which has been asked of the archive"
+    if calibration.state in {FrameState.FAILED, FrameState.REJECTED}:
+        why = f": {calibration.reason}" if calibration.reason else ""
+        return f"{kind} {name}, which is {calibration.state.value}{why}"
+    why = f" ({calibration.reason})" if calibration.reason else ""
+    return f"{kind} {name}, {ON_ITS_WAY[calibration.state]}{why}"
+
+
+class Dispatcher:
+    """Makes jobs of what is wanted and not held."""
+
+    def __init__(self, database: Database, clock: Clock, *, source: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._source = source
+
+    async def pass_(self, recipe: str) -> tuple[int, int]:
+        """Make the jobs that are due under a recipe's digest; return how many were made, and how many frames wait."""
+        async with self._database.read() as session:
+            if not await Jobs().wanted(session, stage=STAGE, recipe=recipe):
+                return 0, 0
+        async with self._database.write() as session:
+            wanted = await Jobs().wanted(session, stage=STAGE, recipe=recipe)
+            again = any(frame.state is FrameState.WEIGHTED for frame, _ in wanted)
+            found = await Inventory().calibrations(session, weighted=again)
+            known = {(c.name, c.node_id): c for c in found}
+            ready, waiting = decide([(frame, node.id) for frame, node in wanted], known)
+            made = 0
+            for item in ready:
+                job = await Jobs().create(
+                    session,
+                    frame_id=item.frame.id,
+                    node_id=item.node_id,
+                    stage=STAGE,
+                    recipe=recipe,
+                    now=self._clock.now(),
+                )
+                made += job is not None
+            for wait in waiting:
+                if wait.frame.reason != wait.reason:
+                    await Frames().wait(
+                        session,
+                        wait.frame.id,
+                        reason=wait.reason,
+                        retry_at=None,
+                        now=self._clock.now(),
+                        source=self._source,
+                        count=False,
+                    )
+        if made:
+            reached("job.created")
+            log.info("jobs made", stage=STAGE, jobs=made)
+        return made, len(waiting)

@@ -1,0 +1,125 @@
+"""Recovery: jobs whose worker is gone are due again, and products that are gone are made again."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import psutil
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dbclient.database import Database
+from dbclient.records import JobRecord, NodeRecord, ProductRecord
+from dbclient.schema import FrameState, JobState, NodeState, ReplicaState
+from dbclient.stores import Frames, Jobs, Products, Replicas
+from terapix.clock import Clock
+from terapix.journal import logger
+
+log = logger("spica.recovery")
+
+LOST = 10
+"""Tries after which a job whose workers died each time counts as failed: it may be the job that kills them."""
+
+
+def is_gone(worker: str | None, *, host: str) -> bool:
+    """Tell whether a worker (``node:host:pid``) ran on this host and runs no more."""
+    _, _, rest = (worker or "").partition(":")
+    where, _, pid = rest.rpartition(":")
+    return where == host and pid.isdigit() and not psutil.pid_exists(int(pid))
+
+
+def lost(job: JobRecord, *, now: datetime, lease: float, host: str) -> str | None:
+    """Say why a running job has lost its worker; none if it has not."""
+    if job.state is not JobState.RUNNING:
+        return None
+    if is_gone(job.worker, host=host):
+        return "its worker died"
+    if job.beat_at is None or now - job.beat_at > timedelta(seconds=lease):
+        return "its worker has fallen silent"
+    return None
+
+
+class Recovery:
+    """Takes up what died with a worker."""
+
+    def __init__(self, database: Database, clock: Clock, *, lease: float, source: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._lease = lease
+        self._source = source
+        self._host = socket.gethostname()
+
+    async def pass_(self) -> int:
+        """Make jobs due again whose worker is gone; return how many."""
+        async with self._database.read() as session:
+            found = await self._lost(session)
+        if not found:
+            return 0
+        async with self._database.write() as session:
+            found = await self._lost(session)
+            for job, reason in found:
+                log.warning("job has lost its worker", job=job.id, worker=job.worker, reason=reason)
+                await self._give_back(session, job, reason)
+        return len(found)
+
+    async def _lost(self, session: AsyncSession) -> list[tuple[JobRecord, str]]:
+        now = self._clock.now()
+        running = await Jobs().in_state(session, JobState.RUNNING)
+        told = [(job, lost(job, now=now, lease=self._lease, host=self._host)) for job in running]
+        return [(job, reason) for job, reason in told if reason]
+
+    async def _give_back(self, session: AsyncSession, job: JobRecord, reason: str) -> None:
+        now = self._clock.now()
+        if job.attempts < LOST:
+            await Jobs().lost(session, job.id, reason=reason, now=now, source=self._source)
+            return
+        await Jobs().fail(
+            session,
+            job.id,
+            job.claim or "",
+            reason=f"{reason}, {job.attempts} times",
+            retry_at=None,
+            now=now,
+            source=self._source,
+        )
+
+    async def check_products(self, nodes: Sequence[NodeRecord]) -> int:
+        """Make jobs due again whose products are no longer on a node that answers; return how many."""
+        again = 0
+        for node in nodes:
+            root = Path(node.directory)
+            if node.state is NodeState.DOWN or not await asyncio.to_thread((root / "products").is_dir):
+                continue
+            async with self._database.read() as session:
+                held = await Products().on_node(session, node.id)
+            gone = await asyncio.to_thread(_gone, root, held)
+            for job_id, path in gone.items():
+                log.warning("product is gone and is made again", job=job_id, node=node.name, path=path)
+                async with self._database.write() as session:
+                    again += await self._make_again(session, job_id, f"{path} is gone from {node.name}")
+        return again
+
+    async def _make_again(self, session: AsyncSession, job_id: int, reason: str) -> bool:
+        """Put job and frame back, where the frame itself is still on the job's node."""
+        job = await Jobs().get(session, job_id)
+        frame = await Frames().get(session, job.frame_id)
+        replicas = await Replicas().of_frame(session, frame.id)
+        there = any(r.node_id == job.node_id and r.state is ReplicaState.HELD for r in replicas)
+        if job.state is not JobState.DONE or frame.state is not FrameState.WEIGHTED or not there:
+            return False
+        now = self._clock.now()
+        await Jobs().lost(session, job.id, reason=reason, now=now, source=self._source)
+        await Frames().advance(
+            session, frame.id, FrameState.PLACED, now=now, source=self._source, message=f"is due again: {reason}"
+        )
+        return True
+
+
+def _gone(root: Path, products: Sequence[ProductRecord]) -> dict[int, str]:
+    """Give the jobs whose products are not where they were registered, each with the first such path."""
+    gone: dict[int, str] = {}
+    for product in products:
+        if not (root / product.path).is_file():
+            gone.setdefault(product.job_id, product.path)
+    return gone
