@@ -1,8 +1,8 @@
 """ADQL 2.0 into the SQL of SQLite: one SELECT, word by word.
 
 The schemas are attached databases, so ``caom2.Plane`` needs no translation;
-what does: ``TOP n``, quoted names (SQLite would take a misspelt one for a
-string), time stamps (compared as text, so they must be written alike) and
+what does: ``TOP n``, names (SQLite has keywords that ADQL has not, and takes a
+misspelt name in quotes for a string), time stamps (compared as text, so they must be written alike) and
 casts to TIMESTAMP.
 """
 
@@ -24,6 +24,15 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _TIME = re.compile(r"'(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(\.\d+)?Z?'")
+
+
+KEYWORDS = {
+    *("SELECT", "DISTINCT", "ALL", "FROM", "AS", "WHERE", "GROUP", "BY", "HAVING", "ORDER", "ASC", "DESC"),
+    *("JOIN", "INNER", "LEFT", "RIGHT", "FULL", "OUTER", "CROSS", "NATURAL", "ON", "USING"),
+    *("AND", "OR", "NOT", "IN", "IS", "NULL", "LIKE", "ESCAPE", "BETWEEN", "EXISTS", "TRUE", "FALSE"),
+    *("UNION", "EXCEPT", "INTERSECT", "CASE", "WHEN", "THEN", "ELSE", "END", "CAST"),
+}
+"""Words of ADQL that mean the same in SQLite; any other word is a name, or a function in front of a bracket."""
 
 
 class BadQuery(TerapixError):
@@ -139,7 +148,9 @@ def _sql(words: list[Token]) -> str:
         elif word.upper == "LIMIT":
             raise BadQuery("LIMIT is no ADQL: write SELECT TOP n")
         else:
-            scope.words.append(" " * word.apart + _word(word, cast=scope.cast))
+            call = index + 1 < len(words) and words[index + 1].text == "("
+            name = word.kind == "word" and word.upper not in KEYWORDS and not call
+            scope.words.append(" " * word.apart + _word(word, name=name, kind=scope.cast and before.upper == "AS"))
         before = word
         index += 1
     if len(scopes) > 1:
@@ -153,13 +164,16 @@ def _whole(words: list[Token], index: int, after: str) -> str:
     return words[index].text
 
 
-def _word(word: Token, *, cast: bool) -> str:
+def _word(word: Token, *, name: bool, kind: bool) -> str:
+    """Write one word; `name` for a name of a column or table, `kind` for a type in a CAST."""
+    if kind:
+        return "TEXT" if word.upper == "TIMESTAMP" else word.text
+    if name:
+        return f"`{word.text}`"
     if word.kind == "quoted":
         return "`" + word.text[1:-1].replace('""', '"').replace("`", "``") + "`"
     if word.kind == "text" and (found := _TIME.fullmatch(word.text)):
         return f"'{found[1]}T{found[2]}{found[3] or ':00'}{(found[4] or '.000').ljust(4, '0')}'"
-    if cast and word.upper == "TIMESTAMP":
-        return "TEXT"
     return word.text
 
 

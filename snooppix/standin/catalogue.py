@@ -42,36 +42,16 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "atan2": (2, math.atan2),
 }
 """Functions of ADQL that SQLite lacks or means otherwise (its LOG is decimal)."""
-OWN = frozenset(
-    [
-        "abs",
-        "avg",
-        "coalesce",
-        "count",
-        "ifnull",
-        "instr",
-        "length",
-        "like",
-        "lower",
-        "ltrim",
-        "max",
-        "min",
-        "nullif",
-        "replace",
-        "round",
-        "rtrim",
-        "substr",
-        "sum",
-        "total",
-        "trim",
-        "upper",
-    ]
-)
+OWN = {
+    *("abs", "avg", "count", "max", "min", "round", "sum", "total"),
+    *("coalesce", "ifnull", "nullif", "instr", "length", "like", "lower", "upper", "substr", "replace"),
+    *("trim", "ltrim", "rtrim"),
+}
 """Functions of SQLite that queries may use."""
 
 
-READABLE = frozenset((table.schema, table.name) for table in TABLES)
-"""Schema and name of each table that queries may read."""
+READABLE = frozenset((schema, table.name.lower()) for table in TABLES for schema in (table.schema, ""))
+"""Schema (or none) and name of each table that queries may read; names in capitals and in small letters are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +106,7 @@ class Catalogue:
             finally:
                 if visible_at is not None:
                     connection.close()
-        names = [str(entry[0]) for entry in cursor.description]
+        names = [str(entry[0]).replace("`", "") for entry in cursor.description]
         columns = tuple(_column(name, translated.sources, rows, index) for index, name in enumerate(names))
         overflow = most is not None and len(rows) > most
         return Answer(columns, rows[:most] if most is not None else rows, overflow)
@@ -214,7 +194,7 @@ class Catalogue:
 def _allowed(action: int, first: str | None, second: str | None, database: str | None, _: str | None) -> int:
     if action == sqlite3.SQLITE_SELECT:
         return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_READ and (database, first) in READABLE:
+    if action == sqlite3.SQLITE_READ and ((database or "").lower(), (first or "").lower()) in READABLE:
         return sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_FUNCTION and str(second).lower() in OWN | FUNCTIONS.keys():
         return sqlite3.SQLITE_OK

@@ -6,7 +6,8 @@ from snooppix.standin.adql import BadQuery, translate
 
 
 def sql(query: str) -> str:
-    return translate(query).sql
+    """Translate, and leave out the quotes that all names get."""
+    return translate(query).sql.replace("`", "")
 
 
 def test_top_becomes_a_limit_at_the_end_of_its_own_select() -> None:
@@ -36,8 +37,9 @@ def test_time_stamps_are_written_as_the_table_has_them(written: str, compared: s
     assert sql(f"SELECT 1 FROM t WHERE m >= {written}") == f"SELECT 1 FROM t WHERE m >= {compared}"
 
 
-def test_quoted_names_stay_names() -> None:
-    assert sql('SELECT "uri", "od`d" FROM t') == "SELECT `uri`, `od``d` FROM t"
+def test_names_stay_names_whatever_sqlite_thinks_of_them() -> None:
+    query = 'SELECT "uri", "od`d", index AS nothing FROM t WHERE abs(x) > 1'
+    assert translate(query).sql == "SELECT `uri`, `od``d`, `index` AS `nothing` FROM `t` WHERE abs(`x`) > 1"
 
 
 def test_a_cast_to_timestamp_keeps_the_text() -> None:

@@ -10,7 +10,6 @@ The fixture is found by tests whose folder's conftest.py imports it.
 
 import functools
 import io
-import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -170,7 +169,7 @@ class ServedArchive:
         path = self.directory / file
         new = path.with_name(f".{file}.new")
         new.write_bytes(small_fits(name, seed=seed, **keywords) if content is None else content)
-        os.replace(new, path)
+        new.replace(path)
         return path
 
     def withdraw(self, name: str) -> None:
