@@ -52,6 +52,14 @@ class Transfers:
         )
         return bool(claimed.rowcount)  # type: ignore[attr-defined]
 
+    async def renew(self, session: AsyncSession, transfer_id: int) -> None:
+        """Put a running transfer back among the promised: its mover was stopped, its room is still kept."""
+        await session.execute(
+            update(Transfer)
+            .where(Transfer.id == transfer_id, Transfer.state == TransferState.RUNNING)
+            .values(state=TransferState.PROMISED, started_at=None, bytes_done=0, rate=None)
+        )
+
     async def progress(
         self, session: AsyncSession, transfer_id: int, *, done: int, rate: float | None = None, total: int | None = None
     ) -> None:
