@@ -137,10 +137,16 @@ class NoRoom(FetchError):
         super().__init__(
             frame,
             "reception",
-            f"the reception disk needs {needed / 1e6:.0f} MB for it and {max(missing, 1) / 1e6:.1f} MB are missing",
+            f"the reception disk needs {needed / 1e6:.0f} MB for it and about {_rounded(missing)} MB are missing",
         )
         self.needed = needed
         self.missing = missing
+
+
+def _rounded(missing: int) -> int:
+    """Megabytes, so coarse that a sentence about them does not change with every look at the disk."""
+    step = 100_000_000 if missing > 1_000_000_000 else 10_000_000
+    return -(-max(missing, 1) // step) * step // 1_000_000
 
 
 class Rejection(TerapixError):

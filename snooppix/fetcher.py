@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from yarl import URL
 
 from dbclient.database import Database
+from dbclient.errors import IllegalMove
 from dbclient.records import FrameRecord
 from dbclient.schema import FrameState, TransferKind, TransferState
 from dbclient.stores import Frames, Transfers
@@ -142,6 +143,9 @@ class Fetcher:
         except asyncio.CancelledError:
             await self._end(running, TransferState.FAILED, "snooppix was stopped; the next start goes on from here")
             raise
+        except IllegalMove:
+            log.info("frame was superseded while it was fetched", frame=frame.name)
+            await self._end(running, TransferState.FAILED, "a newer generation has taken its place")
         except FetchError as problem:
             await self._fail(running, problem)
         except ArchiveError as problem:
@@ -197,7 +201,7 @@ class Fetcher:
                 FrameState.FETCHED,
                 now=now,
                 source=SOURCE,
-                message=f"{running.frame.name} arrived: {size / 1e6:.1f} MB in {seconds:.1f} s{cuts}, digest verified",
+                message=f"arrived: {size / 1e6:.1f} MB in {seconds:.1f} s{cuts}, digest verified",
                 event="fetched",
                 path=str(path),
                 size=size,
@@ -281,7 +285,7 @@ class Fetcher:
                 FrameState.REJECTED,
                 now=now,
                 source=SOURCE,
-                message=f"{frame.name} rejected ({decision.word}): {decision.reason}",
+                message=f"rejected ({decision.word}): {decision.reason}",
                 event="rejected",
                 reason=decision.reason,
                 path=str(path),

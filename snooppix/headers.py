@@ -186,7 +186,10 @@ def data_size(header: Header, *, number: int) -> int:
     return abs(bitpix) // 8 * groups * (extra + total)
 
 
-def read_fits(file: IO[bytes], size: int) -> Headers:
+Readable = IO[bytes] | gzip.GzipFile
+
+
+def read_fits(file: Readable, size: int) -> Headers:
     """Read the headers of an open FITS file of `size` bytes.
 
     Raises
@@ -222,7 +225,7 @@ def read_fits(file: IO[bytes], size: int) -> Headers:
     return Headers(hdus[0].header, tuple(hdu.header for hdu in hdus[1:]), tuple(hdus), size)
 
 
-def _header_bytes(file: IO[bytes], *, number: int, size: int) -> bytes:
+def _header_bytes(file: Readable, *, number: int, size: int) -> bytes:
     raw = bytearray()
     while len(raw) < min(LONGEST_HEADER, size):
         block = file.read(BLOCK)
@@ -295,7 +298,7 @@ def _is_dump(start: bytes) -> bool:
     return not start.startswith(b"SIMPLE  =") or b"\n" in start[: CARD + 2]
 
 
-def _limited(file: IO[bytes]) -> str:
+def _limited(file: Readable) -> str:
     raw = file.read(LARGEST_DUMP + 1)
     if len(raw) > LARGEST_DUMP:
         raise Rejection("hostile", f"a header dump of more than {LARGEST_DUMP} bytes")

@@ -161,7 +161,7 @@ class Healer:
                 FrameState.FETCHED,
                 now=self.clock.now(),
                 source=SOURCE,
-                message=f"{frame.name} had arrived before snooppix ended: {size / 1e6:.1f} MB, digest verified",
+                message=f"had arrived before snooppix ended: {size / 1e6:.1f} MB, digest verified",
                 event="fetched",
                 path=str(path.relative_to(self.reception.root)),
                 size=size,

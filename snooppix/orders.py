@@ -83,15 +83,29 @@ class Orders:
             if found is None:
                 raise Refused(f"The archive has no processed frame, flat or mask named {name}.")
             return f"{name} was found at the archive and is fetched next."
-        if frame.state in {FrameState.SPOTTED, FrameState.FAILED}:
+        if frame.state in {FrameState.SPOTTED, FrameState.FAILED, FrameState.REJECTED}:
             await self._retry(frame, source)
             return f"{name} is fetched next."
         raise Refused(f"{name} is here already: it is {frame.state.value}.")
 
     async def _retry(self, frame: FrameRecord, source: str) -> str:
+        now = self.clock.now()
         async with self.database.write() as session:
-            await Frames().retry(session, frame.id, now=self.clock.now(), source=source)
-            await Frames().describe(session, frame.id, priority=FIRST)
+            if frame.state is FrameState.REJECTED:
+                message = "was rejected and is fetched again"
+                await Frames().advance(
+                    session,
+                    frame.id,
+                    FrameState.SPOTTED,
+                    now=now,
+                    source=source,
+                    message=message,
+                    event="retry",
+                    path=None,
+                )
+            else:
+                await Frames().retry(session, frame.id, now=now, source=source)
+            await Frames().prioritise(session, frame.id, FIRST)
             fresh = await Frames().get(session, frame.id)
         return f"{frame.name} is due again: it is {fresh.state.value}."
 

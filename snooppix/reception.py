@@ -145,6 +145,12 @@ class Reception:
         sync_directory(self.root / directory)
         return target
 
+    def forgive(self, name: str) -> None:
+        """Remove what was set aside of a file, once a good copy of it is here."""
+        for old in (self.root / REJECTED).glob(f"*/{safe_name(name)}"):
+            old.unlink(missing_ok=True)
+            old.with_name(f"{name}{WHY}").unlink(missing_ok=True)
+
     def rejected(self) -> list[Rejected]:
         """List everything that was set aside, by reason and name."""
         found = []

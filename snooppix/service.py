@@ -39,10 +39,10 @@ HEARTBEAT: Final = 10.0
 """Seconds between two heartbeats in the database while the status stays the same."""
 BREATH: Final = 0.2
 """Seconds between two passes at least: our own writes wake us too."""
+GRACE: Final = 5.0
+"""Seconds that what goes on has to end by itself once the daemon is asked to stop."""
 SILENCE: Final = Backoff(first=2.0, factor=2.0, ceiling=300.0, attempts=1_000_000)
 """Seconds between looks at an archive that does not answer; never longer than the ordinary pace."""
-CALIBRATIONS: Final = 300.0
-"""Seconds after which an archive that lacked a calibration is asked for it again."""
 
 
 class Snooppix:
@@ -64,7 +64,10 @@ class Snooppix:
         self.trouble: str | None = None
         """What is wrong with the archive; none while it answers."""
         self._silences = 0
-        self._asked: dict[str, float] = {}
+        self._arrived = asyncio.Event()
+        """Something may be there to be verified."""
+        self._needy = asyncio.Event()
+        """A frame became valid, and may name calibrations that are not here."""
         self._beaten = float("-inf")
         self._said = ""
 
@@ -80,7 +83,7 @@ class Snooppix:
                 for loop in (self._watch, self._sort, self._tell_progress, self._work)
             ]
             try:
-                await _first_failure(loops)
+                await _until_stopped(loops, self.daemon.stopping)
             finally:
                 await self.fetcher.stop()
         finally:
@@ -94,16 +97,19 @@ class Snooppix:
             await self.orders.answer_open()
             await self.fetcher.start_due(self.daemon.settings.snooppix.downloads)
             await self._beat()
+            self._arrived.set()
             await _pause(stopping, BREATH)
             await self.database.changed(timeout=HEARTBEAT, stop=stopping)
 
     async def _sort(self) -> None:
-        """Verify and sort what arrived, as it arrives."""
+        """Verify and sort what arrived; the main loop, which alone listens to the database, says when to look."""
         stopping = self.daemon.stopping
         while not stopping.is_set():
-            if not await self.sorter.sort_due():
-                await self.database.changed(timeout=HEARTBEAT, stop=stopping)
-                await _pause(stopping, BREATH)
+            self._arrived.clear()
+            if await self.sorter.sort_due(stopping):
+                self._needy.set()
+            else:
+                await _first(stopping, self._arrived)
 
     async def _tell_progress(self) -> None:
         while not self.daemon.stopping.is_set():
@@ -111,30 +117,29 @@ class Snooppix:
             await self.fetcher.tell_progress()
 
     async def _watch(self) -> None:
-        """Look at the archive at its pace, less often while it is silent."""
-        stopping = self.daemon.stopping
+        """Look at the archive at its pace, less often while it is silent; ask for calibrations as frames name them."""
+        stopping, clock = self.daemon.stopping, self.daemon.clock
+        due = clock.monotonic()
         while not stopping.is_set():
-            pace = self.daemon.settings.snooppix.poll
+            self._needy.clear()
             try:
-                seen = await self.watcher.look()
+                if clock.monotonic() >= due:
+                    seen = await self.watcher.look()
+                    due = clock.monotonic() + self.daemon.settings.snooppix.poll
+                    await self._answered(seen)
                 await self._calibrations()
-                await self._answered(seen)
             except ArchiveError as problem:
                 await self._silent(problem)
                 asked = problem.retry_after if isinstance(problem, ArchiveSilent) else None
-                pace = min(pace, max(SILENCE.delay(self._silences), asked or 0.0))
-            await _pause(stopping, pace)
+                pace = max(SILENCE.delay(self._silences), asked or 0.0)
+                due = clock.monotonic() + min(self.daemon.settings.snooppix.poll, pace)
+                await _pause(stopping, due - clock.monotonic())
+            await _first(stopping, self._needy, timeout=max(0.0, due - clock.monotonic()))
 
     async def _calibrations(self) -> None:
-        """Ask for what valid frames need; a calibration that the archive lacks is asked for again later."""
-        found, absent = await self.watcher.look_for_calibrations()
-        if found:
-            log.info("calibrations spotted", names=found)
-        for name in absent:
-            if name not in self._asked:
-                self._asked[name] = self.daemon.clock.monotonic()
-                message = f"{name} is named by frames and the archive does not have it: their maps wait"
-                await self._event("calibration-missing", message, Level.WARNING)
+        for name in await self.watcher.look_for_calibrations():
+            message = f"{name} is named by frames and the archive does not have it: their maps wait"
+            await self._event("calibration-missing", message, Level.WARNING)
 
     async def _answered(self, seen: Seen) -> None:
         if self.trouble is not None:
@@ -216,16 +221,29 @@ async def _pause(stopping: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(stopping.wait(), seconds)
 
 
-async def _first_failure(loops: list[asyncio.Task[None]]) -> None:
-    """Wait until all loops have ended; if one fails the others end with it, and its error is ours."""
+async def _first(*events: asyncio.Event, timeout: float | None = None) -> None:
+    """Wait for the first of some events, or for the time-out."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
-        done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_EXCEPTION)
+        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in loops:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _until_stopped(loops: list[asyncio.Task[None]], stopping: asyncio.Event) -> None:
+    """Wait until the loops have ended as asked; if one fails, the others end with it and its error is ours."""
+    asked = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait([*loops, asked], return_when=asyncio.FIRST_COMPLETED)
+        if stopping.is_set():
+            await asyncio.wait(loops, timeout=GRACE)
+    finally:
+        for task in (*loops, asked):
             task.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
-    for task in done:
-        if not task.cancelled() and (problem := task.exception()) is not None:
+        ended = await asyncio.gather(*loops, return_exceptions=True)
+    for problem in ended:
+        if isinstance(problem, Exception):
             raise problem
 
 

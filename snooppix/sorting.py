@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from dbclient.database import Database
+from dbclient.errors import IllegalMove
 from dbclient.records import FrameRecord
 from dbclient.schema import FrameKind, FrameState
 from dbclient.stores import Frames
@@ -35,14 +36,18 @@ class Sorter:
         self.valid = 0
         self.rejected = 0
 
-    async def sort_due(self) -> int:
-        """Sort all files that are due; return their number."""
+    async def sort_due(self, stopping: asyncio.Event) -> int:
+        """Sort the files that are due, until `stopping`; return how many were."""
         async with self.database.read() as session:
             due = await Frames().due(session, FrameState.FETCHED, now=self.clock.now(), limit=100)
-        for frame in due:
+        for number, frame in enumerate(due):
+            if stopping.is_set():
+                return number
             self.at_work = frame.name
             try:
                 await self._sort(frame)
+            except IllegalMove:
+                await self._superseded(frame)
             except Exception as problem:  # one file's trouble must not hold back the others
                 log.exception("verification failed on this host", frame=frame.name)
                 await self._wait(frame, f"trouble on this host while verifying: {problem}")
@@ -74,6 +79,7 @@ class Sorter:
         target = self.reception.filed(frame.uri, generation=frame.generation, kind=frame.kind)
         if lies != target:
             await asyncio.to_thread(self.reception.move, lies, target)
+        await asyncio.to_thread(self.reception.forgive, target.name)
         what = "frame" if frame.kind is FrameKind.OBJECT else frame.kind.value
         async with self.database.write() as session:
             await Frames().advance(
@@ -82,7 +88,7 @@ class Sorter:
                 FrameState.VALID,
                 now=self.clock.now(),
                 source=SOURCE,
-                message=f"{frame.name} is a valid {what}: {ccds} CCDs, headers and all pixels verified",
+                message=f"is a valid {what}: {ccds} CCDs, headers and all pixels verified",
                 event="valid",
                 path=str(target),
                 pixel_digest=str(verified.pixel_digest),
@@ -112,7 +118,7 @@ class Sorter:
                 FrameState.REJECTED,
                 now=now,
                 source=SOURCE,
-                message=f"{frame.name} rejected ({rejection.word}): {rejection.sentence}",
+                message=f"rejected ({rejection.word}): {rejection.sentence}",
                 event="rejected",
                 reason=rejection.sentence,
                 path=str(path),
@@ -128,10 +134,17 @@ class Sorter:
                 FrameState.SPOTTED,
                 now=self.clock.now(),
                 source=SOURCE,
-                message=f"{frame.name} is no longer on the reception disk ({frame.path}): it is fetched again",
+                message=f"is no longer on the reception disk ({frame.path}): it is fetched again",
                 event="lost",
                 path=None,
             )
+
+    async def _superseded(self, frame: FrameRecord) -> None:
+        """Remove a file whose frame was superseded while it was verified."""
+        log.info("frame was superseded while it was verified", frame=frame.name)
+        lies = self._find(frame)
+        if lies is not None:
+            await asyncio.to_thread((self.reception.root / lies).unlink, missing_ok=True)
 
     async def _wait(self, frame: FrameRecord, reason: str) -> None:
         now = self.clock.now()

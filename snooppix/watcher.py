@@ -29,6 +29,10 @@ CALIBRATION_PRIORITY: Final = 10
 """Frames wait for their flat and mask: those go first, behind what an operator asked for."""
 
 
+ASK_AGAIN: Final = 300.0
+"""Seconds after which an archive that lacked a calibration is asked for it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What one look at the archive brought."""
@@ -82,6 +86,7 @@ class Watcher:
         self.looked_at: datetime | None = None
         """When the archive last answered a whole look."""
         self._memory = Memory()
+        self._absent: dict[str, float] = {}
 
     async def look(self) -> Seen:
         """Look once; all that is new, or processed again, is a frame row afterwards.
@@ -118,16 +123,29 @@ class Watcher:
             await self._write([found], priority=priority)
         return found
 
-    async def look_for_calibrations(self) -> tuple[list[str], list[str]]:
-        """Ask for the flats and masks that valid frames name and nobody has seen; return those found and not found."""
+    async def look_for_calibrations(self) -> list[str]:
+        """Ask for the flats and masks that valid frames name and nobody has seen.
+
+        Returns
+        -------
+        list
+            Names that the archive was asked for now for the first time, and does not have.
+        """
         async with self.database.read() as session:
             missing = await Frames().calibrations_missing(session)
-        found, absent = [], []
+        absent, now = [], self.clock.monotonic()
         for name in missing:
+            asked = self._absent.get(name)
+            if asked is not None and now - asked < ASK_AGAIN:
+                continue
             known = kind_of(name) in {FrameKind.FLAT, FrameKind.MASK}
-            seen = await self.look_up(name, priority=CALIBRATION_PRIORITY) if known else None
-            (found if seen else absent).append(name)
-        return found, absent
+            if known and await self.look_up(name, priority=CALIBRATION_PRIORITY):
+                self._absent.pop(name, None)
+                continue
+            if asked is None:
+                absent.append(name)
+            self._absent[name] = now
+        return absent
 
     async def _write(self, sightings: list[Sighting], *, priority: int = 0) -> list[Sighted]:
         now = self.clock.now()
@@ -137,7 +155,7 @@ class Watcher:
                 outcome = await Frames().sight(session, seen, now=now, source=SOURCE)
                 outcomes.append(outcome)
                 if priority and (frame := await Frames().named(session, seen.name)) is not None:
-                    await Frames().describe(session, frame.id, priority=priority)
+                    await Frames().prioritise(session, frame.id, priority)
         for seen, outcome in zip(sightings, outcomes, strict=True):
             if outcome is not Sighted.KNOWN:
                 log.info("frame spotted", frame=seen.name, outcome=outcome.value, size=seen.size)

@@ -1,0 +1,104 @@
+"""A whole SNOOPPIX in this process, for tests: real archive, real database, real disk, small frames."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dbclient.database import Database
+from dbclient.records import EventRecord, FrameRecord
+from dbclient.schema import FrameState
+from dbclient.stores import Events, Frames
+from snooppix.cadc import Cadc
+from snooppix.service import Snooppix
+from snooppix.verification import Verifier
+from snooppix.wire import Wire
+from terapix.clock import SystemClock
+from terapix.daemon import Daemon
+from terapix.instruments import Instrument, load_instrument
+from terapix.sections import Settings
+from terapix.settings import Loaded, load
+
+CCDS = 36
+
+
+def small_camera() -> Instrument:
+    """MegaCam with CCDs of 32x16 pixels, as `tests.support.archive` makes them."""
+    camera = load_instrument("megacam")
+    accepted = replace(camera.acceptance, primary=("RUNID", "FILTER", "IMRED_FF", "IMRED_MK"), ccd=("CRPIX1",))
+    return replace(camera, width=32, height=16, acceptance=accepted)
+
+
+def settings_for(directory: Path, registry: str, **snooppix: object) -> Settings:
+    overrides = {
+        "paths": {"directory": str(directory)},
+        "archive": {"registry": registry},
+        "snooppix": {"poll": 0.2, "reserve": 0, "read_timeout": 2.0, **snooppix},
+    }
+    return load(environment={}, overrides=overrides).settings
+
+
+@dataclass(slots=True)
+class Desk:
+    """SNOOPPIX at work in one directory."""
+
+    settings: Settings
+    database: Database
+    snooppix: Snooppix
+
+    async def frame(self, name: str) -> FrameRecord | None:
+        async with self.database.read() as session:
+            return await Frames().named(session, name)
+
+    async def generations(self, name: str) -> list[FrameRecord]:
+        async with self.database.read() as session:
+            return await Frames().generations(session, name)
+
+    async def events(self) -> list[EventRecord]:
+        async with self.database.read() as session:
+            return list(reversed(await Events().latest(session, limit=1000)))
+
+    async def until(
+        self, condition: Callable[[FrameRecord | None], bool], name: str, *, seconds: float = 20.0
+    ) -> FrameRecord:
+        """Wait until a frame is as it should be."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition(frame := await self.frame(name)):
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            told = "\n".join(event.message for event in await self.events())
+            raise AssertionError(f"{name} did not come there: {await self.frame(name)}\n{told}") from None
+        assert frame is not None
+        return frame
+
+    async def until_state(self, name: str, state: FrameState, *, seconds: float = 20.0) -> FrameRecord:
+        return await self.until(lambda frame: frame is not None and frame.state is state, name, seconds=seconds)
+
+    def incoming(self) -> list[str]:
+        return sorted(path.name for path in (self.settings.reception / "incoming").iterdir())
+
+
+@contextlib.asynccontextmanager
+async def at_work(settings: Settings, *, camera: Instrument | None = None) -> AsyncIterator[Desk]:
+    """Let SNOOPPIX work on a directory; it is stopped at the end as a daemon is."""
+    loaded = Loaded(settings, {}, None)
+    daemon = Daemon("snooppix", loaded=loaded, status=("127.0.0.1", 0), clock=SystemClock())
+    settings.paths.directory.mkdir(parents=True, exist_ok=True)
+    database = await Database.open(settings.database_url, create=True)
+    onlooker = await Database.open(settings.database_url)
+    async with (
+        Wire(settings.archive, settings.snooppix) as wire,
+        Verifier(camera or small_camera(), compression=0.3, processes=1) as verifier,
+    ):
+        archive = Cadc(wire, settings.archive, page=settings.snooppix.page, clock=daemon.clock)
+        snooppix = Snooppix(daemon, database, archive, wire, verifier)
+        task = asyncio.create_task(snooppix.run())
+        try:
+            yield Desk(settings, onlooker, snooppix)
+        finally:
+            daemon.stopping.set()
+            await task
+    await onlooker.close()
+    await database.close()
