@@ -1,7 +1,7 @@
 """FITS headers as they lie in a file: cards, not values; nothing in a damaged file may stop the stand-in."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +12,8 @@ CARD = 80
 LONGEST = 2000
 """Blocks of one header, at most; longer ones are damaged or hostile (a MegaCam header has 13)."""
 
-type_of_value = str | int | float | bool | None
+Value = str | int | float | bool | None
+"""What a card may hold; None if it can not be read."""
 _TEXT = re.compile(r"\s*'((?:[^']|'')*)'")
 
 
@@ -62,7 +63,7 @@ def data_size(cards: Sequence[str]) -> int | None:
     return -(-pixels * abs(bitpix) // 8 // BLOCK) * BLOCK
 
 
-def value(cards: Sequence[str], keyword: str) -> type_of_value:
+def value(cards: Sequence[str], keyword: str) -> Value:
     """Value of a keyword's first card; None if there is none or it can not be read."""
     start = f"{keyword:8}="
     for card in cards:
@@ -71,7 +72,16 @@ def value(cards: Sequence[str], keyword: str) -> type_of_value:
     return None
 
 
-def _read(text: str) -> type_of_value:
+def values(cards: Iterable[str]) -> dict[str, Value]:
+    """Value of each keyword of a header; the first card counts where one comes twice."""
+    found: dict[str, Value] = {}
+    for card in cards:
+        if card[8:9] == "=" and (keyword := card[:8].rstrip()) not in found:
+            found[keyword] = _read(card[9:])
+    return found
+
+
+def _read(text: str) -> Value:
     if found := _TEXT.match(text):
         return found[1].replace("''", "'").rstrip()
     word = text.split("/", 1)[0].strip()

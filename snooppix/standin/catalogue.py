@@ -3,7 +3,7 @@
 import math
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,7 +153,7 @@ class Catalogue:
         for table in TABLES:
             if table.name in rows:
                 names = [column.name for column in table.columns]
-                _insert(connection, table.full_name, ([row.get(name) for name in names] for row in rows[table.name]))
+                _insert(connection, table.full_name, [[row.get(name) for name in names] for row in rows[table.name]])
         for name, values in schema_rows():
             _insert(connection, f"tap_schema.{name}", [values])
         connection.execute("COMMIT")
@@ -213,10 +213,10 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[Sequence[object]]) -> None:
-    for row in rows:
-        marks = ", ".join("?" * len(row))
-        connection.execute(f"INSERT INTO {table} VALUES ({marks})", row)  # noqa: S608 - names are of schema.py
+def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Sequence[object]]) -> None:
+    if rows:
+        marks = ", ".join("?" * len(rows[0]))
+        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - names are of schema.py
 
 
 def _column(name: str, sources: dict[str, str], rows: list[tuple[Any, ...]], index: int) -> Column:

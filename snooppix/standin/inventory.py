@@ -3,12 +3,12 @@
 import hashlib
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from snooppix.standin.cards import headers
+from snooppix.standin.cards import Value, headers, values
 from terapix.clock import Clock
 from terapix.identity import UnsafeName, safe_name
 
@@ -41,8 +41,8 @@ class StoredFile:
     """32 hexadecimal digits."""
     modified: datetime
     """When this content was first listed."""
-    cards: tuple[str, ...]
-    """Primary header, 80 characters each; empty if it is not FITS or can not be read."""
+    keywords: Mapping[str, Value]
+    """Of the primary header; empty if it is not FITS or can not be read."""
     signature: Signature
 
     @property
@@ -138,7 +138,7 @@ class Inventory:
             return replace(known, signature=signature)
         old = known is None and self._at_start is not None and name in self._at_start
         modified = datetime.fromtimestamp(signature[1] / 1e9, UTC) if old else self._clock.now()
-        return StoredFile(path, f"cadc:{self.collection}/{name}", after[0], md5, modified, tuple(cards), signature)
+        return StoredFile(path, f"cadc:{self.collection}/{name}", after[0], md5, modified, values(cards), signature)
 
 
 def _offered(entry: os.DirEntry[str]) -> bool:

@@ -4,12 +4,12 @@ import hashlib
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from snooppix.standin.cards import type_of_value, value
+from snooppix.standin.cards import Value
 from snooppix.standin.inventory import SPACE, StoredFile, ending
 from snooppix.standin.schema import ARTIFACT, OBSERVATION, PLANE, Table
 
@@ -74,7 +74,7 @@ def describe(
     rows: dict[str, list[Row]] = {table.name: [] for table in (OBSERVATION, PLANE, ARTIFACT)}
     for name, parts in sorted(planes.items()):
         headed = {
-            plane: main.cards
+            plane: main.keywords
             for plane, held in parts.items()
             if (main := next((file for where, file in held if not where.role), None)) is not None
         }
@@ -86,7 +86,7 @@ def describe(
 def _describe(
     name: str,
     parts: dict[str, list[tuple[Place, StoredFile]]],
-    headed: dict[str, tuple[str, ...]],
+    headed: dict[str, Mapping[str, Value]],
     rows: dict[str, list[Row]],
     lag: Callable[[StoredFile], float],
 ) -> None:
@@ -111,16 +111,16 @@ def _precedence(plane: str) -> tuple[int, str]:
     return {"p": 0, "o": 1}.get(kind, 2), plane
 
 
-def _observation(name: str, plane: str, cards: Sequence[str]) -> Row:
+def _observation(name: str, plane: str, keywords: Mapping[str, Value]) -> Row:
     number = int(name) if name.isdigit() else None
     part = name.split(".")[1].upper() if name.count(".") > 1 else "OBJECT"
     flag = plane.endswith("_flag")
-    kind = _text(cards, "OBSTYPE") or ("MASK" if flag else part)
+    kind = _text(keywords, "OBSTYPE") or ("MASK" if flag else part)
     science = kind == "OBJECT" and not flag
     master = number is None and kind != "MASK"
-    run = _text(cards, "RUNID")
-    released = stamp_of(_text(cards, "MET_DATE") or _text(cards, "DATE-OBS") or _text(cards, "REL_DATE"))
-    mode = _text(cards, "INSTMODE")
+    run = _text(keywords, "RUNID")
+    released = stamp_of(_text(keywords, "MET_DATE") or _text(keywords, "DATE-OBS") or _text(keywords, "REL_DATE"))
+    mode = _text(keywords, "INSTMODE")
     return {
         "observationURI": f"caom:CFHT/{name}",
         "obsID": _identity(f"caom:CFHT/{name}"),
@@ -133,31 +133,31 @@ def _observation(name: str, plane: str, cards: Sequence[str]) -> Row:
         "sequenceNumber": number,
         "metaRelease": released,
         "proposal_id": run,
-        "proposal_pi": (_text(cards, "PI_NAME") or "CFHT") if run else None,
-        "target_name": _text(cards, "OBJECT"),
+        "proposal_pi": (_text(keywords, "PI_NAME") or "CFHT") if run else None,
+        "target_name": _text(keywords, "OBJECT"),
         "target_standard": 0,
-        "targetPosition_coordinates_cval1": _degrees(cards, "OBJRA", hours=True) if science else None,
-        "targetPosition_coordinates_cval2": _degrees(cards, "OBJDEC") if science else None,
+        "targetPosition_coordinates_cval1": _degrees(keywords, "OBJRA", hours=True) if science else None,
+        "targetPosition_coordinates_cval2": _degrees(keywords, "OBJDEC") if science else None,
         "telescope_name": "CFHT 3.6m",
-        "instrument_name": _text(cards, "INSTRUME") or "MegaPrime",
+        "instrument_name": _text(keywords, "INSTRUME") or "MegaPrime",
         "instrument_keywords": f"INSTMODE={mode}" if mode else None,
-        "environment_humidity": _number(cards, "RELHUMID"),
-        "environment_elevation": _number(cards, "TELALT"),
-        "environment_ambientTemp": _number(cards, "TEMPERAT"),
+        "environment_humidity": _number(keywords, "RELHUMID"),
+        "environment_elevation": _number(keywords, "TELALT"),
+        "environment_ambientTemp": _number(keywords, "TEMPERAT"),
         "metaProducer": "terapix stand-in",
     }
 
 
-def _plane(observation: Row, plane: str, cards: Sequence[str]) -> Row:
+def _plane(observation: Row, plane: str, keywords: Mapping[str, Value]) -> Row:
     name = observation["observationID"]
     uri = f"{observation['observationURI']}/{plane}"
     found = EXPOSURE.fullmatch(plane)
     raw = found is not None and not found["rest"] and found["kind"] not in PROCESSED
-    band = _text(cards, "FILTER")
-    start, exposure = _number(cards, "MJD-OBS"), _number(cards, "EXPTIME")
+    band = _text(keywords, "FILTER")
+    start, exposure = _number(keywords, "MJD-OBS"), _number(keywords, "EXPTIME")
     centre, width = BANDS.get(band or "", (None, None))
     flag = plane.endswith("_flag")
-    done = _text(cards, "DATEPROC")
+    done = _text(keywords, "DATEPROC")
     return {
         "publisherID": f"ivo://cadc.nrc.ca/CFHT?{name}/{plane}",
         "obsID": observation["obsID"],
@@ -165,18 +165,18 @@ def _plane(observation: Row, plane: str, cards: Sequence[str]) -> Row:
         "planeURI": uri,
         "productID": plane,
         "metaRelease": observation["metaRelease"],
-        "dataRelease": release(cards) or observation["metaRelease"],
+        "dataRelease": release(keywords) or observation["metaRelease"],
         "dataProductType": "image",
         "calibrationLevel": 1 if raw else 2,
         "provenance_name": "ELIXIR",
-        "provenance_version": _text(cards, "EL_SYS"),
+        "provenance_version": _text(keywords, "EL_SYS"),
         "provenance_reference": "http://www.cfht.hawaii.edu/Instruments/Elixir/",
         "provenance_producer": "WeightWatcher" if flag else "CFHT",
         "provenance_project": "STANDARD PIPELINE",
-        "provenance_runID": _text(cards, "CRUNID"),
+        "provenance_runID": _text(keywords, "CRUNID"),
         "provenance_lastExecuted": stamp_of(done),
         "provenance_inputs": f"caom:CFHT/{name}/{name}o" if found and found["kind"] == "p" and not flag else None,
-        "position_sampleSize": _number(cards, "PIXSCAL1"),
+        "position_sampleSize": _number(keywords, "PIXSCAL1"),
         "energy_bounds_lower": (centre - width / 2) * 1e-9 if centre and width else None,
         "energy_bounds_upper": (centre + width / 2) * 1e-9 if centre and width else None,
         "energy_bounds_width": width * 1e-9 if width else None,
@@ -214,15 +214,15 @@ def _sealed(table: Table, row: Row, times: Sequence[str], sums: Sequence[str]) -
     return row
 
 
-def release(cards: Sequence[str]) -> str | None:
+def release(keywords: Mapping[str, Value]) -> str | None:
     """When pixels become public: REL_DATE, at once for engineering and queue runs, else by the semester's rule."""
-    if given := stamp_of(_text(cards, "REL_DATE")):
+    if given := stamp_of(_text(keywords, "REL_DATE")):
         return given
-    found = re.match(r"(\d\d)([AB])(.)", _text(cards, "RUNID") or "")
+    found = re.match(r"(\d\d)([AB])(.)", _text(keywords, "RUNID") or "")
     if found is None:
         return None
     if found[3] in {"Q", "E"}:
-        return stamp_of(_text(cards, "MET_DATE") or _text(cards, "DATE-OBS"))
+        return stamp_of(_text(keywords, "MET_DATE") or _text(keywords, "DATE-OBS"))
     year = 2000 + int(found[1])
     return f"{year + 1}-08-31T00:00:00.000" if found[2] == "A" else f"{year + 2}-02-28T00:00:00.000"
 
@@ -242,20 +242,20 @@ def _identity(text: str) -> str:
     return str(uuid.uuid5(SPACE, text))
 
 
-def _text(cards: Sequence[str], keyword: str) -> str | None:
-    found = value(cards, keyword)
+def _text(keywords: Mapping[str, Value], keyword: str) -> str | None:
+    found = keywords.get(keyword)
     return str(found).strip() or None if found is not None else None
 
 
-def _number(cards: Sequence[str], keyword: str) -> float | None:
-    found: type_of_value = value(cards, keyword)
+def _number(keywords: Mapping[str, Value], keyword: str) -> float | None:
+    found = keywords.get(keyword)
     return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
 
 
-def _degrees(cards: Sequence[str], keyword: str, *, hours: bool = False) -> float | None:
+def _degrees(keywords: Mapping[str, Value], keyword: str, *, hours: bool = False) -> float | None:
     """Read hours or degrees, minutes and seconds; None unless the header names the system (FK5, as ICRS here)."""
-    found = SEXAGESIMAL.fullmatch(_text(cards, keyword) or "")
-    if found is None or _text(cards, "OBJRADEC") is None:
+    found = SEXAGESIMAL.fullmatch(_text(keywords, keyword) or "")
+    if found is None or _text(keywords, "OBJRADEC") is None:
         return None
     size = int(found[2]) + int(found[3]) / 60 + float(found[4]) / 3600
     return (-size if found[1] == "-" else size) * (15 if hours else 1)
