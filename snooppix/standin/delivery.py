@@ -56,8 +56,8 @@ async def deliver(
         answer.content_length = count
         await answer.prepare(request)
         if plan.clean:
-            await _send(request, answer, source, start, count)
-            await answer.write_eof()
+            sent = await _send(request, answer, source, start, count)
+            await (answer.write_eof() if sent == count else _cut(request))
             return answer
         end = start + (count if plan.stop is None else min(plan.stop, count))
         await _blocks(site, answer, source, start, end, plan)
@@ -65,11 +65,7 @@ async def deliver(
         await asyncio.to_thread(_replace, plan.replacement, file.path)
     if plan.stall:
         await site.closing.wait()
-    if plan.stop is not None:
-        if request.transport is not None:
-            request.transport.close()
-        return answer
-    await answer.write_eof()
+    await (answer.write_eof() if plan.stop is None else _cut(request))
     return answer
 
 
@@ -89,19 +85,28 @@ def _plan(site: Site, name: str, count: int) -> Plan:
     )
 
 
-async def _send(request: web.Request, answer: web.StreamResponse, source: BinaryIO, start: int, count: int) -> None:
+async def _send(request: web.Request, answer: web.StreamResponse, source: BinaryIO, start: int, count: int) -> int:
+    """Send bytes as fast as they go; return how many went, fewer if the caller left or the file became shorter."""
     transport = request.transport
-    if transport is None:
-        raise ConnectionResetError("the caller has gone")
-    if count == 0:
-        return
+    if transport is None or count == 0:
+        return 0
     try:
-        await asyncio.get_running_loop().sendfile(transport, source, start, count, fallback=False)
+        return await asyncio.get_running_loop().sendfile(transport, source, start, count, fallback=False)
+    except ConnectionError:
+        return 0
     except (NotImplementedError, asyncio.SendfileNotAvailableError):
         source.seek(start)
-        while count > 0 and (block := await asyncio.to_thread(source.read, min(BLOCK, count))):
+        sent = 0
+        while sent < count and (block := await asyncio.to_thread(source.read, min(BLOCK, count - sent))):
             await answer.write(block)
-            count -= len(block)
+            sent += len(block)
+        return sent
+
+
+async def _cut(request: web.Request) -> None:
+    """End the connection, since the body will not come to its announced end."""
+    if request.transport is not None:
+        request.transport.close()
 
 
 async def _blocks(site: Site, answer: web.StreamResponse, source: BinaryIO, start: int, end: int, plan: Plan) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -246,3 +246,12 @@ async def test_unreadable_faults_say_where_and_what(tmp_path: Path, text: str, r
     path.write_text(text)
     with pytest.raises(FaultsUnreadable, match=reason):
         await serve(tmp_path, "127.0.0.1", 0, path, asyncio.Event())
+
+
+def test_every_fault_and_its_keys_are_documented() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "stand-in.md").read_text()
+    rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `") and "/" not in line[:4]}
+    assert set(KINDS) <= set(rows)
+    for kind, fault in KINDS.items():
+        for field in fields(fault):
+            assert field.name in {"name", "times"} or f"`{field.name}`" in rows[kind], (kind, field.name)

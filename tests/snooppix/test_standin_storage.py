@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import io
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -268,3 +269,32 @@ async def test_the_archive_comes_back_under_the_same_address(tmp_path: Path, ses
         await session.get(archive.registry)
     assert await archive.start("127.0.0.1", 0) == first
     await archive.close()
+
+
+async def test_a_caller_who_leaves_and_a_file_that_shrinks_are_no_errors(
+    served_archive: ServedArchive, session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = served_archive.offer("979412p", content=bytes(40_000_000))
+    address = f"{served_archive.address}/minoc/files/{served_archive.uri('979412p')}"
+    async with session.get(address) as answer:
+        await answer.content.readexactly(1000)
+    async with session.get(address) as answer:
+        os.truncate(path, 30_000_000)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+    async with session.get(address) as answer:
+        assert len(await answer.read()) == 30_000_000
+    assert [record.message for record in caplog.records if record.levelname in {"ERROR", "WARNING"}] == []
+
+
+async def test_files_go_out_where_there_is_no_sendfile(
+    served_archive: ServedArchive, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(*_: object, **__: object) -> int:
+        raise NotImplementedError
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sendfile", none)
+    served_archive.offer("979412p", content=CONTENT * 500)
+    address = f"{served_archive.address}/minoc/files/{served_archive.uri('979412p')}"
+    async with session.get(address, headers={"Range": "bytes=5-"}) as answer:
+        assert await answer.read() == (CONTENT * 500)[5:]
