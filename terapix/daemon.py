@@ -11,33 +11,47 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from terapix.clock import Clock, SystemClock
 from terapix.errors import TerapixError
-from terapix.http import status_app
+from terapix.http import address, bind, status_app
 from terapix.journal import logger, open_journal
 from terapix.metrics import Metrics
 from terapix.notify import Notifier
-from terapix.sections import Settings
-from terapix.settings import Loaded, load
+from terapix.sections import Settings, StatusSection
+from terapix.settings import Loaded, SettingsError, load
 
 Work = Callable[["Daemon"], Awaitable[None]]
 OnBeat = Callable[[str, dict[str, Any]], Awaitable[None]]
 OnReload = Callable[[Settings], None]
 
-SILENCE = 120.0
-"""Seconds without a beat after which a daemon says of itself that it is not alive."""
-HARD_STOP = 128 + signal.SIGINT
-"""Exit code when a second Ctrl-C ends it at once."""
+SILENCE: Final = 120.0
+"""Seconds without a beat after which a daemon says of itself that it is not alive; WatchdogSec of the units."""
+TOLD_AGAIN: Final = 15.0
+"""Seconds after which listeners hear a beat that says nothing new: each writes a row, which wakes every daemon."""
+ENDED, FAILED, BAD_SETTINGS, INTERRUPTED = 0, 1, 2, 128 + signal.SIGINT
+"""Exit codes: ended as asked; the work failed; settings or arguments are bad; a second Ctrl-C cut it off."""
 
 log = logger("daemon")
+
+
+class EndpointTaken(TerapixError):
+    """The status endpoint's address is not to be had."""
+
+    def __init__(self, name: str, host: str, port: int, problem: OSError) -> None:
+        super().__init__(
+            f"{name} cannot listen on {host}:{port}: {problem.strerror or problem}; "
+            f"set another status.{port_key(name)}, or 0 for any free port"
+        )
+        self.host, self.port = host, port
 
 
 class Daemon:
@@ -57,65 +71,85 @@ class Daemon:
         self.clock: Clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
         self.settings = loaded.settings
+        """Replaced on SIGHUP: look here on every pass instead of keeping a copy."""
         self.started_at: datetime = self.clock.now()
         self.stopping = asyncio.Event()
+        """Set on SIGTERM or SIGINT: finish what is begun, begin nothing new."""
         self.endpoint: str | None = None
         """Address of the status endpoint once it listens."""
         self.on_beat: list[OnBeat] = []
+        """Told status and figures when the status changes, a figure is new or `TOLD_AGAIN` has passed."""
         self.on_reload: list[OnReload] = []
         self._loaded = loaded
         self._status_at = status
         self._notifier = notifier or Notifier()
         self._ready = False
-        self._said = "starts"
+        self._status = "starts"
+        self._complaint = ""
         self._figures: dict[str, Any] = {}
+        self._beat_at = self.started_at
         self._beat = self.clock.monotonic()
+        self._told: tuple[float, str, frozenset[str]] | None = None
         self._interrupts = 0
 
     async def run(self, work: Work) -> int:
-        """Run the work to its end and give the exit code: 0 ended as asked, 1 failed."""
+        """Run the work to its end and give the exit code: `ENDED` or `FAILED`."""
         loop = asyncio.get_running_loop()
         handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._interrupt, signal.SIGHUP: self._reload}
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
-        runner = web.AppRunner(status_app(self), access_log=None, shutdown_timeout=1.0)
+        names = frozenset({socket.gethostname(), *self.settings.status.names})
+        runner = web.AppRunner(status_app(self, names=names), access_log=None, shutdown_timeout=1.0)
+        code = FAILED
         try:
             await self._listen(runner)
             await work(self)
+            code = ENDED
         except TerapixError as problem:
-            log.error("daemon failed", reason=str(problem))  # noqa: TRY400 - the reason is the message, not a trace
+            log.error("daemon failed", reason=str(problem))  # noqa: TRY400 - the reason says it all, a trace would hide it
             self._notifier.send(STATUS=f"failed: {problem}")
-            return 1
-        except Exception:
-            log.exception("daemon failed")
-            return 1
+        except Exception as problem:
+            log.exception("daemon failed", reason=f"{type(problem).__name__}: {problem}")
+            self._notifier.send(STATUS=f"failed: {type(problem).__name__}: {problem}")
         finally:
             self._ready = False
             self._notifier.send(STOPPING=1)
             await runner.cleanup()
             for number in handlers:
                 loop.remove_signal_handler(number)
-        log.info("daemon ended")
-        return 0
+        if code == ENDED:
+            log.info("daemon ended")
+        return code
 
     async def ready(self, status: str) -> None:
         """Say that the daemon serves from now on."""
         self._ready = True
         self._note(status, {})
-        self._notifier.send(READY=1, STATUS=status)
+        self._notifier.send(READY=1, STATUS=self._said())
         log.info("daemon is ready", endpoint=self.endpoint, status=status)
         await self._tell()
 
     async def beat(self, status: str, **figures: Any) -> None:
-        """Say that a pass of the work ended well, and what there is to show."""
+        """Say that a pass of the work ended well, and what there is to show.
+
+        Call it at least every `SILENCE` / 3 seconds, and from the work itself: a
+        beat from a timer would hide work that hangs. Numbers become figures of
+        /metrics; what the listeners raise is logged and does not end the work.
+        """
         self._note(status, figures)
-        self._notifier.send(WATCHDOG=1, STATUS=status)
+        self._notifier.send(WATCHDOG=1, STATUS=self._said())
+        self.metrics.counter("terapix_passes_total", "Passes of the work loop").inc()
+        for name, value in figures.items():
+            if isinstance(value, (int, float)):
+                self.metrics.gauge("terapix_figure", "What the daemon says of itself", "name").labels(name).set(value)
         await self._tell()
 
     def alive(self) -> bool:
+        """Tell whether the last beat is recent enough."""
         return self.clock.monotonic() - self._beat < SILENCE
 
     def is_ready(self) -> bool:
+        """Tell whether the daemon serves."""
         return self._ready and not self.stopping.is_set()
 
     def report(self) -> dict[str, Any]:
@@ -127,39 +161,49 @@ class Daemon:
             "host": socket.gethostname(),
             "started": self.started_at.isoformat(),
             "uptime": (self.clock.now() - self.started_at).total_seconds(),
+            "alive": self.alive(),
             "ready": self.is_ready(),
             "stopping": self.stopping.is_set(),
-            "status": self._said,
-            "last_beat": self.clock.monotonic() - self._beat,
+            "status": self._said(),
+            "last_beat": self._beat_at.isoformat(),
             "settings": str(self._loaded.path or "defaults"),
             "figures": self._figures,
         }
 
     def figures_text(self) -> bytes:
-        self.metrics.gauge("terapix_last_beat_seconds", "Seconds since the work loop's last pass").set(
-            self.clock.monotonic() - self._beat
-        )
+        """Give what /metrics shows."""
+        silence = self.metrics.gauge("terapix_silence_seconds", "Seconds since the last pass of the work loop")
+        silence.set(self.clock.monotonic() - self._beat)
+        self.metrics.gauge("terapix_ready", "1 while the daemon serves").set(self.is_ready())
         return self.metrics.text()
 
-    def _note(self, status: str, figures: dict[str, Any]) -> None:
-        self._said = status
+    def _said(self) -> str:
+        return f"{self._status} ({self._complaint})" if self._complaint else self._status
+
+    def _note(self, status: str, figures: Mapping[str, Any]) -> None:
+        self._status = status
         self._figures = {**self._figures, **figures}
-        self._beat = self.clock.monotonic()
+        self._beat, self._beat_at = self.clock.monotonic(), self.clock.now()
 
     async def _tell(self) -> None:
+        said, names = self._said(), frozenset(self._figures)
+        if self._told and self._told[1:] == (said, names) and self._beat - self._told[0] < TOLD_AGAIN:
+            return
+        self._told = (self._beat, said, names)
         for listener in self.on_beat:
-            await listener(self._said, self._figures)
+            try:
+                await listener(said, dict(self._figures))
+            except Exception:
+                log.exception("a beat was not heard")
 
     async def _listen(self, runner: web.AppRunner) -> None:
-        host, port = self._status_at
         await runner.setup()
-        site = web.TCPSite(runner, host, port)
         try:
-            await site.start()
+            bound = bind(*self._status_at)
         except OSError as problem:
-            raise EndpointTaken(self.name, host, port, problem) from problem
-        bound = runner.addresses[0][1]
-        self.endpoint = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+            raise EndpointTaken(self.name, *self._status_at, problem) from problem
+        await web.SockSite(runner, bound).start()
+        self.endpoint = address(bound)
 
     def _stop(self) -> None:
         if not self.stopping.is_set():
@@ -170,31 +214,35 @@ class Daemon:
     def _interrupt(self) -> None:
         self._interrupts += 1
         if self._interrupts > 1:
-            os._exit(HARD_STOP)
+            os._exit(INTERRUPTED)
         self._stop()
 
     def _reload(self) -> None:
+        """Read the settings again; bad ones change nothing but the status, which then says so."""
         self._notifier.reloading()
         try:
             fresh = load(self._loaded.path)
-        except TerapixError as problem:
-            log.error("settings are bad, the old ones stay", reason=str(problem))  # noqa: TRY400 - as above
-            self._said = f"settings are bad, the old ones stay: {problem}".splitlines()[0]
-        else:
-            self._loaded, self.settings = fresh, fresh.settings
             for listener in self.on_reload:
                 listener(fresh.settings)
+        except SettingsError as failure:
+            log.error("settings are bad, the old ones stay", problems=failure.problems)  # noqa: TRY400 - as above
+            self._complaint = f"settings are bad, the old ones stay: {failure.problems[0]}"
+        except Exception as problem:
+            log.exception("settings cannot be taken over, the old ones stay")
+            self._complaint = f"settings cannot be taken over, the old ones stay: {problem}"
+        else:
+            self._loaded, self.settings, self._complaint = fresh, fresh.settings, ""
             log.info("settings were read again", path=str(fresh.path or "defaults"))
-        self._notifier.send(READY=1, STATUS=self._said)
+        if self._ready:
+            self._notifier.send(READY=1, STATUS=self._said())
 
 
-class EndpointTaken(TerapixError):
-    """The status endpoint's port belongs to another program."""
-
-    def __init__(self, name: str, host: str, port: int, problem: OSError) -> None:
-        super().__init__(
-            f"{name} cannot listen on {host}:{port} ({problem.strerror}): set another status port, or 0 for any"
-        )
+def port_key(name: str) -> str:
+    """Give the key in [status] that holds a daemon's port: ``node`` for datatransfer-node, else its name."""
+    short = name.removeprefix("datatransfer-")
+    if short not in StatusSection.model_fields:
+        raise ValueError(f"no port is declared for daemon {name!r} in [status]")
+    return short
 
 
 def command(name: str, work: Work, argv: Sequence[str] | None = None) -> int:
@@ -203,7 +251,7 @@ def command(name: str, work: Work, argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 ended as asked, 1 failed, 2 the settings are bad.
+        `ENDED`, `FAILED`, `BAD_SETTINGS` or `INTERRUPTED`.
     """
     parser = argparse.ArgumentParser(prog=name, description=f"TERAPIX daemon {name}")
     parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings file (terapix.toml)")
@@ -211,15 +259,15 @@ def command(name: str, work: Work, argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         loaded = load(arguments.config)
-    except TerapixError as problem:
-        parser.exit(2, f"{problem}\n")
+    except SettingsError as failure:
+        sys.stderr.write(f"{failure}\n")
+        return BAD_SETTINGS
     open_journal(loaded.settings.journal, daemon=name)
     section = loaded.settings.status
-    port = getattr(section, name.removeprefix("datatransfer-"))
 
     async def whole() -> int:
-        return await Daemon(name, loaded=loaded, status=(section.host, port)).run(work)
+        return await Daemon(name, loaded=loaded, status=(section.host, getattr(section, port_key(name)))).run(work)
 
     with contextlib.suppress(KeyboardInterrupt):
         return asyncio.run(whole())
-    return HARD_STOP
+    return INTERRUPTED

@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import json
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
@@ -130,6 +131,10 @@ def address(bound: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def _dumps(report: Any) -> str:
+    return json.dumps(report, default=str, ensure_ascii=False)
+
+
 def status_app(daemon: Reporter, *, names: frozenset[str] = frozenset()) -> web.Application:
     """Make the endpoint: /healthz, /readyz, /status (JSON), /metrics (Prometheus)."""
 
@@ -144,7 +149,7 @@ def status_app(daemon: Reporter, *, names: frozenset[str] = frozenset()) -> web.
         return web.Response(text="not ready\n", status=503)
 
     async def status(_: web.Request) -> web.Response:
-        return web.json_response(daemon.report())
+        return web.json_response(daemon.report(), dumps=_dumps)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=daemon.figures_text(), headers={"Content-Type": CONTENT_TYPE})

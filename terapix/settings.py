@@ -7,6 +7,7 @@ name in the environment; what was expected; the nearest known key.
 import difflib
 import json
 import os
+import re
 import textwrap
 import types
 import typing
@@ -52,9 +53,10 @@ WIDTH = 100
 
 
 class SettingsError(TerapixError):
-    """The settings do not hold; the message lists every problem."""
+    """The settings do not hold; the message lists every problem, in the order of the lines."""
 
     def __init__(self, problems: list[str]) -> None:
+        problems = sorted(problems, key=_by_line)
         super().__init__("\n".join(problems))
         self.problems = problems
 
@@ -145,6 +147,10 @@ def problems(path: Path | None = None, *, environment: Mapping[str, str] | None 
     except SettingsError as failure:
         return failure.problems
     return []
+
+
+def _by_line(problem: str) -> list[str | int]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", problem)]
 
 
 def _find(environment: Mapping[str, str]) -> Path | None:
