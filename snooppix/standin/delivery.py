@@ -90,17 +90,18 @@ async def _send(request: web.Request, answer: web.StreamResponse, source: Binary
     transport = request.transport
     if transport is None or count == 0:
         return 0
+    sent = 0
     try:
-        return await asyncio.get_running_loop().sendfile(transport, source, start, count, fallback=False)
-    except ConnectionError:
-        return 0
-    except (NotImplementedError, asyncio.SendfileNotAvailableError):
-        source.seek(start)
-        sent = 0
+        try:
+            return await asyncio.get_running_loop().sendfile(transport, source, start, count, fallback=False)
+        except RuntimeError:  # what an event loop says that can not; a closing connection too, found out below
+            source.seek(start)
         while sent < count and (block := await asyncio.to_thread(source.read, min(BLOCK, count - sent))):
             await answer.write(block)
             sent += len(block)
-        return sent
+    except ConnectionError:
+        return 0
+    return sent
 
 
 async def _cut(request: web.Request) -> None:

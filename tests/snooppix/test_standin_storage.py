@@ -291,7 +291,7 @@ async def test_files_go_out_where_there_is_no_sendfile(
     served_archive: ServedArchive, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def none(*_: object, **__: object) -> int:
-        raise NotImplementedError
+        raise asyncio.SendfileNotAvailableError
 
     monkeypatch.setattr(asyncio.get_running_loop(), "sendfile", none)
     served_archive.offer("979412p", content=CONTENT * 500)
