@@ -97,7 +97,7 @@ class Cadc:
                 log.warning("mirror passed over", address=endpoint[:200], why=str(problem))
         if given and not usable:
             raise UnsafeAddress(given[0][:300], allowed=(self.wire.hosts.registry.authority, *self.wire.hosts.more))
-        return usable
+        return list(dict.fromkeys(usable))
 
     async def header(self, uri: str) -> str:
         for endpoint in await self.locate(uri):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from aiohttp import ClientError, ClientResponse
+from aiohttp.streams import EmptyStreamReader
 from yarl import URL
 
 from snooppix.errors import ArchiveSilent, Changed, Damaged, FetchError, NoRoom, NotFits, Unreachable, UnsafeAddress
@@ -229,7 +230,7 @@ async def _receive(response: ClientResponse, wanted: Wanted, writer: Writer, pro
     come, size, chunks = writer.part.done, 0, list[bytes]()
     try:
         while chunk := await response.content.readany():
-            if come == 0 and not chunk.startswith(b"SIMPLE  ="[: len(chunk)]):
+            if come == 0 and _no_fits(chunk):
                 raise NotFits(wanted.name, progress.host, "what comes does not begin as a FITS file", head=chunk[:4096])
             come += len(chunk)
             if 0 <= total < come:
@@ -240,8 +241,9 @@ async def _receive(response: ClientResponse, wanted: Wanted, writer: Writer, pro
                 await writer.put(chunks)
                 chunks, size = [], 0
     finally:
-        # what came before a cut is kept; aiohttp 3.14 may raise ContentLengthError with every byte received (#13348)
-        if chunks:
+        if rest := _left_in(response):
+            chunks.append(rest[: total - come] if total >= 0 else rest)
+        if chunks and not (come == 0 and _no_fits(chunks[0])):
             await writer.put(chunks)
         await writer.settle()
     if total < 0 and writer.part.bound:
@@ -249,6 +251,17 @@ async def _receive(response: ClientResponse, wanted: Wanted, writer: Writer, pro
         writer.part.bound = Bound(found.digest, found.artifact, writer.part.done)
     elif writer.part.done < total:
         raise Unreachable(wanted.name, progress.host, f"the body ends after {writer.part.done} of {total} bytes")
+
+
+def _left_in(response: ClientResponse) -> bytes:
+    """Take what came before a cut, which aiohttp does not give: #4581; in 3.14 that may be every byte: #13348."""
+    if isinstance(response.content, EmptyStreamReader):
+        return b""
+    return response.content._read_nowait(-1)  # noqa: SLF001 - there is no public way to these bytes
+
+
+def _no_fits(begin: bytes) -> bool:
+    return not begin.startswith(b"SIMPLE  ="[: len(begin)])
 
 
 def _verify(wanted: Wanted, part: Part, progress: Progress) -> Arrived:

@@ -234,6 +234,8 @@ def _header_bytes(file: Readable, *, number: int, size: int) -> bytes:
         raw += block
         if any(block[i : i + 8] == b"END     " for i in range(0, BLOCK, CARD)):
             return bytes(raw)
+    if len(raw) >= size:
+        raise Rejection("truncated", f"the header of HDU {number} ends without END: the file is cut off")
     raise Rejection("hostile", f"the header of HDU {number} has no END within {LONGEST_HEADER} bytes")
 
 

@@ -1,0 +1,271 @@
+"""Downloads that go wrong in every way of the fault table still end with the right bytes, or with a clear error."""
+
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from snooppix import part as part_module
+from snooppix.cadc import Cadc
+from snooppix.download import Arrived, Downloader, Progress, Wanted
+from snooppix.errors import Busy, Changed, Damaged, NoRoom, NotFits, NotStored, Unreachable
+from snooppix.part import Bound, Part, publish
+from snooppix.standin.faults import Busy as BusyFault
+from snooppix.standin.faults import (
+    Dropped,
+    Flipped,
+    Gzip,
+    HexDigest,
+    LoginPage,
+    NoDigest,
+    Refused,
+    Replaced,
+    Short,
+    Stalled,
+    WholeForRange,
+    WrongDigest,
+)
+from snooppix.wire import Wire
+from terapix.clock import SystemClock
+from terapix.identity import Digest
+from terapix.sections import ArchiveSection, SnooppixSection
+from tests.support.archive import ServedArchive, small_fits
+
+MB = 1024 * 1024
+CONTENT = small_fits("979412p") + b"\0" * 10 * MB + os.urandom(MB)
+NEW = small_fits("979412p", seed=2) + b"\1" * 10 * MB
+
+
+def md5(content: bytes) -> Digest:
+    return Digest("md5", hashlib.md5(content, usedforsecurity=False).hexdigest())
+
+
+@dataclass(slots=True)
+class Bench:
+    """One file at the archive, and everything to fetch it with."""
+
+    archive: ServedArchive
+    downloader: Downloader
+    cadc: Cadc
+    part: Path
+    progress: Progress
+
+    async def fetch(self, *, content: bytes = CONTENT) -> Arrived:
+        wanted = Wanted("979412p", self.part, len(content), md5(content))
+        return await self.downloader.fetch(wanted, await self.cadc.locate(self.archive.uri("979412p")), self.progress)
+
+
+@pytest.fixture
+async def bench(served_archive: ServedArchive, tmp_path: Path) -> AsyncIterator[Bench]:
+    served_archive.offer("979412p", content=CONTENT)
+    section = ArchiveSection(registry=served_archive.registry)
+    async with Wire(section, SnooppixSection(read_timeout=0.3)) as wire:
+        cadc = Cadc(wire, section, page=100, clock=SystemClock())
+        incoming = tmp_path / "incoming"
+        incoming.mkdir()
+        part = incoming / f"979412p.{md5(CONTENT).hexadecimal[:16]}.part"
+        yield Bench(served_archive, Downloader(wire), cadc, part, Progress())
+
+
+async def test_a_whole_file_arrives_verified(bench: Bench) -> None:
+    arrived = await bench.fetch()
+
+    assert arrived == Arrived(len(CONTENT), md5(CONTENT))
+    assert bench.part.read_bytes() == CONTENT
+    assert bench.progress.done == len(CONTENT)
+
+
+async def test_published_under_its_name_nothing_else_is_left(bench: Bench) -> None:
+    await bench.fetch()
+    publish(bench.part, bench.part.with_name("979412p.fits.fz"))
+    assert [path.name for path in bench.part.parent.iterdir()] == ["979412p.fits.fz"]
+
+
+@pytest.mark.parametrize("cuts", [[1], [5 * MB], [MB, MB, MB], [-1]])
+async def test_a_cut_connection_is_resumed_where_it_ended(cuts: list[int], bench: Bench) -> None:
+    for after in cuts:
+        bench.archive.faults.add(Dropped(after=after))
+
+    await bench.fetch()
+
+    assert bench.part.read_bytes() == CONTENT
+    assert bench.progress.interruptions == len(cuts)
+
+
+async def test_a_stalled_connection_is_cut_and_resumed(bench: Bench) -> None:
+    bench.archive.faults.add(Stalled(after=2 * MB))
+    await bench.fetch()
+    assert bench.part.read_bytes() == CONTENT
+
+
+async def test_a_server_that_ignores_the_range_gives_the_whole_file_again(bench: Bench) -> None:
+    bench.archive.faults.add(Dropped(after=5 * MB), WholeForRange())
+    await bench.fetch()
+    assert bench.part.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("fault", [NoDigest(times=0), HexDigest(times=0)])
+async def test_the_digest_of_the_listing_is_what_counts(fault: NoDigest | HexDigest, bench: Bench) -> None:
+    bench.archive.faults.add(fault)
+    assert await bench.fetch() == Arrived(len(CONTENT), md5(CONTENT))
+
+
+async def test_another_digest_than_listed_waits_for_the_next_listing(bench: Bench) -> None:
+    bench.archive.faults.add(WrongDigest())
+    with pytest.raises(Changed, match="its next listing decides"):
+        await bench.fetch()
+
+
+async def test_a_short_body_that_claims_to_be_whole_is_completed(bench: Bench) -> None:
+    bench.archive.faults.add(Short(missing=1000))
+    await bench.fetch()
+    assert bench.part.read_bytes() == CONTENT
+
+
+async def test_a_flipped_byte_is_damage_and_the_next_try_begins_again(bench: Bench) -> None:
+    bench.archive.faults.add(Flipped(byte=3 * MB))
+
+    with pytest.raises(Damaged) as damage:
+        await bench.fetch()
+    assert damage.value.expected == str(md5(CONTENT))
+    assert bench.part.with_suffix(".bad").exists()
+
+    await bench.fetch()
+    assert bench.part.read_bytes() == CONTENT
+
+
+async def test_a_damaged_mirror_is_passed_over_for_the_next(bench: Bench) -> None:
+    bench.archive.faults.add(Flipped(byte=3 * MB))
+    [source] = await bench.cadc.locate(bench.archive.uri("979412p"))
+
+    await bench.downloader.fetch(
+        Wanted("979412p", bench.part, len(CONTENT), md5(CONTENT)), [source, f"{source}?mirror=2"], bench.progress
+    )
+
+    assert bench.part.read_bytes() == CONTENT
+
+
+async def test_a_file_replaced_while_it_came_is_never_mixed(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "new").write_bytes(NEW)
+    bench.archive.faults.add(Replaced(after=2 * MB, source=str(tmp_path / "new")))
+
+    with pytest.raises(Changed):
+        await bench.fetch()
+
+    bench.part = bench.part.with_name(f"979412p.{md5(NEW).hexadecimal[:16]}.part")
+    await bench.fetch(content=NEW)
+    assert bench.part.read_bytes() == NEW
+
+
+async def test_without_a_listed_digest_a_replaced_file_is_fetched_again_whole(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "new").write_bytes(NEW)
+    bench.archive.faults.add(Replaced(after=2 * MB, source=str(tmp_path / "new")))
+    sources = await bench.cadc.locate(bench.archive.uri("979412p"))
+
+    await bench.downloader.fetch(Wanted("979412p", bench.part, None, None), sources, bench.progress)
+
+    assert bench.part.read_bytes() == NEW
+
+
+async def test_a_login_page_is_no_frame(bench: Bench) -> None:
+    bench.archive.faults.add(LoginPage())
+    with pytest.raises(NotFits, match="web page"):
+        await bench.fetch()
+    assert bench.part.read_bytes() == b""
+
+
+async def test_bytes_that_are_no_fits_are_kept_as_evidence(bench: Bench) -> None:
+    bench.archive.offer("979412p", content=b"%PDF-1.4 what is this")
+    with pytest.raises(NotFits) as problem:
+        await bench.fetch(content=b"%PDF-1.4 what is this")
+    assert problem.value.head.startswith(b"%PDF")
+
+
+async def test_a_body_packed_against_our_wish_is_not_taken(bench: Bench) -> None:
+    bench.archive.faults.add(Gzip())
+    with pytest.raises(Unreachable, match="gzip"):
+        await bench.fetch()
+
+
+async def test_a_refused_connection_is_unreachable(bench: Bench) -> None:
+    sources = await bench.cadc.locate(bench.archive.uri("979412p"))
+    bench.archive.faults.add(Refused(times=0))
+    with pytest.raises(Unreachable):
+        await bench.downloader.fetch(Wanted("979412p", bench.part, None, None), sources, bench.progress)
+
+
+async def test_a_busy_host_says_how_long(bench: Bench) -> None:
+    bench.archive.faults.add(BusyFault(retry_after="7"))
+    with pytest.raises(Busy) as problem:
+        await bench.fetch()
+    assert problem.value.retry_after == 7
+
+
+async def test_a_listed_file_that_is_not_stored(bench: Bench) -> None:
+    [source] = await bench.cadc.locate(bench.archive.uri("979412p"))
+    bench.archive.withdraw("979412p")
+    with pytest.raises(NotStored):
+        await bench.downloader.fetch(Wanted("979412p", bench.part, None, None), [source], bench.progress)
+
+
+async def test_a_part_of_an_earlier_life_is_gone_on_with(bench: Bench) -> None:
+    bench.archive.faults.add(Dropped(after=4 * MB), Dropped(after=0, times=0))
+    with pytest.raises(Unreachable):
+        await bench.fetch()
+    before = bench.part.stat().st_size
+    bench.archive.faults.clear()
+
+    await bench.fetch()
+
+    assert before == 4 * MB
+    assert bench.part.read_bytes() == CONTENT
+
+
+async def test_a_part_longer_than_the_file_begins_again(bench: Bench) -> None:
+    part = Part.open(bench.part)
+    part.bind(Bound(str(md5(CONTENT)), "", len(CONTENT)))
+    part.append([CONTENT, b"too much"])
+    part.close()
+
+    await bench.fetch()
+
+    assert bench.part.read_bytes() == CONTENT
+
+
+async def test_a_full_disk_is_a_case_of_its_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = os.pwrite
+
+    def limited(fd: int, data: bytes, offset: int) -> int:
+        if offset > 2 * MB:
+            raise OSError(28, "No space left on device")
+        return written(fd, data, offset)
+
+    monkeypatch.setattr(part_module.os, "pwrite", limited)
+    with pytest.raises(NoRoom) as problem:
+        await bench.fetch()
+    assert problem.value.missing > 0
+
+    monkeypatch.undo()
+    await bench.fetch()
+    assert bench.part.read_bytes() == CONTENT
+
+
+async def test_with_every_byte_here_a_late_error_of_the_client_does_no_harm(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In aiohttp 3.14.0 to 3.14.3 a slow reader raises ContentLengthError with all bytes received (#13348)."""
+    from aiohttp import ClientPayloadError, StreamReader
+
+    real = StreamReader.readany
+
+    async def late(self: StreamReader) -> bytes:
+        chunk = await real(self)
+        if not chunk and self.total_bytes == len(CONTENT):
+            raise ClientPayloadError("not enough data to satisfy content length header")
+        return chunk
+
+    monkeypatch.setattr(StreamReader, "readany", late)
+    assert await bench.fetch() == Arrived(len(CONTENT), md5(CONTENT))
