@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 
 RECORD = 2880
 """Bytes of a FITS record."""
@@ -23,7 +22,7 @@ _STRUCTURE = (
 _STRUCTURE_PREFIXES = ("ZNAXIS", "ZTILE", "ZNAME", "ZVAL", "TTYPE", "TFORM", "TUNIT", "TDIM", "TZERO", "TSCAL", "TNULL")
 
 HeaderLike = Mapping[str, Any] | str | None
-"""A fits.Header; keyword to value or to (value, comment); or card images, one behind the other."""
+"""An astropy Header; keyword to value or to (value, comment); or card images, one behind the other."""
 Entry = tuple[str, Any] | tuple[str, Any, str]
 
 
@@ -46,11 +45,11 @@ def descriptive(header: HeaderLike, without: Collection[str] = ()) -> str:
         images = (header[place : place + CARD] for place in range(0, len(header), CARD))
         kept = (image.ljust(CARD) for image in images if not _left_out(image[:8].rstrip(), without))
         return _UNPRINTABLE.sub(" ", "".join(kept))
-    if not isinstance(header, fits.Header):
+    cards = getattr(header, "cards", None)
+    if cards is None:
         pairs = [(key, *value) if isinstance(value, tuple) else (key, value) for key, value in header.items()]
         return text_of([pair for pair in pairs if not _left_out(pair[0], without)])
-    cards = [card for card in header.cards if not _left_out(card.keyword, without)]
-    return _text(fits.Header(cards))
+    return "".join(_checked(card) for card in cards if not _left_out(card.keyword, without))
 
 
 def _left_out(keyword: str, without: Collection[str]) -> bool:
@@ -59,14 +58,41 @@ def _left_out(keyword: str, without: Collection[str]) -> bool:
 
 def text_of(entries: Iterable[Entry]) -> str:
     """Card images of `entries`, one behind the other."""
-    return _text(fits.Header([fits.Card(*entry) for entry in entries]))
+    return "".join(_image(*entry) for entry in entries)
 
 
-def _text(header: fits.Header) -> str:
+def _image(keyword: str, value: Any, comment: str = "") -> str:
+    if keyword in {"HISTORY", "COMMENT"}:
+        return f"{keyword:<8}{value}"[:CARD].ljust(CARD)
+    if isinstance(value, str):
+        quoted = "'" + value.replace("'", "''").ljust(8) + "'"
+        written = f"{quoted:<20}"
+    elif isinstance(value, bool):
+        written = f"{'T' if value else 'F':>20}"
+    elif isinstance(value, int):
+        written = f"{value:>20}"
+    elif isinstance(value, float) and math.isfinite(value):
+        written = f"{value!r:>20}".upper()
+    else:
+        return _by_astropy(keyword, value, comment)
+    if len(keyword) > 8 or len(written) > CARD - 10 or not keyword.isupper():
+        return _by_astropy(keyword, value, comment)
+    image = f"{keyword:<8}= {written}"
+    return (image + (f" / {comment}" if comment else ""))[:CARD].ljust(CARD)
+
+
+def _by_astropy(keyword: str, value: Any, comment: str) -> str:
+    """Card images of what the simple form cannot hold: long texts, long keywords, complex numbers."""
+    from astropy.io.fits import Card  # noqa: PLC0415  seldom needed, and slow to import
+
+    return _checked(Card(keyword, value, comment))
+
+
+def _checked(card: Any) -> str:
+    """Card image of an astropy card, mended where the standard asks for it."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-        text: str = header.tostring(sep="", endcard=False, padding=False)
-        return text
+        warnings.simplefilter("ignore")
+        return str(card.image)
 
 
 class CardValues:

@@ -11,21 +11,23 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-import fitsio
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from processing.cards import CARD, RECORD, CardValues, descriptive
 from processing.errors import BadHeader, DamagedPixels, NotFits, Truncated
-from processing.kernels import rice
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
 
 LONGEST_HEADER = 2000 * RECORD
 """Bytes; 72,000 cards. Real headers have a few hundred."""
 LARGEST_IMAGE = 2**31
 """Pixels of one extension."""
+_BLOCK = 32
+"""Pixels a block that the decoder here takes."""
 _KINDS: dict[int, np.dtype[Any]] = {
     8: np.dtype("u1"), 16: np.dtype(">i2"), 32: np.dtype(">i4"), 64: np.dtype(">i8"),
     -32: np.dtype(">f4"), -64: np.dtype(">f8"),
@@ -65,9 +67,15 @@ class Extension:
         return CardValues(self.cards)
 
     @cached_property
-    def header(self) -> fits.Header:
+    def header(self) -> "Header":
         """Header of the image without the keywords of storage."""
-        return fits.Header.fromstring(descriptive(self.cards))
+        return _header(descriptive(self.cards))
+
+
+def _header(cards: str) -> "Header":
+    from astropy.io.fits import Header  # noqa: PLC0415  slow to import, and tools live without it
+
+    return Header.fromstring(cards)
 
 
 class Mosaic:
@@ -104,9 +112,9 @@ class Mosaic:
         self._stream.close()
 
     @cached_property
-    def primary(self) -> fits.Header:
+    def primary(self) -> "Header":
         """Primary header."""
-        return fits.Header.fromstring(self.primary_cards)
+        return _header(self.primary_cards)
 
     def _walk(self) -> None:
         total = os.fstat(self._stream.fileno()).st_size
@@ -193,6 +201,8 @@ def read_stored(path: Path, extension: Extension) -> NDArray[Any]:
 
 
 def _by_cfitsio(path: Path, extension: Extension) -> NDArray[Any]:
+    import fitsio  # noqa: PLC0415  slow to import, and needed for rare files only
+
     try:
         with fitsio.FITS(str(path)) as file:
             pixels: NDArray[Any] = np.asarray(file[extension.hdu].read())
@@ -320,7 +330,7 @@ class _Table:
             and self._whole("NAXIS2", -1) == self.extension.shape[0]
             and self._whole("NAXIS1", -1) == self.record
             and not dithered
-            and self._parameter("BLOCKSIZE", 32) == rice.BLOCK
+            and self._parameter("BLOCKSIZE", 32) == _BLOCK
             and self.bytes_a_pixel in {1, 2, 4}
             and "COMPRESSED_DATA" in self.columns
             and not {"GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA", "ZBLANK"} & set(self.columns)
@@ -338,6 +348,8 @@ class _Table:
         return np.ascontiguousarray(table[:, at : at + width]).view(kind)[:, 0]
 
     def decode(self, data: NDArray[np.uint8]) -> NDArray[Any]:
+        from processing.kernels import rice  # noqa: PLC0415  brings the compiler, which uncompressed files need not
+
         rows, width = self.extension.shape[0], self.record
         table = data[: rows * width].reshape(rows, width)
         heap = data[max(rows * width, self._whole("THEAP", 0)) :]

@@ -1,0 +1,198 @@
+"""Command lines and configuration files of the AstrOmatic tools: ``tool -c FILE -KEY VALUE``.
+
+A tool declares its keys once; files, command lines, ``-d`` and ``-dd`` follow from
+that. A line of a file is ``KEY value,value # comment``. What the peers take for a
+warning, an unknown key or a number that is none, is an error here.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+from pathlib import Path
+
+from processing.errors import BadSetting
+
+_TOKEN = re.compile(r'"([^"]*)"|\'([^\']*)\'|([^\s,"\']+)')
+_QUOTE_OR_HASH = re.compile(r'"[^"]*"|\'[^\']*\'|#.*')
+
+
+class Kind(Enum):
+    """What the values of a key are."""
+
+    TEXT = "a text"
+    WHOLE = "a whole number, decimal or 0x…"
+    NUMBER = "a number"
+    SWITCH = "Y or N"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting of a tool."""
+
+    name: str
+    kind: Kind
+    default: str
+    """As a file would have it."""
+    comment: str
+    group: str
+    """Heading under which ``-d`` prints it."""
+    many: bool = False
+    """Takes a list."""
+    choices: tuple[str, ...] = ()
+    extended: bool = False
+    """Printed by ``-dd`` only."""
+
+
+Value = str | int | float | bool
+
+
+class Values:
+    """Values of all keys of a tool; each accessor answers for its kind only."""
+
+    def __init__(self, held: Mapping[str, tuple[Value, ...]]) -> None:
+        self._held = dict(held)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        return tuple(str(value) for value in self._held[key])
+
+    def text(self, key: str) -> str:
+        """Return the text; empty where none is set."""
+        return next(iter(self.texts(key)), "")
+
+    def wholes(self, key: str) -> tuple[int, ...]:
+        return tuple(int(value) for value in self._held[key])
+
+    def whole(self, key: str) -> int:
+        return self.wholes(key)[0]
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        return tuple(float(value) for value in self._held[key])
+
+    def number(self, key: str) -> float:
+        return self.numbers(key)[0]
+
+    def switch(self, key: str) -> bool:
+        return bool(self._held[key][0])
+
+    def as_texts(self) -> dict[str, str]:
+        """Every key with its values as one text."""
+        return {key: ",".join(_plain(value) for value in values) for key, values in self._held.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool as its users call it."""
+
+    name: str
+    default_file: str
+    """Read where it lies in the current directory and -c names none."""
+    keys: tuple[Key, ...]
+
+    def read(self, argv: Sequence[str], *, directory: Path = Path()) -> Values:
+        """Put defaults, file and command line together, the later over the earlier.
+
+        Raises
+        ------
+        BadSetting
+            Names the file and line or the argument, the key, what was expected, and the nearest known key.
+        """
+        chosen, given = self._arguments(argv)
+        known = {key.name: key for key in self.keys}
+        held = {key.name: _values(key, key.default, f"{self.name}'s defaults") for key in self.keys}
+        path = directory / (chosen or self.default_file)
+        if chosen or path.exists():
+            held |= self._file(path, known)
+        for name, text in given:
+            key = self._known(name, known, f"argument -{name}")
+            held[key.name] = _values(key, text, f"argument -{name}")
+        return Values(held)
+
+    def _arguments(self, argv: Sequence[str]) -> tuple[str | None, list[tuple[str, str]]]:
+        chosen: str | None = None
+        given: list[tuple[str, str]] = []
+        rest = iter(argv)
+        for argument in rest:
+            if not re.fullmatch(r"-[A-Za-z_][A-Za-z0-9_]*", argument):
+                expected = f"{self.name} [-c FILE] [-KEY VALUE]… was expected; -d prints every KEY"
+                raise BadSetting(f"argument {argument!r}: {expected}")
+            value = next(rest, None)
+            if value is None:
+                raise BadSetting(f"argument {argument}: its value is missing")
+            if argument == "-c":
+                chosen = value
+            else:
+                given.append((argument[1:], value))
+        return chosen, given
+
+    def _file(self, path: Path, known: Mapping[str, Key]) -> dict[str, tuple[Value, ...]]:
+        try:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError as problem:
+            raise BadSetting(f"{path}: cannot be read ({problem.strerror})") from problem
+        held: dict[str, tuple[Value, ...]] = {}
+        for number, line in enumerate(lines, 1):
+            bare = _QUOTE_OR_HASH.sub(lambda found: "" if found[0].startswith("#") else found[0], line).strip()
+            if bare:
+                name, *rest = bare.split(maxsplit=1)
+                key = self._known(name, known, f"{path}:{number}")
+                held[key.name] = _values(key, "".join(rest), f"{path}:{number}")
+        return held
+
+    def _known(self, name: str, known: Mapping[str, Key], where: str) -> Key:
+        key = known.get(name.upper())
+        if key is None:
+            near = get_close_matches(name.upper(), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"{self.name} -dd prints all keys"
+            raise BadSetting(f"{where}: {self.name} has no key {name}; {hint}")
+        return key
+
+    def dump(self, *, extended: bool) -> str:
+        """Text of a configuration file with every default; `extended` adds the keys seldom changed."""
+        lines = [f"# Default configuration of {self.name}"]
+        group = ""
+        for key in self.keys:
+            if key.extended and not extended:
+                continue
+            if key.group != group:
+                group = key.group
+                lines += ["", "#" + f" {group} ".center(78, "-"), ""]
+            default = key.default or '""'
+            lines.append(f"{key.name:<15} {default:<15} # {key.comment}")
+        return "\n".join(lines) + "\n"
+
+
+def _plain(value: Value) -> str:
+    if isinstance(value, bool):
+        return "Y" if value else "N"
+    return str(value)
+
+
+def _values(key: Key, text: str, where: str) -> tuple[Value, ...]:
+    tokens = [next(part for part in (*found.groups(), "") if part is not None) for found in _TOKEN.finditer(text)]
+    tokens = [token for token in tokens if token]
+    if not key.many and len(tokens) > 1:
+        raise BadSetting(f"{where}: {key.name} = {text.strip()}: one value was expected")
+    if not tokens and not key.many and key.kind is not Kind.TEXT:
+        raise BadSetting(f"{where}: {key.name}: {key.kind.value} was expected")
+    return tuple(_value(key, token, where) for token in tokens)
+
+
+def _value(key: Key, token: str, where: str) -> Value:
+    try:
+        if key.kind is Kind.WHOLE:
+            return int(token, 0) if token.lower().startswith("0x") else int(token)
+        if key.kind is Kind.NUMBER:
+            return float(token)
+    except ValueError:
+        raise BadSetting(f"{where}: {key.name} = {token}: {key.kind.value} was expected") from None
+    if key.kind is Kind.SWITCH:
+        if token.upper() not in {"Y", "N"}:
+            raise BadSetting(f"{where}: {key.name} = {token}: {key.kind.value} was expected")
+        return token.upper() == "Y"
+    if key.choices and token.upper() not in key.choices:
+        near = get_close_matches(token.upper(), key.choices, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise BadSetting(f"{where}: {key.name} = {token}: one of {', '.join(key.choices)} was expected{hint}")
+    return token.upper() if key.choices else token
