@@ -20,6 +20,8 @@ HALO_WIDTH = 25.0
 """Pixels."""
 FIELD_CURVATURE = 0.08
 """Share by which images are wider in the corner of the field."""
+GLOW = 0.012
+"""Share by which scattered light brightens the middle of the mosaic over its corners."""
 FAINT = 0.05
 """Light below this share of the sky's noise is not painted."""
 COSMIC_RAYS = 0.45
@@ -84,8 +86,8 @@ def light_of(instrument: Instrument, ccd: Ccd, exposure: Exposure, *, seed: int)
     """
     x0, x1, y0, y1 = instrument.datasec
     random = np.random.default_rng([seed, 5, exposure.index, ccd.index])
-    background = sky_level(instrument, exposure) * (1.0 + float(random.normal(0.0, 0.003)))
-    light = np.full((y1 - y0, x1 - x0), background, np.float32)
+    background = sky_level(instrument, exposure) * (1.0 + float(random.normal(0.0, 0.0005)))
+    light = _night_sky(instrument, ccd, background)
     objects = sky(seed)
     x, y = project(ccd, exposure, objects.ra, objects.dec)
     x, y = x - x0, y - y0
@@ -110,6 +112,16 @@ def light_of(instrument: Instrument, ccd: Ccd, exposure: Exposure, *, seed: int)
     )  # fmt: skip
     paint.bleed(light, float(saturation_of(instrument, ccd)))
     return light
+
+
+def _night_sky(instrument: Instrument, ccd: Ccd, level: float) -> NDArray[np.float32]:
+    """Sky of `level` ADU with the glow of scattered light."""
+    u0, du, v0, dv = optics_of(instrument, ccd)[:4]
+    across = (u0 + du * np.arange(instrument.ccd_width)) ** 2
+    along = (v0 + dv * np.arange(instrument.ccd_height)) ** 2
+    row, column = (level * (1.0 + GLOW / 2 - GLOW * across)).astype(np.float32), (level * GLOW * along)[:, None]
+    sky_light: NDArray[np.float32] = row - column.astype(np.float32)
+    return sky_light
 
 
 def _width(
@@ -163,8 +175,9 @@ def raw(instrument: Instrument, ccd: Ccd, exposure: Exposure, *, seed: int, flat
     ):
         noise[:, part] = level + np.float32(spread) * noise[:, part]
     x0, x1, y0, y1 = instrument.datasec
-    flat = flat_of(instrument, ccd, seed=seed, serial=flat_serial)[y0:y1, x0:x1]
-    light = light_of(instrument, ccd, exposure, seed=seed)
-    electrons = np.maximum(light * flat, 0.0)
-    noise[y0:y1, x0:x1] += electrons + np.sqrt(electrons / ccd.gain) * random.standard_normal(light.shape, np.float32)
-    return np.clip(np.rint(noise), 0, RAW_SATURATION).astype(np.uint16)
+    seen = light_of(instrument, ccd, exposure, seed=seed)
+    seen *= flat_of(instrument, ccd, seed=seed, serial=flat_serial)[y0:y1, x0:x1]
+    seen += np.sqrt(seen / np.float32(ccd.gain)) * random.standard_normal(seen.shape, np.float32)
+    noise[y0:y1, x0:x1] += seen
+    np.clip(np.rint(noise, out=noise), 0, RAW_SATURATION, out=noise)
+    return noise.astype(np.uint16)

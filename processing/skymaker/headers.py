@@ -163,7 +163,7 @@ def _ccd_facts(instrument: Instrument, ccd: Ccd) -> dict[str, Any]:
         "index": ccd.index, "serial": ccd.serial, "nick": ccd.nick,
         "detsec": _section(instrument, ccd, 0, instrument.ccd_width),
         "detsec_a": _section(instrument, ccd, 0, half),
-        "detsec_b": _section(instrument, ccd, half, instrument.ccd_width),
+        "detsec_b": _section(instrument, ccd, half, instrument.ccd_width, backwards=True),
         "gain": ccd.gain, "gain_a": ccd.gain_a, "gain_b": ccd.gain_b, "read_noise": ccd.read_noise,
         "read_noise_a": ccd.read_noise_a, "read_noise_b": ccd.read_noise_b, "dark_current": ccd.dark_current,
     }  # fmt: skip
@@ -189,13 +189,20 @@ def _processing_date(exposure: Exposure, place: int) -> dict[str, str]:
     return {"processed": done.isoformat(timespec="seconds"), "processed_long": _long(done - timedelta(minutes=8))}
 
 
-def _section(instrument: Instrument, ccd: Ccd, first: int, last: int) -> str:
-    """Section of the mosaic, from 1, that columns `first` to `last` (half-open) of the illuminated part cover."""
+def _section(instrument: Instrument, ccd: Ccd, first: int, last: int, *, backwards: bool = False) -> str:
+    """Section of the mosaic, from 1, that columns `first` to `last` (half-open) of the illuminated part cover.
+
+    Columns stand in the order in which they were read: from the right end for amplifier B.
+    """
     low, high = ccd.row + 1, ccd.row + instrument.ccd_height
+    begin, end = ccd.column + first + 1, ccd.column + last
     if ccd.flipped:
         right = ccd.column + instrument.ccd_width
-        return f"[{right - first}:{right - last + 1},{high}:{low}]"
-    return f"[{ccd.column + first + 1}:{ccd.column + last},{low}:{high}]"
+        begin, end = right - first, right - last + 1
+        low, high = high, low
+    if backwards:
+        begin, end = end, begin
+    return f"[{begin}:{end},{low}:{high}]"
 
 
 def _sexagesimal(value: float, *, digits: int = 2) -> str:

@@ -41,8 +41,8 @@ def pictures(instrument: Instrument, tiles: Sequence[NDArray[np.float32]]) -> di
         canvas[row : row + tile.shape[0], column : column + tile.shape[1]] = tile
     known = canvas[np.isfinite(canvas)]
     sky = float(np.median(known))
-    spread = float(np.percentile(known, 98.0)) - sky + 1.0
-    grey = np.clip(60.0 + 120.0 * np.arcsinh((canvas - sky) / spread), 0.0, 255.0)
+    spread = 0.05 * sky + 1.0
+    grey = np.clip(56.0 + 60.0 * np.arcsinh((canvas - sky) / spread), 0.0, 255.0)
     image = Image.fromarray(np.where(np.isfinite(canvas), grey, _EMPTY).astype(np.uint8)[::-1])
     made = {}
     for size in SIZES:

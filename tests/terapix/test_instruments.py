@@ -1,25 +1,10 @@
 """The description of MegaCam, against the real headers it was written from."""
 
-import gzip
-import re
-
 import pytest
 
 from terapix.installation import etc_directory
 from terapix.instruments import BadInstrument, UnknownInstrument, load_instrument
-
-
-def headers_of(path):
-    """Header dump of the archive as one dictionary an HDU."""
-    found = []
-    with gzip.open(path, "rt", errors="replace") as stream:
-        for line in stream:
-            if line.startswith(("SIMPLE  =", "XTENSION=")):
-                found.append({})
-            if line[8:10] == "= ":
-                value = re.match(r"\s*('(?:[^']|'')*'|[^/]*)", line[10:])[1]
-                found[-1].setdefault(line[:8].strip(), value.strip().strip("'").strip())
-    return found
+from tests.support.dumps import headers_of
 
 
 @pytest.fixture(scope="module")
