@@ -75,8 +75,9 @@ def sign_in(password: str) -> None:
 def test_a_traceback_does_not_show_local_variables() -> None:
     for stream in (io.StringIO(), Terminal()):
         open_journal(JournalSection(), daemon="spica", stream=stream)
+        password = "geheim"
         try:
-            sign_in("".join(("ge", "heim")))
+            sign_in(password)
         except ValueError:
             logger("wire").exception("failed")
         assert "ValueError" in stream.getvalue()
