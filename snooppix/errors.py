@@ -157,3 +157,7 @@ class Rejection(TerapixError):
         self.word = word
         """Name of the directory below from_CADC/rejected, as ``not-elixir``."""
         self.sentence = sentence
+
+    def __reduce__(self) -> tuple[type["Rejection"], tuple[str, str]]:
+        """Let it come back whole from the processes that unpack pixels."""
+        return type(self), (self.word, self.sentence)

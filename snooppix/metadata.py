@@ -21,6 +21,8 @@ _ELIXIR: Final = re.compile(r"EL_\w+|DATEPROC|IMRED_\w+|PHOT_\w+")
 _LONGEST: Final = {"runid": 20, "crunid": 20, "qrunid": 20, "object": 80, "filter": 40}
 """Characters of the database's columns."""
 
+FARTHEST: Final = math.radians(5.0)
+"""Radians from the middle of the mosaic; MegaCam's corners are at 0.8 degrees, and no camera of ours sees 5."""
 FLOAT: Final = 4
 """Bytes of a weight map's pixel before compression."""
 BYTE: Final = 1
@@ -164,8 +166,8 @@ def _project(points: np.ndarray[Any, Any], ra: float, dec: float) -> tuple[np.nd
     a, d = np.radians(points).T
     a0, d0 = math.radians(ra), math.radians(dec)
     cosine = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a - a0)
-    if (cosine <= 0.5).any():
-        raise Rejection("wcs", "its CCDs lie more than 60 degrees from each other on the sky")
+    if (cosine <= math.cos(FARTHEST)).any():
+        raise Rejection("wcs", f"its CCDs lie more than {math.degrees(FARTHEST):.0f} degrees from their middle")
     xi = np.cos(d) * np.sin(a - a0) / cosine
     eta = (np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(a - a0)) / cosine
     return xi, eta

@@ -39,7 +39,7 @@ class Hosts:
         """
         try:
             url = URL(address)
-            allowed = url.origin() == self.registry.origin() or self._named(url)
+            allowed = _origin(url) == _origin(self.registry) or self._named(url)
         except ValueError:
             allowed, url = False, URL()
         if not allowed:
@@ -60,6 +60,10 @@ class Hosts:
             else entry in {host, f"{host}:{url.port}"}
             for entry in self.more
         )
+
+
+def _origin(url: URL) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def bearer(path: Path) -> str:
@@ -140,7 +144,7 @@ class Wire:
             following = self.hosts.check(url.join(URL(target)))
             if response.status == 303 or (response.status in {301, 302} and method == "POST"):
                 method, data = "GET", None
-            if following.origin() != url.origin():
+            if _origin(following) != _origin(url):
                 sent.pop("Authorization", None)
             url = following
         raise ArchiveSilent(str(url), f"more than {MOST_REDIRECTS} redirects")
