@@ -35,8 +35,6 @@ OnReload = Callable[[Settings], None]
 
 SILENCE: Final = 120.0
 """Seconds without a beat after which a daemon says of itself that it is not alive; WatchdogSec of the units."""
-TOLD_AGAIN: Final = 15.0
-"""Seconds after which listeners hear a beat that says nothing new: each writes a row, which wakes every daemon."""
 ENDED, FAILED, BAD_SETTINGS, INTERRUPTED = 0, 1, 2, 128 + signal.SIGINT
 """Exit codes: ended as asked; the work failed; settings or arguments are bad; a second Ctrl-C cut it off."""
 
@@ -78,7 +76,7 @@ class Daemon:
         self.endpoint: str | None = None
         """Address of the status endpoint once it listens."""
         self.on_beat: list[OnBeat] = []
-        """Told status and figures when the status changes, a figure is new or `TOLD_AGAIN` has passed."""
+        """Told status and figures when the daemon is ready and after every pass; what they raise is logged."""
         self.on_reload: list[OnReload] = []
         self._loaded = loaded
         self._status_at = status
@@ -89,7 +87,6 @@ class Daemon:
         self._figures: dict[str, Any] = {}
         self._beat_at = self.started_at
         self._beat = self.clock.monotonic()
-        self._told: tuple[float, str, frozenset[str]] | None = None
         self._interrupts = 0
 
     async def run(self, work: Work) -> int:
@@ -133,8 +130,8 @@ class Daemon:
         """Say that a pass of the work ended well, and what there is to show.
 
         Call it at least every `SILENCE` / 3 seconds, and from the work itself: a
-        beat from a timer would hide work that hangs. Numbers become figures of
-        /metrics; what the listeners raise is logged and does not end the work.
+        beat from a timer would hide work that hangs. Figures stay until they are
+        told again; numbers among them stand in /metrics as ``terapix_figure{name}``.
         """
         self._note(status, figures)
         self._notifier.send(WATCHDOG=1, STATUS=self._said())
@@ -186,13 +183,9 @@ class Daemon:
         self._beat, self._beat_at = self.clock.monotonic(), self.clock.now()
 
     async def _tell(self) -> None:
-        said, names = self._said(), frozenset(self._figures)
-        if self._told and self._told[1:] == (said, names) and self._beat - self._told[0] < TOLD_AGAIN:
-            return
-        self._told = (self._beat, said, names)
         for listener in self.on_beat:
             try:
-                await listener(said, dict(self._figures))
+                await listener(self._said(), dict(self._figures))
             except Exception:
                 log.exception("a beat was not heard")
 
@@ -266,7 +259,9 @@ def command(name: str, work: Work, argv: Sequence[str] | None = None) -> int:
     section = loaded.settings.status
 
     async def whole() -> int:
-        return await Daemon(name, loaded=loaded, status=(section.host, getattr(section, port_key(name)))).run(work)
+        daemon = Daemon(name, loaded=loaded, status=(section.host, getattr(section, port_key(name))))
+        daemon.on_reload.append(lambda settings: open_journal(settings.journal, daemon=name))
+        return await daemon.run(work)
 
     with contextlib.suppress(KeyboardInterrupt):
         return asyncio.run(whole())

@@ -186,6 +186,7 @@ class Settings(Section):
         NodeSection(name="node1", directory=Path("nodes/node1")),
         NodeSection(name="node2", directory=Path("nodes/node2")),
     )
+    """The processing nodes, a table each."""
     processing: ProcessingSection = ProcessingSection()
     spica: SpicaSection = SpicaSection()
     status: StatusSection = StatusSection()

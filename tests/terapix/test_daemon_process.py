@@ -131,12 +131,13 @@ def test_settings_are_read_again_on_hangup_and_bad_ones_are_refused_aloud(start:
     assert "did you mean snooppix.poll?" in said
     assert json.loads(daemon.ask("/status"))["status"] == said
 
-    file.write_text("[snooppix]\npoll = 9\n")
+    file.write_text('[snooppix]\npoll = 9\n[journal]\nlevel = "error"\n')
     daemon.process.send_signal(signal.SIGHUP)
     daemon.heard("RELOADING=1")
     daemon.heard("READY=1")
     assert daemon.heard("WATCHDOG=1")["STATUS"] == "looks every 9 s"
-    assert daemon.end(signal.SIGTERM)[0] == ENDED
+    code, log = daemon.end(signal.SIGTERM)
+    assert (code, events(log)[-1]["event"]) == (ENDED, "settings are bad, the old ones stay")
 
 
 @pytest.mark.parametrize(
