@@ -6,10 +6,10 @@ painted follows from the seed alone, to the bit, whoever paints it and in whatev
 """
 
 import hashlib
+import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -36,6 +36,8 @@ RAW_EVERY = 4
 """Every which frame has its raw form beside it."""
 RAW_CCDS = 2
 """CCDs in a raw file: enough to be mistaken for a frame, too few to be one."""
+_SCRATCH = ".painting-"
+"""Beginning of the name of the scratch folder; the number of the painting process follows."""
 _MASK_DATE = "2003-03-14T00:00:00"
 _HEAD = 40 * 2880
 """Bytes at the beginning of a file in which the primary header lies."""
@@ -126,7 +128,8 @@ def paint_run(
     workers : int
         Processes; 1 paints in this one.
     progress : callable
-        Receives the name of the file that is painted and the share of the whole that is done, from 0 to 1.
+        Receives the name of the file that is painted and the share of the whole that is done, from 0 to 1. What it
+        raises ends the painting within a second and leaves complete files only.
 
     Returns
     -------
@@ -148,8 +151,8 @@ def paint_run(
     wanted = paintings(frames, ccds=len(instrument.ccds), seed=seed)
     missing = [painting for painting in wanted if not is_painted(directory, painting)]
     if missing:
-        with tempfile.TemporaryDirectory(prefix=".painting-", dir=directory) as scratch:
-            _paint(instrument, missing, directory, Path(scratch), workers, progress)
+        with _scratch(directory) as scratch:
+            _paint(instrument, missing, directory, scratch, workers, progress)
     progress("", 1.0)
     return [directory / name for painting in wanted for name in files_of(painting)]
 
@@ -163,11 +166,11 @@ def paintings(frames: int, *, ccds: int, seed: int) -> list[Painting]:
         exposure = exposure_of(index, seed)
         if exposure.flat not in listed:
             listed[exposure.flat] = Painting(Kind.FLAT, exposure.flat, ccds, seed, exposure)
+        name = f"{exposure.number}p"
+        listed[name] = Painting(Kind.PROCESSED, name, ccds, seed, exposure)
         if index % RAW_EVERY == 0:
             name = f"{exposure.number}o"
             listed[name] = Painting(Kind.RAW, name, ccds, seed, exposure)
-        name = f"{exposure.number}p"
-        listed[name] = Painting(Kind.PROCESSED, name, ccds, seed, exposure)
     return list(listed.values())
 
 
@@ -186,6 +189,22 @@ def is_painted(directory: Path, painting: Painting) -> bool:
         return f"plan {painting.plan}".encode() in stream.read(_HEAD)
 
 
+@contextmanager
+def _scratch(directory: Path) -> Iterator[Path]:
+    """Give a hidden folder for parts of files in `directory`, and clear away those of painters that were killed."""
+    for left in directory.glob(f"{_SCRATCH}*"):
+        owner = left.name.removeprefix(_SCRATCH)
+        if not (owner.isdecimal() and Path("/proc", owner).exists()):
+            shutil.rmtree(left, ignore_errors=True)
+    scratch = directory / f"{_SCRATCH}{os.getpid()}"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def _paint(
     instrument: Instrument,
     wanted: list[Painting],
@@ -202,8 +221,7 @@ def _paint(
         for painting in wanted
         for index in range(painting.extensions)
     ]
-    with _hands(workers) as every:
-        results = every(tasks)
+    with _hands(workers) as every, closing(every(tasks)) as results:
         for painting in wanted:
             tiles = []
             for _ in range(painting.extensions):
@@ -213,10 +231,10 @@ def _paint(
 
 
 @contextmanager
-def _hands(workers: int) -> Iterator[Callable[[Iterable[Task]], Iterator[NDArray[np.float32] | None]]]:
+def _hands(workers: int) -> Iterator[Callable[[Iterable[Task]], Generator[NDArray[np.float32] | None]]]:
     """Give a function that paints tasks in order, with `workers` processes or here."""
     if workers <= 1:
-        yield lambda tasks: map(paint_ccd, tasks)
+        yield lambda tasks: (paint_ccd(task) for task in tasks)
         return
     with crew(workers) as hands:
         yield lambda tasks: hands.map(paint_ccd, tasks)

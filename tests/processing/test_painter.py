@@ -104,6 +104,24 @@ def test_what_is_there_is_kept_and_what_is_missing_is_painted(run):
     assert told == [("2003A.mask.0.36.01", 0.5), ("2003A.mask.0.36.01", 1.0), ("", 1.0)]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_painting_can_be_ended_and_leaves_complete_files_only(tmp_path, workers):
+    (tmp_path / ".painting-0").mkdir()
+
+    class Enough(Exception):
+        pass
+
+    def progress(name, share):
+        if share > 0.6:
+            raise Enough
+
+    with pytest.raises(Enough):
+        paint_run(tmp_path, frames=1, ccds=CCDS, seed=SEED, workers=workers, progress=progress)
+
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"2003A.mask.0.36.01.fits.fz", "08Am03.flat.r.36.02.fits.fz"}
+
+
 def test_another_seed_is_another_plan(run):
     ours = paintings(1, ccds=CCDS, seed=SEED)
     others = paintings(1, ccds=CCDS, seed=SEED + 1)
@@ -121,7 +139,8 @@ def test_four_frames_show_all_filters_and_programmes_and_name_what_is_painted():
     assert len({frame.programme.run for frame in frames}) == 3
     assert flats == {frame.flat for frame in frames}
     assert {painting.kind for painting in listed} == set(Kind)
-    assert listed[: len(paintings(2, ccds=36, seed=1))] == paintings(2, ccds=36, seed=1)
+    assert listed[:6] == paintings(2, ccds=36, seed=1)
+    assert [painting.kind for painting in listed[:4]] == [Kind.MASK, Kind.FLAT, Kind.PROCESSED, Kind.RAW]
     assert len({name for painting in listed for name in files_of(painting)}) == 3 * 4 + 4 + 1 + 1
 
 
