@@ -1,44 +1,42 @@
 """The one database: read units, write units, and a cheap way to learn that somebody wrote.
 
-SQLite (WAL, ``BEGIN IMMEDIATE`` for every write unit, synchronous=FULL since a
-rename relies on the row that was committed before it) or PostgreSQL by its URL.
+SQLite is the embedded default, PostgreSQL where several hosts share it. A unit is
+a session and a transaction: ``async with database.write() as session``.
 """
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator
-from typing import Any, Self
+from typing import Final, Self
 
-import asyncpg
-from sqlalchemy import event, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from dbclient import migration
-from dbclient.errors import SchemaOutdated, SchemaTooNew
+from dbclient.engines import connecting, file_of, make_engine, parse, plain_errors, shown
+from dbclient.errors import Busy, SchemaOutdated, SchemaTooNew
+from dbclient.news import Counter, Listener, News, tell
+from dbclient.units import WRITES
 
-BUSY = 30.0
-"""Seconds a writer waits for the others on SQLite."""
-LOOK = 0.25
-"""Seconds between two looks at SQLite's change counter: each costs microseconds."""
-CHANNEL = "terapix"
-"""PostgreSQL channel on which commits are told."""
+TRIES: Final = 3
+"""Times that a write unit asks for the lock of SQLite, each for 30 s, before it is given up."""
 
 
 class Database:
-    """Sessions on the one database; made by `open`."""
+    """Units of work on the one database; made by `open`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.engine = engine
-        self.sqlite = engine.dialect.name == "sqlite"
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
-        self._counter: sqlite3.Connection | None = None
-        self._seen = -1
-        self._newest = -1
-        self._listener: asyncpg.Connection | None = None
-        self._told = asyncio.Event()
-        self._news: set[str] = set()
+    def __init__(self, url: URL, reader: AsyncEngine, writer: AsyncEngine, news: News) -> None:
+        self.url = url
+        self.sqlite = url.drivername.startswith("sqlite")
+        self._engines = (reader, writer)
+        self._readers = async_sessionmaker(reader, expire_on_commit=False)
+        self._writers = async_sessionmaker(writer, expire_on_commit=False, info={WRITES: True})
+        self._news = news
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """Engine of the read units."""
+        return self._engines[0]
 
     @classmethod
     async def open(cls, url: str, *, create: bool = False) -> Self:
@@ -53,114 +51,84 @@ class Database:
 
         Raises
         ------
-        SchemaOutdated, SchemaTooNew, Unreachable
+        SchemaOutdated, SchemaTooNew, NotADatabase, Unreachable
         """
-        if create:
-            await migration.upgrade(url)
+        parsed = parse(url)
         held, needed = await migration.current(url), migration.head()
-        shown = make_url(url).render_as_string(hide_password=True)
         if held is not None and held not in migration.known():
-            raise SchemaTooNew(shown, held=held, needed=needed)
+            raise SchemaTooNew(shown(url), held=held, needed=needed)
         if held != needed:
-            raise SchemaOutdated(shown, held=held, needed=needed)
-        self = cls(make_engine(url))
-        if self.sqlite:
-            self._counter = sqlite3.connect(
-                str(self.engine.url.database), isolation_level=None, check_same_thread=False
-            )
-            self._something_new(progress=False)
-        else:
-            await self._listen()
-        return self
+            if not create:
+                raise SchemaOutdated(shown(url), held=held, needed=needed)
+            await migration.upgrade(url)
+        file = file_of(url)
+        news: News = Counter(file) if file else Listener(parsed)
+        with connecting(url):
+            await news.open()
+        return cls(parsed, make_engine(url, writes=False), make_engine(url, writes=True), news)
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """Give a session that reads one moment's state and writes nothing."""
-        async with self._sessions() as session:
-            if self.sqlite:
-                await session.execute(text("BEGIN"))
-            yield session
-            await session.rollback()
+        """Give a session that sees one moment and writes nothing; it never waits for writers.
+
+        Raises
+        ------
+        Unreachable, Busy
+        """
+        with plain_errors(self.url):
+            async with self._readers() as session:
+                with connecting(self.url):
+                    await session.connection()
+                yield session
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
-        """Give a session that commits at the end of the block, or undoes everything if the block raises."""
-        async with self._sessions() as session:
-            if self.sqlite:
-                await session.execute(text("BEGIN IMMEDIATE"))
-            yield session
-            if not self.sqlite:
-                news = "event" if session.info.get("event") else "progress"
-                await session.execute(text(f"NOTIFY {CHANNEL}, '{news}'"))
-            await session.commit()
+        """Give a session that commits at the end of the block, or undoes everything if the block raises.
+
+        Raises
+        ------
+        Unreachable, Busy, Full
+        """
+        with plain_errors(self.url):
+            async with await self._begun() as session:
+                yield session
+                if not self.sqlite:
+                    await tell(session)
+                await session.commit()
+
+    async def _begun(self) -> AsyncSession:
+        """Open a session that holds SQLite's write lock."""
+        for left in reversed(range(TRIES)):
+            session = self._writers()
+            try:
+                with connecting(self.url):
+                    await session.connection()
+            except Busy:
+                await session.close()
+                if not left:
+                    raise
+            except BaseException:
+                await session.close()
+                raise
+            else:
+                return session
+        raise AssertionError("unreachable")
 
     async def changed(self, *, timeout: float, stop: asyncio.Event | None = None, progress: bool = False) -> bool:
-        """Wait until somebody has written an event; False when the time is over or `stop` is set.
+        """Wait until somebody has written an event since this task last asked.
 
-        Heartbeats and progress write no event and wake nobody, so that idle
-        daemons do not wake each other; with `progress`, any commit counts.
+        Heartbeats, measurements and progress write no event and wake nobody, so
+        that idle daemons do not wake each other; with `progress` any commit
+        counts. What is written between two calls is never missed.
+
+        Returns
+        -------
+        bool
+            False when the time is over or `stop` is set.
         """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + timeout
-        while True:
-            if self._something_new(progress=progress):
-                return True
-            left = end - loop.time()
-            if left <= 0 or await _waited(stop, min(LOOK, left) if self.sqlite else left, self._told):
-                return False
-
-    def _something_new(self, *, progress: bool) -> bool:
-        if self._counter is None:
-            found, self._news = self._news, set()
-            self._told.clear()
-            return bool(found) if progress else "event" in found
-        version = int(self._counter.execute("PRAGMA data_version").fetchone()[0])
-        if version == self._seen:
-            return False
-        self._seen = version
-        newest = self._counter.execute("SELECT max(id) FROM events").fetchone()[0] or 0
-        told, self._newest = newest != self._newest, newest
-        return progress or told
+        return await self._news.wait(timeout=timeout, stop=stop, progress=progress)
 
     async def close(self) -> None:
-        if self._counter:
-            self._counter.close()
-        if self._listener and not self._listener.is_closed():
-            await self._listener.close()
-        await self.engine.dispose()
-
-    async def _listen(self) -> None:
-        url = self.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._listener = await asyncpg.connect(url)
-        await self._listener.add_listener(CHANNEL, self._hear)
-
-    def _hear(self, *told: object) -> None:
-        self._news.add(str(told[-1]))
-        self._told.set()
-
-
-async def _waited(stop: asyncio.Event | None, seconds: float, told: asyncio.Event) -> bool:
-    """Wait for the time, for news or for the stop; True if it was the stop."""
-    waits = [asyncio.ensure_future(one.wait()) for one in (told, stop) if one]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-    return bool(stop and stop.is_set())
-
-
-def make_engine(url: str) -> AsyncEngine:
-    """Make an engine with what each connection needs."""
-    if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED")
-    engine = create_async_engine(url, connect_args={"timeout": BUSY, "isolation_level": None})
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(BUSY * 1000)}"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    return engine
+        await self._news.close()
+        for engine in self._engines:
+            await engine.dispose()

@@ -2,7 +2,10 @@
 
 DatabaseError
 ├── Unreachable       the server does not answer, or the file cannot be opened   (retryable)
-├── SchemaOutdated    made by an older TERAPIX: upgrade it
+├── Busy              another process has held the write lock for too long       (retryable)
+├── Full              no room is left for the database itself                    (retryable)
+├── NotADatabase      the file is something else
+├── SchemaOutdated    none yet, or made by an older TERAPIX: upgrade it
 ├── SchemaTooNew      made by a newer TERAPIX: upgrade the programs
 ├── NoSuchRow         asked for by number and not there
 └── IllegalMove       a frame cannot go from this state to that one
@@ -22,6 +25,28 @@ class Unreachable(DatabaseError):
 
     def __init__(self, url: str, problem: str) -> None:
         super().__init__(f"the database {url} does not answer: {problem}")
+        self.url = url
+
+
+class Busy(DatabaseError):
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, url: str, *, seconds: float) -> None:
+        super().__init__(f"the database {url} was busy for {seconds:.0f} s: another process holds its write lock")
+        self.url = url
+
+
+class Full(DatabaseError):
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"no room is left on the disk of the database {url}: make room there, nothing was changed")
+        self.url = url
+
+
+class NotADatabase(DatabaseError):
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"{url} is no database of TERAPIX ({problem}): set database.url, or move that file away")
         self.url = url
 
 

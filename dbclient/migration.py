@@ -1,6 +1,8 @@
 """The schema's history: where a database stands, and how it is brought forward (Alembic underneath)."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,11 +14,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from dbclient.errors import Unreachable
+from dbclient.engines import BUSY, connecting, file_of, make_engine, shown
+from dbclient.errors import DatabaseError, NotADatabase, SchemaTooNew, Unreachable
 from dbclient.schema import Base
 
 T = TypeVar("T")
@@ -47,41 +48,62 @@ async def current(url: str) -> str | None:
 
     Raises
     ------
-    Unreachable
+    Unreachable, NotADatabase
     """
     file = file_of(url)
     if file is not None and not await asyncio.to_thread(file.exists):
         return None
-    return await _with_connection(url, lambda connection: MigrationContext.configure(connection).get_current_revision())
+    engine = make_engine(url, writes=False)
+    return await _within(engine, lambda connection: MigrationContext.configure(connection).get_current_revision())
 
 
 async def upgrade(url: str) -> None:
     """Bring a database to `head`; one that is there already is left as it is.
 
+    Everything is one transaction: it is done whole or not at all, and of two
+    processes that upgrade at once the second finds nothing left to do.
+
     Raises
     ------
-    Unreachable
+    Unreachable, NotADatabase, SchemaTooNew
     """
-    if (file := file_of(url)) is not None:
-        await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
-
-    def run(connection: Connection) -> None:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
-        else:
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        config = Config()
-        config.set_main_option("script_location", str(SCRIPTS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-    await _with_connection(url, run)
+    held = await current(url)
+    if held is not None and held not in known():
+        raise SchemaTooNew(shown(url), held=held, needed=head())
+    file = file_of(url)
+    if file is not None:
+        with connecting(url):
+            await asyncio.to_thread(_prepare, file, shown(url))
+    engine = make_engine(url, writes=True, foreign_keys=False)
+    await _within(engine, _upgrade)
 
 
-def file_of(url: str) -> Path | None:
-    """Give the file of a SQLite address; none for servers."""
-    parsed = make_url(url)
-    return Path(parsed.database) if parsed.drivername.startswith("sqlite") and parsed.database else None
+def _prepare(file: Path, url: str) -> None:
+    """Make the file, and turn on the write-ahead log, which stays with it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with contextlib.closing(sqlite3.connect(file, timeout=BUSY, isolation_level=None)) as connection:
+            mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    except sqlite3.DatabaseError as problem:
+        kind = NotADatabase if "not a database" in str(problem) else Unreachable
+        raise kind(url, str(problem)) from problem
+    if mode != "wal":
+        raise Unreachable(url, "no write-ahead log is possible there: SQLite needs a local disk, not a network one")
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    if connection.dialect.name == "sqlite":
+        orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if orphans:
+            raise DatabaseError(
+                f"the upgrade would leave {len(orphans)} rows without what they name: nothing was changed"
+            )
 
 
 async def differences(url: str) -> list[object]:
@@ -91,16 +113,14 @@ async def differences(url: str) -> list[object]:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         return list(compare_metadata(context, Base.metadata))
 
-    return list(await _with_connection(url, compare))
+    return list(await _within(make_engine(url, writes=False), compare))
 
 
-async def _with_connection(url: str, work: Callable[[Connection], T]) -> T:
-    engine = create_async_engine(url)
+async def _within(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+    """Do work in one transaction of an engine that is there for nothing else."""
     try:
-        async with engine.begin() as connection:
-            return await connection.run_sync(work)
-    except (OSError, DBAPIError) as problem:
-        shown = make_url(url).render_as_string(hide_password=True)
-        raise Unreachable(shown, str(getattr(problem, "orig", problem))) from problem
+        with connecting(engine.url):
+            async with engine.begin() as connection:
+                return await connection.run_sync(work)
     finally:
         await engine.dispose()

@@ -1,7 +1,9 @@
 """Rows as values: frozen, slotted, with the tables' own field names (a test proves it)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from dbclient.schema import (
@@ -28,6 +30,7 @@ class FrameRecord:
     id: int
     name: str
     generation: int
+    current: bool
     kind: FrameKind
     state: FrameState
     reason: str | None
@@ -69,8 +72,10 @@ class FrameRecord:
 class FrameRow(FrameRecord):
     """A frame as lists show it."""
 
-    node: str | None
+    node: str | None = None
     """Node that holds it."""
+    progress: float | None = None
+    """Share done of what is being done with it now, 0 to 1; none while it waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,29 +259,9 @@ class BookmarkRecord:
     looked_at: datetime
 
 
-ENUMS: dict[str, Any] = {
-    "FrameRecord.kind": FrameKind,
-    "FrameRecord.state": FrameState,
-    "FrameRow.kind": FrameKind,
-    "FrameRow.state": FrameState,
-    "NodeRecord.state": NodeState,
-    "ReplicaRecord.state": ReplicaState,
-    "TransferRecord.kind": TransferKind,
-    "TransferRecord.state": TransferState,
-    "ProductRecord.state": ProductState,
-    "JobRecord.state": JobState,
-    "RequestRecord.kind": RequestKind,
-    "RequestRecord.state": RequestState,
-    "EventRecord.level": Level,
-}
-"""Columns that hold a word and come back as its enum."""
+_names: Callable[[Any], tuple[str, ...]] = cache(lambda kind: tuple(field.name for field in fields(kind)))
 
 
 def record(kind: type[T], row: Any, **more: Any) -> T:
     """Make a record from a mapped row: fields of the same name are taken over, `more` gives the rest."""
-    values = {}
-    for field in fields(kind):  # type: ignore[arg-type]
-        value = more[field.name] if field.name in more else getattr(row, field.name)
-        enum = ENUMS.get(f"{kind.__name__}.{field.name}")
-        values[field.name] = enum(value) if enum else value
-    return kind(**values)
+    return kind(**{name: getattr(row, name) for name in _names(kind) if name not in more}, **more)

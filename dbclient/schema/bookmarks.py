@@ -2,16 +2,15 @@
 
 from datetime import datetime
 
-from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbclient.schema.base import Base
+from dbclient.schema.base import Base, Text
 
 
 class Bookmark(Base):
     __tablename__ = "bookmarks"
 
-    archive: Mapped[str] = mapped_column(String(120), primary_key=True)
+    archive: Mapped[str] = mapped_column(Text(120), primary_key=True)
     """Registry and collection."""
     reached: Mapped[datetime]
     """All rows up to here are safely in the database."""

@@ -4,10 +4,10 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbclient.schema.base import Base
+from dbclient.schema.base import Base, Text, Word
 
 
 class Level(enum.StrEnum):
@@ -18,15 +18,16 @@ class Level(enum.StrEnum):
 
 class Event(Base):
     __tablename__ = "events"
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's declared form; row numbers are never used twice
+    __table_args__ = (Index("ix_events_level_id", "level", "id"), {"sqlite_autoincrement": True})
+    """Row numbers are never used twice."""
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     at: Mapped[datetime]
-    source: Mapped[str] = mapped_column(String(60))
+    source: Mapped[str] = mapped_column(Text(60))
     """Daemon, or operator:<name>."""
-    kind: Mapped[str] = mapped_column(String(40))
+    kind: Mapped[str] = mapped_column(Text(40))
     """A word of the trade: spotted, fetched, rejected, placed, job-done, node-down …"""
-    level: Mapped[Level] = mapped_column(String(8), default=Level.INFO)
+    level: Mapped[Level] = mapped_column(Word(Level, 8), default=Level.INFO)
     message: Mapped[str]
     """One sentence for a person."""
     frame_id: Mapped[int | None] = mapped_column(ForeignKey("frames.id"), index=True)

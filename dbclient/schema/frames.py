@@ -4,10 +4,10 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbclient.schema.base import Base
+from dbclient.schema.base import Base, Name, Text, Word
 
 
 class FrameKind(enum.StrEnum):
@@ -35,17 +35,20 @@ class Frame(Base):
     __tablename__ = "frames"
     __table_args__ = (
         UniqueConstraint("name", "generation"),
-        Index("ix_frames_state_retry_at", "state", "retry_at"),
-        Index("ix_frames_runid", "runid"),
+        Index("ix_frames_due", "state", "priority", "id"),
+        Index("ix_frames_runs", "kind", "current", "runid", "filter", "state", "size"),
+        Index("ix_frames_states", "kind", "current", "state", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    name: Mapped[str] = mapped_column(String(80))
+    name: Mapped[str] = mapped_column(Name)
     """Identity, as 979412p."""
     generation: Mapped[int] = mapped_column(default=1)
     """1 for the first processing seen, one more for each re-processing."""
-    kind: Mapped[FrameKind] = mapped_column(String(10), default=FrameKind.OBJECT)
-    state: Mapped[FrameState] = mapped_column(String(12), default=FrameState.SPOTTED)
+    current: Mapped[bool] = mapped_column(default=True)
+    """Whether this is the highest generation of its name."""
+    kind: Mapped[FrameKind] = mapped_column(Word(FrameKind, 10), default=FrameKind.OBJECT)
+    state: Mapped[FrameState] = mapped_column(Word(FrameState, 12), default=FrameState.SPOTTED)
     reason: Mapped[str | None]
     """Why the frame waits, was rejected or failed; none while all goes well."""
     retry_at: Mapped[datetime | None]
@@ -55,7 +58,7 @@ class Frame(Base):
     priority: Mapped[int] = mapped_column(default=0)
     """Higher goes first; an operator's request sets 100."""
 
-    uri: Mapped[str] = mapped_column(String(300))
+    uri: Mapped[str]
     """Where the archive has it, as cadc:CFHT/979412p.fits.fz."""
     archive_modified: Mapped[datetime | None]
     """maxLastModified of the observation when last seen."""
@@ -63,20 +66,20 @@ class Frame(Base):
     """When the pixels become public."""
     size: Mapped[int | None]
     """Bytes of the file as the archive serves it."""
-    wire_digest: Mapped[str | None] = mapped_column(String(80))
+    wire_digest: Mapped[str | None] = mapped_column(Text(80))
     """Digest of these bytes, as md5:<hex>."""
-    pixel_digest: Mapped[str | None] = mapped_column(String(80))
+    pixel_digest: Mapped[str | None] = mapped_column(Text(80))
     """Digest of the decoded pixels of all HDUs; survives another compression."""
     path: Mapped[str | None]
     """Path below the reception disk while the file lies there; none once it has moved on."""
 
-    runid: Mapped[str | None] = mapped_column(String(20))
-    crunid: Mapped[str | None] = mapped_column(String(20))
+    runid: Mapped[str | None] = mapped_column(Text(20))
+    crunid: Mapped[str | None] = mapped_column(Text(20))
     """Camera run of Elixir's calibrations."""
-    qrunid: Mapped[str | None] = mapped_column(String(20))
+    qrunid: Mapped[str | None] = mapped_column(Text(20))
     """Queue run."""
-    object: Mapped[str | None] = mapped_column(String(80))
-    filter: Mapped[str | None] = mapped_column(String(40))
+    object: Mapped[str | None] = mapped_column(Text(80))
+    filter: Mapped[str | None] = mapped_column(Text(40))
     exposure_time: Mapped[float | None]
     """Seconds."""
     airmass: Mapped[float | None]
@@ -88,9 +91,9 @@ class Frame(Base):
     corners: Mapped[list[Any] | None]
     """Four [ra, dec] in degrees around the mosaic."""
     ccds: Mapped[int | None]
-    flat: Mapped[str | None] = mapped_column(String(80))
+    flat: Mapped[str | None] = mapped_column(Text(80))
     """IMRED_FF: the flat field that Elixir divided by."""
-    mask: Mapped[str | None] = mapped_column(String(80))
+    mask: Mapped[str | None] = mapped_column(Text(80))
     """IMRED_MK: the mask of bad pixels."""
     elixir: Mapped[dict[str, Any] | None]
     """EL_SYS, DATEPROC, IMRED_* and PHOT_* as read from the primary header."""

@@ -4,10 +4,10 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbclient.schema.base import Base
+from dbclient.schema.base import Base, Text, Word
 
 
 class JobState(enum.StrEnum):
@@ -15,6 +15,7 @@ class JobState(enum.StrEnum):
     RUNNING = "running"  #: a worker has it and beats
     DONE = "done"  #: products are registered
     FAILED = "failed"  #: tries used up; waits for an operator
+    SUPERSEDED = "superseded"  #: a newer generation of its frame has come before it was done
 
 
 class Job(Base):
@@ -25,17 +26,17 @@ class Job(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), index=True)
+    frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"))
     """A frame row is one generation, so this names frame and generation."""
     node_id: Mapped[int] = mapped_column(ForeignKey("nodes.id"))
-    stage: Mapped[str] = mapped_column(String(30))
-    recipe: Mapped[str] = mapped_column(String(80))
+    stage: Mapped[str] = mapped_column(Text(30))
+    recipe: Mapped[str] = mapped_column(Text(80))
     """Digest of the recipe: a changed recipe is another job."""
-    state: Mapped[JobState] = mapped_column(String(10), default=JobState.DUE)
+    state: Mapped[JobState] = mapped_column(Word(JobState, 12), default=JobState.DUE)
     attempts: Mapped[int] = mapped_column(default=0)
-    worker: Mapped[str | None] = mapped_column(String(120))
+    worker: Mapped[str | None] = mapped_column(Text(120))
     """Who has it: node name and process."""
-    claim: Mapped[str | None] = mapped_column(String(40))
+    claim: Mapped[str | None] = mapped_column(Text(40))
     """Random token of the running attempt; only its holder may end the job."""
     done_share: Mapped[float] = mapped_column(default=0.0)
     """Share of the work done, 0 to 1."""

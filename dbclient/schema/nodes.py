@@ -4,10 +4,9 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbclient.schema.base import Base
+from dbclient.schema.base import Base, Text, Word
 
 
 class NodeState(enum.StrEnum):
@@ -22,10 +21,10 @@ class Node(Base):
     __tablename__ = "nodes"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    name: Mapped[str] = mapped_column(String(32), unique=True)
+    name: Mapped[str] = mapped_column(Text(32), unique=True)
     directory: Mapped[str]
     """Absolute path of its root on the host that has it."""
-    state: Mapped[NodeState] = mapped_column(String(10), default=NodeState.UP)
+    state: Mapped[NodeState] = mapped_column(Word(NodeState, 10), default=NodeState.UP)
     reason: Mapped[str | None]
     """Why it is down or draining."""
     capacity: Mapped[int]
@@ -45,9 +44,9 @@ class Daemon(Base):
 
     __tablename__ = "daemons"
 
-    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    name: Mapped[str] = mapped_column(Text(60), primary_key=True)
     """snooppix, datatransfer, spica, worker:node1 …"""
-    host: Mapped[str] = mapped_column(String(120))
+    host: Mapped[str] = mapped_column(Text(120))
     pid: Mapped[int]
     status: Mapped[str]
     """What it says it is doing."""

@@ -4,10 +4,10 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbclient.schema.base import Base
+from dbclient.schema.base import Base, Text, Word
 
 
 class ProductState(enum.StrEnum):
@@ -17,20 +17,23 @@ class ProductState(enum.StrEnum):
 
 class Product(Base):
     __tablename__ = "products"
-    __table_args__ = (UniqueConstraint("job_id", "kind"),)
+    __table_args__ = (
+        UniqueConstraint("job_id", "kind"),
+        Index("ix_products_node_id_state_size", "node_id", "state", "size"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), index=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
     node_id: Mapped[int] = mapped_column(ForeignKey("nodes.id"))
-    stage: Mapped[str] = mapped_column(String(30))
-    kind: Mapped[str] = mapped_column(String(30))
+    stage: Mapped[str] = mapped_column(Text(30))
+    kind: Mapped[str] = mapped_column(Text(30))
     """weight, flag, picture-frame, picture-weight, picture-flag."""
-    state: Mapped[ProductState] = mapped_column(String(12), default=ProductState.HELD)
+    state: Mapped[ProductState] = mapped_column(Word(ProductState, 12), default=ProductState.HELD)
     path: Mapped[str]
     """Path below the node's root."""
     size: Mapped[int]
-    digest: Mapped[str] = mapped_column(String(80))
+    digest: Mapped[str] = mapped_column(Text(80))
     provenance: Mapped[dict[str, Any]]
     """Software versions, recipe, inputs with their digests."""
     created_at: Mapped[datetime]

@@ -3,10 +3,10 @@
 import enum
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbclient.schema.base import Base
+from dbclient.schema.base import Base, Text, Word
 
 
 class ReplicaState(enum.StrEnum):
@@ -17,14 +17,17 @@ class ReplicaState(enum.StrEnum):
 
 class Replica(Base):
     __tablename__ = "replicas"
-    __table_args__ = (UniqueConstraint("frame_id", "node_id"),)
+    __table_args__ = (
+        UniqueConstraint("frame_id", "node_id"),
+        Index("ix_replicas_node_id_state_size", "node_id", "state", "size"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), index=True)
-    node_id: Mapped[int] = mapped_column(ForeignKey("nodes.id"), index=True)
+    frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"))
+    node_id: Mapped[int] = mapped_column(ForeignKey("nodes.id"))
     path: Mapped[str]
     """Path below the node's root."""
     size: Mapped[int]
-    digest: Mapped[str] = mapped_column(String(80))
-    state: Mapped[ReplicaState] = mapped_column(String(10), default=ReplicaState.HELD)
+    digest: Mapped[str] = mapped_column(Text(80))
+    state: Mapped[ReplicaState] = mapped_column(Word(ReplicaState, 10), default=ReplicaState.HELD)
     verified_at: Mapped[datetime]

@@ -4,10 +4,10 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, String
+from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbclient.schema.base import Base
+from dbclient.schema.base import Base, Text, Word
 
 
 class RequestKind(enum.StrEnum):
@@ -30,11 +30,11 @@ class Request(Base):
     __table_args__ = (Index("ix_requests_state_kind", "state", "kind"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    kind: Mapped[RequestKind] = mapped_column(String(10))
+    kind: Mapped[RequestKind] = mapped_column(Word(RequestKind, 10))
     arguments: Mapped[dict[str, Any]]
-    state: Mapped[RequestState] = mapped_column(String(10), default=RequestState.OPEN)
+    state: Mapped[RequestState] = mapped_column(Word(RequestState, 10), default=RequestState.OPEN)
     answer: Mapped[str | None]
     """What came of it, in a sentence."""
-    asked_by: Mapped[str] = mapped_column(String(60))
+    asked_by: Mapped[str] = mapped_column(Text(60))
     asked_at: Mapped[datetime]
     answered_at: Mapped[datetime | None]

@@ -3,10 +3,10 @@
 import enum
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbclient.schema.base import Base
+from dbclient.schema.base import Base, Word
 
 
 class TransferKind(enum.StrEnum):
@@ -29,8 +29,8 @@ class Transfer(Base):
     frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), index=True)
     node_id: Mapped[int | None] = mapped_column(ForeignKey("nodes.id"))
     """Where to; none for a fetch."""
-    kind: Mapped[TransferKind] = mapped_column(String(6))
-    state: Mapped[TransferState] = mapped_column(String(10))
+    kind: Mapped[TransferKind] = mapped_column(Word(TransferKind, 6))
+    state: Mapped[TransferState] = mapped_column(Word(TransferState, 10))
     source: Mapped[str]
     """Host it comes from, or path below the reception disk."""
     bytes_total: Mapped[int | None]
@@ -47,7 +47,7 @@ class Lease(Base):
     """Room promised on a node for a frame and what it will become; ended when the bytes are there or given up."""
 
     __tablename__ = "leases"
-    __table_args__ = (Index("ix_leases_node_id_ended_at", "node_id", "ended_at"),)
+    __table_args__ = (Index("ix_leases_ended_at_node_id", "ended_at", "node_id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), index=True)

@@ -45,6 +45,12 @@ class Accounts:
         found = (await session.execute(query)).first()
         return (found[0], found[1]) if found else None
 
+    async def extend_session(self, session: AsyncSession, key: str, *, expires: datetime) -> None:
+        """Move the end of a session on."""
+        row = await session.get(LoginSession, key)
+        if row is not None:
+            row.expires_at = expires
+
     async def close_session(self, session: AsyncSession, key: str) -> None:
         await session.execute(delete(LoginSession).where(LoginSession.key == key))
 

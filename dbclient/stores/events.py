@@ -8,6 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.records import EventRecord, record
 from dbclient.schema import Event, Level
+from dbclient.units import EVENT
+
+
+def about(name: str, message: str) -> str:
+    """Make a sentence name whom it is about, once."""
+    if name in message:
+        return message
+    return f"{name} {message}" if message[:1].islower() else f"{name}: {message}"
 
 
 class Events:
@@ -36,7 +44,7 @@ class Events:
             data=data,
         )
         session.add(event)
-        session.info["event"] = True
+        session.info[EVENT] = True
         await session.flush()
         return event.id
 
@@ -53,10 +61,16 @@ class Events:
     async def latest(
         self, session: AsyncSession, *, limit: int = 50, level: Level | None = None, before: int | None = None
     ) -> list[EventRecord]:
-        """Give the latest events, newest first; `before` an event number for the next page."""
+        """Give the latest events, newest first.
+
+        Parameters
+        ----------
+        level : only events at least as grave
+        before : an event number: the page of events before it
+        """
         query = select(Event).order_by(Event.id.desc()).limit(limit)
         if level is not None:
-            query = query.where(Event.level == level)
+            query = query.where(Event.level.in_(list(Level)[list(Level).index(level) :]))
         if before is not None:
             query = query.where(Event.id < before)
         return [record(EventRecord, row) for row in await session.scalars(query)]

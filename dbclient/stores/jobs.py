@@ -1,11 +1,10 @@
 """Jobs: wanted, created once, claimed by one, ended by whoever holds the claim."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import NoSuchRow
@@ -23,8 +22,9 @@ from dbclient.schema import (
     Replica,
     ReplicaState,
 )
-from dbclient.stores.events import Events
+from dbclient.stores.events import Events, about
 from dbclient.stores.frames import Frames
+from dbclient.stores.insertion import insert_unless_there
 from dbclient.stores.transfers import Leases
 
 
@@ -32,17 +32,20 @@ class Jobs:
     async def wanted(
         self, session: AsyncSession, *, stage: str, recipe: str, limit: int = 500
     ) -> list[tuple[FrameRecord, NodeRecord]]:
-        """Give placed exposures that have no job for this stage and recipe, with the node that holds each."""
+        """Give placed exposures that have no job for this stage and recipe, with the node that holds each.
+
+        Weighted ones are looked through only if another recipe was ever in use:
+        else they have their job.
+        """
+        states = [FrameState.PLACED]
+        if await self._other_recipe(session, stage=stage, recipe=recipe):
+            states.append(FrameState.WEIGHTED)
         query = (
             select(Frame, Node)
             .join(Replica, and_(Replica.frame_id == Frame.id, Replica.state == ReplicaState.HELD))
             .join(Node, Node.id == Replica.node_id)
             .outerjoin(Job, and_(Job.frame_id == Frame.id, Job.stage == stage, Job.recipe == recipe))
-            .where(
-                Frame.kind == FrameKind.OBJECT,
-                Frame.state.in_((FrameState.PLACED, FrameState.WEIGHTED)),
-                Job.id.is_(None),
-            )
+            .where(Frame.state.in_(states), Frame.kind == FrameKind.OBJECT, Job.id.is_(None))
             .order_by(Frame.priority.desc(), Frame.id, Replica.id)
             .limit(limit)
         )
@@ -51,27 +54,28 @@ class Jobs:
             found.setdefault(frame.id, (record(FrameRecord, frame), record(NodeRecord, node)))
         return list(found.values())
 
+    async def _other_recipe(self, session: AsyncSession, *, stage: str, recipe: str) -> bool:
+        ends = [await session.scalar(select(end(Job.recipe)).where(Job.stage == stage)) for end in (func.min, func.max)]
+        return any(end not in {None, recipe} for end in ends)
+
     async def create(
         self, session: AsyncSession, *, frame_id: int, node_id: int, stage: str, recipe: str, now: datetime
     ) -> int | None:
         """Make the job due and give its number; None if it exists already."""
-        row = Job(
+        number = await insert_unless_there(
+            session,
+            Job,
             frame_id=frame_id,
             node_id=node_id,
             stage=stage,
             recipe=recipe,
             state=JobState.DUE,
-            attempts=0,
-            done_share=0.0,
             created_at=now,
         )
-        try:
-            async with session.begin_nested():
-                session.add(row)
-        except IntegrityError:
-            return None
-        await self._event(session, row, "job-due", f"is due for {stage}", now=now, source="spica")
-        return row.id
+        if number is not None:
+            row = await session.get_one(Job, number)
+            await self._event(session, row, "job-due", f"is due for {stage}", now=now, source="spica")
+        return number
 
     async def due(
         self, session: AsyncSession, *, now: datetime, node_id: int | None = None, limit: int = 100
@@ -80,11 +84,21 @@ class Jobs:
         query = query if node_id is None else query.where(Job.node_id == node_id)
         return await self._list(session, query.order_by(Frame.priority.desc(), Job.id).limit(limit))
 
-    async def claim(self, session: AsyncSession, job_id: int, *, worker: str, token: str, now: datetime) -> bool:
-        """Take a due job; False if another was faster."""
+    async def claim(
+        self, session: AsyncSession, job_id: int, *, worker: str, token: str, now: datetime, lease: float | None = None
+    ) -> bool:
+        """Take a job that is due; False if another was faster.
+
+        With `lease`, a running job whose worker has not beaten for so many
+        seconds may be taken over: the old token is worth nothing afterwards.
+        """
+        free = and_(Job.state == JobState.DUE, or_(Job.retry_at.is_(None), Job.retry_at <= now))
+        if lease is not None:
+            silent = and_(Job.state == JobState.RUNNING, Job.beat_at < now - timedelta(seconds=lease))
+            free = or_(free, silent)
         claimed = await session.execute(
             update(Job)
-            .where(Job.id == job_id, Job.state == JobState.DUE)
+            .where(Job.id == job_id, free)
             .values(
                 state=JobState.RUNNING,
                 worker=worker,
@@ -93,11 +107,17 @@ class Jobs:
                 done_share=0.0,
                 beat_at=now,
                 started_at=now,
+                ended_at=None,
                 reason=None,
                 retry_at=None,
-            ),
+            )
+            .returning(Job.frame_id)
+            .execution_options(synchronize_session="fetch")
         )
-        return bool(claimed.rowcount)  # type: ignore[attr-defined]
+        frame_id = claimed.scalar()
+        if frame_id is not None:
+            await Frames().describe(session, frame_id, reason=None, retry_at=None)
+        return frame_id is not None
 
     async def beat(self, session: AsyncSession, job_id: int, token: str, *, share: float, now: datetime) -> bool:
         """Say that the job goes on; False if the claim is no longer ours."""
@@ -174,17 +194,19 @@ class Jobs:
         row = await self._held(session, job_id, token)
         if row is None:
             return False
-        row.claim, row.reason, row.retry_at = None, reason, retry_at
+        row.claim, row.reason, row.retry_at, row.done_share = None, reason, retry_at, 0.0
         if retry_at is None:
             row.state, row.ended_at = JobState.FAILED, now
             await Frames().fail(session, row.frame_id, reason=f"{row.stage}: {reason}", now=now, source=source)
         else:
             row.state = JobState.DUE
+            said = f"{row.stage} is tried again: {reason}"
+            await Frames().describe(session, row.frame_id, reason=said, retry_at=retry_at)
             await self._event(
                 session,
                 row,
                 "job-retry",
-                f"{row.stage} is tried again: {reason}",
+                said,
                 now=now,
                 source=source,
                 level=Level.WARNING,
@@ -201,19 +223,11 @@ class Jobs:
         row = await session.get(Job, job_id, with_for_update=True)
         if row is None:
             raise NoSuchRow("job", job_id)
-        if row.state == JobState.DUE:
+        if row.state not in {JobState.RUNNING, JobState.DONE}:
             return
-        row.state, row.claim, row.ended_at, row.done_share = JobState.DUE, None, None, 0.0
+        row.state, row.claim, row.ended_at, row.done_share, row.reason = JobState.DUE, None, None, 0.0, reason
         await self._event(
             session, row, "job-lost", f"{row.stage} is due again: {reason}", now=now, source=source, level=Level.WARNING
-        )
-
-    async def again(self, session: AsyncSession, frame_id: int) -> None:
-        """Make failed jobs of a frame due again with fresh tries, as an operator asked."""
-        await session.execute(
-            update(Job)
-            .where(Job.frame_id == frame_id, or_(Job.state == JobState.FAILED, Job.state == JobState.DUE))
-            .values(state=JobState.DUE, attempts=0, reason=None, retry_at=None, ended_at=None)
         )
 
     async def get(self, session: AsyncSession, job_id: int) -> JobRecord:
@@ -230,7 +244,7 @@ class Jobs:
 
     async def counts(self, session: AsyncSession) -> dict[JobState, int]:
         query = select(Job.state, func.count()).group_by(Job.state)
-        return {JobState(state): count for state, count in (await session.execute(query)).all()}
+        return dict((await session.execute(query)).all())
 
     async def _held(self, session: AsyncSession, job_id: int, token: str) -> Job | None:
         query = select(Job).where(Job.id == job_id, Job.claim == token, Job.state == JobState.RUNNING).with_for_update()
@@ -262,7 +276,7 @@ class Jobs:
             session,
             source=source,
             kind=kind,
-            message=f"{name} {message}",
+            message=about(name, message),
             level=level,
             frame_id=row.frame_id,
             node_id=row.node_id,

@@ -1,15 +1,28 @@
 """Lists and sums of frames, for pages and the command line."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, exists, func, select, true, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.records import FrameRow, RunRow, record
-from dbclient.schema import Frame, FrameKind, FrameState, Node, Replica, ReplicaState
+from dbclient.schema import (
+    Frame,
+    FrameKind,
+    FrameState,
+    Job,
+    JobState,
+    Node,
+    Replica,
+    ReplicaState,
+    Transfer,
+    TransferState,
+)
 
-ON_THE_WAY = (FrameState.VALID, FrameState.PLACED, FrameState.WEIGHTED)
+NEED_CALIBRATIONS = (FrameState.VALID, FrameState.PLACED)
+"""States in which an exposure's flat and mask are wanted here."""
 
 
 class FrameLists:
@@ -30,41 +43,48 @@ class FrameLists:
         newest: bool = True,
         superseded: bool = False,
     ) -> list[FrameRow]:
-        """Find frames; `after` is the last row number of the page before. `name` may be its beginning."""
-        query: Select[Frame, str] = (
-            select(Frame, Node.name)
-            .outerjoin(Replica, (Replica.frame_id == Frame.id) & (Replica.state == ReplicaState.HELD))
-            .outerjoin(Node, Node.id == Replica.node_id)
-            .limit(limit)
-        )
+        """Find frames, newest or oldest first; only the newest generation of each name unless asked otherwise.
+
+        Parameters
+        ----------
+        name : its beginning is enough
+        after : row number of the last frame of the page before
+        superseded : older generations as well
+        """
+        query = select(Frame, _holder())
         if name:
-            query = query.where(Frame.name.startswith(name, autoescape=True))
+            query = query.where(*beginning_with(name))
         for column, value in ((Frame.state, state), (Frame.runid, runid), (Frame.filter, filter), (Frame.kind, kind)):
             if value is not None:
                 query = query.where(column == value)
-        if state is None and not superseded:
-            query = query.where(Frame.state != FrameState.SUPERSEDED)
+        if not superseded and state is not FrameState.SUPERSEDED:
+            query = query.where(Frame.current == true())
         if node:
-            query = query.where(Node.name == node)
-        if newest:
-            query = query.order_by(Frame.id.desc())
-            query = query if after is None else query.where(Frame.id < after)
-        else:
-            query = query.order_by(Frame.id)
-            query = query if after is None else query.where(Frame.id > after)
-        found: dict[int, FrameRow] = {}
-        for row, held_by in (await session.execute(query)).all():
-            found.setdefault(row.id, record(FrameRow, row, node=held_by))
-        return list(found.values())
+            query = query.where(_held_by(node))
+        if after is not None:
+            query = query.where(Frame.id < after if newest else Frame.id > after)
+        query = query.order_by(Frame.id.desc() if newest else Frame.id).limit(limit)
+        rows = (await session.execute(query)).all()
+        shares = await self._shares(session) if rows else {}
+        return [record(FrameRow, row, node=held_by, progress=shares.get(row.id)) for row, held_by in rows]
+
+    async def _shares(self, session: AsyncSession) -> dict[int, float]:
+        """Give the share done of every transfer and job that runs now, by frame: there are few of them."""
+        moving = select(Transfer.frame_id, Transfer.bytes_done, Transfer.bytes_total).where(
+            Transfer.state == TransferState.RUNNING
+        )
+        shares = {frame: done / total for frame, done, total in await session.execute(moving) if total}
+        running = select(Job.frame_id, Job.done_share).where(Job.state == JobState.RUNNING)
+        return shares | dict((await session.execute(running)).all())
 
     async def counts(self, session: AsyncSession) -> dict[FrameState, int]:
-        """Count the exposures in each state; superseded generations do not count."""
+        """Count the exposures in each state; of each name the newest generation counts."""
         query = (
             select(Frame.state, func.count())
-            .where(Frame.kind == FrameKind.OBJECT, Frame.state != FrameState.SUPERSEDED)
+            .where(Frame.kind == FrameKind.OBJECT, Frame.current == true())
             .group_by(Frame.state)
         )
-        return {FrameState(state): count for state, count in (await session.execute(query)).all()}
+        return dict((await session.execute(query)).all())
 
     async def weighted_since(self, session: AsyncSession, since: datetime) -> int:
         """Count the exposures that became weighted after a moment."""
@@ -75,14 +95,14 @@ class FrameLists:
         """Sum the exposures of each run."""
         query = (
             select(Frame.runid, Frame.state, Frame.filter, func.count(), func.coalesce(func.sum(Frame.size), 0))
-            .where(Frame.kind == FrameKind.OBJECT, Frame.state != FrameState.SUPERSEDED)
-            .group_by(Frame.runid, Frame.state, Frame.filter)
+            .where(Frame.kind == FrameKind.OBJECT, Frame.current == true())
+            .group_by(Frame.runid, Frame.filter, Frame.state)
         )
         states: dict[str | None, dict[FrameState, int]] = defaultdict(lambda: defaultdict(int))
         filters: dict[str | None, set[str]] = defaultdict(set)
         sizes: dict[str | None, int] = defaultdict(int)
         for runid, state, band, count, size in (await session.execute(query)).all():
-            states[runid][FrameState(state)] += count
+            states[runid][state] += count
             sizes[runid] += int(size or 0)
             filters[runid] |= {band} if band else set()
         return [
@@ -92,11 +112,41 @@ class FrameLists:
 
     async def calibrations_missing(self, session: AsyncSession) -> list[str]:
         """Give names of flats and masks that exposures here name and that were never sighted."""
-        wanted: set[str] = set()
-        for column in (Frame.flat, Frame.mask):
-            query = select(column).where(
-                Frame.kind == FrameKind.OBJECT, Frame.state.in_(ON_THE_WAY), column.is_not(None)
+        wanted = union(
+            *(
+                select(column.label("name")).where(
+                    Frame.state.in_(NEED_CALIBRATIONS), Frame.kind == FrameKind.OBJECT, column.is_not(None)
+                )
+                for column in (Frame.flat, Frame.mask)
             )
-            wanted |= {str(name) for name in await session.scalars(query.distinct())}
-        known = set(await session.scalars(select(Frame.name).where(Frame.name.in_(wanted))))
-        return sorted(wanted - known)
+        ).subquery()
+        query = select(wanted.c.name).where(~exists().where(Frame.name == wanted.c.name)).order_by(wanted.c.name)
+        return [str(name) for name in await session.scalars(query)]
+
+
+def beginning_with(name: str) -> Sequence[ColumnElement[bool]]:
+    """Conditions for names that begin so: a range, which the index of names serves on every database."""
+    last = name[-1]
+    return Frame.name >= name, Frame.name < name[:-1] + chr(min(ord(last) + 1, 0x10FFFF))
+
+
+def _holder() -> ColumnElement[str | None]:
+    """Name of the node that holds a frame; none if no node does."""
+    return (
+        select(Node.name)
+        .join(Replica, Replica.node_id == Node.id)
+        .where(Replica.frame_id == Frame.id, Replica.state == ReplicaState.HELD)
+        .order_by(Replica.id)
+        .limit(1)
+        .correlate(Frame)
+        .scalar_subquery()
+    )
+
+
+def _held_by(node: str) -> ColumnElement[bool]:
+    held = select(Replica.id).join(Node, Node.id == Replica.node_id)
+    return (
+        held.where(Replica.frame_id == Frame.id, Replica.state == ReplicaState.HELD, Node.name == node)
+        .correlate(Frame)
+        .exists()
+    )

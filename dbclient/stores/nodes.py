@@ -3,38 +3,43 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import NoSuchRow
 from dbclient.records import DaemonRecord, NodeRecord, NodeRoom, record
-from dbclient.schema import Daemon, Frame, Lease, Level, Node, NodeState, Replica, ReplicaState
+from dbclient.schema import (
+    Daemon,
+    Frame,
+    FrameKind,
+    FrameState,
+    Lease,
+    Level,
+    Node,
+    NodeState,
+    Replica,
+    ReplicaState,
+)
 from dbclient.stores.events import Events
+from dbclient.stores.insertion import insert_unless_there
+from dbclient.units import is_write_unit
 
 
 class Nodes:
     async def upsert(
         self, session: AsyncSession, *, name: str, directory: str, capacity: int, reserve: int, now: datetime
     ) -> int:
-        """Register a node, or bring what is known of it up to date; give its row number."""
-        row = await self._row(session, name, required=False)
-        if row is None:
-            row = Node(
-                name=name, directory=directory, capacity=capacity, reserve=reserve, state=NodeState.UP, used=0, free=0
-            )
-            session.add(row)
-            await session.flush()
-            await Events().append(
-                session,
-                source="datatransfer",
-                kind="node-new",
-                message=f"{name} is a node now",
-                node_id=row.id,
-                now=now,
-            )
-        elif (row.directory, row.capacity, row.reserve) != (directory, capacity, reserve):
-            row.directory, row.capacity, row.reserve = directory, capacity, reserve
-        return int(row.id)
+        """Register a node, or bring what the settings say of it up to date; give its row number."""
+        del now
+        facts = {"directory": directory, "capacity": capacity, "reserve": reserve}
+        number = await insert_unless_there(session, Node, name=name, **facts)
+        if number is None:
+            row = await self._row(session, name)
+            number = int(row.id)
+            for column, value in facts.items():
+                if getattr(row, column) != value:
+                    setattr(row, column, value)
+        return number
 
     async def measure(self, session: AsyncSession, name: str, *, used: int, free: int, now: datetime) -> None:
         """Write down what a node's disk has."""
@@ -69,38 +74,67 @@ class Nodes:
             )
         row.state, row.reason = state, reason
 
-    async def room(self, session: AsyncSession, *, lock: bool = False) -> list[NodeRoom]:
-        """Give the room of every node; with `lock`, no other session can promise there until this one ends."""
+    async def room(self, session: AsyncSession, *, lock: bool = True) -> list[NodeRoom]:
+        """Give the room of every node.
+
+        With `lock`, and within a write unit, no other coordinator can promise
+        room there until the unit ends: what is decided on these figures holds.
+        """
         query = select(Node).order_by(Node.name)
-        rows = list(await session.scalars(query.with_for_update() if lock else query))
-        promised = select(
-            Lease.node_id, func.sum(Lease.frame_bytes + Lease.product_bytes + Lease.scratch_bytes)
-        ).where(Lease.ended_at.is_(None)).group_by(Lease.node_id)  # fmt: skip
-        leased = {node: int(total or 0) for node, total in (await session.execute(promised)).all()}
-        held: dict[int, list[tuple[str | None, int]]] = {}
-        query_runs = (
-            select(Replica.node_id, Frame.runid, func.count())
-            .join(Frame, Frame.id == Replica.frame_id)
-            .where(Replica.state == ReplicaState.HELD)
-            .group_by(Replica.node_id, Frame.runid)
-        )
-        for node, runid, count in (await session.execute(query_runs)).all():
-            held.setdefault(node, []).append((runid, count))
+        if lock and is_write_unit(session):
+            query = query.with_for_update()
+        rows = list(await session.scalars(query))
+        total = func.sum(Lease.frame_bytes + Lease.product_bytes + Lease.scratch_bytes)
+        promised = select(Lease.node_id, total).where(Lease.ended_at.is_(None)).group_by(Lease.node_id)
+        leased = dict((await session.execute(promised)).all())
+        frames = await self._frames(session)
+        runs = await self._runs(session)
         return [
             NodeRoom(
                 node_id=row.id,
                 name=row.name,
-                state=NodeState(row.state),
+                state=row.state,
                 free=row.free,
-                leased=leased.get(row.id, 0),
+                leased=int(leased.get(row.id) or 0),
                 reserve=row.reserve,
-                frames=sum(count for _, count in held.get(row.id, [])),
-                runs=frozenset(runid for runid, _ in held.get(row.id, []) if runid),
+                frames=frames.get(row.id, 0),
+                runs=frozenset(runs.get(row.id, ())),
                 capacity=row.capacity,
                 used=row.used,
             )
             for row in rows
         ]
+
+    async def _frames(self, session: AsyncSession) -> dict[int, int]:
+        """Count the exposures held: all that is held, less the few calibrations."""
+        held = select(Replica.node_id, func.count()).where(Replica.state == ReplicaState.HELD).group_by(Replica.node_id)
+        counts = dict((await session.execute(held)).all())
+        calibrations = held.join(Frame, Frame.id == Replica.frame_id).where(
+            Frame.kind.in_((FrameKind.FLAT, FrameKind.MASK))
+        )
+        for node, count in await session.execute(calibrations):
+            counts[node] -= count
+        return counts
+
+    async def _runs(self, session: AsyncSession) -> dict[int, set[str]]:
+        """Give, of the runs that still have frames to be placed, those that each node holds."""
+        waiting = select(Frame.runid).where(Frame.state == FrameState.VALID, Frame.kind == FrameKind.OBJECT)
+        query = (
+            select(Replica.node_id, Frame.runid)
+            .join(Frame, Frame.id == Replica.frame_id)
+            .where(
+                Frame.kind == FrameKind.OBJECT,
+                Frame.current == true(),
+                Frame.runid.in_(waiting),
+                Replica.state == ReplicaState.HELD,
+            )
+            .distinct()
+        )
+        runs: dict[int, set[str]] = {}
+        for node, runid in await session.execute(query):
+            if runid:
+                runs.setdefault(node, set()).add(runid)
+        return runs
 
     async def heartbeat(
         self,

@@ -1,11 +1,14 @@
 """Products, and how large they grow."""
 
-from sqlalchemy import Float, cast, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import NoSuchRow
 from dbclient.records import ProductRecord, record
 from dbclient.schema import Frame, Product, ProductState
+
+LATEST = 1000
+"""Products over which their growth is averaged: about 200 frames, read in a millisecond."""
 
 
 class Products:
@@ -26,12 +29,15 @@ class Products:
         return record(ProductRecord, row)
 
     async def growth(self, session: AsyncSession) -> dict[str, float]:
-        """Give, by kind of product, its bytes as a share of the unpacked frame, averaged over all that were made."""
-        unpacked = cast(Frame.needs["unpacked"].as_float(), Float)
+        """Give, by kind of product, its bytes as a share of the unpacked frame, averaged over the latest ones."""
+        latest = (
+            select(Product.kind, Product.size, Product.frame_id).order_by(Product.id.desc()).limit(LATEST).subquery()
+        )
+        unpacked = Frame.needs["unpacked"].as_float()
         query = (
-            select(Product.kind, func.sum(Product.size), func.sum(unpacked))
-            .join(Frame, Frame.id == Product.frame_id)
+            select(latest.c.kind, func.sum(latest.c.size), func.sum(unpacked))
+            .join(Frame, Frame.id == latest.c.frame_id)
             .where(unpacked > 0)
-            .group_by(Product.kind)
+            .group_by(latest.c.kind)
         )
         return {kind: float(size) / float(whole) for kind, size, whole in (await session.execute(query)).all() if whole}

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import NoSuchRow
 from dbclient.records import RequestRecord, record
-from dbclient.schema import Level, Request, RequestKind, RequestState
+from dbclient.schema import Frame, Level, Request, RequestKind, RequestState
 from dbclient.stores.events import Events
 
 
@@ -22,7 +22,12 @@ class Requests:
         await session.flush()
         words = ", ".join(f"{key} {value}" for key, value in arguments.items() if value is not None)
         await Events().append(
-            session, source=f"operator:{by}", kind="request", message=f"{by} asks: {kind.value} {words}", now=now
+            session,
+            source=f"operator:{by}",
+            kind="request",
+            message=f"{by} asks: {kind.value} {words}",
+            frame_id=await self._frame(session, arguments),
+            now=now,
         )
         return row.id
 
@@ -47,10 +52,20 @@ class Requests:
             session,
             source="daemon",
             kind="answer",
-            message=f"{row.kind} for {row.asked_by}: {text}",
+            message=f"{row.kind.value} for {row.asked_by}: {text}",
             level=level,
+            frame_id=await self._frame(session, row.arguments),
             now=now,
         )
+
+    async def _frame(self, session: AsyncSession, arguments: dict[str, Any]) -> int | None:
+        """Row of the frame that a request names, so that its history tells of it."""
+        name = arguments.get("frame")
+        if not isinstance(name, str):
+            return None
+        query = select(Frame.id).where(Frame.name == name).order_by(Frame.generation.desc()).limit(1)
+        number: int | None = await session.scalar(query)
+        return number
 
     async def _row(self, session: AsyncSession, request_id: int) -> Request:
         row = await session.get(Request, request_id)

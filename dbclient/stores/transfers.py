@@ -133,7 +133,13 @@ class Leases:
         scratch_bytes: int,
         now: datetime,
     ) -> int:
-        """Promise room; the caller has looked at the node's room with a lock in this very session."""
+        """Promise room on a node, whose row stays locked until the unit ends.
+
+        The caller decides on `Nodes.room` read in this very write unit.
+        """
+        node = await session.scalar(select(Node.id).where(Node.id == node_id).with_for_update())
+        if node is None:
+            raise NoSuchRow("node", node_id)
         row = Lease(
             frame_id=frame_id,
             node_id=node_id,
