@@ -16,6 +16,8 @@ SECRETS = ("token", "password", "authorization", "cookie", "credential", "secret
 KEPT = "(kept secret)"
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 """Levels as the journal counts them (sd-daemon(3)), so that ``journalctl -p warning`` finds them."""
+FIRST = ("timestamp", "level", "daemon", "part", "event")
+"""Fields that begin each line of JSON."""
 FOREIGN = logging.WARNING
 """Level from which on other people's libraries are heard."""
 
@@ -100,6 +102,7 @@ def _json_line(*, journald: bool) -> Processor:
     render = structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
 
     def write(logger: Any, method: str, event: Event) -> str:
+        event = {name: event[name] for name in FIRST if name in event} | dict(event)
         prefix = f"<{PRIORITIES.get(event.get('level', ''), 6)}>" if journald else ""
         return f"{prefix}{render(logger, method, event)!s}"
 

@@ -39,6 +39,7 @@ def test_events_are_json_lines_unless_a_person_reads_them() -> None:
     open_journal(JournalSection(), daemon="snooppix", stream=stream)
     logger("watcher").info("frame spotted", frame="979412p", path=Path("/a"))
     (event,) = written(stream)
+    assert list(event) == ["timestamp", "level", "daemon", "part", "event", "frame", "path"]
     assert event.pop("timestamp")
     assert event == {
         "daemon": "snooppix",
@@ -112,7 +113,7 @@ def test_the_journal_is_told_the_priority(tmp_path: Path, monkeypatch: pytest.Mo
         open_journal(JournalSection(), daemon="spica", stream=stream)
         logger("wire").error("refused")
         stream.seek(0)
-        assert stream.read().startswith('<3>{"daemon": "spica"')
+        assert stream.read().startswith('<3>{"timestamp": ')
 
 
 def test_tests_read_records() -> None:
