@@ -37,7 +37,7 @@ def defects(instrument: Instrument, ccd: Ccd) -> tuple[Defect, ...]:
     random = np.random.default_rng([2003, ccd.index])
     x0, x1, y0, y1 = instrument.datasec
     found = []
-    for _ in range(int(random.poisson(6.0)) + 1):
+    for _ in range(int(random.poisson(4.0)) + 1):
         column = int(random.integers(x0 + 4, x1 - 4))
         first = 0 if random.random() < 0.4 else int(random.integers(y0, y1 - 200))
         found.append(Defect(column, column + 1 + int(random.random() < 0.25), first, y1))

@@ -28,7 +28,7 @@ from processing.skymaker.headers import calibration_header, ccd_header, primary_
 from processing.skymaker.previews import pictures, tile_of
 from terapix.instruments import Instrument, load_instrument
 
-EDITION = 1
+EDITION = 2
 """Raised whenever the painter's files change, so that files of an earlier one are painted again."""
 FLAT_STEP = 0.004
 """Step to which flats are rounded: an eighth of their grain. Half the size of a file without loss."""
