@@ -54,7 +54,7 @@ class Carried:
 
     size: int
     how: str
-    """renamed, copied, or found (an earlier attempt had brought it)."""
+    """linked (a second name on the same disk), copied, or found (an earlier attempt had brought it)."""
 
 
 def carry(haul: Haul, *, progress: Callable[[int], None], stop: threading.Event, steps: bool = True) -> Carried:
@@ -161,7 +161,7 @@ def _link_or_copy(
     with haul.part.open("rb") as file:
         os.fsync(file.fileno())
     progress(size)
-    return size, "renamed"
+    return size, "linked"
 
 
 def _copy(haul: Haul, progress: Callable[[int], None], stop: threading.Event, tell: Callable[[str], None]) -> int:

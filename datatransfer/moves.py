@@ -30,6 +30,11 @@ TRIES = Backoff(first=5.0, factor=3.0, ceiling=900.0, attempts=6)
 """A frame that cannot be moved is tried again for about half an hour, then waits for an operator."""
 TELL_EVERY = 1.0
 """Seconds between two writings of a move's progress; each wakes the daemons that watch the database."""
+HOW = {
+    "linked": "renamed on one disk",
+    "copied": "copied with its digest verified",
+    "found": "where an earlier attempt had brought it",
+}
 NO_RUN = "no-run"
 """Directory of frames whose RUNID cannot be a directory's name."""
 
@@ -261,7 +266,7 @@ class Moves:
                 FrameState.PLACED,
                 now=now,
                 source=self._source,
-                message=f"is on {errand.node}: {carried.how}, digest verified",
+                message=f"is on {errand.node}, {HOW[carried.how]}",
                 event="placed",
                 path=None,
             )

@@ -111,6 +111,8 @@ class Dispatcher:
                     now=self._clock.now(),
                 )
                 made += job is not None
+                if item.frame.reason is not None:
+                    await Frames().describe(session, item.frame.id, reason=None, retry_at=None)
             for wait in waiting:
                 if wait.frame.reason != wait.reason:
                     await Frames().wait(

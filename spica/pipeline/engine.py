@@ -32,9 +32,10 @@ STEADY = 60.0
 """Seconds after which a worker counts as steady and its next death starts the backoff anew."""
 FINISHING = 8.0
 """Seconds that a stopping worker has to give its job back."""
-CALM = 15_000
-"""Milliseconds: what Dask does more often than this while idle serves spilling, stealing and profiles, none of which
-we use; with it stopped, a scheduler and two workers take 0.3 % of a core instead of 7 %."""
+CHORES = frozenset({"keep-alive"})
+"""What an idle Dask server has to do regularly. All else serves spilling, stealing, profiles and figures that we have
+elsewhere; a worker that dies is noticed by its connection. Without it, a scheduler and two workers take a thousandth
+of a core while idle, and seven hundredths with Dask's own settings (benchmarks/bench_night.py)."""
 KEY = "TERAPIX_ENGINE_KEY"
 """Environment in which a worker finds the key of the channel."""
 QUIET = {
@@ -54,6 +55,7 @@ QUIET = {
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.worker-ttl": None,
     "distributed.client.heartbeat": "60s",
     "distributed.client.scheduler-info-interval": "60s",
 }
@@ -68,9 +70,9 @@ def configure(key: str) -> None:
 
 
 def calm(server: Any) -> None:
-    """Stop the often repeated chores of a Dask server that we have no use for."""
-    for chore in server.periodic_callbacks.values():
-        if chore.callback_time < CALM:
+    """Stop the repeated chores of a Dask server that we have no use for."""
+    for name, chore in server.periodic_callbacks.items():
+        if name not in CHORES:
             chore.stop()
 
 
@@ -102,7 +104,12 @@ class Engine:
         """Open the scheduler."""
         configure(self._key)
         self._scheduler = await self._exits.enter_async_context(
-            Scheduler(dashboard=False, host=f"{SCHEME}://127.0.0.1", port=self._settings.spica.scheduler_port)
+            Scheduler(
+                dashboard=False,
+                dashboard_address="127.0.0.1:0",
+                host=f"{SCHEME}://127.0.0.1",
+                port=self._settings.spica.scheduler_port,
+            )
         )
         calm(self._scheduler)
         self._client = await self._exits.enter_async_context(

@@ -32,10 +32,10 @@ async def serve(*, scheduler: str, node: str, directory: Path, key: str) -> None
         name=node,
         nthreads=1,
         dashboard=False,
+        dashboard_address="127.0.0.1:0",
         host=scheduler.rsplit(":", 1)[0],
         memory_limit=0,
         local_directory=str(directory),
-        heartbeat_interval="20s",
     ) as worker:
         calm(worker)
         ended = [asyncio.ensure_future(end.wait()), asyncio.ensure_future(worker.finished())]

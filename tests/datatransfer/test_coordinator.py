@@ -65,7 +65,12 @@ async def test_a_waiting_frame_is_told_once_and_placed_when_there_is_room(site: 
     async with site.database.write() as session:
         for name in ("node1", "node2"):
             await Nodes().upsert(
-                session, name=name, directory=str(site.directory(name)), capacity=200 * MB, reserve=0, now=site.clock.now()
+                session,
+                name=name,
+                directory=str(site.directory(name)),
+                capacity=200 * MB,
+                reserve=0,
+                now=site.clock.now(),
             )
     await site.coordinator.pass_()
     await site.coordinator.moves.settled()

@@ -58,7 +58,7 @@ def test_the_file_arrives_whole_and_the_source_stays(haul: Haul) -> None:
     carried = carry(haul, progress=told.append, stop=threading.Event())
 
     near = haul.source.stat().st_dev == haul.root.stat().st_dev
-    assert carried == Carried(len(CONTENT), "renamed" if near else "copied")
+    assert carried == Carried(len(CONTENT), "linked" if near else "copied")
     assert haul.target.read_bytes() == CONTENT
     assert haul.source.read_bytes() == CONTENT
     assert told[-1] == len(CONTENT)

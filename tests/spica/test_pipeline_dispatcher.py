@@ -1,0 +1,107 @@
+"""A placed frame becomes a job once its flat and mask are on its node; until then it says what it waits for."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dbclient.schema import FrameKind, FrameState, JobState
+from dbclient.stores import Events, Frames, Jobs
+from spica.pipeline.dispatcher import Dispatcher
+from tests.support.site import Site, open_site
+
+FLAT, MASK = "08Am03.flat.r.36.02", "2003A.mask.0.36.02"
+RECIPE = "sha256:recipe"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    opened = await open_site(tmp_path)
+    yield opened
+    await opened.coordinator.close()
+    await opened.database.close()
+
+
+async def dispatch(site: Site, recipe: str = RECIPE) -> tuple[int, int]:
+    return await Dispatcher(site.database, site.clock, source="spica").pass_(recipe)
+
+
+async def jobs(site: Site, name: str = "979412p") -> list[JobState]:
+    frame = await site.frame(name)
+    async with site.database.read() as session:
+        return [job.state for job in await Jobs().of_frame(session, frame.id)]
+
+
+async def placed(site: Site) -> None:
+    await site.valid("979412p", flat=FLAT, mask=MASK)
+    await site.settle()
+
+
+async def test_a_frame_with_its_calibrations_on_its_node_becomes_one_job(site: Site) -> None:
+    await site.valid(FLAT, kind=FrameKind.FLAT)
+    await site.valid(MASK, kind=FrameKind.MASK)
+    await placed(site)
+
+    assert await dispatch(site) == (1, 0)
+    assert await dispatch(site) == (0, 0)
+
+    assert await jobs(site) == [JobState.DUE]
+
+
+async def test_a_frame_without_calibrations_in_its_header_becomes_a_job(site: Site) -> None:
+    await site.valid("979412p")
+    await site.settle()
+
+    assert await dispatch(site) == (1, 0)
+
+
+async def test_a_frame_says_which_calibration_it_waits_for(site: Site) -> None:
+    await site.valid(MASK, kind=FrameKind.MASK)
+    await placed(site)
+
+    assert await dispatch(site) == (0, 1)
+
+    frame = await site.frame("979412p")
+    assert frame.state is FrameState.PLACED
+    assert frame.reason == f"waits for flat {FLAT}, which has been asked of the archive"
+    assert frame.attempts == 0
+
+
+async def test_the_reason_is_told_once_and_ends_with_the_job(site: Site) -> None:
+    await site.valid(MASK, kind=FrameKind.MASK)
+    await placed(site)
+    for _ in range(3):
+        await dispatch(site)
+    frame = await site.frame("979412p")
+    async with site.database.read() as session:
+        assert [e.kind for e in await Events().of_frame(session, frame.id)].count("waits") == 1
+
+    await site.valid(FLAT, kind=FrameKind.FLAT)
+    await site.settle()
+    await dispatch(site)
+
+    assert await jobs(site) == [JobState.DUE]
+    assert (await site.frame("979412p")).reason is None
+
+
+async def test_a_calibration_that_failed_says_why(site: Site) -> None:
+    flat = await site.valid(FLAT, kind=FrameKind.FLAT)
+    async with site.database.write() as session:
+        await Frames().fail(session, flat.id, reason="its digest is wrong", now=site.clock.now(), source="test")
+    await placed(site)
+
+    await dispatch(site)
+
+    reason = str((await site.frame("979412p")).reason)
+    assert f"flat {FLAT}, which is failed: its digest is wrong" in reason
+    assert f"and mask {MASK}, which has been asked of the archive" in reason
+
+
+async def test_another_recipe_is_another_job(site: Site) -> None:
+    await site.valid("979412p")
+    await site.settle()
+    await dispatch(site)
+
+    assert await dispatch(site, "sha256:other") == (1, 0)
+
+    assert len(await jobs(site)) == 2
