@@ -1,0 +1,122 @@
+"""The console as one application: its routes, its guards, and the watcher that keeps its pages fresh."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from dbclient.database import Database
+from spica.accounts import Sessions
+from spica.web.console import CONSOLE, Console, console_of, make_templates, read_assets
+from spica.web.gate import Access, access, gate, problems
+from spica.web.live import Live
+from spica.web.pages import actions, api, entrance, frame, frames, lists, overview
+from spica.web.policy import HEADERS
+from terapix.clock import Clock
+from terapix.http import guard
+from terapix.instruments import load_instrument
+from terapix.sections import Settings
+
+LARGEST_FORM = 64 * 1024
+"""Bytes of a form."""
+
+
+def build(database: Database, settings: Settings, clock: Clock) -> web.Application:
+    """Make the console.
+
+    Parameters
+    ----------
+    database : open already
+    settings : of which spica.reading says whether reading needs the operator's session
+    clock : what "now" is on the pages
+    """
+    assets = read_assets()
+    console = Console(
+        database=database,
+        settings=settings,
+        clock=clock,
+        sessions=Sessions(database, clock, longest=settings.spica.session),
+        live=Live(),
+        instrument=load_instrument(settings.snooppix.instrument),
+        assets=assets,
+        templates=make_templates(assets),
+    )
+    app = web.Application(
+        middlewares=[guard(names=frozenset({settings.spica.host}), headers=HEADERS), problems, gate],
+        client_max_size=LARGEST_FORM,
+    )
+    app[CONSOLE] = console
+    app.add_routes(routes())
+    app.cleanup_ctx.append(_watch)
+    app.on_shutdown.append(_stop)
+    return app
+
+
+def routes() -> list[web.RouteDef]:
+    """List every address of the console."""
+    name = r"{name:[A-Za-z0-9][A-Za-z0-9._+-]{0,79}}"
+    return [
+        web.get("/", overview.overview),
+        web.get("/frames", frames.frames),
+        web.get(f"/frames/{name}", frame.frame),
+        web.get(r"/products/{number:\d{1,18}}", frame.product),
+        web.get("/runs", lists.runs),
+        web.get("/nodes", lists.nodes),
+        web.get("/history", lists.history),
+        web.get("/transfer", actions.transfer),
+        web.get("/events", api.live),
+        web.get("/login", entrance.login_page),
+        web.post("/login", entrance.login),
+        web.post("/logout", entrance.logout),
+        web.post("/theme", entrance.theme),
+        web.post(r"/actions/{kind:[a-z]{1,20}}", actions.act),
+        web.get("/api/v1/summary", api.summary),
+        web.get("/api/v1/frames", api.frames),
+        web.get(f"/api/v1/frames/{name}", api.frame),
+        web.get("/api/v1/nodes", api.nodes),
+        web.get("/api/v1/runs", api.runs),
+        web.get("/api/v1/events", api.events),
+        web.get("/static/{path:[a-z0-9./-]{1,80}}", static),
+        web.get("/favicon.ico", favicon),
+    ]
+
+
+@access(Access.ANYBODY)
+async def static(request: web.Request) -> web.Response:
+    """``/static/…``: one of the files read at the start, and nothing else."""
+    asset = console_of(request).assets.get(request.match_info["path"])
+    if asset is None:
+        raise web.HTTPNotFound
+    dated = request.query.get("v") == asset.version
+    keep = "public, max-age=31536000, immutable" if dated else "no-cache"
+    charset = "utf-8" if asset.content_type.startswith("text/") else None
+    return web.Response(
+        body=asset.body, content_type=asset.content_type, charset=charset, headers={"Cache-Control": keep}
+    )
+
+
+@access(Access.ANYBODY)
+async def favicon(request: web.Request) -> web.Response:
+    """``/favicon.ico``: asked for by browsers that look nowhere else."""
+    asset = console_of(request).assets["icon.svg"]
+    return web.Response(body=asset.body, content_type=asset.content_type, headers={"Cache-Control": "max-age=86400"})
+
+
+async def _watch(app: web.Application) -> AsyncIterator[None]:
+    """Watch the database through a connection of our own, so that nobody else's wait misses what we saw."""
+    console = app[CONSOLE]
+    url = console.database.engine.url.render_as_string(hide_password=False)
+    watched = await Database.open(url)
+    watcher = asyncio.create_task(console.live.watch(watched))
+    yield
+    console.live.stop()
+    watcher.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watcher
+    await watched.close()
+
+
+async def _stop(app: web.Application) -> None:
+    """End the open streams, which would hold the shutdown up."""
+    app[CONSOLE].live.stop()

@@ -1,0 +1,125 @@
+"""What an operator can ask for on the page: each is a form, becomes a row of the requests, and is read back."""
+
+from typing import Any
+
+from aiohttp import web
+from multidict import MultiMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from datatransfer.preview import Preview, preview_transfer
+from dbclient.errors import NoSuchRow
+from dbclient.records import RequestRecord
+from dbclient.schema import RequestKind
+from dbclient.stores import Events, Frames, Nodes, Requests
+from spica.web.console import console_of, render, who_is
+from spica.web.gate import Access, access
+from spica.web.policy import local_path
+from terapix.identity import UnsafeName, safe_name
+
+ON_FRAMES = (RequestKind.FETCH, RequestKind.RETRY, RequestKind.RELOAD)
+ON_NODES = (RequestKind.DRAIN, RequestKind.UNDRAIN)
+
+
+def _text(form: MultiMapping[Any], key: str) -> str:
+    value = form.get(key, "")
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _bad(text: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=text)
+
+
+async def _frame_arguments(session: AsyncSession, kind: RequestKind, form: MultiMapping[Any]) -> dict[str, Any]:
+    try:
+        name = safe_name(_text(form, "frame"))
+    except UnsafeName as problem:
+        raise _bad(f"{problem}.") from None
+    if kind is not RequestKind.FETCH and await Frames().named(session, name) is None:
+        raise _bad(f"No frame {name} is known here: fetch it first.")
+    return {"frame": name}
+
+
+async def _known_node(session: AsyncSession, name: str) -> str:
+    node = await Nodes().named(session, name[:32])
+    if node is None:
+        known = ", ".join(node.name for node in await Nodes().all(session)) or "none"
+        raise _bad(f"There is no node {name[:32]!r}; nodes are: {known}.")
+    return node.name
+
+
+async def _run_arguments(session: AsyncSession, form: MultiMapping[Any]) -> dict[str, Any]:
+    """Read run, node and filter; each must be known."""
+    runs = {run.runid: run for run in await Frames().runs(session) if run.runid}
+    runid, band = _text(form, "runid"), _text(form, "filter") or None
+    if runid not in runs:
+        raise _bad(f"No frame of run {runid[:20]!r} is here; runs are: {', '.join(runs) or 'none'}.")
+    if band is not None and band not in runs[runid].filters:
+        raise _bad(f"Run {runid} has no frame in {band[:40]!r}; its filters are: {', '.join(runs[runid].filters)}.")
+    return {"runid": runid, "node": await _known_node(session, _text(form, "node")), "filter": band}
+
+
+@access(Access.OPERATOR)
+async def act(request: web.Request) -> web.Response:
+    """``POST /actions/{kind}``: write the request down and go back to where its answer will be shown."""
+    console, who = console_of(request), who_is(request)
+    if who is None:
+        raise web.HTTPForbidden(text="Sign in first.")
+    try:
+        kind = RequestKind(request.match_info["kind"])
+    except ValueError:
+        raise web.HTTPNotFound from None
+    form = await request.post()
+    async with console.database.write() as session:
+        if kind in ON_FRAMES:
+            arguments = await _frame_arguments(session, kind, form)
+            known = await Frames().named(session, arguments["frame"]) is not None
+            back = f"/frames/{arguments['frame']}" if known else "/"
+        elif kind in ON_NODES:
+            arguments = {"node": await _known_node(session, _text(form, "node"))}
+            back = "/nodes"
+        else:
+            arguments = await _run_arguments(session, form)
+            back = "/transfer"
+        number = await Requests().ask(session, kind, arguments, by=who.name, now=console.now())
+    raise web.HTTPSeeOther(f"{local_path(back)}?request={number}")
+
+
+async def readback(session: AsyncSession, request: web.Request) -> RequestRecord | None:
+    """Give the request whose answer the page shows."""
+    number = request.query.get("request", "")
+    if not number.isdecimal() or len(number) > 18:
+        return None
+    try:
+        return await Requests().get(session, int(number))
+    except NoSuchRow:
+        return None
+
+
+@access(Access.READER)
+async def transfer(request: web.Request) -> web.Response:
+    """``/transfer``: choose a run and a node, see what would happen, and let it happen."""
+    console = console_of(request)
+    preview: Preview | None = None
+    arguments: dict[str, Any] = {}
+    async with console.database.read() as session:
+        runs = [run for run in await Frames().runs(session) if run.runid]
+        nodes = await Nodes().all(session)
+        if request.query.get("runid") and request.query.get("node"):
+            arguments = await _run_arguments(session, request.query)
+            preview = await preview_transfer(
+                session,
+                runid=arguments["runid"],
+                node=arguments["node"],
+                filter_=arguments["filter"],
+                section=console.settings.datatransfer,
+            )
+        context: dict[str, Any] = {
+            "runs": runs,
+            "nodes": nodes,
+            "filters": sorted({band for run in runs for band in run.filters}),
+            "chosen": {key: arguments.get(key) or request.query.get(key, "") for key in ("runid", "node", "filter")},
+            "preview": preview,
+            "readback": await readback(session, request),
+            "newest": await Events().newest_id(session),
+        }
+    return render(request, "transfer.html", **context)

@@ -1,0 +1,172 @@
+"""How the page writes times, sizes, shares and states."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+from dbclient.records import JobRecord, TransferRecord
+from dbclient.schema import FrameState, JobState, Level, NodeState, RequestState
+
+STATE_TONES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        FrameState.SPOTTED: ("waiting", "eye"),
+        FrameState.FETCHED: ("moving", "arrow"),
+        FrameState.VALID: ("moving", "tick"),
+        FrameState.PLACED: ("moving", "disk"),
+        FrameState.WEIGHTED: ("done", "filled-tick"),
+        FrameState.REJECTED: ("warning", "slash"),
+        FrameState.FAILED: ("failed", "cross"),
+        FrameState.SUPERSEDED: ("waiting", "layers"),
+        JobState.DUE: ("waiting", "clock"),
+        JobState.RUNNING: ("moving", "gear"),
+        JobState.DONE: ("done", "filled-tick"),
+        NodeState.UP: ("done", "filled-tick"),
+        NodeState.DRAINING: ("warning", "slash"),
+        NodeState.DOWN: ("failed", "cross"),
+        RequestState.OPEN: ("waiting", "clock"),
+        RequestState.REFUSED: ("warning", "slash"),
+        Level.INFO: ("plain", "dot"),
+        Level.WARNING: ("warning", "triangle"),
+        Level.ERROR: ("failed", "cross"),
+    }
+)
+"""Tone (colour) and icon of each state; the word is the state itself."""
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def tone(state: str) -> str:
+    """Give the tone of a state: waiting, moving, done, warning, failed or plain."""
+    return STATE_TONES.get(state, ("plain", "dot"))[0]
+
+
+def icon(state: str) -> str:
+    """Give the name of a state's icon."""
+    return STATE_TONES.get(state, ("plain", "dot"))[1]
+
+
+def size(count: float | None) -> str:
+    """Write bytes, in decimal units: 341 MB."""
+    if count is None:
+        return "–"
+    value, unit = float(count), 0
+    while abs(value) >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    digits = 1 if unit and abs(value) < 99.95 else 0
+    return f"{value:.{digits}f} {_UNITS[unit]}"
+
+
+def megabytes(count: float | None) -> str:
+    """Write bytes as a bare number of megabytes, for columns that name the unit in their head."""
+    return "–" if count is None else f"{count / 1e6:,.1f}".replace(",", " ")
+
+
+def share(value: float | None) -> str:
+    """Write a share of one: 75 %."""
+    if value is None:
+        return "–"
+    if 0 < value < 0.005:
+        return "< 1 %"
+    return f"{100 * value:.0f} %"
+
+
+def rate(bytes_a_second: float | None) -> str:
+    """Write a rate: 12.3 MB/s."""
+    return "" if not bytes_a_second else f"{size(bytes_a_second)}/s"
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time span with its two largest units at most: 4 min 10 s."""
+    if seconds is None:
+        return "–"
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """Write how long ago, coarse, as it stands beside the time itself: 12 s ago."""
+    seconds = (now - moment).total_seconds()
+    if seconds < 0:
+        return f"in {coarse(-seconds)}"
+    return f"{coarse(seconds)} ago"
+
+
+def coarse(seconds: float) -> str:
+    """Write a time span with one unit."""
+    for limit, unit, word in ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h")):
+        if seconds < limit:
+            return f"{int(seconds // unit)} {word}"
+    return f"{int(seconds // 86400)} d"
+
+
+def clock(moment: datetime | None) -> str:
+    """Write the time of day in UTC: 06:23:01."""
+    return "–" if moment is None else f"{moment.astimezone(UTC):%H:%M:%S}"
+
+
+def stamp(moment: datetime | None) -> str:
+    """Write date and time in UTC: 2008-03-30 06:23:01."""
+    return "–" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """Write a number for a column, thousands parted by a thin space."""
+    return "–" if value is None else f"{value:,.{digits}f}".replace(",", " ")
+
+
+def transfer_share(transfer: TransferRecord) -> float | None:
+    """Give the share of a transfer's bytes that are through; None while the total is unknown."""
+    if not transfer.bytes_total:
+        return None
+    return min(1.0, transfer.bytes_done / transfer.bytes_total)
+
+
+def transfer_left(transfer: TransferRecord) -> float | None:
+    """Give the seconds that a transfer still takes at its present rate."""
+    if not transfer.bytes_total or not transfer.rate:
+        return None
+    return max(0.0, (transfer.bytes_total - transfer.bytes_done) / transfer.rate)
+
+
+def job_left(job: JobRecord, now: datetime) -> float | None:
+    """Give the seconds that a job still takes if it goes on as it went so far."""
+    if not job.started_at or job.done_share <= 0.01:
+        return None
+    spent = (now - job.started_at).total_seconds()
+    return max(0.0, spent / job.done_share - spent)
+
+
+def counted(count: int, word: str) -> str:
+    """Write a number of things: 1 frame, 2 frames."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+FILTERS = {
+    "tone": tone,
+    "icon": icon,
+    "size": size,
+    "megabytes": megabytes,
+    "share": share,
+    "rate": rate,
+    "duration": duration,
+    "age": age,
+    "clock": clock,
+    "stamp": stamp,
+    "iso": iso,
+    "number": number,
+    "transfer_share": transfer_share,
+    "transfer_left": transfer_left,
+    "job_left": job_left,
+    "counted": counted,
+}
+"""Filters of the templates."""
