@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -51,15 +52,29 @@ class Night:
     frames: int
     ccds: int
     seed: int = 2003
+    served: Path | None = None
+    """Directory of the archive's files, where it is not the directory's own."""
 
     @property
     def archive(self) -> Path:
         """Directory that the stand-in archive serves."""
-        return self.directory / "archive"
+        return self.served or self.directory / "archive"
 
     @property
     def config(self) -> Path:
         return self.directory / "terapix.toml"
+
+
+def paint(night: Night, progress: Callable[[str, float], None]) -> None:
+    """Paint the night's frames and calibrations, on all cores; what is painted already is kept."""
+    paint_run(
+        night.archive,
+        frames=night.frames,
+        ccds=night.ccds,
+        seed=night.seed,
+        workers=os.cpu_count() or 1,
+        progress=progress,
+    )
 
 
 def prepare(night: Night) -> Loaded:
@@ -146,15 +161,7 @@ class Demo:
         def progress(what: str, share: float) -> None:
             loop.call_soon_threadsafe(self._progress, what, share)
 
-        await asyncio.to_thread(
-            paint_run,
-            self.night.archive,
-            frames=self.night.frames,
-            ccds=self.night.ccds,
-            seed=self.night.seed,
-            workers=os.cpu_count() or 1,
-            progress=progress,
-        )
+        await asyncio.to_thread(paint, self.night, progress)
         self.painting, self.painted = "", 1.0
 
     def _progress(self, what: str, share: float) -> None:

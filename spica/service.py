@@ -1,26 +1,26 @@
 """The daemon `spica`: the console's page and the pipeline."""
 
-import errno
 import socket
 from collections.abc import Sequence
 
 from aiohttp import web
 
 from dbclient.database import Database
+from dbclient.heartbeat import keep_heartbeat
 from spica.accounts import ensure_operator
 from spica.password import hand_over
 from spica.pipeline import Pipeline
 from spica.web.app import build
-from terapix.clock import SystemClock
 from terapix.daemon import Daemon, command
 from terapix.errors import TerapixError
+from terapix.http import address, bind
 from terapix.journal import logger
 from terapix.sections import SpicaSection
 
 log = logger("spica")
 
 PORTS_TRIED = 20
-"""Ports tried after the wanted one before we give up."""
+"""Ports tried, from the wanted one on, before we give up."""
 IDLE = 20.0
 """Seconds between two passes when nothing changed: below the watchdog's limit and a daemon's silence."""
 
@@ -28,67 +28,56 @@ IDLE = 20.0
 class PortTaken(TerapixError):
     """The page's port belongs to another program."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, problem: OSError) -> None:
         super().__init__(
-            f"port {port} of {host} is taken by another program: set spica.port in terapix.toml, "
+            f"the page cannot listen on port {port} of {host} ({problem.strerror}): set spica.port in terapix.toml, "
             f"or TERAPIX_SPICA__PORT, or allow spica.port_search"
         )
         self.port = port
 
 
 def listen(section: SpicaSection) -> socket.socket:
-    """Bind the page's port, or the next free one where the settings allow."""
-    family = socket.AF_INET6 if ":" in section.host else socket.AF_INET
-    last = section.port + (PORTS_TRIED if section.port_search and section.port else 0)
-    for port in range(section.port, last + 1):
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((section.host, port))
-            bound.listen(128)
-        except OSError as problem:
-            bound.close()
-            if problem.errno not in {errno.EADDRINUSE, errno.EACCES}:
-                raise
-        else:
-            return bound
-    raise PortTaken(section.host, section.port)
-
-
-def address(bound: socket.socket) -> str:
-    """Give the page's address as a person opens it."""
-    host, port = bound.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}/"
+    """Take the page's port, or the next free one where the settings allow."""
+    try:
+        return bind(section.host, section.port, tries=PORTS_TRIED if section.port_search else 1)
+    except OSError as problem:
+        raise PortTaken(section.host, section.port, problem) from problem
 
 
 async def work(daemon: Daemon) -> None:
     """Serve the page and drive the pipeline until the daemon is told to stop."""
-    clock = SystemClock()
-    settings = daemon.settings
+    settings, clock = daemon.settings, daemon.clock
     database = await Database.open(settings.database_url)
-    pipeline = Pipeline(database, settings, clock)
-    bound = listen(settings.spica)
-    runner = web.AppRunner(build(database, settings, clock), access_log=None, shutdown_timeout=2.0)
     try:
         async with database.write() as session:
             password = await ensure_operator(session, clock.now())
         if password:
             hand_over(password, settings)
+        heartbeat = keep_heartbeat(daemon, database)
+        await _serve(daemon, database)
+        await heartbeat.end()
+    finally:
+        await database.close()
+
+
+async def _serve(daemon: Daemon, database: Database) -> None:
+    pipeline = Pipeline(database, daemon.settings, daemon.clock)
+    bound = listen(daemon.settings.spica)
+    runner = web.AppRunner(build(database, daemon.settings, daemon.clock), access_log=None, shutdown_timeout=2.0)
+    try:
         await runner.setup()
         await web.SockSite(runner, bound).start()
-        await pipeline.start()
-        page = address(bound)
+        page = f"{address(bound)}/"
         log.info("the page is open", address=page)
         await daemon.ready(f"page at {page}")
+        await daemon.beat("the pipeline starts", page=page)
+        await pipeline.start()
         while not daemon.stopping.is_set():
-            said = await pipeline.pass_()
-            await daemon.beat(said, page=page)
+            await daemon.beat(await pipeline.pass_(), page=page)
             await database.changed(timeout=IDLE, stop=daemon.stopping)
     finally:
         await pipeline.close()
         await runner.cleanup()
-        await database.close()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,11 +1,11 @@
 """Commands that start things: the demo night, all daemons of a host, the stand-in archive."""
 
 import asyncio
-import os
 import signal
 import time
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -115,17 +115,13 @@ def stand_in(
 def _paint(directory: Path, frames: int, ccds: int) -> None:
     from rich.progress import Progress  # noqa: PLC0415 - painting is rare
 
-    from spica.demo import paint_run  # noqa: PLC0415 - the demo alone loads the painter
+    from spica.demo import Night, paint  # noqa: PLC0415 - the demo alone loads the painter
 
     with Progress(console=err) as bar:
         task = bar.add_task("painting", total=1.0)
-        paint_run(
-            directory,
-            frames=frames,
-            ccds=ccds,
-            seed=2003,
-            workers=os.cpu_count() or 1,
-            progress=lambda what, share: bar.update(task, completed=share, description=what),
+        paint(
+            Night(directory, frames, ccds, served=directory),
+            lambda what, share: bar.update(task, completed=share, description=what),
         )
 
 
@@ -137,10 +133,10 @@ def _defaults(directory: Path) -> Path:
     return place
 
 
-def _run(work: "asyncio.Future[int] | object") -> int:
+def _run(work: Coroutine[Any, Any, int]) -> int:
     """Run to the end; what we know to go wrong is said in plain words."""
     try:
-        return int(asyncio.run(work))  # type: ignore[arg-type]
+        return int(asyncio.run(work))
     except TerapixError as problem:
         stop(str(problem), Exit.FAILURE)
     except KeyboardInterrupt:

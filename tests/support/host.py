@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from spica.supervisor import Supervisor
 from terapix.clock import SystemClock
 from terapix.sections import Settings
 
+KERNELS = Path(tempfile.gettempdir()) / f"terapix-kernels-{os.getuid()}"
+"""Compiled kernels, shared by all hosts of the flow tests."""
 WORKING = ("scratch", "cache", "log")
 """Directories in which files come and go."""
 
@@ -129,7 +132,11 @@ async def host(night: Night, *, environment: Mapping[str, str] | None = None) ->
     supervisor = Supervisor(
         night.config,
         logs=night.directory / "log",
-        environment={"TERAPIX_ARCHIVE__REGISTRY": f"{address.rstrip('/')}/reg/resource-caps", **(environment or {})},
+        environment={
+            "TERAPIX_ARCHIVE__REGISTRY": f"{address.rstrip('/')}/reg/resource-caps",
+            "TERAPIX_PATHS__CACHE": str(KERNELS),
+            **(environment or {}),
+        },
     )
     await supervisor.start()
     try:
