@@ -137,7 +137,7 @@ def _stored(image: NDArray[Any], bzero: int | None) -> tuple[NDArray[Any], int]:
         return native.astype(np.uint8), 0
     if native.dtype.kind == "f":
         return native if native.dtype.itemsize >= 4 else native.astype(np.float32), 0
-    if native.dtype.kind not in "iu" or native.dtype.itemsize > 4:
+    if native.dtype.kind not in "iu" or (native.dtype.itemsize > 4 and bzero is None):
         raise NotStorable(f"pixels of type {image.dtype}: integers of at most 32 bits or floats were expected")
     zero = _UNSIGNED.get(native.dtype, 0) if bzero is None else bzero
     if bzero is not None and native.dtype != np.uint8:

@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
@@ -79,7 +78,7 @@ def _header(cards: str) -> "Header":
 
 
 class Mosaic:
-    """A FITS file of images, open for reading; closes itself as a context.
+    """A FITS file of images: its headers; pixels are read when they are asked for, and nothing stays open.
 
     Raises
     ------
@@ -89,38 +88,30 @@ class Mosaic:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._stream: BinaryIO = self.path.open("rb")
         self.primary_cards = ""
         """Card images of the primary header."""
         self.extensions: list[Extension] = []
-        try:
-            self._walk()
-        except BaseException:
-            self._stream.close()
-            raise
+        with self.path.open("rb") as stream:
+            self._walk(stream)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
+    def __exit__(self, *_: object) -> None:
+        pass
 
     @cached_property
     def primary(self) -> "Header":
         """Primary header."""
         return _header(self.primary_cards)
 
-    def _walk(self) -> None:
-        total = os.fstat(self._stream.fileno()).st_size
+    def _walk(self, stream: BinaryIO) -> None:
+        total = os.fstat(stream.fileno()).st_size
+        if total == 0:
+            raise NotFits(self.path, "is empty", remedy=_FETCH_AGAIN)
         offset, hdu = 0, 0
         while offset < total:
-            cards = self._cards(offset, hdu)
+            cards = self._cards(stream, offset, hdu)
             if cards is None:
                 break
             offset += -(-(len(cards) + CARD) // RECORD) * RECORD
@@ -138,12 +129,12 @@ class Mosaic:
             offset += -(-size // RECORD) * RECORD
             hdu += 1
 
-    def _cards(self, offset: int, hdu: int) -> str | None:
+    def _cards(self, stream: BinaryIO, offset: int, hdu: int) -> str | None:
         """Card images of the header at `offset` up to END; None where only filling follows the last HDU."""
-        self._stream.seek(offset)
+        stream.seek(offset)
         pieces: list[str] = []
         while len(pieces) * RECORD < LONGEST_HEADER:
-            record = self._stream.read(RECORD)
+            record = stream.read(RECORD)
             begin = b"SIMPLE  =" if hdu == 0 else b"XTENSION="
             if not pieces and not record.startswith(begin):
                 if hdu:

@@ -69,8 +69,8 @@ class Tiles:
         ]  # fmt: skip
         for number, (title, value) in enumerate(self.parameters, 1):
             entries += [(f"ZNAME{number}", title), (f"ZVAL{number}", value)]
-        if bitpix < 0:
-            entries.append(("ZQUANTIZ", "NONE" if self.step is None else "NO_DITHER"))
+        if self.step is not None:
+            entries.append(("ZQUANTIZ", "NO_DITHER"))
         if self.nulls:
             entries.append(("ZBLANK", rice.NULL, "stored value of a pixel that is no number"))
         return entries
