@@ -96,14 +96,7 @@ class Inventory:
         """
         states = (FrameState.VALID, FrameState.PLACED, *((FrameState.WEIGHTED,) if weighted else ()))
         needed = union(*(_named(column, states) for column in (Frame.flat, Frame.mask))).subquery()
-        newest = (
-            select(Frame.name, func.max(Frame.generation).label("generation"))
-            .where(Frame.kind != FrameKind.OBJECT)
-            .group_by(Frame.name)
-            .subquery()
-        )
-        current = and_(Frame.name == newest.c.name, Frame.generation == newest.c.generation)
-        rows = select(Frame).join(newest, current).subquery()
+        rows = select(Frame).where(Frame.current, Frame.kind != FrameKind.OBJECT).subquery()
         query = (
             select(
                 needed.c.name,
@@ -133,7 +126,7 @@ class Inventory:
                 name,
                 node_id,
                 frame_id,
-                FrameState(state) if state else None,
+                state,
                 reason,
                 path,
                 size,

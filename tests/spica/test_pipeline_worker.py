@@ -16,7 +16,7 @@ from spica.pipeline import worker
 from spica.pipeline.orders import Order, Outcome
 from spica.pipeline.recovery import Recovery
 from spica.pipeline.worker import LOST, Attempt, ClaimLost, InputGone, Inputs, Made, Stage, again, in_words
-from terapix.clock import SystemClock
+from terapix.clock import Clock, SetClock, SystemClock
 from terapix.errors import TerapixError
 from tests.support.site import Site, open_site
 
@@ -65,8 +65,8 @@ def make(order: Order, inputs: Inputs, progress: Callable[[float], None]) -> Mad
     return Made((NewProduct("weight", str(path), 10, "md5:x", facts),), {"ccds": 36})
 
 
-async def run(order: Order, stage: Stage = make) -> Outcome:
-    return await Attempt(order, stage, SystemClock()).run()
+async def run(order: Order, stage: Stage = make, clock: Clock | None = None) -> Outcome:
+    return await Attempt(order, stage, clock or SystemClock()).run()
 
 
 async def job(site: Site, order: Order) -> JobRecord:
@@ -168,8 +168,9 @@ async def test_a_stage_that_fails_is_tried_again_and_then_fails_with_its_reason(
     held = await job(site, order)
     assert (held.state, held.reason) == (JobState.DUE, "ValueError: no pixels")
     assert held.retry_at is not None
+    assert await run(order, broken) is Outcome.NOT_OURS
 
-    assert await run(order, broken) is Outcome.FAILED
+    assert await run(order, broken, SetClock(held.retry_at)) is Outcome.FAILED
     assert (await job(site, order)).state is JobState.FAILED
     frame = await site.frame("979412p")
     assert (frame.state, frame.reason) == (FrameState.FAILED, "weight: ValueError: no pixels")
