@@ -129,6 +129,7 @@ def _translated(url: str, problem: DBAPIError) -> DatabaseError | None:
         return Full(url)
     state = getattr(problem.orig, "sqlstate", None) or ""
     connection_lost = problem.connection_invalidated or state[:2] in {"08", "28", "3D", "53", "57"}
-    if connection_lost or "unable to open" in low or "readonly database" in low or "connection" in low:
+    may_not_write = "readonly database" in low and (problem.statement or "").startswith("BEGIN")
+    if connection_lost or may_not_write or "unable to open" in low or "connection" in low:
         return Unreachable(url, said)
     return None
