@@ -90,7 +90,7 @@ def check_file(path: Path, instrument: Instrument, *, compression: float, pixels
         return answer | {"word": rejection.word, "reason": rejection.sentence}
     except OSError as problem:
         return answer | {"word": "unreadable", "reason": f"it cannot be read: {problem.strerror or problem}"}
-    return answer | {"accepted": True, "reason": f"{examined} are those of a {read.verdict.kind.value}"} | read.columns
+    return answer | {"accepted": True, "reason": f"{examined} are those of an {read.verdict.kind.value}"} | read.columns
 
 
 def _name(path: Path) -> str:

@@ -27,6 +27,8 @@ from terapix.steps import reached
 
 BLOCK: Final = 4 * 1024**2
 """Bytes that go to the writing thread at once."""
+LINGER: Final = 0.5
+"""Seconds after which a smaller block is written too: over a slow line 4 MiB are much to lose, and to wait for."""
 RESUMES: Final = 20
 """Interruptions of one connection that are answered by resuming at once, as long as each brought bytes."""
 
@@ -215,7 +217,8 @@ class Downloader:
         bound = Bound(
             digest=str(known) if known else "",
             artifact=response.headers.get("x-artifact-id", ""),
-            total=wanted.size if wanted.size is not None else total,
+            # where listing and server disagree on the length alone, the digest will tell when it is reached
+            total=max(total, wanted.size) if wanted.size is not None else total,
         )
         if response.status == 206 and (bound != part.bound or begin != part.done):
             raise _Afresh
@@ -228,6 +231,8 @@ async def _receive(response: ClientResponse, wanted: Wanted, writer: Writer, pro
     """Pass the body on in blocks."""
     total = writer.part.bound.total if writer.part.bound else -1
     come, size, chunks = writer.part.done, 0, list[bytes]()
+    loop = asyncio.get_running_loop()
+    given = loop.time()
     try:
         while chunk := await response.content.readany():
             if come == 0 and _no_fits(chunk):
@@ -237,9 +242,9 @@ async def _receive(response: ClientResponse, wanted: Wanted, writer: Writer, pro
                 raise Unreachable(wanted.name, progress.host, f"more than the {total} bytes announced came")
             chunks.append(chunk)
             size += len(chunk)
-            if size >= BLOCK:
+            if size >= BLOCK or loop.time() - given >= LINGER:
                 await writer.put(chunks)
-                chunks, size = [], 0
+                chunks, size, given = [], 0, loop.time()
     finally:
         if rest := _left_in(response):
             chunks.append(rest[: total - come] if total >= 0 else rest)

@@ -49,6 +49,8 @@ class Running:
     progress: Progress = field(default_factory=Progress)
     transfer: int | None = None
     task: asyncio.Task[None] | None = None
+    has_room: bool = False
+    """Its bytes on the disk are spoken for."""
     told: int = 0
     """Bytes when the database was last told."""
     told_at: float = 0.0
@@ -158,7 +160,7 @@ class Fetcher:
 
     async def _fetch(self, running: Running) -> None:
         frame = running.frame
-        await self._room_for(frame)
+        await self._room_for(running)
         sources = await self.archive.locate(frame.uri)
         if not sources:
             raise NotStored(frame.name, "the archive", "it is listed and not stored at any site yet")
@@ -214,17 +216,18 @@ class Fetcher:
         self.tally.bytes += size
         log.info("frame fetched", frame=running.frame.name, size=size, seconds=round(seconds, 2), resumed=interruptions)
 
-    async def _room_for(self, frame: FrameRecord) -> None:
+    async def _room_for(self, running: Running) -> None:
         """Refuse to begin what cannot be finished: the disk also holds what running downloads still lack."""
+        room = await asyncio.to_thread(self.reception.room)
         promised = sum(
             max(0, (other.progress.total or other.frame.size or 0) - other.progress.done)
             for other in self.running.values()
-            if other.frame.id != frame.id and other.transfer is not None
+            if other.has_room
         )
-        free = await asyncio.to_thread(self.reception.room) - promised
-        needed = frame.size or 0
-        if free < needed:
-            raise NoRoom(frame.name, needed=needed, missing=needed - free)
+        needed = running.frame.size or 0
+        if room - promised < needed:
+            raise NoRoom(running.frame.name, needed=needed, missing=needed - room + promised)
+        running.has_room = True
 
     async def _fail(self, running: Running, problem: FetchError) -> None:
         frame, now = running.frame, self.clock.now()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +38,19 @@ def settings_for(directory: Path, registry: str, **snooppix: object) -> Settings
         "snooppix": {"poll": 0.2, "reserve": 0, "read_timeout": 2.0, **snooppix},
     }
     return load(environment={}, overrides=overrides).settings
+
+
+class InThread(Verifier):
+    """Unpacks in a thread: starting a process takes longer than a small frame."""
+
+    def _begin(self) -> ThreadPoolExecutor:  # type: ignore[override]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1)
+        return self._pool
+
+    def _end(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
 
 
 @dataclass(slots=True)
@@ -86,11 +100,11 @@ async def at_work(settings: Settings, *, camera: Instrument | None = None) -> As
     loaded = Loaded(settings, {}, None)
     daemon = Daemon("snooppix", loaded=loaded, status=("127.0.0.1", 0), clock=SystemClock())
     settings.paths.directory.mkdir(parents=True, exist_ok=True)
-    database = await Database.open(settings.database_url, create=True)
-    onlooker = await Database.open(settings.database_url)
     async with (
+        _opened(settings.database_url) as database,
+        _opened(settings.database_url) as onlooker,
         Wire(settings.archive, settings.snooppix) as wire,
-        Verifier(camera or small_camera(), compression=0.3, processes=1) as verifier,
+        InThread(camera or small_camera(), compression=0.3, processes=1) as verifier,
     ):
         archive = Cadc(wire, settings.archive, page=settings.snooppix.page, clock=daemon.clock)
         snooppix = Snooppix(daemon, database, archive, wire, verifier)
@@ -100,5 +114,12 @@ async def at_work(settings: Settings, *, camera: Instrument | None = None) -> As
         finally:
             daemon.stopping.set()
             await task
-    await onlooker.close()
-    await database.close()
+
+
+@contextlib.asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[Database]:
+    database = await Database.open(url, create=True)
+    try:
+        yield database
+    finally:
+        await database.close()
