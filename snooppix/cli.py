@@ -1,8 +1,8 @@
 """``terapix snooppix``: what is this file, and what was set aside."""
 
+import asyncio
 import enum
 import json
-import multiprocessing
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +14,9 @@ from rich.table import Table
 from dbclient.schema import FrameKind
 from snooppix.acceptance import FileKind
 from snooppix.errors import Rejection
-from snooppix.pixels import examine, pixel_digest
+from snooppix.pixels import pixel_digest
 from snooppix.reception import Reception
-from snooppix.verification import PROCESSES, read_file, shares
+from snooppix.verification import Verifier
 from terapix.errors import TerapixError
 from terapix.identity import FrameId, UnsafeName
 from terapix.instruments import Instrument, load_instrument
@@ -59,7 +59,7 @@ def check(
         typer.echo(str(problem), err=True)
         raise typer.Exit(USAGE) from problem
     compression = settings.datatransfer.compression
-    answers = [check_file(path, camera, compression=compression, pixels=not headers_only) for path in files]
+    answers = asyncio.run(_check_all(files, camera, compression=compression, pixels=not headers_only))
     if as_json:
         typer.echo(json.dumps(answers, indent=2, default=_plain, ensure_ascii=False))
     else:
@@ -71,20 +71,24 @@ def check(
     raise typer.Exit(0 if all(answer["accepted"] for answer in answers) else NOT_ALL)
 
 
-def check_file(path: Path, instrument: Instrument, *, compression: float, pixels: bool) -> dict[str, Any]:
+async def _check_all(
+    files: list[Path], instrument: Instrument, *, compression: float, pixels: bool
+) -> list[dict[str, Any]]:
+    async with Verifier(instrument, compression=compression) as verifier:
+        return [await check_file(path, verifier, pixels=pixels) for path in files]
+
+
+async def check_file(path: Path, verifier: Verifier, *, pixels: bool) -> dict[str, Any]:
     """Return what is known of one file: file, kind, accepted, reason, and the metadata of an accepted one."""
     answer: dict[str, Any] = {"file": str(path), "kind": FileKind.UNKNOWN.value, "accepted": False}
+    examined = "its headers"
     try:
-        read = read_file(path, instrument=instrument, kind=FrameKind.OBJECT, name=_name(path), compression=compression)
+        read = await verifier.read(path, kind=FrameKind.OBJECT, name=_name(path))
         answer["kind"] = read.verdict.kind.value
         if read.verdict.rejection is not None:
             raise read.verdict.rejection
-        examined = "its headers"
         if pixels and not read.headers.is_dump and path.suffix != ".gz":
-            with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
-                tasks = [(path, share) for share in shares(read.headers.hdus, PROCESSES)]
-                sums = [found for part in pool.starmap(examine, tasks) for found in part]
-            answer["pixel_digest"] = str(pixel_digest(sums))
+            answer["pixel_digest"] = str(pixel_digest(await verifier.unpack(path, read.headers)))
             examined = "its headers, checksums and pixels"
     except Rejection as rejection:
         return answer | {"word": rejection.word, "reason": rejection.sentence}

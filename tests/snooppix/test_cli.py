@@ -1,0 +1,96 @@
+"""``terapix snooppix check`` and ``rejected``: words for people, JSON for programs, exit codes for scripts."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from snooppix.cli import app
+from snooppix.reception import Reception
+from terapix.installation import etc_directory
+from tests.support.archive import small_fits
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Settings with an instrument of 32x16 pixels a CCD."""
+    text = (etc_directory() / "instruments" / "megacam.toml").read_text()
+    for keyword, value in (("width", 32), ("height", 16), ("amplifier_boundary", 16)):
+        text = re.sub(rf"(?m)^{keyword} = \d+", f"{keyword} = {value}", text)
+    text = re.sub(r"(?m)^datasec = \[.*?\]", "datasec = [0, 32, 0, 16]", text)
+    text = re.sub(r"(?ms)^primary = \[.*?^\]", 'primary = ["RUNID", "FILTER"]', text)
+    text = re.sub(r"(?ms)^ccd = \[.*?^\]", 'ccd = ["CRPIX1"]', text)
+    (tmp_path / "small.toml").write_text(text)
+    path = tmp_path / "terapix.toml"
+    path.write_text(f'[paths]\ndirectory = "{tmp_path}"\n[snooppix]\ninstrument = "{tmp_path / "small.toml"}"\n')
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_good_bad_and_missing_files_in_one_go(config: Path, tmp_path: Path) -> None:
+    good, raw, page, packed = (tmp_path / n for n in ("979412p.fits.fz", "979412o.fits", "page.fits", "9.fits.gz"))
+    good.write_bytes(small_fits("979412p"))
+    raw.write_bytes(small_fits("979412o"))
+    page.write_text("<html>sign in</html>")
+    packed.write_bytes(gzip.compress(small_fits("979412p")))
+
+    result = run("check", "-c", config, "--json", good, raw, page, packed, tmp_path / "absent.fits")
+
+    answers = json.loads(result.stdout)
+    assert result.exit_code == 3
+    assert [(a["kind"], a["accepted"], a.get("word")) for a in answers] == [
+        ("elixir-processed frame", True, None),
+        ("raw frame", False, "raw"),
+        ("unknown", False, "not-fits"),
+        ("elixir-processed frame", True, None),
+        ("unknown", False, "unreadable"),
+    ]
+    assert answers[0]["pixel_digest"].startswith("sha256:")
+    assert answers[0]["reason"] == "its headers, checksums and pixels are those of an elixir-processed frame"
+    assert all(a["reason"] for a in answers)
+
+
+def test_damaged_pixels_are_seen_unless_only_headers_are_asked_for(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "979412p.fits.fz"
+    content = bytearray(small_fits("979412p"))
+    content[-2000] ^= 1
+    path.write_bytes(content)
+
+    whole = run("check", "-c", config, path)
+    headers = run("check", "-c", config, "--headers-only", path)
+
+    assert whole.exit_code == 3
+    assert "not accepted: HDU 36 (CCD35): DATASUM" in whole.stdout
+    assert headers.exit_code == 0
+    assert "elixir-processed frame, accepted" in headers.stdout
+
+
+def test_wrong_usage_is_told(config: Path, tmp_path: Path) -> None:
+    assert run("check").exit_code == 2
+    assert run("check", "-c", tmp_path / "no.toml", "x").exit_code == 2
+    assert run("check", "-c", config, "--instrument", "mega", "x").exit_code == 2
+
+
+def test_what_was_rejected_is_listed(config: Path, tmp_path: Path) -> None:
+    assert "Nothing was rejected" in run("rejected", "-c", config).stdout
+    reception = Reception(tmp_path / "reception", reserve=0)
+    reception.prepare()
+    reception.reject(
+        None,
+        "979412p.fits.fz",
+        "not-fits",
+        {"reason": "a login page", "again": "terapix retry 979412p"},
+        head=b"<html>",
+    )
+    reception.release()
+
+    [row] = json.loads(run("rejected", "-c", config, "--json").stdout)
+
+    assert (row["word"], row["reason"]) == ("not-fits", "a login page")
+    assert "terapix retry 979412p" in run("rejected", "-c", config).stdout
