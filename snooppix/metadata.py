@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
-from astropy.io import fits
-from astropy.wcs import WCS
 
 from snooppix.errors import Rejection
 from snooppix.headers import Header, Headers
@@ -131,6 +129,9 @@ def footprint(headers: Headers) -> tuple[tuple[float, float], list[list[float]]]
 
 
 def _sky_corners(header: Header, number: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    from astropy.io import fits  # noqa: PLC0415 - half a second that most `terapix` commands need not wait for
+    from astropy.wcs import WCS  # noqa: PLC0415 - as above
+
     cards = fits.Header(list(_wcs_cards(header)))
     width, height = header.shape
     pixels = np.array([[0.5, 0.5], [width + 0.5, 0.5], [width + 0.5, height + 0.5], [0.5, height + 0.5]])

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import fitsio
 import numpy as np
 
 from snooppix.errors import Rejection
@@ -50,6 +49,8 @@ def examine(path: Path, hdus: Sequence[Hdu]) -> list[PixelSum]:
     Rejection
         ``checksum`` if a DATASUM, CHECKSUM or ZDATASUM does not agree, ``pixels`` if an image cannot be decoded.
     """
+    import fitsio  # noqa: PLC0415 - only the processes that unpack need it
+
     found = []
     with path.open("rb") as file, fitsio.FITS(str(path)) as fits:
         for hdu in hdus:
