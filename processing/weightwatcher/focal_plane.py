@@ -101,11 +101,13 @@ def flag_picture(layout: Layout, tiles: Sequence[NDArray[np.int64]]) -> bytes:
 
 
 def _grey(bright: NDArray[np.float64]) -> bytes:
-    canvas = np.empty((*bright.shape, 3), np.uint8)
-    canvas[:] = _EMPTY
+    """PNG of 255 greys and the colour between the CCDs."""
+    canvas = np.zeros(bright.shape, np.uint8)
     inside = np.isfinite(bright)
-    canvas[inside] = np.rint(255 * np.clip(bright[inside], 0, 1)).astype(np.uint8)[:, None]
-    return _png(Image.fromarray(canvas[::-1], "RGB"))
+    canvas[inside] = 1 + np.rint(254 * np.clip(bright[inside], 0, 1)).astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(canvas[::-1]), "L")
+    image.putpalette([*_EMPTY, *(round(level * 255 / 254) for level in range(255) for _ in range(3))])
+    return _png(image)
 
 
 def _png(image: Image.Image) -> bytes:
