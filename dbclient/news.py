@@ -10,9 +10,10 @@ import contextlib
 import sqlite3
 import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import asyncpg
 from sqlalchemy import text
@@ -25,7 +26,10 @@ from terapix.journal import logger
 log = logger("database")
 
 LOOK: Final = 0.25
-"""Seconds between two looks at SQLite's change counter."""
+"""Seconds between two looks at SQLite's change counter while much goes on."""
+CALM: Final = 0.5
+"""Seconds between two looks after `QUIET` seconds without news: to wake costs 50 times what the look costs."""
+QUIET: Final = 10.0
 CALL: Final = 5.0
 """Seconds between two looks at whether PostgreSQL's line still holds."""
 CHANNEL: Final = "terapix"
@@ -71,18 +75,39 @@ class News(ABC):
             raise RuntimeError("news are told to tasks")
         heard = self._heard.get(task, self._start)
         loop = asyncio.get_running_loop()
-        end = loop.time() + timeout
-        while True:
-            self._told.clear()
-            await self.look()
-            if self.now.events != heard.events or (progress and self.now.commits != heard.commits):
-                self._heard[task] = self.now
-                return True
-            left = end - loop.time()
-            if left <= 0 or (stop and stop.is_set()):
-                self._heard[task] = self.now
-                return False
-            await _first(self._told, stop, seconds=min(self.every, left))
+        begin = loop.time()
+        end = begin + timeout
+        with _waiting(stop, self._told) as waits:
+            while True:
+                self._told.clear()
+                await self.look()
+                if self.now.events != heard.events or (progress and self.now.commits != heard.commits):
+                    self._heard[task] = self.now
+                    return True
+                left = end - loop.time()
+                pause = self.every if loop.time() < begin + QUIET else max(self.every, CALM)
+                if left <= 0 or (stop and stop.is_set()):
+                    self._heard[task] = self.now
+                    return False
+                await asyncio.wait(waits(), timeout=min(pause, left), return_when=asyncio.FIRST_COMPLETED)
+
+
+@contextlib.contextmanager
+def _waiting(*events: asyncio.Event | None) -> Iterator[Callable[[], list[asyncio.Task[Literal[True]]]]]:
+    """Give a function that gives tasks waiting for the events; those that still wait are used again."""
+    tasks = {event: asyncio.ensure_future(event.wait()) for event in events if event}
+
+    def waits() -> list[asyncio.Task[Literal[True]]]:
+        for event, task in tasks.items():
+            if task.done():
+                tasks[event] = asyncio.ensure_future(event.wait())
+        return list(tasks.values())
+
+    try:
+        yield waits
+    finally:
+        for task in tasks.values():
+            task.cancel()
 
 
 class Counter(News):
@@ -154,13 +179,3 @@ async def tell(session: AsyncSession) -> None:
     """Tell the commit that follows, on PostgreSQL."""
     word = EVENT if session.info.get(EVENT) else "progress"
     await session.execute(text("SELECT pg_notify(:channel, :word)"), {"channel": CHANNEL, "word": word})
-
-
-async def _first(*events: asyncio.Event | None, seconds: float) -> None:
-    """Wait until one of the events is set, or the time is over."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events if event]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
