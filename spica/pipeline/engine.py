@@ -231,6 +231,7 @@ class Engine:
             *(sys.executable, "-m", "spica.pipeline.station"),
             *("--scheduler", self.address, "--node", node, "--directory", str(place)),
             *("--parent", str(os.getpid())),
+            *("--journal", f"{self._settings.journal.level}:{self._settings.journal.style}"),
             stdin=asyncio.subprocess.DEVNULL,
             env=environment,
             cwd=Path.cwd(),

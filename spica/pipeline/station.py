@@ -11,7 +11,11 @@ from pathlib import Path
 from distributed import Worker
 
 from spica.pipeline.engine import KEY, calm, configure
-from spica.pipeline.worker import idle, stopping
+from spica.pipeline.worker import idle, stopping, warm
+from terapix.journal import logger, open_journal
+from terapix.sections import JournalSection
+
+log = logger("spica.station")
 
 FINISHING = 7.0
 """Seconds that a running job has to be given back; a stage looks up after each CCD, about half a second."""
@@ -38,8 +42,10 @@ async def serve(*, scheduler: str, node: str, directory: Path, key: str) -> None
         local_directory=str(directory),
     ) as worker:
         calm(worker)
+        log.info("worker has joined", node=node, pid=os.getpid())
         ended = [asyncio.ensure_future(end.wait()), asyncio.ensure_future(worker.finished())]
         await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+        log.info("worker is asked to stop", node=node)
         stopping.set()
         await asyncio.to_thread(idle.wait, FINISHING)
         for waiter in ended:
@@ -52,13 +58,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scheduler", required=True, metavar="ADDRESS")
     parser.add_argument("--node", required=True, metavar="NAME")
     parser.add_argument("--directory", required=True, type=Path, metavar="DIR", help="for Dask's own small files")
+    parser.add_argument("--journal", default="info:auto", metavar="LEVEL:STYLE", help="what is logged, and how")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process, which started us, ends")
     arguments = parser.parse_args(argv)
     if arguments.parent:
         _die_with(arguments.parent)
+    level, _, style = arguments.journal.partition(":")
+    open_journal(JournalSection.model_validate({"level": level, "style": style}), daemon=f"worker:{arguments.node}")
     key = os.environ.pop(KEY, "")
     if not key:
         parser.error(f"{KEY} does not hold the key of the scheduler's channel")
+    warm(arguments.directory.parent)
     asyncio.run(serve(scheduler=arguments.scheduler, node=arguments.node, directory=arguments.directory, key=key))
     return 0
 
@@ -73,4 +83,4 @@ def _die_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    os._exit(main())  # the stage's own processes end with their pipes; to see each of them off takes seconds

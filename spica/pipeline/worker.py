@@ -8,10 +8,12 @@ its job was given to another one, loses the token and leaves nothing behind.
 import asyncio
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -94,6 +96,21 @@ class Made:
 
 
 Stage = Callable[[Order, Inputs, Callable[[float], None]], Made]
+
+
+def warm(directory: Path) -> None:
+    """See that every kernel is compiled: takes half a minute once, and a second when the cache has them.
+
+    The first process that comes compiles, the others of this host wait for it.
+    """
+    from processing.kernels import compile as kernels  # noqa: PLC0415 - compilers are loaded on the nodes alone
+
+    directory.mkdir(parents=True, exist_ok=True)
+    begin = time.monotonic()
+    with (directory / "compile.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kernels.warm()
+    log.info("kernels are compiled", seconds=round(time.monotonic() - begin, 1))
 
 
 def recipe_digest(name: str) -> str:
