@@ -270,7 +270,6 @@ class Workers(RuleBasedStateMachine):
         self.runner.close()
 
 
-@pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
 def test_whatever_workers_do_a_job_ends_once(database_url):
     machine = type("Workers", (Workers,), {"url": database_url})
     run_state_machine_as_test(
