@@ -59,7 +59,6 @@ def _saturate(pixels: Any) -> None:
 
 def warm(progress: Callable[[float], None] = lambda _: None) -> None:
     """Compile all kernels that are not in the cache yet; `progress` receives the share done, from 0 to 1."""
-    whole = np.ones(_SHAPE, np.uint8)
     broad = np.broadcast_to(np.uint8(1), _SHAPE)
     tasks: list[Callable[[], None]] = [
         *(partial(_code, np.zeros(_SHAPE, kind)) for kind in (np.uint8, np.int16, np.int32)),
@@ -67,7 +66,7 @@ def warm(progress: Callable[[float], None] = lambda _: None) -> None:
         _restore,
         *(partial(_weigh, np.ones(_SHAPE, kind), whole=True) for kind in (np.uint8, np.int16)),
         partial(_weigh, broad, whole=True),
-        partial(_weigh, whole, whole=False),
+        *(partial(_weigh, np.ones(_SHAPE, kind), whole=False) for kind in (np.uint8, np.int16)),
         *(partial(_saturate, np.zeros(_SHAPE, kind)) for kind in (np.int16, np.int32, np.float32)),
     ]
     for done, task in enumerate(tasks):

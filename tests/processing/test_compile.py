@@ -1,0 +1,42 @@
+"""Compiling beforehand: after it, a frame meets no kernel that is not in the cache."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = """
+import sys
+from pathlib import Path
+from processing.kernels.compile import warm
+from processing.recipes import WeightRecipe
+from processing.weightwatcher import weigh_frame
+from tests.support.mosaics import make_mosaics
+
+shares = []
+warm(shares.append)
+assert shares[0] == 0.0 and shares[-1] == 1.0 and shares == sorted(shares)
+cache, place = Path(sys.argv[1]), Path(sys.argv[2])
+compiled = sorted(cache.rglob("*.nbc"))
+assert compiled
+made = make_mosaics(place)
+for flat, mask in ((made.flat, made.mask), (None, made.mask), (made.flat, None), (None, None)):
+    weigh_frame(made.frame, flat=flat, mask=mask, into=place, scratch=place, recipe=WeightRecipe(), workers=1)
+assert sorted(cache.rglob("*.nbc")) == compiled, set(cache.rglob("*.nbc")) - set(compiled)
+"""
+
+
+@pytest.mark.timeout(200)
+def test_a_frame_meets_compiled_kernels_only(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "cache"), str(tmp_path / "frames")],
+        cwd=ROOT,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
