@@ -1,6 +1,7 @@
 """Commands that start things: the demo night, all daemons of a host, the stand-in archive."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Coroutine
@@ -34,7 +35,9 @@ def demo(
     timeout: Annotated[float, typer.Option("--timeout", help="With --once: give up after so many seconds.")] = 3600.0,
 ) -> None:
     """Simulate a night: frames are painted, spotted, fetched, verified, placed and weighted, and a page shows it."""
-    from spica.demo import Demo, Night, account, prepare  # noqa: PLC0415 - the demo alone loads the painter
+    cache = os.environ.get("TERAPIX_PATHS__CACHE") or directory.absolute() / "cache"
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(cache) / "numba"))
+    from spica.demo import Demo, Night, account, prepare  # noqa: PLC0415 - numba looks for its cache when it is loaded
 
     async def whole() -> int:
         night = Night(directory, frames, ccds)
