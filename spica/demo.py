@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +43,10 @@ class NoSpace(TerapixError):
             f"{directory} has {free / 1e9:.1f} GB free and the demo needs about {needed / 1e9:.1f} GB: "
             f"choose another place with --directory, or less with --frames and --ccds"
         )
+
+
+class Interrupted(TerapixError):
+    """The painter was asked to stop; what it had finished is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +119,14 @@ class Demo:
     def __init__(self, night: Night, loaded: Loaded) -> None:
         self.night = night
         self.loaded = loaded
-        self.painting = ""
+        self.painting = "begins (its kernels are compiled at the first start)"
         """What the painter does now; empty when all is painted."""
         self.painted = 0.0
         """Share of the painting done, 0 to 1."""
         self.password: str | None = None
         """The operator's new password, to be shown once."""
         self._clock = SystemClock()
+        self._stopped = threading.Event()
         self._exits = contextlib.AsyncExitStack()
         self._paint: asyncio.Task[None] | None = None
         self.database: Database
@@ -159,6 +165,8 @@ class Demo:
         loop = asyncio.get_running_loop()
 
         def progress(what: str, share: float) -> None:
+            if self._stopped.is_set():
+                raise Interrupted
             loop.call_soon_threadsafe(self._progress, what, share)
 
         await asyncio.to_thread(paint, self.night, progress)
@@ -168,10 +176,9 @@ class Demo:
         self.painting, self.painted = what, share
 
     async def _stop_painting(self) -> None:
-        if self._paint and not self._paint.done():
-            self._paint.cancel()
+        self._stopped.set()
         if self._paint:
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(Interrupted):
                 await self._paint
 
     async def look(self) -> Summary:
