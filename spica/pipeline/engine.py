@@ -30,8 +30,8 @@ RESTART = Backoff(first=0.2, factor=2.0, ceiling=30.0, attempts=1_000_000)
 """A worker that dies at once is not restarted in a tight loop."""
 STEADY = 60.0
 """Seconds after which a worker counts as steady and its next death starts the backoff anew."""
-FINISHING = 8.0
-"""Seconds that a stopping worker has to give its job back."""
+FINISHING = 12.0
+"""Seconds that a stopping worker has to give its job back and to see its own processes off."""
 CHORES = frozenset({"keep-alive"})
 """What an idle Dask server has to do regularly. All else serves spilling, stealing, profiles and figures that we have
 elsewhere; a worker that dies is noticed by its connection. Without it, a scheduler and two workers take a thousandth

@@ -83,4 +83,4 @@ def _die_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    os._exit(main())  # the stage's own processes end with their pipes; to see each of them off takes seconds
+    raise SystemExit(main())
