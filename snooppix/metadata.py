@@ -1,5 +1,6 @@
 """What the database keeps of a frame, read from its headers."""
 
+import importlib
 import math
 import re
 import warnings
@@ -65,6 +66,12 @@ def describe(headers: Headers, *, size: int, compression: float) -> dict[str, An
         "elixir": {key: value for key, value in sorted(primary.values.items()) if _ELIXIR.fullmatch(key)},
         "needs": needs(headers, size=size, compression=compression),
     }
+
+
+def get_ready() -> None:
+    """Load the libraries that the first file would otherwise wait for."""
+    for name in ("astropy.io.fits", "astropy.wcs", "fitsio"):
+        importlib.import_module(name)
 
 
 def calibration(headers: Headers, keyword: str) -> str | None:

@@ -39,6 +39,8 @@ HEARTBEAT: Final = 10.0
 """Seconds between two heartbeats in the database while the status stays the same."""
 BREATH: Final = 0.2
 """Seconds between two passes at least: our own writes wake us too."""
+CALIBRATIONS: Final = 60.0
+"""Seconds between two looks for calibrations that are named and not here, while no frame becomes valid."""
 GRACE: Final = 5.0
 """Seconds that what goes on has to end by itself once the daemon is asked to stop."""
 SILENCE: Final = Backoff(first=2.0, factor=2.0, ceiling=300.0, attempts=1_000_000)
@@ -51,6 +53,7 @@ class Snooppix:
     def __init__(self, daemon: Daemon, database: Database, archive: Archive, wire: Wire, verifier: Verifier) -> None:
         settings, clock = daemon.settings, daemon.clock
         self.daemon = daemon
+        self.verifier = verifier
         self.database = database
         self.archive = archive
         self.reception = Reception(settings.reception, reserve=settings.snooppix.reserve)
@@ -68,6 +71,7 @@ class Snooppix:
         """Something may be there to be verified."""
         self._needy = asyncio.Event()
         """A frame became valid, and may name calibrations that are not here."""
+        self._asked = float("-inf")
         self._beaten = float("-inf")
         self._said = ""
 
@@ -95,7 +99,8 @@ class Snooppix:
         while not stopping.is_set():
             await self.healer.heal(busy=self._busy())
             await self.orders.answer_open()
-            await self.fetcher.start_due(self.daemon.settings.snooppix.downloads)
+            if await self.fetcher.start_due(self.daemon.settings.snooppix.downloads):
+                self.verifier.warm()
             await self._beat()
             self._arrived.set()
             await _pause(stopping, BREATH)
@@ -121,7 +126,6 @@ class Snooppix:
         stopping, clock = self.daemon.stopping, self.daemon.clock
         due = clock.monotonic()
         while not stopping.is_set():
-            self._needy.clear()
             try:
                 if clock.monotonic() >= due:
                     seen = await self.watcher.look()
@@ -129,6 +133,7 @@ class Snooppix:
                     await self._answered(seen)
                 await self._calibrations()
             except ArchiveError as problem:
+                self._asked = float("-inf")
                 await self._silent(problem)
                 asked = problem.retry_after if isinstance(problem, ArchiveSilent) else None
                 pace = max(SILENCE.delay(self._silences), asked or 0.0)
@@ -137,6 +142,12 @@ class Snooppix:
             await _first(stopping, self._needy, timeout=max(0.0, due - clock.monotonic()))
 
     async def _calibrations(self) -> None:
+        """Ask for calibrations once a frame became valid, and now and then for what the archive lacked."""
+        now = self.daemon.clock.monotonic()
+        if not self._needy.is_set() and now - self._asked < CALIBRATIONS:
+            return
+        self._needy.clear()
+        self._asked = now
         for name in await self.watcher.look_for_calibrations():
             message = f"{name} is named by frames and the archive does not have it: their maps wait"
             await self._event("calibration-missing", message, Level.WARNING)

@@ -19,7 +19,7 @@ from dbclient.schema import FrameKind
 from snooppix.acceptance import Verdict, judge, judge_calibration
 from snooppix.errors import Rejection
 from snooppix.headers import Hdu, Headers, read_headers
-from snooppix.metadata import describe
+from snooppix.metadata import describe, get_ready
 from snooppix.pixels import PixelSum, examine, pixel_digest
 from terapix.identity import Digest
 from terapix.instruments import Instrument
@@ -101,6 +101,14 @@ class Verifier:
 
     async def __aexit__(self, *problem: object) -> None:
         await asyncio.to_thread(self._end)
+
+    def warm(self) -> None:
+        """Start the processes and load what reading needs, while the first file is still on its way."""
+        if self._pool is None:
+            pool = self._begin()
+            for _ in range(self._processes):
+                pool.submit(get_ready)
+            asyncio.get_running_loop().run_in_executor(None, get_ready)
 
     async def read(self, path: Path, *, kind: FrameKind, name: str) -> Read:
         """Read and judge the headers alone."""

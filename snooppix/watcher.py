@@ -29,6 +29,8 @@ CALIBRATION_PRIORITY: Final = 10
 """Frames wait for their flat and mask: those go first, behind what an operator asked for."""
 
 
+NOTED: Final = timedelta(seconds=60)
+"""Between two notes in the database that the archive was looked at, while it lists nothing new."""
 ASK_AGAIN: Final = 300.0
 """Seconds after which an archive that lacked a calibration is asked for it again."""
 
@@ -86,6 +88,8 @@ class Watcher:
         self.looked_at: datetime | None = None
         """When the archive last answered a whole look."""
         self._memory = Memory()
+        self._noted: datetime | None = None
+        """When the bookmark was last written."""
         self._absent: dict[str, float] = {}
 
     async def look(self) -> Seen:
@@ -96,9 +100,7 @@ class Watcher:
         ArchiveError
             As the archive fails; what was listed before that is kept.
         """
-        async with self.database.read() as session:
-            kept = await Bookmarks().get(session, self.archive.name)
-        reached = kept.reached if kept else None
+        reached = self.bookmark if self.looked_at else await self._kept()
         counts: Counter[Sighted] = Counter()
         passed_over = 0
         async for batch in self.archive.since(begin(reached, look_back=self.look_back)):
@@ -110,11 +112,25 @@ class Watcher:
             reached = advance(reached, batch)
             self._memory.keep(fresh, after=begin(reached, look_back=self.look_back))
             counts[Sighted.KNOWN] += len(wanted) - len(fresh)
-            if reached is not None:
-                async with self.database.write() as session:
-                    await Bookmarks().set(session, self.archive.name, reached=reached, now=self.clock.now())
+            await self._keep(reached)
         self.bookmark, self.looked_at = reached, self.clock.now()
         return Seen(counts[Sighted.NEW], counts[Sighted.KNOWN], counts[Sighted.REPROCESSED], passed_over)
+
+    async def _kept(self) -> datetime | None:
+        """Read the bookmark of an earlier life."""
+        async with self.database.read() as session:
+            kept = await Bookmarks().get(session, self.archive.name)
+        return kept.reached if kept else None
+
+    async def _keep(self, reached: datetime | None) -> None:
+        """Write the bookmark where it moved, and now and then that the archive was looked at."""
+        now = self.clock.now()
+        recently = self._noted is not None and now - self._noted < NOTED
+        if reached is None or (reached == self.bookmark and recently):
+            return
+        async with self.database.write() as session:
+            await Bookmarks().set(session, self.archive.name, reached=reached, now=now)
+        self.bookmark, self._noted = reached, now
 
     async def look_up(self, name: str, *, priority: int) -> Sighting | None:
         """Ask the archive for one file by name and write its row; none if the archive does not have it."""

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -269,3 +270,38 @@ async def test_with_every_byte_here_a_late_error_of_the_client_does_no_harm(
 
     monkeypatch.setattr(StreamReader, "readany", late)
     assert await bench.fetch() == Arrived(len(CONTENT), md5(CONTENT))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 4 MB, where that is allowed."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small file system is not allowed here: run as root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+async def test_on_a_really_full_disk_no_byte_is_asked_for(bench: Bench, small_disk: Path) -> None:
+    bench.part = small_disk / bench.part.name
+    with pytest.raises(NoRoom) as problem:
+        await bench.fetch()
+    assert problem.value.needed == len(CONTENT)
+    assert bench.progress.done == 0
+
+
+async def test_a_disk_that_fills_up_while_a_file_of_unknown_length_comes(bench: Bench, small_disk: Path) -> None:
+    bench.part = small_disk / bench.part.name
+    (small_disk / "filler").write_bytes(b"x" * 2 * MB)
+    part = Part.open(bench.part)
+    part.bind(Bound("", "", -1))
+    part.append([CONTENT[:MB]])
+    with pytest.raises(OSError, match="No space left"):
+        part.append([CONTENT[MB : 4 * MB]])
+    part.close()
+    (small_disk / "filler").unlink()
+    assert bench.part.read_bytes()[:MB] == CONTENT[:MB]
