@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,13 @@ SATURATION = 62789
 
 
 @pytest.fixture(scope="module")
-def mask(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The mask, unpacked once: 0.7 GB."""
+def mask(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The mask, unpacked once: 0.7 GB that pytest shall not keep."""
     path = tmp_path_factory.mktemp("mask") / "2004B.mask.0.36.01.fits"
     with gzip.open(shared_data / "obs_cfht" / "2004B.mask.0.36.01.fits.gz") as source, path.open("wb") as sink:
         shutil.copyfileobj(source, sink, 1 << 22)
-    return path
+    yield path
+    path.unlink()
 
 
 @pytest.fixture(scope="module")
