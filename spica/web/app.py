@@ -104,17 +104,14 @@ async def favicon(request: web.Request) -> web.Response:
 
 
 async def _watch(app: web.Application) -> AsyncIterator[None]:
-    """Watch the database through a connection of our own, so that nobody else's wait misses what we saw."""
+    """Watch the database while the console runs."""
     console = app[CONSOLE]
-    url = console.database.engine.url.render_as_string(hide_password=False)
-    watched = await Database.open(url)
-    watcher = asyncio.create_task(console.live.watch(watched))
+    watcher = asyncio.create_task(console.live.watch(console.database))
     yield
     console.live.stop()
     watcher.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await watcher
-    await watched.close()
 
 
 async def _stop(app: web.Application) -> None:

@@ -71,6 +71,8 @@ class Live:
         """Wake the streams whenever something was committed; rests while nobody listens."""
         while not self.stopping.is_set():
             await _first(self._someone, self.stopping)
+            if self.stopping.is_set():
+                break
             if await database.changed(timeout=LOOK, stop=self.stopping, progress=True):
                 self.tell()
                 await self._rest(QUIET)

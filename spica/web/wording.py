@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from dbclient.records import JobRecord, TransferRecord
+from dbclient.records import EventRecord, JobRecord, TransferRecord
 from dbclient.schema import FrameState, JobState, Level, NodeState, RequestState
+from terapix.identity import FrameId, UnsafeName
 
 STATE_TONES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -58,7 +59,12 @@ def size(count: float | None) -> str:
 
 def megabytes(count: float | None) -> str:
     """Write bytes as a bare number of megabytes, for columns that name the unit in their head."""
-    return "–" if count is None else f"{count / 1e6:,.1f}".replace(",", " ")
+    return "–" if count is None else f"{count / 1e6:,.1f}".replace(",", "\u2009")
+
+
+def gigabytes(count: float | None) -> str:
+    """Write bytes as a bare number of gigabytes, for columns that name the unit in their head."""
+    return "–" if count is None else f"{count / 1e9:,.1f}".replace(",", "\u2009")
 
 
 def share(value: float | None) -> str:
@@ -121,7 +127,7 @@ def iso(moment: datetime) -> str:
 
 def number(value: float | None, digits: int = 0) -> str:
     """Write a number for a column, thousands parted by a thin space."""
-    return "–" if value is None else f"{value:,.{digits}f}".replace(",", " ")
+    return "–" if value is None else f"{value:,.{digits}f}".replace(",", "\u2009")
 
 
 def transfer_share(transfer: TransferRecord) -> float | None:
@@ -151,11 +157,24 @@ def counted(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
+def subject(event: EventRecord) -> tuple[str | None, str]:
+    """Part the frame's name, with which the message of a frame's event begins, from the rest."""
+    first, _, rest = event.message.partition(" ")
+    if event.frame_id is None:
+        return None, event.message
+    try:
+        return str(FrameId(first)), rest
+    except UnsafeName:
+        return None, event.message
+
+
 FILTERS = {
     "tone": tone,
     "icon": icon,
     "size": size,
     "megabytes": megabytes,
+    "gigabytes": gigabytes,
+    "subject": subject,
     "share": share,
     "rate": rate,
     "duration": duration,

@@ -41,7 +41,7 @@ async def nodes(request: web.Request) -> web.Response:
     now = console.now()
     async with console.database.read() as session:
         summary = await summarise(session, now=now, settings=console.settings)
-        drawn = await drawn_nodes(session, summary)
+        drawn = await drawn_nodes(session, summary, now)
         asked = await readback(session, request)
         newest = await Events().newest_id(session)
     return render(request, "nodes.html", nodes=drawn, hearts=hearts(summary, now), readback=asked, newest=newest)

@@ -1,5 +1,6 @@
 """The first page: is all well, what happens now, what needs a person."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,17 +10,20 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.records import DaemonRecord, EventRecord, FrameRow, JobRecord, TransferRecord
-from dbclient.schema import JobState, NodeState
+from dbclient.schema import JobState, NodeState, TransferKind, TransferState
 from dbclient.stores import Events, Frames, Jobs, Nodes, Requests, Transfers
 from spica.chain import SILENT, NodeBar, Summary, summarise
 from spica.web import drawing
 from spica.web.console import console_of, render
 from spica.web.gate import Access, access
+from spica.web.pages.actions import readback
 from terapix.sections import Settings
 
 SHOWN = 10
 """Frames and events on the first page."""
 HOUR = timedelta(hours=1)
+RECENT = 200
+"""Latest transfers that the pace of the last hour is taken from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,12 @@ class DrawnNode:
     frames: int
     runs: tuple[str, ...]
     drainable: bool
+    promisable: int
+    """Bytes that could still be promised: free, less promises and reserve."""
+    more: int | None
+    """Frames for which that is room, with what is made of them; None before any frame is there."""
+    full_in: float | None
+    """Seconds until it is full if frames come as in the last hour; None if none came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +77,37 @@ async def happening(session: AsyncSession) -> Now:
     )
 
 
-async def drawn_nodes(session: AsyncSession, summary: Summary) -> list[DrawnNode]:
+async def drawn_nodes(session: AsyncSession, summary: Summary, now: datetime) -> list[DrawnNode]:
     """Draw each node's bar, with what else is known of it."""
     records = {node.name: node for node in await Nodes().all(session)}
     rooms = {room.name: room for room in await Nodes().room(session)}
+    arrived = Counter(
+        transfer.node
+        for transfer in await Transfers().history(session, limit=RECENT)
+        if transfer.kind is TransferKind.MOVE
+        and transfer.state is TransferState.DONE
+        and transfer.ended_at
+        and now - transfer.ended_at < HOUR
+    )
     drawn = []
     for bar in summary.nodes:
         record, room = records.get(bar.name), rooms.get(bar.name)
+        promisable = max(0, bar.free - bar.leased - bar.reserve)
+        frames = room.frames if room else 0
+        more = int(promisable * frames / bar.used) if frames and bar.used else None
+        pace = arrived[bar.name] / HOUR.total_seconds()
         drawn.append(
             DrawnNode(
                 bar=bar,
                 parts=drawing.bar(bar),
                 seen_at=record.seen_at if record else None,
                 directory=record.directory if record else "",
-                frames=room.frames if room else 0,
+                frames=frames,
                 runs=tuple(sorted(room.runs)) if room else (),
                 drainable=bar.state is not NodeState.DRAINING,
+                promisable=promisable,
+                more=more,
+                full_in=more / pace if more is not None and pace else None,
             )
         )
     return drawn
@@ -103,7 +128,7 @@ async def look(session: AsyncSession, *, now: datetime, settings: Settings) -> M
         "links": links,
         "beside": beside,
         "happening": await happening(session),
-        "nodes": await drawn_nodes(session, summary),
+        "nodes": await drawn_nodes(session, summary, now),
         "hearts": hearts(summary, now),
         "frames": frames,
         "events": events,
@@ -118,4 +143,5 @@ async def overview(request: web.Request) -> web.Response:
     console = console_of(request)
     async with console.database.read() as session:
         context = await look(session, now=console.now(), settings=console.settings)
-    return render(request, "overview.html", **context)
+        asked = await readback(session, request)
+    return render(request, "overview.html", readback=asked, **context)
