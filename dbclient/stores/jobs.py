@@ -230,6 +230,21 @@ class Jobs:
             session, row, "job-lost", f"{row.stage} is due again: {reason}", now=now, source=source, level=Level.WARNING
         )
 
+    async def rehome(self, session: AsyncSession, frame_id: int, node_id: int) -> None:
+        """Let the due jobs of a frame follow it to another node."""
+        await session.execute(
+            update(Job).where(Job.frame_id == frame_id, Job.state == JobState.DUE).values(node_id=node_id)
+        )
+
+    async def retire(self, session: AsyncSession, *, stage: str, recipe: str, now: datetime) -> int:
+        """Supersede jobs of a stage that were made under another recipe and never ran; return how many."""
+        retired = await session.execute(
+            update(Job)
+            .where(Job.stage == stage, Job.recipe != recipe, Job.state == JobState.DUE)
+            .values(state=JobState.SUPERSEDED, reason="another recipe is wanted now", retry_at=None, ended_at=now)
+        )
+        return int(retired.rowcount)  # type: ignore[attr-defined]
+
     async def get(self, session: AsyncSession, job_id: int) -> JobRecord:
         found = await self._list(session, self._query().where(Job.id == job_id))
         if not found:
