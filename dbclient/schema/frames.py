@@ -36,7 +36,9 @@ class Frame(Base):
     __table_args__ = (
         UniqueConstraint("name", "generation"),
         Index("ix_frames_due", "state", "priority", "id"),
+        Index("ix_frames_run", "kind", "current", "runid", "id"),
         Index("ix_frames_runs", "kind", "current", "runid", "filter", "state", "size"),
+        Index("ix_frames_newest", "kind", "current", "id"),
         Index("ix_frames_states", "kind", "current", "state", "id"),
     )
 

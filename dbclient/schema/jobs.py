@@ -23,6 +23,7 @@ class Job(Base):
     __table_args__ = (
         UniqueConstraint("frame_id", "stage", "recipe"),
         Index("ix_jobs_state_retry_at", "state", "retry_at"),
+        Index("ix_jobs_stage_recipe", "stage", "recipe"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

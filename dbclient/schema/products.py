@@ -19,7 +19,7 @@ class Product(Base):
     __tablename__ = "products"
     __table_args__ = (
         UniqueConstraint("job_id", "kind"),
-        Index("ix_products_node_id_state_size", "node_id", "state", "size"),
+        Index("ix_products_held", "node_id", "state", "size"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

@@ -19,7 +19,7 @@ class Replica(Base):
     __tablename__ = "replicas"
     __table_args__ = (
         UniqueConstraint("frame_id", "node_id"),
-        Index("ix_replicas_node_id_state_size", "node_id", "state", "size"),
+        Index("ix_replicas_held", "node_id", "state", "frame_id", "size"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

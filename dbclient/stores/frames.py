@@ -28,7 +28,7 @@ from dbclient.schema import (
 )
 from dbclient.stores.events import Events, about
 from dbclient.stores.insertion import insert_unless_there
-from dbclient.stores.listings import FrameLists
+from dbclient.stores.listings import COLUMNS, FrameLists
 
 STAMPS = {
     FrameState.FETCHED: "fetched_at",
@@ -145,8 +145,8 @@ class Frames(FrameLists):
         found: list[FrameRecord] = []
         priority = await session.scalar(select(func.max(Frame.priority)).where(*here))
         while priority is not None and len(found) < limit:
-            query = select(Frame).where(*here, Frame.priority == priority, *due).order_by(Frame.id)
-            rows = await session.scalars(query.limit(limit - len(found)))
+            query = select(*COLUMNS).where(*here, Frame.priority == priority, *due).order_by(Frame.id)
+            rows = await session.execute(query.limit(limit - len(found)))
             found += [record(FrameRecord, row) for row in rows]
             priority = await session.scalar(select(func.max(Frame.priority)).where(*here, Frame.priority < priority))
         return found

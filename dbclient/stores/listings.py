@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, select, true, union
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from dbclient.records import FrameRow, RunRow, record
 from dbclient.schema import (
@@ -21,6 +23,8 @@ from dbclient.schema import (
     TransferState,
 )
 
+COLUMNS = tuple(Frame.__table__.c)
+"""All columns, read as plain rows: a third of the time that mapped objects take."""
 NEED_CALIBRATIONS = (FrameState.VALID, FrameState.PLACED)
 """States in which an exposure's flat and mask are wanted here."""
 
@@ -51,7 +55,7 @@ class FrameLists:
         after : row number of the last frame of the page before
         superseded : older generations as well
         """
-        query = select(Frame, _holder())
+        query = select(*COLUMNS, _holder().label("holder"))
         if name:
             query = query.where(*beginning_with(name))
         for column, value in ((Frame.state, state), (Frame.runid, runid), (Frame.filter, filter), (Frame.kind, kind)):
@@ -59,14 +63,20 @@ class FrameLists:
                 query = query.where(column == value)
         if not superseded and state is not FrameState.SUPERSEDED:
             query = query.where(Frame.current == true())
+        number: Any = Frame.id
         if node:
-            query = query.where(_held_by(node))
+            number = Replica.frame_id
+            query = query.join(Replica, Replica.frame_id == Frame.id).where(
+                Replica.node_id == select(Node.id).where(Node.name == node).scalar_subquery(),
+                Replica.state == ReplicaState.HELD,
+            )
+        order = number + 0 if name else number  # names are looked up in their own index, then sorted
         if after is not None:
-            query = query.where(Frame.id < after if newest else Frame.id > after)
-        query = query.order_by(Frame.id.desc() if newest else Frame.id).limit(limit)
+            query = query.where(number < after if newest else number > after)
+        query = query.order_by(order.desc() if newest else order).limit(limit)
         rows = (await session.execute(query)).all()
         shares = await self._shares(session) if rows else {}
-        return [record(FrameRow, row, node=held_by, progress=shares.get(row.id)) for row, held_by in rows]
+        return [record(FrameRow, row, node=row.holder, progress=shares.get(row.id)) for row in rows]
 
     async def _shares(self, session: AsyncSession) -> dict[int, float]:
         """Give the share done of every transfer and job that runs now, by frame: there are few of them."""
@@ -132,21 +142,13 @@ def beginning_with(name: str) -> Sequence[ColumnElement[bool]]:
 
 def _holder() -> ColumnElement[str | None]:
     """Name of the node that holds a frame; none if no node does."""
+    held = aliased(Replica)
     return (
         select(Node.name)
-        .join(Replica, Replica.node_id == Node.id)
-        .where(Replica.frame_id == Frame.id, Replica.state == ReplicaState.HELD)
-        .order_by(Replica.id)
+        .join(held, held.node_id == Node.id)
+        .where(held.frame_id == Frame.id, held.state == ReplicaState.HELD)
+        .order_by(held.id)
         .limit(1)
         .correlate(Frame)
         .scalar_subquery()
-    )
-
-
-def _held_by(node: str) -> ColumnElement[bool]:
-    held = select(Replica.id).join(Node, Node.id == Replica.node_id)
-    return (
-        held.where(Replica.frame_id == Frame.id, Replica.state == ReplicaState.HELD, Node.name == node)
-        .correlate(Frame)
-        .exists()
     )

@@ -90,6 +90,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_frames_due", "frames", ["state", "priority", "id"], unique=False)
     op.create_index("ix_frames_runs", "frames", ["kind", "current", "runid", "filter", "state", "size"], unique=False)
+    op.create_index("ix_frames_run", "frames", ["kind", "current", "runid", "id"], unique=False)
+    op.create_index("ix_frames_newest", "frames", ["kind", "current", "id"], unique=False)
     op.create_index("ix_frames_states", "frames", ["kind", "current", "state", "id"], unique=False)
     op.create_table(
         "login_failures",
@@ -169,6 +171,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
         sa.UniqueConstraint("frame_id", "stage", "recipe", name=op.f("uq_jobs_frame_id_stage_recipe")),
     )
+    op.create_index("ix_jobs_stage_recipe", "jobs", ["stage", "recipe"], unique=False)
     op.create_index("ix_jobs_state_retry_at", "jobs", ["state", "retry_at"], unique=False)
     op.create_table(
         "leases",
@@ -211,7 +214,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replicas")),
         sa.UniqueConstraint("frame_id", "node_id", name=op.f("uq_replicas_frame_id_node_id")),
     )
-    op.create_index("ix_replicas_node_id_state_size", "replicas", ["node_id", "state", "size"], unique=False)
+    op.create_index("ix_replicas_held", "replicas", ["node_id", "state", "frame_id", "size"], unique=False)
     op.create_table(
         "transfers",
         sa.Column("id", NUMBER, autoincrement=True, nullable=False),
@@ -254,23 +257,24 @@ def upgrade() -> None:
         sa.UniqueConstraint("job_id", "kind", name=op.f("uq_products_job_id_kind")),
     )
     op.create_index(op.f("ix_products_frame_id"), "products", ["frame_id"], unique=False)
-    op.create_index("ix_products_node_id_state_size", "products", ["node_id", "state", "size"], unique=False)
+    op.create_index("ix_products_held", "products", ["node_id", "state", "size"], unique=False)
 
 
 def downgrade() -> None:
-    op.drop_index("ix_products_node_id_state_size", table_name="products")
+    op.drop_index("ix_products_held", table_name="products")
     op.drop_index(op.f("ix_products_frame_id"), table_name="products")
     op.drop_table("products")
     op.drop_index("ix_transfers_state_kind", table_name="transfers")
     op.drop_index(op.f("ix_transfers_frame_id"), table_name="transfers")
     op.drop_table("transfers")
-    op.drop_index("ix_replicas_node_id_state_size", table_name="replicas")
+    op.drop_index("ix_replicas_held", table_name="replicas")
     op.drop_table("replicas")
     op.drop_table("login_sessions")
     op.drop_index(op.f("ix_leases_frame_id"), table_name="leases")
     op.drop_index("ix_leases_ended_at_node_id", table_name="leases")
     op.drop_table("leases")
     op.drop_index("ix_jobs_state_retry_at", table_name="jobs")
+    op.drop_index("ix_jobs_stage_recipe", table_name="jobs")
     op.drop_table("jobs")
     op.drop_index("ix_events_level_id", table_name="events")
     op.drop_index(op.f("ix_events_frame_id"), table_name="events")
@@ -281,6 +285,8 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_login_failures_address"), table_name="login_failures")
     op.drop_table("login_failures")
     op.drop_index("ix_frames_states", table_name="frames")
+    op.drop_index("ix_frames_newest", table_name="frames")
+    op.drop_index("ix_frames_run", table_name="frames")
     op.drop_index("ix_frames_runs", table_name="frames")
     op.drop_index("ix_frames_due", table_name="frames")
     op.drop_table("frames")
