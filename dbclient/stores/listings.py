@@ -147,7 +147,7 @@ def _holder() -> ColumnElement[str | None]:
         select(Node.name)
         .join(held, held.node_id == Node.id)
         .where(held.frame_id == Frame.id, held.state == ReplicaState.HELD)
-        .order_by(held.id)
+        .order_by(held.node_id)
         .limit(1)
         .correlate(Frame)
         .scalar_subquery()
