@@ -13,10 +13,10 @@ from yarl import URL
 from dbclient.database import Database
 from dbclient.errors import IllegalMove
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameState, TransferKind, TransferState
+from dbclient.schema import FrameState, Level, TransferKind, TransferState
 from dbclient.stores import Frames, Transfers
 from snooppix.archive import Archive
-from snooppix.download import Downloader, Progress, Wanted
+from snooppix.download import Arrived, Downloader, Progress, Wanted
 from snooppix.errors import (
     ArchiveError,
     Busy,
@@ -26,6 +26,7 @@ from snooppix.errors import (
     NotStored,
     Unreachable,
 )
+from snooppix.healing import digest_of
 from snooppix.part import publish
 from snooppix.reception import BAD, INCOMING, Reception
 from snooppix.treatment import Case, GiveUp, Quarantine, Wait, decide
@@ -160,6 +161,8 @@ class Fetcher:
 
     async def _fetch(self, running: Running) -> None:
         frame = running.frame
+        if await self._adopt(running):
+            return
         await self._room_for(running)
         sources = await self.archive.locate(frame.uri)
         if not sources:
@@ -188,14 +191,27 @@ class Fetcher:
         await asyncio.to_thread(publish, part, self.reception.root / incoming)
         part.with_suffix(BAD).unlink(missing_ok=True)
         reached("fetch.renamed")
-        seconds = max(time.monotonic() - begin, 1e-3)
-        await self._record(running, incoming, arrived.size, arrived.digest, seconds)
+        seconds, cuts = time.monotonic() - begin, running.progress.interruptions
+        how = f"arrived in {seconds:.1f} s" + (f", resumed {cuts} times" if cuts else "")
+        await self._record(running, incoming, arrived, how, seconds=seconds)
         reached("fetch.recorded")
 
-    async def _record(self, running: Running, path: Path, size: int, digest: Digest, seconds: float) -> None:
-        now = self.clock.now()
-        interruptions = running.progress.interruptions
-        cuts = f", resumed {interruptions} times" if interruptions else ""
+    async def _adopt(self, running: Running) -> bool:
+        """Take a file that lies where this one belongs, if it is the very one: a lost database costs no download."""
+        frame = running.frame
+        path = self.reception.filed(frame.uri, generation=frame.generation, kind=frame.kind)
+        whole = self.reception.root / path
+        if frame.wire_digest is None or not await asyncio.to_thread(whole.is_file):
+            return False
+        expected = Digest.parse(frame.wire_digest)
+        if await asyncio.to_thread(digest_of, whole, expected.algorithm) != expected:
+            return False
+        size = (await asyncio.to_thread(whole.stat)).st_size
+        await self._record(running, path, Arrived(size, expected), "was here already", seconds=0.0)
+        return True
+
+    async def _record(self, running: Running, path: Path, arrived: Arrived, how: str, *, seconds: float) -> None:
+        now, size = self.clock.now(), arrived.size
         async with self.database.write() as session:
             await Frames().advance(
                 session,
@@ -203,18 +219,18 @@ class Fetcher:
                 FrameState.FETCHED,
                 now=now,
                 source=SOURCE,
-                message=f"arrived: {size / 1e6:.1f} MB in {seconds:.1f} s{cuts}, digest verified",
+                message=f"{how}: {size / 1e6:.1f} MB, digest verified",
                 event="fetched",
                 path=str(path),
                 size=size,
-                wire_digest=str(digest),
+                wire_digest=str(arrived.digest),
             )
             if running.transfer is not None:
-                await Transfers().progress(session, running.transfer, done=size, rate=size / seconds)
+                await Transfers().progress(session, running.transfer, done=size, rate=size / max(seconds, 1e-3))
                 await Transfers().end(session, running.transfer, TransferState.DONE, now=now)
         self.tally.fetched += 1
         self.tally.bytes += size
-        log.info("frame fetched", frame=running.frame.name, size=size, seconds=round(seconds, 2), resumed=interruptions)
+        log.info("frame fetched", frame=running.frame.name, size=size, seconds=round(seconds, 2), how=how)
 
     async def _room_for(self, running: Running) -> None:
         """Refuse to begin what cannot be finished: the disk also holds what running downloads still lack."""
@@ -290,6 +306,7 @@ class Fetcher:
                 source=SOURCE,
                 message=f"rejected ({decision.word}): {decision.reason}",
                 event="rejected",
+                level=Level.WARNING,
                 reason=decision.reason,
                 path=str(path),
             )

@@ -8,7 +8,7 @@ from typing import Final
 from dbclient.database import Database
 from dbclient.errors import IllegalMove
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameKind, FrameState
+from dbclient.schema import FrameKind, FrameState, Level
 from dbclient.stores import Frames
 from snooppix.errors import Rejection
 from snooppix.reception import Reception
@@ -120,6 +120,7 @@ class Sorter:
                 source=SOURCE,
                 message=f"rejected ({rejection.word}): {rejection.sentence}",
                 event="rejected",
+                level=Level.WARNING,
                 reason=rejection.sentence,
                 path=str(path),
             )
@@ -136,6 +137,7 @@ class Sorter:
                 source=SOURCE,
                 message=f"is no longer on the reception disk ({frame.path}): it is fetched again",
                 event="lost",
+                level=Level.WARNING,
                 path=None,
             )
 

@@ -221,6 +221,25 @@ async def test_what_an_earlier_life_left_in_incoming_is_put_right(
     assert "stranger.fits" in [path.name for path in aside.iterdir()]
 
 
+async def test_a_file_that_is_where_it_belongs_is_adopted_without_a_download(
+    served_archive: ServedArchive, tmp_path: Path
+) -> None:
+    """The database is gone, the disk is not: nothing is fetched again."""
+    served_archive.offer("979412p")
+    settings = settings_for(tmp_path / "host", served_archive.registry)
+    valid = settings.reception / "from_CADC/headervalid"
+    valid.mkdir(parents=True)
+    (valid / "979412p.fits.fz").write_bytes(small_fits("979412p"))
+    served_archive.faults.add(Down(at="minoc"))
+
+    async with at_work(settings) as desk:
+        frame = await desk.until_state("979412p", FrameState.VALID)
+        events = [event.message for event in await desk.events()]
+
+    assert frame.path == "from_CADC/headervalid/979412p.fits.fz"
+    assert any("was here already" in message for message in events)
+
+
 async def test_figures_are_told(served_archive: ServedArchive, tmp_path: Path) -> None:
     served_archive.offer("979412p")
     async with at_work(settings_for(tmp_path / "host", served_archive.registry)) as desk:
