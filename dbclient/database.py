@@ -9,14 +9,15 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Final, Self
 
+from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from dbclient import migration
 from dbclient.engines import connecting, file_of, make_engine, parse, plain_errors, shown
 from dbclient.errors import Busy, SchemaOutdated, SchemaTooNew
-from dbclient.news import Counter, Listener, News, tell
-from dbclient.units import WRITES
+from dbclient.news import CHANNEL, Counter, Listener, News
+from dbclient.units import EVENT, WRITES
 
 TRIES: Final = 3
 """Times that a write unit asks for the lock of SQLite, each for 30 s, before it is given up."""
@@ -93,7 +94,7 @@ class Database:
             async with await self._begun() as session:
                 yield session
                 if not self.sqlite:
-                    await tell(session)
+                    await _tell(session)
                 await session.commit()
 
     async def _begun(self) -> AsyncSession:
@@ -132,3 +133,9 @@ class Database:
         await self._news.close()
         for engine in self._engines:
             await engine.dispose()
+
+
+async def _tell(session: AsyncSession) -> None:
+    """Tell the commit that follows to whoever listens on PostgreSQL."""
+    word = EVENT if session.info.get(EVENT) else "progress"
+    await session.execute(text("SELECT pg_notify(:channel, :word)"), {"channel": CHANNEL, "word": word})

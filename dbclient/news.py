@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import asyncpg
-from sqlalchemy import text
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.units import EVENT
 from terapix.journal import logger
@@ -173,9 +171,3 @@ class Listener(News):
     def _hear(self, word: str) -> None:
         self.now = Mark(self.now.events + (word == EVENT), self.now.commits + 1)
         self._told.set()
-
-
-async def tell(session: AsyncSession) -> None:
-    """Tell the commit that follows, on PostgreSQL."""
-    word = EVENT if session.info.get(EVENT) else "progress"
-    await session.execute(text("SELECT pg_notify(:channel, :word)"), {"channel": CHANNEL, "word": word})
