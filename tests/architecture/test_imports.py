@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -11,11 +12,12 @@ SQL_ROOMS = (
     "dbclient/stores/",
     "dbclient/schema/",
     "dbclient/migrations/",
-    "dbclient/database.py",
     "dbclient/migration.py",
+    *(f"dbclient/{name}.py" for name in ("database", "engines", "units", "news")),
 )
+"""Stores, and the plumbing of connections: pragmas, BEGIN IMMEDIATE, NOTIFY."""
 SQL_WORDS = {"select", "insert", "update", "delete", "text", "func"}
-KERNEL_IMPORTS = {"numpy", "math", "numba", "processing", "collections", "typing"}
+KERNEL_IMPORTS = {"numpy", "math", "numba", "processing", "collections", "functools", "typing"}
 
 
 def modules() -> list[Path]:
@@ -61,3 +63,18 @@ def test_kernels_import_numpy_math_and_numba_only() -> None:
         for path in (ROOT / "processing" / "kernels").rglob("*.py")
     }
     assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_in_spica_only_the_worker_and_the_demo_import_processing() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "spica").rglob("*.py")
+        if any(module.split(".")[0] == "processing" for module, _ in imported(path))
+    }
+    assert found == {"spica/demo.py", "spica/pipeline/worker.py"}
+
+
+def test_every_package_has_its_place_in_the_law() -> None:
+    law = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert packages == set(law["root_packages"]) == set(PACKAGES)
