@@ -10,6 +10,8 @@ from spica.cli.install import config, db
 from spica.cli.operate import operate
 from spica.cli.start import start
 from spica.cli.watch import watch
+from terapix.journal import open_journal
+from terapix.sections import JournalSection
 
 app = typer.Typer(
     name="terapix",
@@ -39,3 +41,4 @@ def terapix(
     ] = False,
 ) -> None:
     """TERAPIX, the data centre of a wide-field CCD camera."""
+    open_journal(JournalSection(level="warning"), daemon="terapix")
