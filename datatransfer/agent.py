@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datatransfer.nodes import Roster
 from dbclient.database import Database
 from dbclient.heartbeat import keep_heartbeat
-from terapix.clock import SystemClock
 from terapix.daemon import Daemon, command
 from terapix.errors import TerapixError
 from terapix.journal import logger
@@ -44,8 +43,7 @@ async def work(daemon: Daemon) -> None:
         raise NoNode(settings)
     database = await Database.open(settings.database_url)
     try:
-        clock = SystemClock()
-        roster = Roster(database, settings, clock, source=NAME, only=names)
+        roster = Roster(database, settings, daemon.clock, source=NAME, only=names)
         keep_heartbeat(daemon, database, name=f"{NAME}:{socket.gethostname()}")
         await daemon.ready(f"measures {', '.join(sorted(names))}")
         while not daemon.stopping.is_set():

@@ -272,6 +272,7 @@ class Moves:
             )
             return
         await self._replicas.mark(session, errand.replica, ReplicaState.GONE)
+        await Jobs().rehome(session, errand.frame.id, errand.node_id)
         for lease in await self._leases.open(session):
             if lease.frame_id == errand.frame.id and lease.node_id != errand.node_id:
                 await self._leases.settle(session, lease.frame_id, lease.node_id, frame=True, products=True, now=now)

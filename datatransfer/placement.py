@@ -104,6 +104,9 @@ class Refusal:
     def sentence(self) -> str:
         """The reason in words: ``needs 3.1 GB, largest room is 1.2 GB on node1: 1.9 GB are missing``."""
         if self.node is None:
+            if self.wanted.avoid:
+                who = " and ".join(sorted(self.wanted.avoid))
+                return f"needs {in_words(self.needed)}; {who} could not take it and will be asked again in some minutes"
             if self.wanted.pinned:
                 return f"needs {in_words(self.needed)}, but {self.wanted.pinned} takes no frames now"
             return f"needs {in_words(self.needed)}, but no node takes frames now"

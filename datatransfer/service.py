@@ -15,7 +15,7 @@ from datatransfer.nodes import Roster
 from datatransfer.orders import Orders
 from dbclient.database import Database
 from dbclient.heartbeat import keep_heartbeat
-from terapix.clock import Clock, SystemClock
+from terapix.clock import Clock
 from terapix.daemon import Daemon, command
 from terapix.errors import TerapixError
 from terapix.journal import logger
@@ -39,6 +39,8 @@ class Coordinator:
         self._clock = clock
         self._interval = settings.datatransfer.interval
         self._audit_at = clock.monotonic()
+        self.refused = 0
+        """Frames that fitted nowhere in the last pass."""
         self.roster = Roster(database, settings, clock, source=NAME)
         self.assignment = Assignment(database, settings, clock, self.roster, source=NAME)
         self.orders = Orders(database, clock, self.assignment)
@@ -57,6 +59,7 @@ class Coordinator:
             self._audit_at = self._clock.monotonic() + self._interval
         await self.orders.pass_()
         plan = await self.assignment.pass_()
+        self.refused = len(plan.refused)
         await self.moves.pass_()
         self.calibrations.pass_()
         up = len(self.roster.standings)
@@ -107,22 +110,38 @@ async def work(daemon: Daemon) -> None:
 
 
 async def _work(daemon: Daemon, database: Database, settings: Settings) -> None:
-    coordinator = Coordinator(database, settings, SystemClock())
+    coordinator = Coordinator(database, settings, daemon.clock)
     try:
         heartbeat = keep_heartbeat(daemon, database)
         await coordinator.start()
         await daemon.ready("looking at the nodes")
         while not daemon.stopping.is_set():
+            if daemon.settings is not settings:
+                settings = daemon.settings
+                await coordinator.close()
+                coordinator = Coordinator(database, settings, daemon.clock)
+                await coordinator.start()
             try:
                 said = await coordinator.pass_()
             except TerapixError as problem:
                 log.exception("pass broke off; the next one takes it up")
                 said = f"a pass broke off: {problem}"
+            _count(daemon, coordinator)
             await daemon.beat(said, moving=len(coordinator.moves.under_way))
             await database.changed(timeout=min(IDLE, settings.datatransfer.interval), stop=daemon.stopping)
         await heartbeat.end()
     finally:
         await coordinator.close()
+
+
+def _count(daemon: Daemon, coordinator: Coordinator) -> None:
+    """Set the figures that monitors read."""
+    gauge = daemon.metrics.gauge
+    gauge("terapix_moves_running", "Frames that are being moved").set(len(coordinator.moves.under_way))
+    gauge("terapix_frames_waiting_for_room", "Valid frames that fit on no node").set(coordinator.refused)
+    free = gauge("terapix_node_free_bytes", "Bytes still to be had on a node, before promises", "node")
+    for name, standing in coordinator.roster.standings.items():
+        free.labels(name).set(standing.node.free)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -41,6 +41,7 @@ class Pipeline:
     async def start(self) -> None:
         """Open the engine; workers join on their own time."""
         self._recipe = await asyncio.to_thread(recipe_digest, self._settings.processing.recipe)
+        await self.dispatcher.retire(self._recipe)
         await self.engine.start()
 
     async def pass_(self) -> str:
@@ -58,11 +59,14 @@ class Pipeline:
             due = await Jobs().due(session, now=self._clock.now(), limit=AT_ONCE)
         for job in due:
             node = at_work.get(job.node_id)
-            if node and job.recipe == self._recipe:
+            if node:
                 self.engine.submit(self._order(job, node))
-        said = [f"{len(self.engine.busy)} jobs in hand"]
+        said = [_jobs(len(self.engine.busy))]
         if waiting:
-            said.append(f"{waiting} waiting for calibrations")
+            said.append(f"{waiting} waiting for calibrations or their node")
+        absent = sorted({node.name for node in at_work.values()} - self.engine.workers)
+        if absent:
+            said.append(f"the worker of {' and '.join(absent)} has not joined yet")
         return ", ".join(said)
 
     async def close(self) -> None:
@@ -88,3 +92,7 @@ class Pipeline:
         """Take up at once what a worker leaves behind that has just died."""
         log.debug("worker ended", node=node, pid=pid)
         await self.recovery.pass_()
+
+
+def _jobs(count: int) -> str:
+    return "1 job in hand" if count == 1 else f"{count} jobs in hand"

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dbclient.database import Database
-from dbclient.records import FrameRecord
-from dbclient.schema import FrameState
+from dbclient.records import FrameRecord, NodeRecord
+from dbclient.schema import FrameState, NodeState
 from dbclient.stores import Frames, Inventory, Jobs
 from dbclient.stores.inventory import Calibration
 from terapix.clock import Clock
@@ -43,7 +43,7 @@ class Waiting:
 
 
 def decide(
-    wanted: Sequence[tuple[FrameRecord, int]], calibrations: Mapping[tuple[str, int], Calibration]
+    wanted: Sequence[tuple[FrameRecord, NodeRecord]], calibrations: Mapping[tuple[str, int], Calibration]
 ) -> tuple[list[Ready], list[Waiting]]:
     """Tell which frames can become jobs, and what the others wait for. Pure.
 
@@ -54,16 +54,19 @@ def decide(
     """
     ready: list[Ready] = []
     waiting: list[Waiting] = []
-    for frame, node_id in wanted:
+    for frame, node in wanted:
+        if node.state is NodeState.DOWN:
+            waiting.append(Waiting(frame, f"its node {node.name} is down: {node.reason or 'no reason given'}"))
+            continue
         lacks = [
-            _lack(kind, name, calibrations.get((name, node_id)))
+            _lack(kind, name, calibrations.get((name, node.id)))
             for kind, name in (("flat", frame.flat), ("mask", frame.mask))
-            if name and not _held(calibrations.get((name, node_id)))
+            if name and not _held(calibrations.get((name, node.id)))
         ]
         if lacks:
             waiting.append(Waiting(frame, "waits for " + " and ".join(lacks)))
         else:
-            ready.append(Ready(frame, node_id))
+            ready.append(Ready(frame, node.id))
     return ready, waiting
 
 
@@ -89,6 +92,13 @@ class Dispatcher:
         self._clock = clock
         self._source = source
 
+    async def retire(self, recipe: str) -> None:
+        """Set jobs aside that wait under another recipe than the one that is wanted now."""
+        async with self._database.write() as session:
+            retired = await Jobs().retire(session, stage=STAGE, recipe=recipe, now=self._clock.now())
+        if retired:
+            log.info("jobs of another recipe are set aside", stage=STAGE, jobs=retired)
+
     async def pass_(self, recipe: str) -> tuple[int, int]:
         """Make the jobs that are due under a recipe's digest; return how many were made, and how many frames wait."""
         async with self._database.read() as session:
@@ -99,7 +109,7 @@ class Dispatcher:
             again = any(frame.state is FrameState.WEIGHTED for frame, _ in wanted)
             found = await Inventory().calibrations(session, weighted=again)
             known = {(c.name, c.node_id): c for c in found}
-            ready, waiting = decide([(frame, node.id) for frame, node in wanted], known)
+            ready, waiting = decide(wanted, known)
             made = 0
             for item in ready:
                 job = await Jobs().create(

@@ -29,6 +29,15 @@ async def test_a_valid_frame_is_moved_to_a_node_and_recorded(site: Site) -> None
     assert await site.open_things() == (1, 0)
 
 
+async def test_a_run_whose_name_leads_out_of_the_node_does_not(site: Site) -> None:
+    await site.valid("979412p", runid="../../etc")
+
+    await site.settle()
+
+    [(_, replica)] = await site.replicas("979412p")
+    assert replica.path == "frames/no-run/979412p.fits.fz"
+
+
 async def test_a_run_stays_together(site: Site) -> None:
     for number in range(4):
         await site.valid(f"97941{number}p", runid="08AC14" if number < 3 else "08AF05")

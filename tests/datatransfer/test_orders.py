@@ -58,6 +58,21 @@ async def test_frames_that_lie_on_another_node_are_moved_with_their_lease(site: 
     assert await site.open_things() == (2, 0)
 
 
+async def test_a_due_job_follows_its_frame(site: Site) -> None:
+    frame = await site.valid("979412p")
+    await site.settle()
+    [node] = await where(site, "979412p")
+    other = "node2" if node == "node1" else "node1"
+    node_id, now = (await site.node(node)).id, site.clock.now()
+    async with site.database.write() as session:
+        await Jobs().create(session, frame_id=frame.id, node_id=node_id, stage="weight", recipe="r", now=now)
+
+    await ask(site, RequestKind.TRANSFER, runid="08AC14", node=other, filter=None)
+
+    async with site.database.read() as session:
+        assert [job.node for job in await Jobs().of_frame(session, frame.id)] == [other]
+
+
 async def test_a_frame_whose_job_runs_is_not_moved_under_it(site: Site) -> None:
     frame = await site.valid("979412p")
     await site.settle()

@@ -176,6 +176,8 @@ def test_a_refusal_says_what_is_missing() -> None:
     plan = put([wanted(1, 31 * GB // 10)], [room("node1", 12 * GB // 10), room("node2", GB)])
 
     assert [r.sentence for r in plan.refused] == ["needs 3.1 GB, largest room is 1.2 GB on node1: 1.9 GB are missing"]
+    shy = put([wanted(1, 5, avoid=frozenset({"node1"}))], [room("node1", 9)])
+    assert shy.refused[0].sentence == "needs 5 B; node1 could not take it and will be asked again in some minutes"
     assert put([wanted(1, 5)], []).refused[0].sentence == "needs 5 B, but no node takes frames now"
     assert Refusal(wanted(1, 5), 5, 2, "node1").missing == 3
 

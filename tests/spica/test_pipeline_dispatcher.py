@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dbclient.schema import FrameKind, FrameState, JobState
-from dbclient.stores import Events, Frames, Jobs
+from dbclient.schema import FrameKind, FrameState, JobState, NodeState
+from dbclient.stores import Events, Frames, Jobs, Nodes
 from spica.pipeline.dispatcher import Dispatcher
 from tests.support.site import Site, open_site
 
@@ -95,6 +95,31 @@ async def test_a_calibration_that_failed_says_why(site: Site) -> None:
     reason = str((await site.frame("979412p")).reason)
     assert f"flat {FLAT}, which is failed: its digest is wrong" in reason
     assert f"and mask {MASK}, which has been asked of the archive" in reason
+
+
+async def test_a_frame_on_a_node_that_is_down_says_so(site: Site) -> None:
+    await site.valid("979412p")
+    await site.settle()
+    [(node, _)] = await site.replicas("979412p")
+    async with site.database.write() as session:
+        await Nodes().set_state(
+            session, node, NodeState.DOWN, reason="its disk is gone", now=site.clock.now(), source="test"
+        )
+
+    assert await dispatch(site) == (0, 1)
+
+    assert (await site.frame("979412p")).reason == f"its node {node} is down: its disk is gone"
+
+
+async def test_jobs_of_another_recipe_are_set_aside(site: Site) -> None:
+    await site.valid("979412p")
+    await site.settle()
+    await dispatch(site, "sha256:old")
+
+    await Dispatcher(site.database, site.clock, source="spica").retire(RECIPE)
+    await dispatch(site)
+
+    assert await jobs(site) == [JobState.SUPERSEDED, JobState.DUE]
 
 
 async def test_another_recipe_is_another_job(site: Site) -> None:
