@@ -1,9 +1,9 @@
 """Where a product comes from: software, recipe, inputs with their digests."""
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ _CHUNK = 1 << 22
 _PLAIN = re.compile(r"[^\x20-\x7e]")
 
 
+@functools.cache
 def software() -> str:
     """Name and version of this software."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  slow to import
+
     try:
         return f"TERAPIX {version('terapix')}"
     except PackageNotFoundError:

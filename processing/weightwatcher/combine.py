@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.cards import RECORD, Entry, descriptive, padding, text_of
-from processing.errors import BadHeader, BadSetting, NotFits, ShapeMismatch
+from processing.errors import BadHeader, BadSetting, NotFits, ShapeMismatch, Truncated
 from processing.provenance import software
 from processing.reading import Extension, Mosaic, read_pixels
-from processing.weightwatcher.watch import FlagRule, WeightRule, watch
+from processing.weightwatcher.watch import FlagRule, Room, WeightRule, watch
 
 BAND = 1 << 17
 """Pixels worked on at once by a thread: bands of all maps stay in a core's cache."""
@@ -146,6 +146,7 @@ class _Combination:
         self.flag_kind = flag_kind
         self.targets = targets
         self.areas = areas
+        self._rooms = threading.local()
 
     def run(self, threads: int, told: Callable[[Made], None]) -> list[Made]:
         made: list[Made] = []
@@ -168,18 +169,19 @@ class _Combination:
         return [(index, start, min(start + step, ny * nx)) for start in range(0, ny * nx, step)]
 
     def _part(self, index: int, begin: int, end: int) -> tuple[int, int]:
+        room = self._rooms.__dict__.setdefault("room", Room())
         weighty = clear = 0
         for start in range(begin, end, BAND):
-            read = [file[index].part(start, min(BAND, end - start)) for file in self.sources]
+            read = [file[index].part(start, min(BAND, end - start), room) for file in self.sources]
             weight, flag = watch(
-                read[: self.weights], read[self.weights :], self.weight_rules, self.flag_rules, self.flag_kind
+                read[: self.weights], read[self.weights :], self.weight_rules, self.flag_rules, self.flag_kind, room
             )
-            for title, pixels in (("WEIGHT", weight), ("FLAG", flag)):
-                if title in self.targets:
-                    self.targets[title].put(index, start, pixels)
             if self.areas is not None:
                 weighty += int(np.count_nonzero(weight > np.float32(self.areas.weight)))
                 clear += int(np.count_nonzero((flag & self.areas.flags) == 0))
+            for title, pixels in (("WEIGHT", weight), ("FLAG", flag)):
+                if title in self.targets:
+                    self.targets[title].put(index, start, pixels)
         return weighty, clear
 
     def _finish(self, index: int, counted: NDArray[np.int64]) -> Made:
@@ -211,12 +213,16 @@ class _Source:
         """Whether pixels lie in the file as they are."""
         return not self.extension.compressed and (self.extension.bscale, self.extension.bzero) == (1.0, 0.0)
 
-    def part(self, start: int, count: int) -> NDArray[Any]:
+    def part(self, start: int, count: int, room: Room) -> NDArray[Any]:
+        """Return pixels in the file's byte order; those of plain files lie in `room`."""
         if self.plain:
             kind = np.dtype(f">{'f' if self.extension.bitpix < 0 else 'i'}{abs(self.extension.bitpix) // 8}")
             kind = np.dtype(np.uint8) if kind.itemsize == 1 else kind
             at = self.extension.data + start * kind.itemsize
-            return np.frombuffer(os.pread(self._handle, count * kind.itemsize, at), kind)
+            pixels = room.take(f"read {self.path}", (count,), kind)
+            if os.preadv(self._handle, [pixels.view(np.uint8).data], at) < pixels.nbytes:
+                raise Truncated(self.path, "the file became shorter", hdu=self.extension.hdu, remedy="read it again")
+            return pixels
         with self._lock:
             if self._whole is None:
                 self._whole = read_pixels(self.path, self.extension).ravel()
@@ -282,8 +288,11 @@ class _Target:
         self._write(self.heads[index], self._head(self.layout[index], (share, limit)))
 
     def put(self, index: int, start: int, pixels: NDArray[Any]) -> None:
+        """Write pixels in the machine's byte order, which are turned round where they lie."""
         at = self.bodies[index] + start * self.kind.itemsize
-        os.pwrite(self._handle, pixels.astype(self.kind, copy=False).data, at)
+        if pixels.dtype != self.kind:
+            pixels.byteswap(inplace=True)
+        os.pwrite(self._handle, pixels.data, at)
 
     def finish(self) -> None:
         self._partial.replace(self.path)

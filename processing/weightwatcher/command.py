@@ -1,11 +1,11 @@
 """``terapix weightwatcher``: configuration files and ``-KEY VALUE`` as WeightWatcher takes them."""
 
+import html
 import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
@@ -128,13 +128,13 @@ def _summary(values: Values, made: Sequence[Made]) -> str:
     """VOTable of the extensions made, with the configuration."""
     names = ("OUTWEIGHT_NAME", "W"), ("OUTFLAG_NAME", "F")
     rows = [
-        f"<TR><TD>{quoteattr(values.text(key))[1:-1]}</TD><TD>{kind}</TD><TD>{each.number}</TD><TD>{area:.8g}</TD></TR>"
+        f"<TR><TD>{html.escape(values.text(key))}</TD><TD>{kind}</TD><TD>{each.number}</TD><TD>{area:.8g}</TD></TR>"
         for each in made
         for (key, kind), area in zip(names, (each.weight_area, each.flag_area), strict=True)
         if values.text(key)
     ]
     settings = [
-        f'<PARAM name={quoteattr(key.title())} datatype="char" arraysize="*" value={quoteattr(text)}/>'
+        f'<PARAM name="{key.title()}" datatype="char" arraysize="*" value="{html.escape(text)}"/>'
         for key, text in values.as_texts().items()
     ]
     style = values.text("XSL_URL")
@@ -146,10 +146,10 @@ def _summary(values: Values, made: Sequence[Made]) -> str:
     return "\n".join(
         [
             '<?xml version="1.0" encoding="UTF-8"?>',
-            *([f'<?xml-stylesheet type="text/xsl" href={quoteattr(style)}?>'] if style else []),
+            *([f'<?xml-stylesheet type="text/xsl" href="{html.escape(style)}"?>'] if style else []),
             '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">',
             '<RESOURCE name="WeightWatcher">',
-            f'<INFO name="Software" value={quoteattr(software())}/>',
+            f'<INFO name="Software" value="{software()}"/>',
             *settings,
             '<TABLE ID="OutFields" name="OutFields">',
             *fields,
