@@ -1,7 +1,7 @@
 """How the page writes times, sizes, shares and states."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -33,6 +33,8 @@ STATE_TONES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     }
 )
 """Tone (colour) and icon of each state; the word is the state itself."""
+TODAY = timedelta(hours=20)
+"""A time of day that is older is ambiguous."""
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -111,9 +113,12 @@ def coarse(seconds: float) -> str:
     return f"{int(seconds // 86400)} d"
 
 
-def clock(moment: datetime | None) -> str:
-    """Write the time of day in UTC: 06:23:01."""
-    return "–" if moment is None else f"{moment.astimezone(UTC):%H:%M:%S}"
+def clock(moment: datetime | None, now: datetime | None = None) -> str:
+    """Write the time of day in UTC, 06:23:01; what is not of the last 20 hours with its day, 03-30 06:23."""
+    if moment is None:
+        return "–"
+    old = now is not None and abs(now - moment) > TODAY
+    return f"{moment.astimezone(UTC):%m-%d %H:%M}" if old else f"{moment.astimezone(UTC):%H:%M:%S}"
 
 
 def stamp(moment: datetime | None) -> str:

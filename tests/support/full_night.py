@@ -278,8 +278,8 @@ class Seeded:
 async def _again(session: AsyncSession, night: Night) -> None:
     """Let the archive process a frame again."""
     sighting = Sighting(
-        name=night.again, uri=f"cadc:CFHT/{night.again}.fits.fz", size=PACKED, digest=f"md5:{2003:032d}", runid="08AF02",
-        filter="g.MP9401", object="NGC 7006", exposure_time=240.0,
+        name=night.again, uri=f"cadc:CFHT/{night.again}.fits.fz", size=PACKED, digest=f"md5:{2003:032d}",
+        runid="08AF02", filter="g.MP9401", object="NGC 7006", exposure_time=240.0,
     )  # fmt: skip
     await Frames().sight(session, sighting, now=night.now - timedelta(minutes=1), source="snooppix")
 
