@@ -63,7 +63,7 @@ class ArchiveSection(Section):
     """RUNIDs (proposal identities) to follow; empty: all."""
     credential: Annotated[Path | None, Field(examples=["/etc/terapix/archive-token"])] = None
     """File that holds a bearer token, readable by the service's user only; none: anonymous."""
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = (".canfar.net", ".nrc-cnrc.gc.ca")
     """Hosts that redirects may lead to beside the registry's own; a leading dot allows a domain."""
 
 
