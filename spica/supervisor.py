@@ -45,6 +45,7 @@ class Supervisor:
         logs: Path | None,
         environment: Mapping[str, str] | None = None,
         daemons: Mapping[str, str] = DAEMONS,
+        restart: Backoff = RESTART,
     ) -> None:
         self.config = config
         self.logs = logs
@@ -52,6 +53,7 @@ class Supervisor:
         self.environment = {**os.environ, **(environment or {})}
         self.daemons = dict(daemons)
         self.children = {name: Child(name) for name in daemons}
+        self._restart = restart
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
@@ -104,7 +106,7 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             child.deaths = 1 if loop.time() - started > STEADY else child.deaths + 1
-            delay = RESTART.delay(child.deaths)
+            delay = self._restart.delay(child.deaths)
             log.warning(
                 "daemon died and is started again", daemon=child.name, code=code, deaths=child.deaths, delay=delay
             )

@@ -7,26 +7,45 @@ import os
 import random
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
 from dbclient.database import Database
-from dbclient.schema import FrameState, JobState
-from dbclient.stores import Frames, Jobs, Leases, Nodes, Products, Replicas, Transfers
+from dbclient.records import FrameRecord
+from dbclient.schema import FrameState, JobState, ProductState, RequestKind
+from dbclient.stores import Events, Frames, Jobs, Leases, Nodes, Products, Replicas, Requests, Transfers
+from snooppix.standin.faults import Faults
 from snooppix.standin.server import StandIn
 from spica.chain import Summary, summarise
 from spica.demo import Night, prepare
-from spica.supervisor import Supervisor
+from spica.story import tell
+from spica.supervisor import DAEMONS, Supervisor
 from terapix.clock import SystemClock
+from terapix.retry import Backoff
 from terapix.sections import Settings
+from terapix.settings import load
 
 KERNELS = Path(tempfile.gettempdir()) / f"terapix-kernels-{os.getuid()}"
 """Compiled kernels, shared by all hosts of the flow tests."""
+IN_A_HURRY = {
+    "TERAPIX_DATATRANSFER__INTERVAL": "2",
+    "TERAPIX_PROCESSING__LEASE": "5",
+    "TERAPIX_SNOOPPIX__POLL": "1",
+    "TERAPIX_SNOOPPIX__READ_TIMEOUT": "2",
+    "TERAPIX_SPICA__PORT": "0",
+}
+"""Settings of a host whose nights are short."""
+AT_ONCE = Backoff(first=0.05, factor=1.0, ceiling=0.05, attempts=1_000_000)
+"""A daemon that was killed is started again."""
 WORKING = ("scratch", "cache", "log")
 """Directories in which files come and go."""
+
+
+Found = TypeVar("Found")
 
 
 @dataclass(slots=True)
@@ -43,20 +62,73 @@ class Host:
         async with self.database.read() as session:
             return await summarise(session, now=SystemClock().now(), settings=self.settings)
 
-    async def until(self, condition: "object", *, seconds: float) -> Summary:
-        """Wait for a condition on the summary; the daemons' logs are the message if it does not come."""
-        async with asyncio.timeout(seconds):
-            while True:
-                summary = await self.summary()
-                if condition(summary):  # type: ignore[operator]
-                    return summary
-                await self.database.changed(timeout=0.5)
+    async def pause(self, seconds: float) -> None:
+        """Let the daemons work for a while."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    await self.database.changed(timeout=seconds)
 
-    async def until_weighted(self, frames: int, *, seconds: float = 180.0) -> Summary:
+    async def until(self, condition: Callable[[], Awaitable[Found | None]], *, seconds: float) -> Found:
+        """Wait until a condition finds something; what a person would look at is the message if it does not."""
         try:
-            return await self.until(lambda s: s.states.get(FrameState.WEIGHTED, 0) == frames, seconds=seconds)
+            async with asyncio.timeout(seconds):
+                while (found := await condition()) is None:
+                    await self.database.changed(timeout=0.5)
         except TimeoutError:
             raise AssertionError(await self.evidence()) from None
+        return found
+
+    async def until_weighted(self, frames: int, *, seconds: float = 180.0) -> Summary:
+        async def weighted() -> Summary | None:
+            summary = await self.summary()
+            return summary if summary.states.get(FrameState.WEIGHTED, 0) == frames else None
+
+        return await self.until(weighted, seconds=seconds)
+
+    async def until_in_order(self, *, apart_from: str = "", seconds: float = 30.0) -> None:
+        """Wait until nothing is wrong: what a killed process has left is cleared up by the next passes."""
+        wrong: list[str] = []
+
+        async def in_order() -> bool | None:
+            wrong[:] = [fault for fault in await self.faults() if not apart_from or apart_from not in fault]
+            return None if wrong else True
+
+        try:
+            await self.until(in_order, seconds=seconds)
+        except AssertionError as late:
+            raise AssertionError("\n".join([*wrong, str(late)])) from None
+
+    async def frame(self, name: str) -> FrameRecord | None:
+        async with self.database.read() as session:
+            return await Frames().named(session, name)
+
+    async def until_frame(
+        self, name: str, state: FrameState, *, because: str | None = None, seconds: float = 120.0
+    ) -> FrameRecord:
+        """Wait until a frame is in a state, with a reason in which these words stand."""
+
+        async def there() -> FrameRecord | None:
+            frame = await self.frame(name)
+            if frame is None or frame.state is not state or (because and because not in (frame.reason or "")):
+                return None
+            return frame
+
+        return await self.until(there, seconds=seconds)
+
+    async def story(self, name: str) -> str:
+        """Give what `terapix why` tells of a frame."""
+        async with self.database.read() as session:
+            frame = await Frames().named(session, name)
+            assert frame is not None, name
+            jobs, events = await Jobs().of_frame(session, frame.id), await Events().of_frame(session, frame.id)
+        return "\n".join(tell(frame, jobs, events, now=SystemClock().now()))
+
+    async def ask(self, name: str) -> None:
+        """Ask that a frame be tried again at once, as an operator does."""
+        async with self.database.write() as session:
+            arguments = {"frame": name}
+            await Requests().ask(session, RequestKind.RETRY, arguments, by="test", now=SystemClock().now())
 
     async def evidence(self) -> str:
         """Give what a person would look at when frames do not arrive."""
@@ -87,18 +159,19 @@ class Host:
     async def faults(self) -> list[str]:
         """List everything that is not as it must be once all frames are weighted: empty when all is well."""
         async with self.database.read() as session:
-            frames = [f for f in await Frames().search(session, limit=1000) if f.state is FrameState.WEIGHTED]
+            frames = await Frames().search(session, limit=1000, superseded=True)
             nodes = {node.id: node for node in await Nodes().all(session)}
             wrong = [f"open lease of frame {lease.frame_id}" for lease in await Leases().open(session)]
             wrong += [f"transfer of {t.frame} still {t.state}" for t in await Transfers().running(session)]
             known: set[Path] = set()
             for frame in frames:
                 jobs = await Jobs().of_frame(session, frame.id)
-                if [job.state for job in jobs] != [JobState.DONE]:
+                if frame.state is FrameState.WEIGHTED and [job.state for job in jobs] != [JobState.DONE]:
                     wrong.append(f"{frame.name} has jobs {[job.state.value for job in jobs]}")
                 for product in await Products().of_frame(session, frame.id):
                     known.add(path := Path(nodes[product.node_id].directory) / product.path)
-                    wrong += _differs(path, product.digest)
+                    if product.state is ProductState.HELD:
+                        wrong += _differs(path, product.digest)
             for node in nodes.values():
                 for replica in await Replicas().on_node(session, node.id):
                     known.add(path := Path(node.directory) / replica.path)
@@ -123,25 +196,33 @@ def _differs(path: Path, digest: str) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def host(night: Night, *, environment: Mapping[str, str] | None = None) -> AsyncIterator[Host]:
-    """Start a host on frames that were painted before."""
-    settings = prepare(night).settings
-    database = await Database.open(settings.database_url, create=True)
-    archive = StandIn(night.archive, clock=SystemClock())
-    address = await archive.start("127.0.0.1", 0)
-    supervisor = Supervisor(
-        night.config,
-        logs=night.directory / "log",
-        environment={
-            "TERAPIX_ARCHIVE__REGISTRY": f"{address.rstrip('/')}/reg/resource-caps",
-            "TERAPIX_PATHS__CACHE": str(KERNELS),
-            **(environment or {}),
-        },
-    )
-    await supervisor.start()
-    try:
+async def host(
+    night: Night,
+    *,
+    environment: Mapping[str, str] | None = None,
+    faults: Faults | None = None,
+    daemons: bool = True,
+) -> AsyncIterator[Host]:
+    """Start a host on frames that were painted before.
+
+    Parameters
+    ----------
+    environment : settings that the daemons get beside those of the demo, as ``TERAPIX_SECTION__KEY``
+    faults : what goes wrong at the archive
+    daemons : whether the daemons run; a test may also start them by another way
+    """
+    around = {**IN_A_HURRY, "TERAPIX_PATHS__CACHE": str(KERNELS), **(environment or {})}
+    prepare(night)
+    settings = load(night.config, environment=around).settings
+    async with contextlib.AsyncExitStack() as exits:
+        database = await Database.open(settings.database_url, create=True)
+        exits.push_async_callback(database.close)
+        archive = await exits.enter_async_context(StandIn(night.archive, faults=faults, clock=SystemClock()))
+        around["TERAPIX_ARCHIVE__REGISTRY"] = archive.registry
+        supervisor = Supervisor(
+            night.config, logs=night.directory / "log", environment=around, restart=AT_ONCE, daemons=DAEMONS
+        )
+        if daemons:
+            await supervisor.start()
+            exits.push_async_callback(supervisor.stop)
         yield Host(night, settings, database, archive, supervisor)
-    finally:
-        await supervisor.stop()
-        await archive.close()
-        await database.close()
