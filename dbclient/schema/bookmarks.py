@@ -8,6 +8,8 @@ from dbclient.schema.base import Base, Text
 
 
 class Bookmark(Base):
+    """How far an archive was read."""
+
     __tablename__ = "bookmarks"
 
     archive: Mapped[str] = mapped_column(Text(120), primary_key=True)

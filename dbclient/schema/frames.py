@@ -76,23 +76,29 @@ class Frame(Base):
     """Path below the reception disk while the file lies there; none once it has moved on."""
 
     runid: Mapped[str | None] = mapped_column(Text(20))
+    """Observing run (proposal)."""
     crunid: Mapped[str | None] = mapped_column(Text(20))
     """Camera run of Elixir's calibrations."""
     qrunid: Mapped[str | None] = mapped_column(Text(20))
     """Queue run."""
     object: Mapped[str | None] = mapped_column(Text(80))
+    """Target as the observer named it."""
     filter: Mapped[str | None] = mapped_column(Text(40))
+    """Filter, as r.MP9601."""
     exposure_time: Mapped[float | None]
     """Seconds."""
     airmass: Mapped[float | None]
+    """At the start of the exposure, as in the header."""
     observed_at: Mapped[datetime | None]
     """Start of the exposure."""
     ra: Mapped[float | None]
     """Centre of the mosaic, degrees, ICRS as far as the header's FK5 J2000 goes."""
     dec: Mapped[float | None]
+    """Likewise."""
     corners: Mapped[list[Any] | None]
     """Four [ra, dec] in degrees around the mosaic."""
     ccds: Mapped[int | None]
+    """CCDs in the file."""
     flat: Mapped[str | None] = mapped_column(Text(80))
     """IMRED_FF: the flat field that Elixir divided by."""
     mask: Mapped[str | None] = mapped_column(Text(80))
@@ -103,9 +109,14 @@ class Frame(Base):
     """Bytes it will take on a node: frame, unpacked, weight, flag, scratch."""
 
     spotted_at: Mapped[datetime]
+    """When it was first listed by the archive."""
     fetched_at: Mapped[datetime | None]
+    """When it was on the reception disk."""
     valid_at: Mapped[datetime | None]
+    """When it was verified."""
     placed_at: Mapped[datetime | None]
+    """When it was on its node."""
     weighted_at: Mapped[datetime | None]
+    """When it was weighted."""
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("frames.id"))
     """The generation before this one."""

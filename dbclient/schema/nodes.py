@@ -22,6 +22,7 @@ class Node(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     name: Mapped[str] = mapped_column(Text(32), unique=True)
+    """Name of the node, and of its worker."""
     directory: Mapped[str]
     """Absolute path of its root on the host that has it."""
     state: Mapped[NodeState] = mapped_column(Word(NodeState, 10), default=NodeState.UP)
@@ -47,12 +48,16 @@ class Daemon(Base):
     name: Mapped[str] = mapped_column(Text(60), primary_key=True)
     """snooppix, datatransfer, spica, worker:node1 …"""
     host: Mapped[str] = mapped_column(Text(120))
+    """Host it runs on."""
     pid: Mapped[int]
+    """Its process there."""
     status: Mapped[str]
     """What it says it is doing."""
     endpoint: Mapped[str | None]
     """Address of its status endpoint."""
     started_at: Mapped[datetime]
+    """When it started."""
     beat_at: Mapped[datetime]
+    """When it last said so: a daemon that is silent for long is dead."""
     figures: Mapped[dict[str, Any] | None]
     """What else it wants shown: archive lag, bookmark age …"""

@@ -16,6 +16,8 @@ class ProductState(enum.StrEnum):
 
 
 class Product(Base):
+    """A file that a stage made of a frame."""
+
     __tablename__ = "products"
     __table_args__ = (
         UniqueConstraint("job_id", "kind"),
@@ -27,13 +29,16 @@ class Product(Base):
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
     node_id: Mapped[int] = mapped_column(ForeignKey("nodes.id"))
     stage: Mapped[str] = mapped_column(Text(30))
+    """Name of the stage that made it."""
     kind: Mapped[str] = mapped_column(Text(30))
     """weight, flag, picture-frame, picture-weight, picture-flag."""
     state: Mapped[ProductState] = mapped_column(Word(ProductState, 12), default=ProductState.HELD)
     path: Mapped[str]
     """Path below the node's root."""
     size: Mapped[int]
+    """Bytes."""
     digest: Mapped[str] = mapped_column(Text(80))
+    """Digest of the file, as md5:<hex>."""
     provenance: Mapped[dict[str, Any]]
     """Software versions, recipe, inputs with their digests."""
     created_at: Mapped[datetime]

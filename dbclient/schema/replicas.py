@@ -16,6 +16,8 @@ class ReplicaState(enum.StrEnum):
 
 
 class Replica(Base):
+    """A file of a frame or calibration on a node."""
+
     __tablename__ = "replicas"
     __table_args__ = (
         UniqueConstraint("frame_id", "node_id"),
@@ -28,6 +30,9 @@ class Replica(Base):
     path: Mapped[str]
     """Path below the node's root."""
     size: Mapped[int]
+    """Bytes."""
     digest: Mapped[str] = mapped_column(Text(80))
+    """Digest of the file, as md5:<hex>."""
     state: Mapped[ReplicaState] = mapped_column(Word(ReplicaState, 10), default=ReplicaState.HELD)
     verified_at: Mapped[datetime]
+    """When the file's digest was last compared."""

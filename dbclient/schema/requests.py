@@ -20,21 +20,27 @@ class RequestKind(enum.StrEnum):
 
 
 class RequestState(enum.StrEnum):
-    OPEN = "open"
-    DONE = "done"
-    REFUSED = "refused"
+    OPEN = "open"  #: not answered yet
+    DONE = "done"  #: acted on
+    REFUSED = "refused"  #: cannot be done, the answer says why
 
 
 class Request(Base):
+    """What an operator asks the daemons for."""
+
     __tablename__ = "requests"
     __table_args__ = (Index("ix_requests_state_kind", "state", "kind"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     kind: Mapped[RequestKind] = mapped_column(Word(RequestKind, 10))
     arguments: Mapped[dict[str, Any]]
+    """What it is about: frame, run, node, filter."""
     state: Mapped[RequestState] = mapped_column(Word(RequestState, 10), default=RequestState.OPEN)
     answer: Mapped[str | None]
     """What came of it, in a sentence."""
     asked_by: Mapped[str] = mapped_column(Text(60))
+    """Operator."""
     asked_at: Mapped[datetime]
+    """When."""
     answered_at: Mapped[datetime | None]
+    """When a daemon had acted on it."""

@@ -22,6 +22,8 @@ class TransferState(enum.StrEnum):
 
 
 class Transfer(Base):
+    """A frame's way from the archive to the reception disk, or from there to a node."""
+
     __tablename__ = "transfers"
     __table_args__ = (Index("ix_transfers_state_kind", "state", "kind"),)
 
@@ -34,13 +36,18 @@ class Transfer(Base):
     source: Mapped[str]
     """Host it comes from, or path below the reception disk."""
     bytes_total: Mapped[int | None]
+    """Bytes to come, if known."""
     bytes_done: Mapped[int] = mapped_column(default=0)
+    """Bytes through."""
     rate: Mapped[float | None]
     """Bytes a second, lately."""
     reason: Mapped[str | None]
+    """Why it failed."""
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
+    """When the first bytes moved."""
     ended_at: Mapped[datetime | None]
+    """When it arrived or was given up."""
 
 
 class Lease(Base):
@@ -60,3 +67,4 @@ class Lease(Base):
     """Unpacked pixels while the job runs."""
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    """When nothing of it was needed any more; none while it holds."""
