@@ -23,9 +23,14 @@ from snooppix.metadata import describe, get_ready
 from snooppix.pixels import PixelSum, examine, pixel_digest
 from terapix.identity import Digest
 from terapix.instruments import Instrument
+from terapix.journal import logger
+
+log = logger("verification")
 
 PROCESSES: Final = 2
 """Processes that unpack pixels: 36 CCDs take 5 s on one, 2.7 s on two; more would starve the downloads."""
+BLAMED: Final = 3
+"""Times that unpacking a file may end its process before the file is blamed: a process may be killed by others."""
 PATIENCE: Final = 600.0
 """Seconds after which unpacking one file is given up; a frame takes 3."""
 
@@ -132,20 +137,28 @@ class Verifier:
 
     async def unpack(self, path: Path, headers: Headers) -> list[PixelSum]:
         """Verify the checksums of all HDUs and unpack their pixels."""
+        for _ in range(BLAMED):
+            pool = self._begin()
+            try:
+                return await self._unpack(pool, path, headers)
+            except BrokenProcessPool:
+                log.warning("a process that unpacks pixels has ended", file=path.name)
+                await asyncio.to_thread(self._end, pool)
+            except TimeoutError as problem:
+                await asyncio.to_thread(self._end, pool)
+                raise Rejection("pixels", f"its pixels were not unpacked within {PATIENCE:.0f} s") from problem
+        raise Rejection(
+            "pixels", f"unpacking its pixels ended the process that did it, {BLAMED} times: the file is broken"
+        )
+
+    async def _unpack(self, pool: ProcessPoolExecutor, path: Path, headers: Headers) -> list[PixelSum]:
         loop = asyncio.get_running_loop()
-        pool = self._begin()
-        tasks = [loop.run_in_executor(pool, examine, path, share) for share in shares(headers.hdus, self._processes)]
+        tasks: list[asyncio.Future[list[PixelSum]]] = []
         try:
+            for share in shares(headers.hdus, self._processes):
+                tasks.append(loop.run_in_executor(pool, examine, path, share))  # noqa: PERF401 - each begins at once
             async with asyncio.timeout(PATIENCE):
                 return [found for part in await asyncio.gather(*tasks) for found in part]
-        except BrokenProcessPool as problem:
-            await asyncio.to_thread(self._end)
-            raise Rejection(
-                "pixels", "unpacking its pixels ended the process that did it: the file is broken"
-            ) from problem
-        except TimeoutError as problem:
-            await asyncio.to_thread(self._end)
-            raise Rejection("pixels", f"its pixels were not unpacked within {PATIENCE:.0f} s") from problem
         finally:
             for task in tasks:
                 task.cancel()
@@ -157,8 +170,9 @@ class Verifier:
             self._pool = ProcessPoolExecutor(self._processes, mp_context=context, initializer=_follow_parent)
         return self._pool
 
-    def _end(self) -> None:
-        if self._pool is not None:
+    def _end(self, which: ProcessPoolExecutor | None = None) -> None:
+        """End the processes; with `which`, only if those are still the ones at work."""
+        if self._pool is not None and which in {None, self._pool}:
             pool, self._pool = self._pool, None
             for process in list((pool._processes or {}).values()):  # noqa: SLF001 - a decoder that hangs obeys nothing else
                 process.kill()

@@ -1,5 +1,6 @@
 """What is taken and what is not, from files that differ from a good one in one thing each."""
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,16 @@ async def test_a_flipped_bit_in_pixels_or_header_is_found(tmp_path: Path) -> Non
             with pytest.raises(Rejection, match=said) as problem:
                 await verifier.verify(path, kind=FrameKind.OBJECT, name="979412p")
             assert problem.value.word == "checksum"
+
+
+async def test_a_file_is_not_blamed_when_the_process_that_unpacks_it_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "979412p.fits.fz"
+    path.write_bytes(small_fits("979412p"))
+    async with Verifier(small_camera(), compression=0.3, processes=1) as verifier:
+        for _ in range(2):
+            assert (await verifier.verify(path, kind=FrameKind.OBJECT, name="979412p")).columns["ccds"] == 36
+            for process in multiprocessing.active_children():
+                process.kill()
 
 
 def test_tiles_that_cannot_be_unpacked_are_told(tmp_path: Path) -> None:
