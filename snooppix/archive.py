@@ -18,6 +18,8 @@ class Batch:
     """Stamp of the page's last row: everything before it was listed; none for an empty page."""
     passed_over: int = 0
     """Rows that are not ours: raw frames, previews, names that no file should have."""
+    refused: tuple[str, ...] = ()
+    """Of these, why those are not taken that claim to be ours: a sentence each."""
 
 
 class Archive(Protocol):

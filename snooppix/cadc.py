@@ -12,7 +12,7 @@ from yarl import URL
 from dbclient.stores.frames import Sighting
 from snooppix.archive import Batch
 from snooppix.errors import ArchiveSilent, ListingBroken, ListingRefused, UnsafeAddress
-from snooppix.listing import COLUMNS, Key, by_name, changes, moment, sighting
+from snooppix.listing import COLUMNS, Key, by_name, changes, moment, refusal, sighting
 from snooppix.votable import TableBroken, TableReader, TableRefused
 from snooppix.wire import Wire, heard, retry_after
 from terapix.clock import Clock
@@ -60,7 +60,8 @@ class Cadc:
             rows, more = await self._query(query, limit=self.page)
             found = [seen for row in rows if (seen := sighting(row)) is not None]
             reached = moment(rows[-1][COLUMNS.index("o.maxLastModified")]) if rows else None
-            yield Batch(tuple(found), reached, len(rows) - len(found))
+            refused = tuple(why for row in rows if (why := refusal(row)) is not None)
+            yield Batch(tuple(found), reached, len(rows) - len(found), refused)
             if not more or not rows:
                 return
             last = Key(rows[-1][COLUMNS.index("o.maxLastModified")], rows[-1][COLUMNS.index("a.uri")])

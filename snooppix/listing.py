@@ -28,6 +28,8 @@ COLUMNS: Final = (
 _FROM: Final = (
     "FROM caom2.Observation o JOIN caom2.Plane p ON o.obsID=p.obsID JOIN caom2.Artifact a ON p.planeID=a.planeID"
 )
+LONGEST_ADDRESS: Final = 300
+"""Characters of a URI; those of the archive have 25."""
 _MJD_0: Final = datetime(1858, 11, 17, tzinfo=UTC)
 
 
@@ -115,6 +117,22 @@ def kind_of(name: str) -> FrameKind | None:
     return FrameKind.FLAT if "flat" in words else None
 
 
+def refusal(row: Sequence[str]) -> str | None:
+    """Say why a row that claims to be one of our files cannot be one; none for all that is in order, or not ours."""
+    cells = dict(zip(COLUMNS, row, strict=True))
+    name, uri = cells["p.productID"], cells["a.uri"]
+    if kind_of(name) is None:
+        return None
+    begin = f"{name} is listed with an address that no file of the archive has and is not fetched:"
+    if len(uri) > LONGEST_ADDRESS:
+        return f"{begin} {uri[:60]!r}… has {len(uri)} characters"
+    try:
+        FrameId.of_file(uri)
+    except UnsafeName as problem:
+        return f"{begin} {problem}"
+    return f"{begin} {uri!r} leads out of its directory" if ".." in uri else None
+
+
 def sighting(row: Sequence[str]) -> Sighting | None:
     """Read one row of the listing; none if it is no file of ours."""
     cells = dict(zip(COLUMNS, row, strict=True))
@@ -124,7 +142,7 @@ def sighting(row: Sequence[str]) -> Sighting | None:
     except UnsafeName:
         return None
     kind = kind_of(name)
-    if kind is None or name != cells["p.productID"] or len(uri) > 300:
+    if kind is None or name != cells["p.productID"] or refusal(row) is not None:
         return None
     size, begin = _number(cells["a.contentLength"]), _number(cells["p.time_bounds_lower"])
     return Sighting(

@@ -6,14 +6,14 @@ an older stamp. Rows are idempotent: seeing one again changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from dbclient.database import Database
-from dbclient.schema import FrameKind
-from dbclient.stores import Bookmarks, Frames
+from dbclient.schema import FrameKind, Level
+from dbclient.stores import Bookmarks, Events, Frames
 from dbclient.stores.frames import Sighted, Sighting
 from snooppix.archive import Archive, Batch
 from snooppix.listing import kind_of
@@ -25,6 +25,8 @@ log = logger("watcher")
 SOURCE: Final = "snooppix"
 UNIT: Final = 100
 """Sightings a transaction, so that others may write in between."""
+MOST_TOLD: Final = 1000
+"""Refused rows that a daemon tells of in its life: an archive that lists more is not worth more of our disk."""
 CALIBRATION_PRIORITY: Final = 10
 """Frames wait for their flat and mask: those go first, behind what an operator asked for."""
 
@@ -91,6 +93,7 @@ class Watcher:
         self._noted: datetime | None = None
         """When the bookmark was last written."""
         self._absent: dict[str, float] = {}
+        self._told: set[str] = set()
 
     async def look(self) -> Seen:
         """Look once; all that is new, or processed again, is a frame row afterwards.
@@ -112,9 +115,27 @@ class Watcher:
             reached = advance(reached, batch)
             self._memory.keep(fresh, after=begin(reached, look_back=self.look_back))
             counts[Sighted.KNOWN] += len(wanted) - len(fresh)
+            await self._tell(batch.refused)
             await self._keep(reached)
         self.bookmark, self.looked_at = reached, self.clock.now()
         return Seen(counts[Sighted.NEW], counts[Sighted.KNOWN], counts[Sighted.REPROCESSED], passed_over)
+
+    async def _tell(self, refused: Sequence[str]) -> None:
+        """Write once what is listed and cannot be taken."""
+        fresh = [why for why in refused if why not in self._told][: MOST_TOLD - len(self._told)]
+        self._told.update(fresh)
+        if fresh:
+            async with self.database.write() as session:
+                for why in fresh:
+                    log.warning("listing refused", why=why)
+                    await Events().append(
+                        session,
+                        source=SOURCE,
+                        kind="listing-refused",
+                        message=why,
+                        level=Level.WARNING,
+                        now=self.clock.now(),
+                    )
 
     async def _kept(self) -> datetime | None:
         """Read the bookmark of an earlier life."""

@@ -123,13 +123,21 @@ async def test_locations_and_headers(served_archive: ServedArchive) -> None:
         assert await cadc.locate("cadc:CFHT/979412p.fits.fz") == []
 
 
-@pytest.mark.parametrize("uri", ["cadc:CFHT/../../etc/passwd", "cadc:CFHT/..p.fits", "cadc:CFHT/a b.fits", "x" * 400])
-async def test_a_hostile_address_in_the_listing_is_passed_over(uri: str, served_archive: ServedArchive) -> None:
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("cadc:CFHT/../../etc/passwd", "cadc:CFHT/../../etc/979412p.fits.fz", "cadc:CFHT/..p.fits"),
+        *("cadc:CFHT/a b.fits", "x" * 400),
+    ],
+)
+async def test_a_hostile_address_in_the_listing_is_refused_and_told(uri: str, served_archive: ServedArchive) -> None:
     served_archive.offer("979412p")
     served_archive.offer("979413p", seed=2)
     served_archive.faults.add(Listed(name="979412p*", uri=uri))
     async with client(served_archive.registry) as cadc:
         assert await listed(cadc) == ["979413p"]
+        [why] = [why async for batch in cadc.since(None) for why in batch.refused]
+    assert why.startswith("979412p is listed with an address that no file of the archive has and is not fetched:")
 
 
 def test_cells_that_make_no_sense_become_none() -> None:
