@@ -42,6 +42,7 @@ def _weigh(mask: Any, *, whole: bool) -> None:
     flags = np.empty(_SHAPE, np.uint8)
     weigh.weigh(shown, mask, inside, bounds, np.empty(_SHAPE, np.float32), flags)
     weigh.count_flags(flags, inside, 10, np.zeros((8, 1, 4), np.int64))
+    weigh.bin_weights(flat, 1000.0, inside, 10, np.zeros((1, 4), np.int64))
 
 
 def _saturate(pixels: Any) -> None:

@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from processing.flags import BITS, PixelFlag
-from processing.kernels.rice import BLOCK, decode_row, encode_row
+from processing.kernels.rice import BLOCK, decode_row, encode_row, quantise_row
 
 Array = NDArray[Any]
 _BAD = int(PixelFlag.BAD)
@@ -56,6 +56,24 @@ def count_flags(flags: Array, inside: Array, side: int, bins: Array) -> None:
                 column = (x - x0) // side
                 for bit in range(BITS):
                     bins[bit, row, column] += (flag >> bit) & 1
+
+
+@njit(cache=True, nogil=True)
+def bin_weights(weight: Array, steps: float, inside: Array, side: int, sums: Array) -> int:
+    """Sum weights, in whole steps as they are stored, in squares of the part `inside`; return how many are not 0."""
+    x0, x1, y0, y1 = inside[0], inside[1], inside[2], inside[3]
+    quantised = np.empty(weight.shape[1], np.int32)
+    count = 0
+    for y in range(weight.shape[0]):
+        quantise_row(weight[y], steps, quantised)
+        for x in range(weight.shape[1]):
+            count += quantised[x] != 0
+        if y0 <= y < y1:
+            for column in range(sums.shape[1]):
+                begin = x0 + column * side
+                for x in range(begin, min(begin + side, x1)):
+                    sums[(y - y0) // side, column] += quantised[x]
+    return count
 
 
 @njit(cache=True, nogil=True)

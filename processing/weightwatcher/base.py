@@ -5,7 +5,6 @@ saturated pixels. So the maps before saturation are made once for a flat, a mask
 and a recipe, kept in their compressed form, and copied row by row from then on.
 """
 
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -16,8 +15,7 @@ from numpy.typing import NDArray
 from processing.areas import Area
 from processing.errors import NotStorable
 from processing.flags import BITS
-from processing.kernels import picture, weigh
-from processing.mosaic import place
+from processing.kernels import weigh
 from processing.reading import Extension, read_pixels
 from processing.recipes import WeightRecipe
 from processing.tiles import rice_floats, rice_integers
@@ -50,16 +48,24 @@ class BaseMaps:
     counts: NDArray[np.int64]
     """Pixels with weight, pixels without any flag."""
 
+    @property
+    def check(self) -> NDArray[np.uint64]:
+        """Sums of the arrays' 64-bit words, which tell blocks that a power cut has kept from the disk."""
+        arrays = (getattr(self, each.name).reshape(-1).view(np.uint8) for each in fields(self))
+        return np.array([array[: array.size // 8 * 8].view(np.uint64).sum() for array in arrays], np.uint64)
+
     def keep(self, path: Path, work: Path) -> None:
-        """Put the maps into a file: there complete and on disk, or not at all; `work` is a directory beside it."""
+        """Put the maps into a file, there complete or not at all; `work` is a directory beside it.
+
+        It is not forced to the disk, since it can be made again and `check` tells whether it is whole.
+        """
         partial = work / f"{path.name}.part"
         try:
             with partial.open("wb") as stream:
                 for each in fields(self):
                     np.save(stream, getattr(self, each.name))
-                stream.flush()
-                os.fsync(stream.fileno())
-            place(partial, path)
+                np.save(stream, self.check)
+            partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
 
@@ -69,10 +75,11 @@ class BaseMaps:
         try:
             with path.open("rb") as stream:
                 maps = cls(*(np.load(stream, allow_pickle=False) for _ in fields(cls)))
+                check = np.load(stream, allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
         whole = maps.weight_ends[-1] == maps.weight.size and maps.flag_ends[-1] == maps.flags.size
-        return maps if whole else None
+        return maps if whole and np.array_equal(check, maps.check) else None
 
 
 def weight_map(
@@ -152,12 +159,11 @@ def make_base(
     weight_tiles, flag_tiles = rice_floats(weight, recipe.weight_step), rice_integers(flags)
     if weight_tiles.nulls:
         raise NotStorable("a weight that is no number")
-    stored = np.floor(weight * np.float64(1 / recipe.weight_step) + 0.5).astype(np.int32)
     bins = bin_shape(inside, side)
     weight_bins, flag_bins = np.zeros(bins, np.int64), np.zeros((BITS, *bins), np.int64)
-    picture.bin_sums(stored, corners(inside), side, weight_bins)
+    weighty = weigh.bin_weights(weight, 1 / recipe.weight_step, corners(inside), side, weight_bins)
     weigh.count_flags(flags, corners(inside), side, flag_bins)
-    counts = np.array([np.count_nonzero(stored), flags.size - np.count_nonzero(flags)], np.int64)
+    counts = np.array([weighty, flags.size - np.count_nonzero(flags)], np.int64)
     return BaseMaps(
         weight_tiles.code, weight_tiles.ends, flag_tiles.code, flag_tiles.ends, weight_bins, flag_bins, counts
     )

@@ -1,5 +1,6 @@
 """One CCD of a frame, from its pixels to the extensions of its weight and flag map."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ def weigh_ccd(work: CcdWork) -> tuple[bytes, bytes, CcdMaps]:
     cached = maps is not None and maps.weight_ends.size == shape[0]
     if maps is None or not cached:
         maps = make_base(work.flat, work.mask, shape=shape, inside=inside, side=work.side, recipe=recipe)
-        maps.keep(work.base, work.workplace)
+        with contextlib.suppress(FileNotFoundError):  # another job has just cleared old maps away
+            maps.keep(work.base, work.workplace)
     marked = np.empty(shape[0], np.bool_)
     if weigh.rows_at(pixels, work.level, marked):
         maps = _saturated(pixels, marked, maps, work)

@@ -156,6 +156,19 @@ def test_bins_hold_every_pixel_of_the_illuminated_part_once() -> None:
             assert counts[:, row, column].tolist() == [int((flags[part] >> bit & 1).sum()) for bit in range(8)]
 
 
+def test_weights_are_binned_in_the_steps_in_which_they_are_stored() -> None:
+    weight = np.random.default_rng(3).choice(np.float32([0, 0.0004, 0.3, 0.70049, 1.3]), (23, 31))
+    inside, side = Area(3, 30, 2, 21), 5
+    stored = np.floor(weight * 1000.0 + 0.5).astype(np.int64)
+    sums, expected = np.zeros((4, 6), np.int64), np.zeros((4, 6), np.int64)
+
+    count = weigh.bin_weights(weight, 1000.0, corners(inside), side, sums)
+
+    picture.bin_sums(stored, corners(inside), side, expected)
+    np.testing.assert_array_equal(sums, expected)
+    assert count == np.count_nonzero(stored)
+
+
 @pytest.mark.parametrize("kind", [np.int16, np.int32, np.float32])
 def test_saturation_changes_the_code_as_if_it_had_been_there_from_the_start(kind: type) -> None:
     chance = np.random.default_rng(9)
