@@ -197,6 +197,7 @@ class Frames(FrameLists):
         now: datetime,
         source: str,
         count: bool = True,
+        level: Level = Level.WARNING,
     ) -> None:
         """Let a frame wait in its state, with its reason; an event only when the reason is another one."""
         row = await self._row(session, frame_id, lock=True)
@@ -207,7 +208,7 @@ class Frames(FrameLists):
         if count:
             row.attempts += 1
         if changed:
-            await self._event(session, row, "waits", f"waits: {reason}", now=now, source=source, level=Level.WARNING)
+            await self._event(session, row, "waits", f"waits: {reason}", now=now, source=source, level=level)
 
     async def fail(self, session: AsyncSession, frame_id: int, *, reason: str, now: datetime, source: str) -> None:
         """Give a frame up until an operator asks for it again; one that is superseded stays so."""

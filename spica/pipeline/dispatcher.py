@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dbclient.database import Database
 from dbclient.records import FrameRecord, NodeRecord
-from dbclient.schema import FrameState, NodeState
+from dbclient.schema import FrameState, Level, NodeState
 from dbclient.stores import Frames, Inventory, Jobs
 from dbclient.stores.inventory import Calibration
 from terapix.clock import Clock
@@ -17,12 +17,12 @@ log = logger("spica.dispatcher")
 STAGE = "weight"
 """The stage that every placed frame is due for."""
 ON_ITS_WAY = {
-    FrameState.SPOTTED: "which is being fetched from the archive",
-    FrameState.FETCHED: "which is being verified",
-    FrameState.VALID: "which is being copied to its node",
-    FrameState.PLACED: "which is being copied to its node",
-    FrameState.WEIGHTED: "which is being copied to its node",
-    FrameState.SUPERSEDED: "of which a newer one is awaited",
+    FrameState.SPOTTED: "is being fetched from the archive",
+    FrameState.FETCHED: "is being verified",
+    FrameState.VALID: "is being copied to its node",
+    FrameState.PLACED: "is being copied to its node",
+    FrameState.WEIGHTED: "is being copied to its node",
+    FrameState.SUPERSEDED: "is superseded and a newer one is awaited",
 }
 
 
@@ -40,6 +40,8 @@ class Waiting:
 
     frame: FrameRecord
     reason: str
+    usual: bool = False
+    """Calibrations are on their way and nothing is wrong."""
 
 
 def decide(
@@ -64,7 +66,8 @@ def decide(
             if name and not _held(calibrations.get((name, node.id)))
         ]
         if lacks:
-            waiting.append(Waiting(frame, "waits for " + " and ".join(lacks)))
+            usual = all(lack.usual for lack in lacks)
+            waiting.append(Waiting(frame, " and ".join(lack.words for lack in lacks), usual=usual))
         else:
             ready.append(Ready(frame, node.id))
     return ready, waiting
@@ -74,14 +77,21 @@ def _held(calibration: Calibration | None) -> bool:
     return calibration is not None and calibration.held
 
 
-def _lack(kind: str, name: str, calibration: Calibration | None) -> str:
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A calibration that is not on the node."""
+
+    words: str
+    usual: bool
+
+
+def _lack(kind: str, name: str, calibration: Calibration | None) -> Lack:
     if calibration is None or calibration.state is None:
-        return f"{kind} {name}, which has been asked of the archive"
+        return Lack(f"{kind} {name} is asked of the archive", usual=True)
+    why = f": {calibration.reason}" if calibration.reason else ""
     if calibration.state in {FrameState.FAILED, FrameState.REJECTED}:
-        why = f": {calibration.reason}" if calibration.reason else ""
-        return f"{kind} {name}, which is {calibration.state.value}{why}"
-    why = f" ({calibration.reason})" if calibration.reason else ""
-    return f"{kind} {name}, {ON_ITS_WAY[calibration.state]}{why}"
+        return Lack(f"{kind} {name} is {calibration.state.value}{why}", usual=False)
+    return Lack(f"{kind} {name} {ON_ITS_WAY[calibration.state]}{why}", usual=not why)
 
 
 class Dispatcher:
@@ -124,7 +134,11 @@ class Dispatcher:
                 if item.frame.reason is not None:
                     await Frames().describe(session, item.frame.id, reason=None, retry_at=None)
             for wait in waiting:
-                if wait.frame.reason != wait.reason:
+                if wait.frame.reason == wait.reason:
+                    continue
+                if wait.usual and wait.frame.reason is not None:
+                    await Frames().describe(session, wait.frame.id, reason=wait.reason)
+                else:
                     await Frames().wait(
                         session,
                         wait.frame.id,
@@ -133,6 +147,7 @@ class Dispatcher:
                         now=self._clock.now(),
                         source=self._source,
                         count=False,
+                        level=Level.INFO if wait.usual else Level.WARNING,
                     )
         if made:
             reached("job.created")

@@ -63,7 +63,7 @@ async def test_a_frame_says_which_calibration_it_waits_for(site: Site) -> None:
 
     frame = await site.frame("979412p")
     assert frame.state is FrameState.PLACED
-    assert frame.reason == f"waits for flat {FLAT}, which has been asked of the archive"
+    assert frame.reason == f"flat {FLAT} is asked of the archive"
     assert frame.attempts == 0
 
 
@@ -93,8 +93,8 @@ async def test_a_calibration_that_failed_says_why(site: Site) -> None:
     await dispatch(site)
 
     reason = str((await site.frame("979412p")).reason)
-    assert f"flat {FLAT}, which is failed: its digest is wrong" in reason
-    assert f"and mask {MASK}, which has been asked of the archive" in reason
+    assert f"flat {FLAT} is failed: its digest is wrong" in reason
+    assert f"and mask {MASK} is asked of the archive" in reason
 
 
 async def test_a_frame_on_a_node_that_is_down_says_so(site: Site) -> None:
