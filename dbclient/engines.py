@@ -8,7 +8,7 @@ from typing import Any, Final
 import asyncpg
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -126,10 +126,11 @@ def _translated(url: str, problem: DBAPIError) -> DatabaseError | None:
     if "database is locked" in low:
         return Busy(url, seconds=BUSY)
     if "is full" in low or "no space left" in low or "disk i/o error" in low:
-        return Full(url)
+        return Full(url, said)
     state = getattr(problem.orig, "sqlstate", None) or ""
     connection_lost = problem.connection_invalidated or state[:2] in {"08", "28", "3D", "53", "57"}
     may_not_write = "readonly database" in low and (problem.statement or "").startswith("BEGIN")
-    if connection_lost or may_not_write or "unable to open" in low or "connection" in low:
+    no_line = isinstance(problem, OperationalError | InterfaceError) and "connection" in low
+    if connection_lost or may_not_write or no_line or "unable to open" in low:
         return Unreachable(url, said)
     return None

@@ -39,8 +39,10 @@ class Busy(DatabaseError):
 class Full(DatabaseError):
     retryable: ClassVar[bool] = True
 
-    def __init__(self, url: str) -> None:
-        super().__init__(f"no room is left on the disk of the database {url}: make room there, nothing was changed")
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(
+            f"the disk of the database {url} takes no more ({problem}): make room there; nothing was changed"
+        )
         self.url = url
 
 

@@ -4,16 +4,10 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dbclient.engines import BUSY, connecting, file_of, make_engine, shown
@@ -23,24 +17,20 @@ from dbclient.schema import Base
 T = TypeVar("T")
 
 SCRIPTS = Path(__file__).parent / "migrations"
+HISTORY: Final = ("0001",)
+"""Every schema there was, oldest first: the revisions in migrations/versions (a test compares)."""
 LOCK = 20031220
 """Advisory lock on PostgreSQL: two hosts that upgrade at once do it one after the other."""
 
 
-@cache
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(SCRIPTS))
-
-
 def head() -> str:
     """Give the schema this version needs."""
-    return str(_scripts().get_current_head())
+    return HISTORY[-1]
 
 
-@cache
 def known() -> frozenset[str]:
     """Give every schema this version has heard of."""
-    return frozenset(script.revision for script in _scripts().walk_revisions())
+    return frozenset(HISTORY)
 
 
 async def current(url: str) -> str | None:
@@ -54,7 +44,7 @@ async def current(url: str) -> str | None:
     if file is not None and not await asyncio.to_thread(file.exists):
         return None
     engine = make_engine(url, writes=False)
-    return await _within(engine, lambda connection: MigrationContext.configure(connection).get_current_revision())
+    return await _within(engine, _held)
 
 
 async def upgrade(url: str) -> None:
@@ -78,6 +68,13 @@ async def upgrade(url: str) -> None:
     await _within(engine, _upgrade)
 
 
+def _held(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    held: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return held
+
+
 def _prepare(file: Path, url: str) -> None:
     """Make the file, and turn on the write-ahead log, which stays with it."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -92,6 +89,9 @@ def _prepare(file: Path, url: str) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - Alembic is for upgrades only and takes as long to load as all else
+    from alembic.config import Config  # noqa: PLC0415 - as above
+
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
     config = Config()
@@ -108,6 +108,8 @@ def _upgrade(connection: Connection) -> None:
 
 async def differences(url: str) -> list[object]:
     """Give what a migrated database has otherwise than the schema in the code: empty when they are equal."""
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - as in `_upgrade`
+    from alembic.migration import MigrationContext  # noqa: PLC0415 - as in `_upgrade`
 
     def compare(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})

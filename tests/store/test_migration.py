@@ -5,6 +5,7 @@ import socket
 import sqlite3
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from dbclient import migration
@@ -24,6 +25,11 @@ async def pretend(url: str, revision: str) -> None:
 async def test_the_migrations_give_the_schema_of_the_code(database_url):
     assert await migration.current(database_url) == migration.head()
     assert await migration.differences(database_url) == []
+
+
+def test_the_history_names_every_migration_in_order():
+    scripts = ScriptDirectory(str(migration.SCRIPTS))
+    assert [script.revision for script in scripts.walk_revisions()] == list(reversed(migration.HISTORY))
 
 
 async def test_an_upgrade_done_twice_and_at_once_does_no_harm(database_url):

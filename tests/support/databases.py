@@ -117,7 +117,7 @@ def cluster(programs: Path) -> Iterator[Cluster]:
         apart(_make_template(made))
         yield made
     finally:
-        server.send_signal(signal.SIGQUIT)
+        server.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(5)
         server.kill()
