@@ -97,12 +97,12 @@ class Fetcher:
         free = downloads - len(self.running)
         if free <= 0:
             return 0
-        now = self.clock.now()
+        now, at_work = self.clock.now(), set(self.running)
         async with self.database.read() as session:
             due = await Frames().due(session, FrameState.SPOTTED, now=now, limit=downloads + len(self.running))
         started = 0
         for frame in due:
-            if started < free and frame.id not in self.running:
+            if started < free and frame.id not in at_work:  # what ended meanwhile is not due any more
                 running = Running(frame)
                 running.progress.total = frame.size
                 running.task = asyncio.create_task(self._run(running), name=f"fetch {frame.name}")
@@ -192,7 +192,7 @@ class Fetcher:
         part.with_suffix(BAD).unlink(missing_ok=True)
         reached("fetch.renamed")
         seconds, cuts = time.monotonic() - begin, running.progress.interruptions
-        how = f"arrived in {seconds:.1f} s" + (f", resumed {cuts} times" if cuts else "")
+        how = f"arrived in {seconds:.1f} s" + {0: "", 1: ", resumed once"}.get(cuts, f", resumed {cuts} times")
         await self._record(running, incoming, arrived, how, seconds=seconds)
         reached("fetch.recorded")
 
