@@ -176,6 +176,19 @@ def _keep(lent: Crew) -> None:
     lent.since = time.monotonic()
     with _kept_lock:
         _kept.append(lent)
+    later = threading.Timer(KEEP, _end_if_idle, (lent, lent.since))
+    later.daemon = True
+    later.start()
+
+
+def _end_if_idle(lent: Crew, since: float) -> None:
+    """End workers that nobody borrowed since they were given back."""
+    with _kept_lock:
+        idle = lent in _kept and lent.since == since
+        if idle:
+            _kept.remove(lent)
+    if idle:
+        lent.end()
 
 
 @atexit.register

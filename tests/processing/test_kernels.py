@@ -1,5 +1,7 @@
 """Kernels against plain twins; test_uncompiled.py runs this file again without the compiler."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from processing.flags import PixelFlag
 from processing.kernels import picture, rice, weigh
 from processing.weightwatcher.base import corners
 
+EXAMPLES = 20 if os.environ.get("NUMBA_DISABLE_JIT") else 100
 LIMITS = {8: (0, 255), 16: (-(2**15), 2**15 - 1), 32: (-(2**31), 2**31 - 1)}
 TYPES = {8: np.uint8, 16: np.int16, 32: np.int32}
 
@@ -68,7 +71,7 @@ def rows(draw: st.DrawFn) -> tuple[int, list[int]]:
     return bits, draw(st.lists(value, min_size=length, max_size=length))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(rows())
 def test_rice_code_is_the_standards_and_gives_every_pixel_back(drawn: tuple[int, list[int]]) -> None:
     bits, row = drawn
@@ -80,7 +83,7 @@ def test_rice_code_is_the_standards_and_gives_every_pixel_back(drawn: tuple[int,
     np.testing.assert_array_equal(decode(room, ends, pixels.shape, bits), pixels)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(st.binary(max_size=60), st.sampled_from([8, 16, 32]))
 def test_bytes_that_are_no_rice_code_never_lead_outside(content: bytes, bits: int) -> None:
     fence = np.frombuffer(content + b"\xff" * 40, np.uint8)
