@@ -13,7 +13,7 @@ from spica.demo import Night
 from terapix.steps import STEPS
 from tests.flow.conftest import FRAMES
 from tests.support.databases import Cluster, apart
-from tests.support.host import host
+from tests.support.host import alive, host
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(400), pytest.mark.xdist_group("flow")]
 
@@ -79,4 +79,4 @@ async def test_a_night_without_faults_ends_weighted_once_and_stops_cleanly(night
         assert summary.states[FrameState.WEIGHTED] == FRAMES
         children = running.processes()
 
-    assert [process for process in children if process.is_running()] == []
+    assert alive(children) == []

@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -182,6 +182,16 @@ class Host:
             f"left in reception: {path}" for path in _files(self.settings.reception) if "calibrations" not in path.parts
         ]
         return wrong
+
+
+def alive(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Give those that still run; one that has ended and that nobody has asked for its code is gone all the same."""
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def _files(root: Path) -> list[Path]:
