@@ -18,7 +18,7 @@ from terapix.steps import reached
 log = logger("datatransfer.assignment")
 
 AT_ONCE = 2000
-"""Frames looked at in one pass: a whole run; the rest comes in the next one."""
+"""Frames looked at in one pass: a whole run. More only where none of them fits anywhere, so that none starves."""
 GRUDGE = 300.0
 """Seconds for which a frame keeps away from a node whose disk has just refused it."""
 
@@ -45,8 +45,14 @@ class Assignment:
             if not await self._due(session):
                 return Plan()
         async with self._database.write() as session:
-            frames = {frame.id: frame for frame in await self._due(session)}
-            plan = await self.plan(session, list(frames.values()))
+            await self._roster.hold(session)
+            limit = AT_ONCE
+            while True:
+                frames = {frame.id: frame for frame in await self._due(session, limit)}
+                plan = await self.plan(session, list(frames.values()))
+                if plan.promises or len(frames) < limit:
+                    break
+                limit *= 4
             for promise in plan.promises:
                 await self.promise(session, promise, path=frames[promise.wanted.frame_id].path or "")
             for refusal in plan.refused:
@@ -57,6 +63,10 @@ class Assignment:
         if plan.promises:
             reached("move.promised")
         return plan
+
+    async def hold(self, session: AsyncSession) -> None:
+        """Let nobody else promise room until this transaction has ended."""
+        await self._roster.hold(session)
 
     async def promise(self, session: AsyncSession, promise: Promise, *, path: str) -> int:
         """Write a promise down: a lease and a transfer; return the transfer."""
@@ -122,12 +132,13 @@ class Assignment:
             for frame in frames
         ]
 
-    async def _due(self, session: AsyncSession) -> list[FrameRecord]:
+    async def _due(self, session: AsyncSession, limit: int = 1) -> list[FrameRecord]:
+        """Give valid frames that nobody moves yet, `limit` of them if there are as many."""
+        moving = await Inventory().open_moves(session)
         frames = await Frames().due(
-            session, FrameState.VALID, now=self._clock.now(), limit=AT_ONCE, kinds=(FrameKind.OBJECT,)
+            session, FrameState.VALID, now=self._clock.now(), limit=limit + len(moving), kinds=(FrameKind.OBJECT,)
         )
-        moving = await Inventory().open_moves(session) if frames else {}
-        return [frame for frame in frames if frame.id not in moving]
+        return [frame for frame in frames if frame.id not in moving][:limit]
 
     async def _let_wait(self, session: AsyncSession, refusal: Refusal) -> None:
         log.info("frame waits for room", frame=refusal.wanted.name, needed=refusal.needed, largest=refusal.largest)

@@ -23,6 +23,8 @@ STALE = timedelta(seconds=60)
 """An unchanged measurement is written again after so long, so that a page can tell a live node from a silent one."""
 NOTABLE = 0.001
 """Share of its capacity by which a node's figures must differ to be written at once: each write wakes every daemon."""
+WALK = 60.0
+"""Seconds between two walks over a node's files at least; between them, the database's sums are kept up to date."""
 DRAINING = " (it was draining)"
 """Written behind the reason of a node that went down while it drained, so that it drains on when it is back."""
 
@@ -102,6 +104,10 @@ class Roster:
             else:
                 await self._up(node, disk, self._used(node, held.get(node.id, 0)))
 
+    async def hold(self, session: AsyncSession) -> None:
+        """Let nobody else promise room until this transaction has ended."""
+        await self._nodes.room(session, lock=True)
+
     async def rooms(self, session: AsyncSession) -> tuple[list[Room], dict[str, int]]:
         """Give what each node and each disk can still promise, within the transaction that will promise it.
 
@@ -150,7 +156,7 @@ class Roster:
     def _gauge(self, name: str, directory: Path) -> Gauge:
         gauge = self._gauges.get(name)
         if gauge is None or gauge.directory != directory:
-            gauge = Gauge(directory, self._clock, walk_every=self._settings.datatransfer.interval)
+            gauge = Gauge(directory, self._clock, walk_every=max(self._settings.datatransfer.interval, WALK))
             self._gauges[name] = gauge
         return gauge
 

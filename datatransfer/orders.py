@@ -66,6 +66,7 @@ class Orders:
         """Promise the run's frames to the node, here and now; what is promised elsewhere is withdrawn first."""
         runid = str(request.arguments.get("runid") or "")
         filter_ = request.arguments.get("filter")
+        await self._assignment.hold(session)
         found = await candidates(session, runid=runid, node=node, filter_=str(filter_) if filter_ else None)
         await self._withdraw(session, found, node)
         plan = await self._assignment.plan(session, found.movable, node=node)

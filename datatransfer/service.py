@@ -26,6 +26,10 @@ log = logger("datatransfer")
 NAME = "datatransfer"
 IDLE = 20.0
 """Seconds between two passes when nothing changed: below the watchdog's limit and a daemon's silence."""
+AUDIT = 60.0
+"""Seconds between two audits at least: what needs one is left by a process that died, and each start makes one."""
+BREATH = 0.1
+"""Seconds between two passes at least; a long pass is followed by as long a pause."""
 LOCK = Path("datatransfer.lock")
 """File in paths.directory that the one datatransfer of a host holds locked."""
 LOCK_AGAIN = 0.5
@@ -56,7 +60,7 @@ class Coordinator:
         await self.roster.look()
         if self._clock.monotonic() >= self._audit_at:
             await self.audit.pass_(moving=self.moves.files)
-            self._audit_at = self._clock.monotonic() + self._interval
+            self._audit_at = self._clock.monotonic() + max(self._interval, AUDIT)
         await self.orders.pass_()
         plan = await self.assignment.pass_()
         self.refused = len(plan.refused)
@@ -121,6 +125,7 @@ async def _work(daemon: Daemon, database: Database, settings: Settings) -> None:
                 await coordinator.close()
                 coordinator = Coordinator(database, settings, daemon.clock)
                 await coordinator.start()
+            begin = daemon.clock.monotonic()
             try:
                 said = await coordinator.pass_()
             except TerapixError as problem:
@@ -128,10 +133,16 @@ async def _work(daemon: Daemon, database: Database, settings: Settings) -> None:
                 said = f"a pass broke off: {problem}"
             _count(daemon, coordinator)
             await daemon.beat(said, moving=len(coordinator.moves.under_way))
+            await _pause(daemon.stopping, max(BREATH, daemon.clock.monotonic() - begin))
             await database.changed(timeout=min(IDLE, settings.datatransfer.interval), stop=daemon.stopping)
         await heartbeat.end()
     finally:
         await coordinator.close()
+
+
+async def _pause(stopping: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), seconds)
 
 
 def _count(daemon: Daemon, coordinator: Coordinator) -> None:

@@ -9,10 +9,11 @@ from dbclient.schema import NodeState
 from dbclient.stores import Jobs, Nodes
 from spica.pipeline.dispatcher import Dispatcher
 from spica.pipeline.engine import Engine
-from spica.pipeline.orders import Order
+from spica.pipeline.orders import Order, Outcome
 from spica.pipeline.recovery import Recovery
 from spica.pipeline.worker import recipe_digest
 from terapix.clock import Clock
+from terapix.errors import TerapixError
 from terapix.journal import logger
 from terapix.sections import Settings
 
@@ -33,10 +34,11 @@ class Pipeline:
         self._settings = settings
         self._clock = clock
         self._recipe = ""
+        self._closing = False
         self._check_at = clock.monotonic()
         self.recovery = Recovery(database, clock, lease=settings.processing.lease, source=SOURCE)
         self.dispatcher = Dispatcher(database, clock, source=SOURCE)
-        self.engine = Engine(settings, died=self._died)
+        self.engine = Engine(settings, died=self._died, ended=self._ended)
 
     async def start(self) -> None:
         """Open the engine; workers join on their own time."""
@@ -49,18 +51,13 @@ class Pipeline:
         async with self._database.read() as session:
             nodes = await Nodes().all(session)
         at_work = {node.id: node for node in nodes if node.state is not NodeState.DOWN}
-        self.engine.staff([node.name for node in at_work.values()])
+        self.engine.staff([node.name for node in nodes])
         await self.recovery.pass_()
         if self._clock.monotonic() >= self._check_at:
             await self.recovery.check_products(nodes)
             self._check_at = self._clock.monotonic() + CHECK_EVERY
         _, waiting = await self.dispatcher.pass_(self._recipe)
-        async with self._database.read() as session:
-            due = await Jobs().due(session, now=self._clock.now(), limit=AT_ONCE)
-        for job in due:
-            node = at_work.get(job.node_id)
-            if node:
-                self.engine.submit(self._order(job, node))
+        await self._submit_due()
         said = [_jobs(len(self.engine.busy))]
         if waiting:
             said.append(f"{waiting} waiting for calibrations or their node")
@@ -69,8 +66,29 @@ class Pipeline:
             said.append(f"the worker of {' and '.join(absent)} has not joined yet")
         return ", ".join(said)
 
+    async def _submit_due(self) -> None:
+        """Hand every job that is due to the engine, where its node answers."""
+        async with self._database.read() as session:
+            nodes = {node.id: node for node in await Nodes().all(session) if node.state is not NodeState.DOWN}
+            due = await Jobs().due(session, now=self._clock.now(), limit=AT_ONCE + len(self.engine.busy))
+        for job in due:
+            node = nodes.get(job.node_id)
+            if node:
+                self.engine.submit(self._order(job, node))
+
+    async def _ended(self, order: Order, outcome: Outcome) -> None:
+        """Hand out again at once what a worker has given back."""
+        log.debug("order ended", job=order.job, node=order.node, outcome=outcome.value)
+        if outcome is Outcome.DONE or self._closing:
+            return
+        try:
+            await self._submit_due()
+        except TerapixError as problem:
+            log.warning("due jobs could not be looked up; the next pass does", problem=str(problem))
+
     async def close(self) -> None:
         """End the engine; what runs is given back."""
+        self._closing = True
         await self.engine.close()
         await self.recovery.pass_()
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from dbclient.database import Database
 from dbclient.records import FrameRecord, NodeRecord
 from dbclient.schema import FrameState, Level, NodeState
@@ -16,6 +18,8 @@ log = logger("spica.dispatcher")
 
 STAGE = "weight"
 """The stage that every placed frame is due for."""
+AT_ONCE = 500
+"""Frames looked at in one pass."""
 ON_ITS_WAY = {
     FrameState.SPOTTED: "is being fetched from the archive",
     FrameState.FETCHED: "is being verified",
@@ -112,14 +116,10 @@ class Dispatcher:
     async def pass_(self, recipe: str) -> tuple[int, int]:
         """Make the jobs that are due under a recipe's digest; return how many were made, and how many frames wait."""
         async with self._database.read() as session:
-            if not await Jobs().wanted(session, stage=STAGE, recipe=recipe):
+            if not await Jobs().wanted(session, stage=STAGE, recipe=recipe, limit=1):
                 return 0, 0
         async with self._database.write() as session:
-            wanted = await Jobs().wanted(session, stage=STAGE, recipe=recipe)
-            again = any(frame.state is FrameState.WEIGHTED for frame, _ in wanted)
-            found = await Inventory().calibrations(session, weighted=again)
-            known = {(c.name, c.node_id): c for c in found}
-            ready, waiting = decide(wanted, known)
+            ready, waiting = await self._decide(session, recipe)
             made = 0
             for item in ready:
                 job = await Jobs().create(
@@ -153,3 +153,15 @@ class Dispatcher:
             reached("job.created")
             log.info("jobs made", stage=STAGE, jobs=made)
         return made, len(waiting)
+
+    async def _decide(self, session: AsyncSession, recipe: str) -> tuple[list[Ready], list[Waiting]]:
+        """Look at more frames as long as all of them wait, so that none starves behind others' calibrations."""
+        limit = AT_ONCE
+        while True:
+            wanted = await Jobs().wanted(session, stage=STAGE, recipe=recipe, limit=limit)
+            again = any(frame.state is FrameState.WEIGHTED for frame, _ in wanted)
+            found = await Inventory().calibrations(session, weighted=again)
+            ready, waiting = decide(wanted, {(c.name, c.node_id): c for c in found})
+            if ready or len(wanted) < limit:
+                return ready, waiting
+            limit *= 4

@@ -34,8 +34,8 @@ FINISHING = 12.0
 """Seconds that a stopping worker has to give its job back and to see its own processes off."""
 CHORES = frozenset({"keep-alive"})
 """What an idle Dask server has to do regularly. All else serves spilling, stealing, profiles and figures that we have
-elsewhere; a worker that dies is noticed by its connection. Without it, a scheduler and two workers take a thousandth
-of a core while idle, and seven hundredths with Dask's own settings (benchmarks/bench_night.py)."""
+elsewhere; a worker that dies is noticed by its connection. Without it a scheduler and two idle workers take 0.05 % of
+a core, and 9 % with Dask's own settings (the whole host: benchmarks/bench_night.py)."""
 KEY = "TERAPIX_ENGINE_KEY"
 """Environment in which a worker finds the key of the channel."""
 QUIET = {
@@ -88,12 +88,21 @@ class Hand:
 class Engine:
     """Brings orders to the nodes' workers."""
 
-    def __init__(self, settings: Settings, *, died: Callable[[str, int], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        died: Callable[[str, int], Awaitable[None]],
+        ended: Callable[[Order, Outcome], Awaitable[None]],
+    ) -> None:
         self._settings = settings
         self._died = died
         """Told the node and process number of a worker that ended."""
+        self._ended = ended
+        """Told how an order has ended."""
         self._hands: dict[str, Hand] = {}
-        self._pending: dict[int, asyncio.Task[None]] = {}
+        self._pending: dict[int, tuple[str, asyncio.Task[None]]] = {}
+        """By job: its node, and the task that follows its order."""
         self._key = new_key()
         self._exits = contextlib.AsyncExitStack()
         self._stopping = asyncio.Event()
@@ -156,13 +165,15 @@ class Engine:
             pure=False,
             retries=0,
         )
-        self._pending[order.job] = asyncio.create_task(self._follow(order, future), name=f"job {order.job}")
+        follower = asyncio.create_task(self._follow(order, future), name=f"job {order.job}")
+        self._pending[order.job] = (order.node, follower)
 
-    def forget(self, job: int) -> None:
-        """Take an order back that is no longer wanted; one that runs finds out by itself."""
-        follower = self._pending.pop(job, None)
-        if follower is not None:
-            follower.cancel()
+    def _forget(self, node: str) -> None:
+        """Take back the orders of a node: they died with its worker."""
+        for job, (where, follower) in list(self._pending.items()):
+            if where == node:
+                del self._pending[job]
+                follower.cancel()
 
     async def _follow(self, order: Order, future: Any) -> None:
         try:
@@ -171,17 +182,17 @@ class Engine:
             future.release()
             raise
         except Exception as problem:  # noqa: BLE001 - whatever a worker dies of, the database knows what is due
+            outcome = None
             log.warning("order was lost with its worker", job=order.job, node=order.node, problem=repr(problem))
-        else:
-            log.debug("order ended", job=order.job, node=order.node, outcome=str(outcome))
-        finally:
-            if self._pending.get(order.job) is asyncio.current_task():
-                del self._pending[order.job]
+        if self._pending.get(order.job, ("", None))[1] is asyncio.current_task():
+            del self._pending[order.job]
+        if outcome is not None:
+            await self._ended(order, outcome)
 
     async def close(self) -> None:
         """End everything: jobs that run are given back to the database."""
         self._stopping.set()
-        followers = list(self._pending.values())
+        followers = [follower for _, follower in self._pending.values()]
         for follower in followers:
             follower.cancel()
         await asyncio.gather(*followers, return_exceptions=True)
@@ -213,6 +224,7 @@ class Engine:
                 raise
             finally:
                 _end_group(pid)
+            self._forget(hand.node)
             await self._died(hand.node, pid)
             if self._stopping.is_set():
                 return

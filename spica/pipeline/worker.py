@@ -40,6 +40,8 @@ AGAIN = Backoff(first=5.0, factor=4.0, ceiling=600.0, attempts=1_000_000)
 """A job that failed is tried again after this; how often, the settings say."""
 LOST = 10
 """Tries after which a job counts as failed although it was a process that died each time: it may be what kills them."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a disk without room says."""
 BEAT = 2.0
 """Seconds between two heartbeats of a running job, and its progress as the page shows it."""
 stopping = threading.Event()
@@ -216,10 +218,10 @@ class Attempt:
         return Outcome.DONE
 
     async def _claim(self, database: Database) -> JobRecord | None:
-        """Take the job, if its frame is still here and nobody else has it."""
+        """Take the job, if it has not gone to another node with its frame, and nobody else has it."""
         async with database.write() as session:
             job = await self._jobs.get(session, self._order.job)
-            if await self._held(session, job.frame_id) is None:
+            if job.node != self._order.node:
                 return None
             ours = await self._jobs.claim(session, job.id, worker=self.name, token=self._token, now=self._clock.now())
             return await self._jobs.get(session, job.id) if ours else None
@@ -323,7 +325,7 @@ def again(problem: Exception, *, attempts: int, allowed: int, now: datetime) -> 
     get better by waiting, as a damaged file, is not tried again; what was killed
     from outside is tried at once, `LOST` times at the most.
     """
-    if isinstance(problem, OSError) and problem.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if isinstance(problem, OSError) and problem.errno in FULL:
         return now + timedelta(seconds=AGAIN.delay(attempts))
     if isinstance(problem, TerapixError):
         if not problem.retryable or attempts >= LOST:
@@ -336,6 +338,10 @@ def in_words(problem: Exception) -> str:
     """Say why a stage failed, for a person."""
     if isinstance(problem, MemoryError):
         return "its node has not enough memory"
+    if isinstance(problem, OSError) and problem.errno in FULL:
+        return (
+            f"the disk of its node is full ({problem.filename})" if problem.filename else "the disk of its node is full"
+        )
     said = str(problem) or "no reason given"
     return said if isinstance(problem, TerapixError) else f"{type(problem).__name__}: {said}"
 

@@ -186,6 +186,30 @@ async def test_a_frame_that_is_gone_from_its_node_is_told(site: Site) -> None:
     assert f"979412p is not on {order.node}" in str((await job(site, order)).reason)
 
 
+async def test_a_job_that_went_to_another_node_with_its_frame_is_not_taken(site: Site) -> None:
+    order = await ordered(site)
+    other = await site.node("node2" if order.node == "node1" else "node1")
+    frame = await site.frame("979412p")
+    async with site.database.write() as session:
+        await Jobs().rehome(session, frame.id, other.id)
+
+    assert await run(order) is Outcome.NOT_OURS
+
+    assert (await job(site, order)).state is JobState.DUE
+
+
+async def test_a_full_disk_is_told_in_words_and_tried_again(site: Site) -> None:
+    order = await ordered(site)
+
+    def full(order: Order, inputs: Inputs, progress: Callable[[float], None]) -> Made:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert await run(order, full) is Outcome.FAILED
+
+    held = await job(site, order)
+    assert (held.state, held.reason) == (JobState.DUE, "the disk of its node is full")
+
+
 async def test_a_job_whose_worker_died_is_due_again(site: Site) -> None:
     order = await ordered(site)
     recovery = Recovery(site.database, site.clock, lease=60, source="spica")
