@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from dbclient.schema import FrameState
 from spica.demo import Night
 from terapix.steps import STEPS
 from tests.flow.conftest import FRAMES
 from tests.support.databases import Cluster, apart
-from tests.support.host import alive, host
+from tests.support.host import host
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(400), pytest.mark.xdist_group("flow")]
 
@@ -70,13 +69,3 @@ async def test_processes_killed_at_random_moments_lose_nothing(
                 running.kill_one(chance)
         await running.until_weighted(FRAMES, seconds=300)
         await running.until_in_order()
-
-
-async def test_a_night_without_faults_ends_weighted_once_and_stops_cleanly(night: Night) -> None:
-    async with host(night) as running:
-        summary = await running.until_weighted(FRAMES)
-        await running.until_in_order()
-        assert summary.states[FrameState.WEIGHTED] == FRAMES
-        children = running.processes()
-
-    assert alive(children) == []
