@@ -1,11 +1,13 @@
 """What every test may ask for."""
 
+import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 ROOT = Path(__file__).resolve().parent
 
@@ -16,6 +18,17 @@ def lacking(part: str, remedy: str) -> None:
     if os.environ.get("TERAPIX_REQUIRE") == "all":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(autouse=True)
+def journal_ends_with_its_test() -> Iterator[None]:
+    """Undo what a test's journal has set up for the whole process: its stream is closed after the test."""
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    yield
+    structlog.reset_defaults()
+    root.handlers = handlers
+    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture(scope="session")
