@@ -19,6 +19,12 @@ from spica.demo import Night
 from tests.support.host import Host, host
 
 FRAMES = 2
+PACE = {
+    "TERAPIX_SNOOPPIX__POLL": "5",
+    "TERAPIX_DATATRANSFER__INTERVAL": "600",
+    "TERAPIX_PROCESSING__LEASE": "60",
+}
+"""Settings of a quiet host, but for the poll: 300 s by default."""
 IDLE = 60.0
 """Seconds over which an idle host is watched."""
 
@@ -39,13 +45,14 @@ async def page_open(running: Host) -> float:
 async def idle_share(running: Host) -> tuple[float, str]:
     """Share of one core that all daemons and workers take while nothing happens, 0 to 1, and who takes it."""
     await asyncio.sleep(20)
-    processes = running.processes()
+    processes = [p for p in running.processes() if p.status() != psutil.STATUS_ZOMBIE]
     before = {p.pid: sum(p.cpu_times()[:2]) for p in processes}
     begin = time.perf_counter()
     await asyncio.sleep(IDLE)
     spent = {p.pid: sum(p.cpu_times()[:2]) - before[p.pid] for p in processes if p.is_running()}
     elapsed = time.perf_counter() - begin
-    named = ", ".join(f"{psutil.Process(pid).cmdline()[2]} {100 * used / elapsed:.2f} %" for pid, used in spent.items())
+    names = {p.pid: p.cmdline()[2] for p in processes if p.is_running()}
+    named = ", ".join(f"{names[pid]} {100 * used / elapsed:.2f} %" for pid, used in spent.items())
     return sum(spent.values()) / elapsed, named
 
 
@@ -57,7 +64,7 @@ async def night(directory: Path) -> list[Row]:
     frames = sorted(painted.glob("*p.fits.fz"))
     for path in set(painted.iterdir()) - set(frames):
         shutil.copy(path, fresh.archive)
-    async with host(fresh) as running:
+    async with host(fresh, environment=PACE) as running:
         opened = await page_open(running)
         took = []
         for number, frame in enumerate(frames, 1):
@@ -72,7 +79,13 @@ async def night(directory: Path) -> list[Row]:
         Row(part="console answers", input="installed system", ours=opened, goal="5 s"),
         Row(part="sighting to weight and flag, first frame", input="36 CCDs, cold", ours=took[0], agreement=agreement),
         Row(part="sighting to weight and flag", input="36 CCDs", ours=took[-1], goal="30 s", agreement=agreement),
-        Row(part="idle daemons, share of a core", input="all on one host", ours=idle, goal="0.01", agreement=who),
+        Row(
+            part="idle daemons, share of a core",
+            input="all on one host, poll 5 s",
+            ours=idle,
+            goal="0.01",
+            agreement=who,
+        ),
     ]
 
 

@@ -101,7 +101,7 @@ def _settings(night: Night) -> dict[str, Any]:
         "paths": {"directory": str(night.directory.absolute())},
         "archive": {"registry": "http://127.0.0.1:1/reg/resource-caps"},
         "snooppix": {
-            "poll": 2.0,
+            "poll": 5.0,
             "reserve": 200_000_000,
             "instrument": "megacam" if night.ccds == WHOLE else f"megacam:{night.ccds}",
         },
