@@ -102,8 +102,16 @@ class StandIn:
         await self.close()
 
 
-async def serve(directory: Path, host: str, port: int, faults: Faults | Path | None, stopping: asyncio.Event) -> None:
-    """Run a stand-in until `stopping` is set.
+async def serve(
+    directory: Path,
+    host: str,
+    port: int,
+    faults: Faults | Path | None,
+    stopping: asyncio.Event,
+    *,
+    announce: Callable[[str], None] | None = None,
+) -> None:
+    """Run a stand-in until `stopping` is set; `announce` is told the registry's address once it answers.
 
     Raises
     ------
@@ -117,6 +125,8 @@ async def serve(directory: Path, host: str, port: int, faults: Faults | Path | N
     await archive.start(host, port)
     log = logger("snooppix.standin")
     log.info("stand-in archive listens", registry=archive.registry, directory=str(directory))
+    if announce:
+        announce(archive.registry)
     try:
         await stopping.wait()
     finally:

@@ -109,10 +109,18 @@ def stand_in(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
-        await serve(directory, host, port, faults, stopping)
+        try:
+            await serve(directory, host, port, faults, stopping, announce=_announce)
+        except OSError as problem:
+            why = os.strerror(problem.errno) if problem.errno else str(problem)
+            stop(f"Port {port} of {host} is not to be had ({why}): take another with --port.", Exit.FAILURE)
         return Exit.OK
 
     raise typer.Exit(_run(whole()))
+
+
+def _announce(registry: str) -> None:
+    err.print(f"The archive answers at {registry} until Ctrl-C.", soft_wrap=True)
 
 
 def _paint(directory: Path, frames: int, ccds: int) -> None:

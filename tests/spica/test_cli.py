@@ -1,6 +1,7 @@
 """The command line on a database without daemons: answers, JSON and exit codes."""
 
 import json
+import socket
 from datetime import UTC, datetime
 
 import pytest
@@ -110,3 +111,13 @@ def test_an_absent_database_is_a_clear_error(tmp_path):
     assert code == 0
     assert Settings(paths={"directory": tmp_path / "none"}).database_url
     assert call("status", "-c", str(file))[0] == 0
+
+
+def test_a_stand_in_on_a_taken_port_says_so(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, _, problem = call("stand-in", "--directory", str(tmp_path), "--port", str(port))
+    assert (code, f"Port {port} of 127.0.0.1" in problem) == (1, True)
+    assert "--port" in problem
