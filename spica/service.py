@@ -15,7 +15,7 @@ from terapix.daemon import Daemon, command
 from terapix.errors import TerapixError
 from terapix.http import address, bind
 from terapix.journal import logger
-from terapix.sections import SpicaSection
+from terapix.sections import Settings, SpicaSection
 
 log = logger("spica")
 
@@ -60,7 +60,14 @@ async def work(daemon: Daemon) -> None:
         await database.close()
 
 
+def concerns_pipeline(settings: Settings) -> tuple[object, ...]:
+    """Give the settings that the pipeline was built from: when they change, it is built anew."""
+    section = settings.spica
+    return settings.paths, settings.nodes, settings.processing, section.local_workers, section.scheduler_port
+
+
 async def _serve(daemon: Daemon, database: Database) -> None:
+    built = concerns_pipeline(daemon.settings)
     pipeline = Pipeline(database, daemon.settings, daemon.clock)
     bound = listen(daemon.settings.spica)
     runner = web.AppRunner(build(database, daemon.settings, daemon.clock), access_log=None, shutdown_timeout=2.0)
@@ -73,6 +80,12 @@ async def _serve(daemon: Daemon, database: Database) -> None:
         await daemon.beat("the pipeline starts", page=page)
         await pipeline.start()
         while not daemon.stopping.is_set():
+            if concerns_pipeline(daemon.settings) != built:
+                built = concerns_pipeline(daemon.settings)
+                await pipeline.close()
+                pipeline = Pipeline(database, daemon.settings, daemon.clock)
+                await pipeline.start()
+                log.info("the pipeline was built anew from changed settings")
             await daemon.beat(await pipeline.pass_(), page=page)
             await database.changed(timeout=IDLE, stop=daemon.stopping)
     finally:
