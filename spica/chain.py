@@ -81,7 +81,7 @@ async def summarise(session: AsyncSession, *, now: datetime, settings: Settings)
         _bar(node, rooms[node.name].leased if node.name in rooms else 0) for node in await Nodes().all(session)
     )
     daemons = tuple(await Nodes().daemons(session))
-    warnings = (*_ill_nodes(nodes), *_silent(daemons, now), *_ill_frames(states))
+    warnings = (*_ill_archive(daemons), *_ill_nodes(nodes), *_silent(daemons, now), *_ill_frames(states))
     return Summary(
         sentence=_sentence(states, total, warnings, looked=bool(daemons), poll=settings.snooppix.poll),
         chain=tuple(chain),
@@ -104,6 +104,14 @@ def _bar(node: NodeRecord, leased: int) -> NodeBar:
         free=node.free,
         reserve=node.reserve,
     )
+
+
+def _ill_archive(daemons: tuple[DaemonRecord, ...]) -> list[str]:
+    return [
+        f"the archive does not answer {daemon.name}: {daemon.status}"
+        for daemon in daemons
+        if (daemon.figures or {}).get("archive_answers") is False
+    ]
 
 
 def _ill_nodes(nodes: tuple[NodeBar, ...]) -> list[str]:

@@ -87,6 +87,24 @@ async def test_a_silent_daemon_is_a_warning(database):
     assert summary.warnings == ("snooppix has been silent since 06:23:00 UTC",)
 
 
+async def test_an_archive_that_does_not_answer_is_a_warning(database):
+    async with database.write() as session:
+        await Nodes().heartbeat(
+            session,
+            name="snooppix",
+            host="h",
+            pid=1,
+            status="connection refused; waits for new frames",
+            endpoint=None,
+            started_at=NOW,
+            now=NOW,
+            figures={"archive_answers": False},
+        )
+    async with database.read() as session:
+        summary = await summarise(session, now=NOW, settings=Settings())
+    assert summary.warnings == ("the archive does not answer snooppix: connection refused; waits for new frames",)
+
+
 async def test_the_story_says_why_a_frame_waits_and_until_when(database):
     (frame,) = await seen(database, "979412p")
     later = NOW + timedelta(seconds=90)
