@@ -9,8 +9,6 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 
-from spica.cli.application import app
-
 TOOLS = "terapix.tools"
 """Entry-point group of the AstrOmatic-compatible tools."""
 
@@ -21,8 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments:
         for tool in entry_points(group=TOOLS, name=arguments[0]):
             return int(tool.load()(arguments[1:]))
+    from spica.cli.application import app  # noqa: PLC0415 - a tool starts without what the console needs
+
     app(args=arguments, prog_name="terapix")
     return 0
-
-
-__all__ = ["app", "main"]

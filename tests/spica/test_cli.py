@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from dbclient.database import Database
 from dbclient.stores import Frames, Nodes
 from dbclient.stores.frames import Sighting
-from spica.cli import app
+from spica.cli.application import app
 from terapix.sections import Settings
 
 NOW = datetime(2008, 3, 30, 6, 23, tzinfo=UTC)
