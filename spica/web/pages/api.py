@@ -46,16 +46,7 @@ async def frames(request: web.Request) -> web.Response:
     asked = Asked.of(request.query)
     limit = max(1, _whole(request, "limit", PAGE, MOST))
     async with console.database.read() as session:
-        found = await Frames().search(
-            session,
-            name=asked.name,
-            state=asked.state,
-            runid=asked.runid,
-            filter=asked.filter,
-            node=asked.node,
-            after=asked.after,
-            limit=limit + 1,
-        )
+        found = await asked.search(session, limit=limit + 1)
     shown = found[:limit]
     following = asked.address("/api/v1/frames", after=shown[-1].id) if len(found) > limit else None
     if following and request.query.get("limit"):

@@ -6,7 +6,9 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 from multidict import MultiMapping
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from dbclient.records import FrameRow
 from dbclient.schema import FrameState
 from dbclient.stores import Events, Frames, Nodes
 from spica.web.console import console_of, render
@@ -47,6 +49,19 @@ class Asked:
             node=_text(query, "node"),
             name=_name(query.get("name", "")),
             after=_number(query.get("after", "")),
+        )
+
+    async def search(self, session: AsyncSession, *, limit: int) -> list[FrameRow]:
+        """Find the frames that are asked for, newest first."""
+        return await Frames().search(
+            session,
+            name=self.name,
+            state=self.state,
+            runid=self.runid,
+            filter=self.filter,
+            node=self.node,
+            after=self.after,
+            limit=limit,
         )
 
     def address(self, path: str = "/frames", *, after: int | None = None) -> str:
@@ -111,16 +126,7 @@ async def frames(request: web.Request) -> web.Response:
     console = console_of(request)
     asked = Asked.of(request.query)
     async with console.database.read() as session:
-        found = await Frames().search(
-            session,
-            name=asked.name,
-            state=asked.state,
-            runid=asked.runid,
-            filter=asked.filter,
-            node=asked.node,
-            after=asked.after,
-            limit=PAGE + 1,
-        )
+        found = await asked.search(session, limit=PAGE + 1)
         runs = await Frames().runs(session)
         nodes = await Nodes().all(session)
         newest = await Events().newest_id(session)
