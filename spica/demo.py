@@ -35,6 +35,22 @@ ROOM_EACH = 3_500_000_000
 """Bytes a demo node is given for each 36-CCD frame: frame, maps and scratch, with some to spare."""
 
 
+DISK_EACH = 1_900_000_000
+"""Bytes on the disk for each 36-CCD frame: itself at the archive and on its node (0.6 GB), a flat there and at the
+reception (0.5), its maps (0.4) and the maps that frames of the flat share (0.4)."""
+
+
+class AnotherCamera(TerapixError):
+    """The directory holds a demo with frames of another size."""
+
+    def __init__(self, night: "Night", held: str) -> None:
+        super().__init__(
+            f"{night.directory} holds a demo of {held} and {night.instrument} is wanted: "
+            f"give another --directory, or the --ccds of that demo"
+        )
+        self.held = held
+
+
 class NoSpace(TerapixError):
     """The disk cannot hold the demo."""
 
@@ -66,6 +82,11 @@ class Night:
         return self.served or self.directory / "archive"
 
     @property
+    def instrument(self) -> str:
+        """Camera of the night: MegaCam, or its first CCDs."""
+        return "megacam" if self.ccds == WHOLE else f"megacam:{self.ccds}"
+
+    @property
     def config(self) -> Path:
         return self.directory / "terapix.toml"
 
@@ -85,13 +106,16 @@ def paint(night: Night, progress: Callable[[str, float], None]) -> None:
 def prepare(night: Night) -> Loaded:
     """Make the demo's directory and its settings file; what an earlier demo left there is kept."""
     night.archive.mkdir(parents=True, exist_ok=True)
-    needed = int((night.frames + 2) * ROOM_EACH * night.ccds / WHOLE * 0.25)
-    free = shutil.disk_usage(night.directory).free
-    if free < needed and not night.config.exists():
-        raise NoSpace(night.directory, needed=needed, free=free)
     if not night.config.exists():
+        needed = int(night.frames * DISK_EACH * night.ccds / WHOLE)
+        free = shutil.disk_usage(night.directory).free
+        if free < needed:
+            raise NoSpace(night.directory, needed=needed, free=free)
         night.config.write_text(tomlkit.dumps(_settings(night)))
-    return load(night.config)
+    loaded = load(night.config)
+    if loaded.settings.snooppix.instrument != night.instrument:
+        raise AnotherCamera(night, loaded.settings.snooppix.instrument)
+    return loaded
 
 
 def _settings(night: Night) -> dict[str, Any]:
@@ -103,7 +127,7 @@ def _settings(night: Night) -> dict[str, Any]:
         "snooppix": {
             "poll": 5.0,
             "reserve": 200_000_000,
-            "instrument": "megacam" if night.ccds == WHOLE else f"megacam:{night.ccds}",
+            "instrument": night.instrument,
         },
         "datatransfer": {"interval": 20.0},
         "nodes": [
