@@ -7,17 +7,21 @@ from functools import cache
 from typing import Any, TypeVar
 
 from dbclient.schema import (
+    DifferenceState,
     FrameKind,
     FrameState,
+    HostState,
     JobState,
     Level,
     NodeState,
     ProductState,
+    PublicationState,
     ReplicaState,
     RequestKind,
     RequestState,
     TransferKind,
     TransferState,
+    Wish,
 )
 
 T = TypeVar("T")
@@ -31,6 +35,7 @@ class FrameRecord:
     name: str
     generation: int
     current: bool
+    cause: str | None
     kind: FrameKind
     state: FrameState
     reason: str | None
@@ -40,9 +45,14 @@ class FrameRecord:
     uri: str
     archive_modified: datetime | None
     release: datetime | None
+    processed_at: datetime | None
+    elixir_version: str | None
+    offered: int | None
+    withdrawn_at: datetime | None
     size: int | None
     wire_digest: str | None
     pixel_digest: str | None
+    disk: str | None
     path: str | None
     runid: str | None
     crunid: str | None
@@ -65,6 +75,7 @@ class FrameRecord:
     valid_at: datetime | None
     placed_at: datetime | None
     weighted_at: datetime | None
+    acknowledged_at: datetime | None
     supersedes: int | None
 
 
@@ -155,6 +166,7 @@ class TransferRecord:
     bytes_done: int
     rate: float | None
     reason: str | None
+    headers: dict[str, Any] | None
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -250,6 +262,81 @@ class EventRecord:
     frame_id: int | None
     node_id: int | None
     data: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostRecord:
+    name: str
+    state: HostState
+    failures: int
+    rests: int
+    reason: str | None
+    until: datetime | None
+    answered_at: datetime | None
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceRecord:
+    id: int
+    archive: str
+    state: DifferenceState
+    asked_by: str
+    reason: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    listed: int
+    missed: int
+    changed: int
+    withdrawn: int
+    returned: int
+    lost: int
+    strange: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationRecord:
+    id: int
+    name: str
+    generation: int
+    kind: str
+    state: PublicationState
+    product_id: int | None
+    frame_id: int | None
+    runid: str | None
+    source: str
+    disk: str | None
+    path: str | None
+    size: int | None
+    wire_digest: str | None
+    pixel_digest: str | None
+    reason: str | None
+    retry_at: datetime | None
+    attempts: int
+    registered_at: datetime
+    offered_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRecord:
+    daemon: str
+    wish: Wish
+    reload_at: datetime | None
+    changed_by: str
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationRecord:
+    id: int
+    daemon: str
+    text: str
+    comment: str
+    saved_by: str
+    saved_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

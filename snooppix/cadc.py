@@ -17,7 +17,7 @@ from snooppix.votable import TableBroken, TableReader, TableRefused
 from snooppix.wire import Wire, heard, retry_after
 from terapix.clock import Clock
 from terapix.journal import logger
-from terapix.sections import ArchiveSection
+from terapix.sections import ArchiveSection, SelectionSection
 
 log = logger("cadc")
 
@@ -33,9 +33,12 @@ PULL_PLAIN: Final = "ivo://ivoa.net/vospace/core#httpget"
 class Cadc:
     """An archive as the Canadian Astronomy Data Centre runs one."""
 
-    def __init__(self, wire: Wire, section: ArchiveSection, *, page: int, clock: Clock) -> None:
+    def __init__(
+        self, wire: Wire, section: ArchiveSection, *, selection: SelectionSection | None = None, page: int, clock: Clock
+    ) -> None:
         self.wire = wire
         self.section = section
+        self.selection = selection or SelectionSection()
         self.page = page
         """Rows asked for at once."""
         self._clock = clock
@@ -53,7 +56,7 @@ class Cadc:
             query = changes(
                 collection=self.section.collection,
                 instrument=self.section.instrument,
-                runs=self.section.runs,
+                runs=self.selection.runs,
                 mark=mark,
                 behind=behind,
             )

@@ -269,7 +269,9 @@ async def work(daemon: Daemon) -> None:
             Wire(settings.archive, settings.snooppix) as wire,
             Verifier(instrument, compression=settings.datatransfer.compression) as verifier,
         ):
-            archive = Cadc(wire, settings.archive, page=settings.snooppix.page, clock=daemon.clock)
+            archive = Cadc(
+                wire, settings.archive, selection=settings.selection, page=settings.snooppix.page, clock=daemon.clock
+            )
             await Snooppix(daemon, database, archive, wire, verifier).run()
     finally:
         await database.close()

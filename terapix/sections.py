@@ -17,6 +17,7 @@ Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 DATABASES = "an address that begins with postgresql+asyncpg:// or sqlite+aiosqlite://, or nothing"
+CLOCK = "a time of day as 03:00, in UTC"
 NODE_NAME = "1 to 32 letters, digits, _ or -, beginning with a letter or digit"
 
 
@@ -26,6 +27,17 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
+class DiskSection(Section):
+    """One reception disk of several."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", title=NODE_NAME)]
+    """Name of the disk, as fc1."""
+    directory: Path
+    """Root of the disk."""
+    reserve: Bytes = 2_000_000_000
+    """Bytes that are never filled."""
+
+
 class Paths(Section):
     """Where TERAPIX keeps its files on this host."""
 
@@ -33,6 +45,8 @@ class Paths(Section):
     """Root of everything below that is not given as an absolute path."""
     reception: Path = Path("reception")
     """Reception disk: incoming/, from_CADC/ and to_CADC/ live here."""
+    disks: tuple[DiskSection, ...] = ()
+    """Reception disks where there are several, each a table [[paths.disks]] with name, directory and reserve."""
     cache: Path = Path("cache")
     """Compiled kernels and small caches; may be deleted at any time."""
 
@@ -47,6 +61,10 @@ class DatabaseSection(Section):
 class ArchiveSection(Section):
     """The archive that SNOOPPIX follows."""
 
+    kind: Literal["caom2", "obscore", "ftp"] = "caom2"
+    """caom2: TAP over caom2 with locator, as CADC; obscore: any TAP with ObsCore; ftp: a directory on an FTP server."""
+    address: str = ""
+    """Address of the TAP service where no registry names it (https://…/tap), or of the directory (ftp://host/dir)."""
     registry: Annotated[str, Field(pattern="^https?://", title="an address that begins with https:// or http://")] = (
         "https://cadc-west-01.canfar.net/reg/resource-caps"
     )
@@ -59,12 +77,62 @@ class ArchiveSection(Section):
     """Collection of the observations to follow."""
     instrument: str = "MegaPrime"
     """Instrument name as the archive writes it."""
-    runs: tuple[str, ...] = ()
-    """RUNIDs (proposal identities) to follow; empty: all."""
+    table: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]{0,63}$", title="a table name")] = "ivoa.obscore"
+    """Table that an ObsCore archive is asked for."""
+    offers: Literal["frames", "products"] = "frames"
+    """frames: what a camera took; products: what another TERAPIX made and publishes, to which we are the archive."""
+    acknowledge: str = ""
+    """Address to which each verified product is acknowledged; empty: nobody is told."""
+    sign_in: Literal["bearer", "certificate", "cookie", "basic"] = "bearer"
+    """What credential is: a bearer token, an X.509 proxy certificate, or a netrc for a cookie or for Basic."""
     credential: Annotated[Path | None, Field(examples=["/etc/terapix/archive-token"])] = None
-    """File that holds a bearer token, readable by the service's user only; none: anonymous."""
+    """File with the credential, readable by the service's user only; none: anonymous."""
+    login: str = "ivo://cadc.nrc.ca/gms"
+    """Identity of the service, or address, that gives a cookie for name and password."""
+    authority: Annotated[Path | None, Field(examples=["/etc/terapix/archive-ca.pem"])] = None
+    """Certificates to trust beside the system's; none: the system's alone."""
+    proxy: str = ""
+    """HTTP proxy towards the archive, as http://proxy:3128; empty: none."""
+    ftp_security: Literal["explicit", "none"] = "explicit"
+    """explicit: FTPS with AUTH TLS; none: plain FTP, where nothing secret is sent."""
     hosts: tuple[str, ...] = (".canfar.net", ".nrc-cnrc.gc.ca")
     """Hosts that redirects may lead to beside the registry's own; a leading dot allows a domain."""
+
+
+class SelectionSection(Section):
+    """Which of the archive's frames are followed; every list that is empty lets all through."""
+
+    runs: tuple[str, ...] = ()
+    """RUNIDs (identities of proposals); * and ? stand for any letters."""
+    camera_runs: tuple[str, ...] = ()
+    """Camera runs (CRUNID), with * and ?."""
+    investigators: tuple[str, ...] = ()
+    """Names of principal investigators, with * and ?."""
+    filters: tuple[str, ...] = ()
+    """Filters, as r.MP9601, with * and ?."""
+    begin: str = ""
+    """First day or moment of observation (2008-03-01, UTC); empty: no such bound."""
+    end: str = ""
+    """Day or moment of observation before which frames are followed; empty: no such bound."""
+    box: tuple[float, ...] = ()
+    """Sky box in degrees: least and greatest right ascension (least may be the greater across 0), then declination."""
+    level: Annotated[int, Field(ge=-1, le=4)] = 2
+    """Calibration level; 2 is processed, and what Elixir makes."""
+
+
+class LimitSection(Section):
+    """What may be asked of a host, at some hours or always."""
+
+    host: str = "*"
+    """Host name, with * and ?."""
+    connections: Annotated[int, Field(ge=0, le=64)] = 0
+    """Connections at the same time; 0: no limit."""
+    rate: Bytes = 0
+    """Bytes a second over all connections; 0: no limit."""
+    begin: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", title=CLOCK)] = "00:00"
+    """Time of day (UTC) from which it holds."""
+    end: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", title=CLOCK)] = "00:00"
+    """Time of day until which it holds; equal to begin: all day."""
 
 
 class SnooppixSection(Section):
@@ -76,10 +144,22 @@ class SnooppixSection(Section):
     """Seconds between two looks at the archive."""
     look_back: Seconds = 3600.0
     """Seconds before the bookmark that each look covers again: rows are committed late with an older stamp."""
-    page: Annotated[int, Field(ge=1)] = 1000
+    page: Annotated[int, Field(ge=1)] = 50_000
     """Rows asked of the archive at once."""
+    release_look: Seconds = 3600.0
+    """Seconds between two looks for what became visible or public by its release date alone."""
+    difference: Annotated[str, Field(pattern=r"^$|^([01]\d|2[0-3]):[0-5]\d$", title=CLOCK)] = "04:30"
+    """Time of day (UTC) of the full difference of archive, database and disk; empty: on request only."""
     downloads: Annotated[int, Field(ge=1, le=64)] = 4
     """Frames fetched at the same time."""
+    segments: Annotated[int, Field(ge=1, le=16)] = 4
+    """Connections that one large file may use, as far as each makes it faster."""
+    limits: tuple[LimitSection, ...] = ()
+    """Limits a host, each a table [[snooppix.limits]] with host, connections, rate, begin and end."""
+    breaker_failures: Annotated[int, Field(ge=1)] = 5
+    """Failures of a host in a row after which it rests."""
+    breaker_rest: Seconds = 60.0
+    """Seconds that it rests before one probe; doubled while probes fail, an hour at most."""
     reserve: Bytes = 2_000_000_000
     """Bytes of the reception disk that are never filled."""
     connect_timeout: Seconds = 30.0
@@ -88,6 +168,27 @@ class SnooppixSection(Section):
     """Seconds without a byte after which a download is cut and resumed."""
     attempts: Annotated[int, Field(ge=1)] = 8
     """Tries of one frame before it counts as failed; an operator may ask for more."""
+
+
+class PublisherSection(Section):
+    """How our products are offered to the archive that follows us."""
+
+    host: str = "127.0.0.1"
+    """Address on which they are served."""
+    port: Port = 0
+    """Port; 0: any free one, told in the log and in the database."""
+    kinds: tuple[str, ...] = ("weight", "flag")
+    """Kinds of products that are published as they are made; empty: only what is registered by hand."""
+    release: str = "T0001"
+    """Release that names of stacks carry."""
+    followers: Annotated[Path | None, Field(examples=["/etc/terapix/followers"])] = None
+    """File of lines 'name token', one a follower who may read and acknowledge; none: readers on loopback only."""
+    keep: Annotated[float, Field(ge=0)] = 30.0
+    """Days that a file stays in to_CADC/ after it was acknowledged."""
+    push: str = ""
+    """Address of an archive's file service (minoc) to which products are put; empty: it comes and reads."""
+    push_segment: Bytes = 256_000_000
+    """Bytes of a file above which it is put in segments of this size, within a transaction."""
 
 
 class NodeSection(Section):
@@ -157,6 +258,8 @@ class StatusSection(Section):
     """Host names under which they may be asked, beside addresses and localhost; others are refused."""
     snooppix: Port = 0
     """Port of snooppix' endpoint; 0: any free one, told in the log and in the database."""
+    publish: Port = 0
+    """Port of the publisher's endpoint."""
     datatransfer: Port = 0
     """Port of datatransfer's endpoint."""
     node: Port = 0
@@ -172,6 +275,10 @@ class JournalSection(Section):
     """Least important level that is written."""
     style: Literal["auto", "json", "terminal"] = "auto"
     """auto: JSON lines unless a person reads them on a terminal."""
+    directory: Path = Path("log")
+    """Where each daemon also keeps its latest lines, for the console."""
+    keep: Bytes = 20_000_000
+    """Bytes of them kept for each daemon; 0: none."""
 
 
 class Settings(Section):
@@ -180,7 +287,9 @@ class Settings(Section):
     paths: Paths = Paths()
     database: DatabaseSection = DatabaseSection()
     archive: ArchiveSection = ArchiveSection()
+    selection: SelectionSection = SelectionSection()
     snooppix: SnooppixSection = SnooppixSection()
+    publisher: PublisherSection = PublisherSection()
     datatransfer: DatatransferSection = DatatransferSection()
     nodes: tuple[NodeSection, ...] = (
         NodeSection(name="node1", directory=Path("nodes/node1")),
@@ -201,6 +310,11 @@ class Settings(Section):
             for value, count in listed.items():
                 if count > 1:
                     raise ValueError(f"nodes: {count} nodes are {what} {value}; each needs its own")
+        names = Counter(disk.name for disk in self.paths.disks)
+        roots = Counter(str(self.at(disk.directory)) for disk in self.paths.disks)
+        for value, count in (names + roots).items():
+            if count > 1:
+                raise ValueError(f"paths.disks: {count} reception disks share {value}; each needs its own")
         return self
 
     def at(self, path: Path) -> Path:
@@ -209,7 +323,21 @@ class Settings(Section):
 
     @property
     def reception(self) -> Path:
-        return self.at(self.paths.reception)
+        """Root of the reception disk; of the first where there are several."""
+        return next(iter(self.reception_disks.values())).directory
+
+    @property
+    def reception_disks(self) -> dict[str, DiskSection]:
+        """The reception disks by name, with absolute directories; one named reception unless paths.disks names some."""
+        alone = DiskSection(name="reception", directory=self.paths.reception, reserve=self.snooppix.reserve)
+        listed = self.paths.disks or (alone,)
+        return {disk.name: disk.model_copy(update={"directory": self.at(disk.directory)}) for disk in listed}
+
+    def received(self, disk: str | None, path: str | Path) -> Path:
+        """Absolute path of a file on a reception disk, which is the first unless it is named."""
+        disks = self.reception_disks
+        root = disks[disk].directory if disk in disks else self.reception
+        return root / path
 
     @property
     def database_url(self) -> str:

@@ -3,11 +3,15 @@
 from dbclient.schema.accounts import Account, LoginFailure, LoginSession
 from dbclient.schema.base import Base
 from dbclient.schema.bookmarks import Bookmark
+from dbclient.schema.controls import Configuration, Control, Wish
+from dbclient.schema.differences import Difference, DifferenceState
 from dbclient.schema.events import Event, Level
 from dbclient.schema.frames import Frame, FrameKind, FrameState
+from dbclient.schema.hosts import Host, HostState
 from dbclient.schema.jobs import Job, JobState
 from dbclient.schema.nodes import Daemon, Node, NodeState
 from dbclient.schema.products import Product, ProductState
+from dbclient.schema.publications import Publication, PublicationState
 from dbclient.schema.replicas import Replica, ReplicaState
 from dbclient.schema.requests import Request, RequestKind, RequestState
 from dbclient.schema.transfers import Lease, Transfer, TransferKind, TransferState
@@ -16,11 +20,17 @@ __all__ = [
     "Account",
     "Base",
     "Bookmark",
+    "Configuration",
+    "Control",
     "Daemon",
+    "Difference",
+    "DifferenceState",
     "Event",
     "Frame",
     "FrameKind",
     "FrameState",
+    "Host",
+    "HostState",
     "Job",
     "JobState",
     "Lease",
@@ -31,6 +41,8 @@ __all__ = [
     "NodeState",
     "Product",
     "ProductState",
+    "Publication",
+    "PublicationState",
     "Replica",
     "ReplicaState",
     "Request",
@@ -39,4 +51,5 @@ __all__ = [
     "Transfer",
     "TransferKind",
     "TransferState",
+    "Wish",
 ]

@@ -14,6 +14,7 @@ class FrameKind(enum.StrEnum):
     OBJECT = "object"  #: an exposure of the sky, processed by Elixir
     FLAT = "flat"  #: a master flat field that frames name in IMRED_FF
     MASK = "mask"  #: a bad-pixel mask that frames name in IMRED_MK
+    PRODUCT = "product"  #: what another TERAPIX made and publishes, to which we are the archive
 
 
 class FrameState(enum.StrEnum):
@@ -39,6 +40,7 @@ class Frame(Base):
         Index("ix_frames_run", "kind", "current", "runid", "id"),
         Index("ix_frames_runs", "kind", "current", "runid", "filter", "state", "size"),
         Index("ix_frames_newest", "kind", "current", "id"),
+        Index("ix_frames_release", "kind", "current", "release"),
         Index("ix_frames_states", "kind", "current", "state", "id"),
     )
 
@@ -49,6 +51,8 @@ class Frame(Base):
     """1 for the first processing seen, one more for each re-processing."""
     current: Mapped[bool] = mapped_column(default=True)
     """Whether this is the highest generation of its name."""
+    cause: Mapped[str | None] = mapped_column(Text(20))
+    """What made this generation: new, checksum, processed, version, size, or stamp."""
     kind: Mapped[FrameKind] = mapped_column(Word(FrameKind, 10), default=FrameKind.OBJECT)
     state: Mapped[FrameState] = mapped_column(Word(FrameState, 12), default=FrameState.SPOTTED)
     reason: Mapped[str | None]
@@ -66,12 +70,22 @@ class Frame(Base):
     """maxLastModified of the observation when last seen."""
     release: Mapped[datetime | None]
     """When the pixels become public."""
+    processed_at: Mapped[datetime | None]
+    """DATEPROC as the archive lists it."""
+    elixir_version: Mapped[str | None] = mapped_column(Text(20))
+    """EL_SYS as the archive lists it."""
+    offered: Mapped[int | None]
+    """Generation of a product as its publisher counts; none for frames."""
+    withdrawn_at: Mapped[datetime | None]
+    """When the archive was found to list it no more; we keep what we have."""
     size: Mapped[int | None]
     """Bytes of the file as the archive serves it."""
     wire_digest: Mapped[str | None] = mapped_column(Text(80))
     """Digest of these bytes, as md5:<hex>."""
     pixel_digest: Mapped[str | None] = mapped_column(Text(80))
     """Digest of the decoded pixels of all HDUs; survives another compression."""
+    disk: Mapped[str | None] = mapped_column(Text(32))
+    """Reception disk on which it lies or is promised room; none: the first."""
     path: Mapped[str | None]
     """Path below the reception disk while the file lies there; none once it has moved on."""
 
@@ -118,5 +132,7 @@ class Frame(Base):
     """When it was on its node."""
     weighted_at: Mapped[datetime | None]
     """When it was weighted."""
+    acknowledged_at: Mapped[datetime | None]
+    """When its publisher was told that a product is safely here; none for frames."""
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("frames.id"))
     """The generation before this one."""

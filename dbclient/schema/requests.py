@@ -14,6 +14,9 @@ class RequestKind(enum.StrEnum):
     FETCH = "fetch"  #: bring this frame now: arguments frame
     RELOAD = "reload"  #: read the file again into the database: arguments frame
     RETRY = "retry"  #: try a failed or waiting frame again: arguments frame
+    ACCEPT = "accept"  #: take a rejected frame all the same: arguments frame, because
+    LOOK = "look"  #: look at the archive now
+    DIFFERENCE = "difference"  #: compare archive, database and disk now
     TRANSFER = "transfer"  #: move a run to a node at once: arguments runid, node, filter (or none)
     DRAIN = "drain"  #: take nothing new: arguments node
     UNDRAIN = "undrain"  #: take frames again: arguments node

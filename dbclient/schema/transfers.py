@@ -2,6 +2,7 @@
 
 import enum
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
@@ -25,7 +26,10 @@ class Transfer(Base):
     """A frame's way from the archive to the reception disk, or from there to a node."""
 
     __tablename__ = "transfers"
-    __table_args__ = (Index("ix_transfers_state_kind", "state", "kind"),)
+    __table_args__ = (
+        Index("ix_transfers_state_kind", "state", "kind"),
+        Index("ix_transfers_ended", "kind", "state", "ended_at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), index=True)
@@ -43,6 +47,8 @@ class Transfer(Base):
     """Bytes a second, lately."""
     reason: Mapped[str | None]
     """Why it failed."""
+    headers: Mapped[dict[str, Any] | None]
+    """What the server said of a fetched file: the headers of its answer, without cookies."""
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     """When the first bytes moved."""

@@ -19,6 +19,11 @@ PAIRS = {
     records.RequestRecord: schema.Request,
     records.EventRecord: schema.Event,
     records.BookmarkRecord: schema.Bookmark,
+    records.HostRecord: schema.Host,
+    records.DifferenceRecord: schema.Difference,
+    records.PublicationRecord: schema.Publication,
+    records.ControlRecord: schema.Control,
+    records.ConfigurationRecord: schema.Configuration,
 }
 JOINED = {records.TransferRecord: ["frame", "node"], records.JobRecord: ["frame", "node"]}
 """What a record carries beside its table's columns."""

@@ -15,15 +15,17 @@ from snooppix.listing import COLUMNS, moment, quoted, sighting, stamp
 from snooppix.standin.faults import Busy, Down, DuplicateRows, Listed, QueryError, Unlocated
 from snooppix.wire import Hosts, Wire, bearer
 from terapix.clock import SystemClock
-from terapix.sections import ArchiveSection, SnooppixSection
+from terapix.sections import ArchiveSection, SelectionSection, SnooppixSection
 from tests.support.archive import ServedArchive
 
 
 @contextlib.asynccontextmanager
-async def client(registry: str, *, page: int = 100, **section: object) -> AsyncIterator[Cadc]:
+async def client(
+    registry: str, *, page: int = 100, runs: tuple[str, ...] = (), **section: object
+) -> AsyncIterator[Cadc]:
     settings = ArchiveSection.model_validate({"registry": registry, **section})
     async with Wire(settings, SnooppixSection(read_timeout=1.0)) as wire:
-        yield Cadc(wire, settings, page=page, clock=SystemClock())
+        yield Cadc(wire, settings, selection=SelectionSection(runs=runs), page=page, clock=SystemClock())
 
 
 async def listed(cadc: Cadc, mark: datetime | None = None) -> list[str]:

@@ -34,7 +34,7 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(write:
     path = write("[snooppix]\npoll = 20\ndownloads = 2\n")
     loaded = load(path, environment={"TERAPIX_SNOOPPIX__POLL": "10"})
     settings = loaded.settings.snooppix
-    assert (settings.poll, settings.downloads, settings.page) == (10.0, 2, 1000)
+    assert (settings.poll, settings.downloads, settings.page) == (10.0, 2, 50_000)
     assert loaded.origins["snooppix.poll"] == "environment TERAPIX_SNOOPPIX__POLL"
     assert loaded.origins["snooppix.downloads"] == f"file {path}:3"
     assert loaded.origins["snooppix.page"] == "default"
@@ -76,16 +76,18 @@ def test_the_file_is_looked_for_in_the_environment_then_here_then_in_etc(
 @pytest.mark.parametrize(
     ("name", "text", "key", "value"),
     [
-        ("TERAPIX_ARCHIVE__RUNS", "08AC14, 03BF02", "runs", ("08AC14", "03BF02")),
-        ("TERAPIX_ARCHIVE__RUNS", '["08AC14"]', "runs", ("08AC14",)),
-        ("TERAPIX_ARCHIVE__RUNS", "", "runs", ()),
+        ("TERAPIX_SELECTION__RUNS", "08AC14, 03BF02", "runs", ("08AC14", "03BF02")),
+        ("TERAPIX_SELECTION__RUNS", '["08AC14"]', "runs", ("08AC14",)),
+        ("TERAPIX_SELECTION__RUNS", "", "runs", ()),
         ("TERAPIX_ARCHIVE__CREDENTIAL", "/run/token", "credential", Path("/run/token")),
         ("TERAPIX_ARCHIVE__CREDENTIAL", "", "credential", None),
         ("TERAPIX_ARCHIVE__COLLECTION", "12", "collection", "12"),
     ],
 )
 def test_the_environment_says_lists_paths_and_nothing(name: str, text: str, key: str, value: object) -> None:
-    assert getattr(load(Path("/dev/null"), environment={name: text}).settings.archive, key) == value
+    settings = load(Path("/dev/null"), environment={name: text}).settings
+    section = name.removeprefix("TERAPIX_").partition("__")[0].lower()
+    assert getattr(getattr(settings, section), key) == value
 
 
 @pytest.mark.parametrize(("text", "meant"), [("no", False), ("OFF", False), ("1", True), ("true", True)])
@@ -125,12 +127,12 @@ reading = "ajar"
 port = true
 [archive]
 registry = "cadc.example"
-runs = "08AC14"
+hosts = "08AC14"
 [zz]
 """
     )
     found = refused(path, TERAPIX_JOURNAL__LEVEL="loud", TERAPIX_SNOOPPIX_POLL="3", TERAPIX_STATUS__SPICA="a")
-    known = "paths, database, archive, snooppix, datatransfer, nodes, processing, spica, status, journal"
+    known = ", ".join(Settings.model_fields)
     assert (
         "\n".join(found).replace(str(path), "T")
         == f"""\
@@ -148,7 +150,7 @@ file T:11: nodes.1.directory is missing; every node needs it
 file T:14: spica.reading = "ajar": expected 'open' or 'closed'
 file T:15: spica.port = true: expected a whole number
 file T:17: archive.registry = "cadc.example": expected an address that begins with https:// or http://
-file T:18: archive.runs = "08AC14": expected a list in [ ]
+file T:18: archive.hosts = "08AC14": expected a list in [ ]
 file T:19: zz is no setting; known: {known}"""
     )
 
