@@ -8,6 +8,7 @@ DatabaseError
 ├── SchemaOutdated    none yet, or made by an older TERAPIX: upgrade it
 ├── SchemaTooNew      made by a newer TERAPIX: upgrade the programs
 ├── NoSuchRow         asked for by number and not there
+├── Outdated          somebody else changed it meanwhile
 └── IllegalMove       a frame cannot go from this state to that one
 """
 
@@ -73,6 +74,14 @@ class NoSuchRow(DatabaseError):
     def __init__(self, kind: str, number: object) -> None:
         super().__init__(f"there is no {kind} {number}")
         self.kind, self.number = kind, number
+
+
+class Outdated(DatabaseError):
+    def __init__(self, what: str, *, seen: object, held: object) -> None:
+        super().__init__(
+            f"another {what} was saved meanwhile ({held or 'none'}, you had seen {seen or 'none'}): look again"
+        )
+        self.seen, self.held = seen, held
 
 
 class IllegalMove(DatabaseError):

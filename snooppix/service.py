@@ -12,6 +12,7 @@ import os
 import socket
 from typing import Any, Final
 
+from dbclient.control import Control
 from dbclient.database import Database
 from dbclient.schema import Level
 from dbclient.stores import Events, Nodes
@@ -31,6 +32,7 @@ from terapix.daemon import Daemon, command
 from terapix.instruments import load_instrument
 from terapix.journal import logger
 from terapix.retry import Backoff
+from terapix.sections import Settings
 
 log = logger("snooppix")
 
@@ -50,9 +52,20 @@ SILENCE: Final = Backoff(first=2.0, factor=2.0, ceiling=300.0, attempts=1_000_00
 class Snooppix:
     """The parts of the daemon, put together."""
 
-    def __init__(self, daemon: Daemon, database: Database, archive: Archive, wire: Wire, verifier: Verifier) -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        database: Database,
+        archive: Archive,
+        wire: Wire,
+        verifier: Verifier,
+        control: Control | None = None,
+    ) -> None:
         settings, clock = daemon.settings, daemon.clock
         self.daemon = daemon
+        self.control = control or Control(daemon, database)
+        self.ending = asyncio.Event()
+        """Set when the daemon stops, or when its parts are to be put together anew from changed settings."""
         self.verifier = verifier
         self.database = database
         self.archive = archive
@@ -66,6 +79,7 @@ class Snooppix:
         self.orders = Orders(database, self.watcher, verifier, self.reception, clock=clock)
         self.trouble: str | None = None
         """What is wrong with the archive; none while it answers."""
+        self._built = concerns_parts(settings)
         self._silences = 0
         self._arrived = asyncio.Event()
         """Something may be there to be verified."""
@@ -73,7 +87,7 @@ class Snooppix:
         """A frame became valid, and may name calibrations that are not here."""
         self._asked = float("-inf")
         self._beaten = float("-inf")
-        self._said = ""
+        self._said: tuple[str, dict[str, Any]] | None = None
 
     async def run(self) -> None:
         """Work until the daemon is asked to stop."""
@@ -84,10 +98,10 @@ class Snooppix:
             await self.daemon.ready("follows the archive")
             loops = [
                 asyncio.create_task(loop(), name=loop.__name__)
-                for loop in (self._watch, self._sort, self._tell_progress, self._work)
+                for loop in (self._watch, self._sort, self._tell_progress, self._work, self._end_with_daemon)
             ]
             try:
-                await _until_stopped(loops, self.daemon.stopping)
+                await _until_stopped(loops, self.ending)
             finally:
                 await self.fetcher.stop()
         finally:
@@ -95,20 +109,29 @@ class Snooppix:
 
     async def _work(self) -> None:
         """Heal, answer, fill the download pool; then wait until the database changes."""
-        stopping = self.daemon.stopping
+        stopping = self.ending
         while not stopping.is_set():
+            if await self.control.look() and concerns_parts(self.daemon.settings) != self._built:
+                log.info("the parts are put together anew from changed settings")
+                stopping.set()
+                return
             await self.healer.heal(busy=self._busy())
-            await self.orders.answer_open()
-            if await self.fetcher.start_due(self.daemon.settings.snooppix.downloads):
-                self.verifier.warm()
+            if not self.control.rests:
+                await self.orders.answer_open()
+                if await self.fetcher.start_due(self.daemon.settings.snooppix.downloads):
+                    self.verifier.warm()
             await self._beat()
             self._arrived.set()
             await _pause(stopping, BREATH)
             await self.database.changed(timeout=HEARTBEAT, stop=stopping)
 
+    async def _end_with_daemon(self) -> None:
+        await _first(self.daemon.stopping, self.ending)
+        self.ending.set()
+
     async def _sort(self) -> None:
         """Verify and sort what arrived; the main loop, which alone listens to the database, says when to look."""
-        stopping = self.daemon.stopping
+        stopping = self.ending
         while not stopping.is_set():
             self._arrived.clear()
             if await self.sorter.sort_due(stopping):
@@ -117,15 +140,18 @@ class Snooppix:
                 await _first(stopping, self._arrived)
 
     async def _tell_progress(self) -> None:
-        while not self.daemon.stopping.is_set():
-            await _pause(self.daemon.stopping, 1.0)
+        while not self.ending.is_set():
+            await _pause(self.ending, 1.0)
             await self.fetcher.tell_progress()
 
     async def _watch(self) -> None:
         """Look at the archive at its pace, less often while it is silent; ask for calibrations as frames name them."""
-        stopping, clock = self.daemon.stopping, self.daemon.clock
+        stopping, clock = self.ending, self.daemon.clock
         due = clock.monotonic()
         while not stopping.is_set():
+            if self.control.rests:
+                await _pause(stopping, 1.0)
+                continue
             try:
                 if clock.monotonic() >= due:
                     seen = await self.watcher.look()
@@ -182,8 +208,9 @@ class Snooppix:
     async def _beat(self) -> None:
         status, figures = self._status()
         now = self.daemon.clock.monotonic()
-        if status != self._said or now - self._beaten >= HEARTBEAT:
-            self._said, self._beaten = status, now
+        said = (status, self.control.figures)
+        if said != self._said or now - self._beaten >= HEARTBEAT:
+            self._said, self._beaten = said, now
             self._measure()
             await self.daemon.beat(status, **figures)
 
@@ -195,8 +222,11 @@ class Snooppix:
         status = ", ".join(parts) or "waits for new frames"
         if self.trouble:
             status = f"{self.trouble}; {status}"
+        if self.control.sentence:
+            status = f"{self.control.sentence}; {', '.join(parts) or 'begins nothing new'}"
         watcher, tally = self.watcher, self.fetcher.tally
         return status, {
+            **self.control.figures,
             "archive": self.archive.name,
             "archive_answers": self.trouble is None,
             "looked_at": watcher.looked_at.isoformat() if watcher.looked_at else None,
@@ -258,23 +288,41 @@ async def _until_stopped(loops: list[asyncio.Task[None]], stopping: asyncio.Even
             raise problem
 
 
+def concerns_parts(settings: Settings) -> tuple[object, ...]:
+    """Give the settings that the parts were built from: when they change, the parts are put together anew."""
+    return settings.paths, settings.archive, settings.selection, settings.snooppix
+
+
 async def work(daemon: Daemon) -> None:
-    """Put the daemon's parts together and let them work."""
-    settings = daemon.settings
-    instrument = load_instrument(settings.snooppix.instrument)
-    database = await Database.open(settings.database_url)
+    """Put the daemon's parts together and let them work; again, whenever settings that concern them change."""
+    database = await Database.open(daemon.settings.database_url)
     try:
         daemon.on_beat.append(_heartbeat(daemon, database))
-        async with (
-            Wire(settings.archive, settings.snooppix) as wire,
-            Verifier(instrument, compression=settings.datatransfer.compression) as verifier,
-        ):
-            archive = Cadc(
-                wire, settings.archive, selection=settings.selection, page=settings.snooppix.page, clock=daemon.clock
-            )
-            await Snooppix(daemon, database, archive, wire, verifier).run()
+        daemon.on_reload.append(_can_be_built)
+        control = Control(daemon, database)
+        await control.begin()
+        while not daemon.stopping.is_set():
+            await _work_once(daemon, database, control)
     finally:
         await database.close()
+
+
+def _can_be_built(settings: Settings) -> None:
+    """Raise what would end the daemon if it took these settings over."""
+    load_instrument(settings.snooppix.instrument)
+
+
+async def _work_once(daemon: Daemon, database: Database, control: Control) -> None:
+    settings = daemon.settings
+    instrument = load_instrument(settings.snooppix.instrument)
+    async with (
+        Wire(settings.archive, settings.snooppix) as wire,
+        Verifier(instrument, compression=settings.datatransfer.compression) as verifier,
+    ):
+        archive = Cadc(
+            wire, settings.archive, selection=settings.selection, page=settings.snooppix.page, clock=daemon.clock
+        )
+        await Snooppix(daemon, database, archive, wire, verifier, control).run()
 
 
 def _heartbeat(daemon: Daemon, database: Database) -> Any:

@@ -23,9 +23,10 @@ from aiohttp import web
 from terapix.clock import Clock, SystemClock
 from terapix.errors import TerapixError
 from terapix.http import address, bind, status_app
-from terapix.journal import logger, open_journal
+from terapix.journal import keep_journal, logger
 from terapix.metrics import Metrics
 from terapix.notify import Notifier
+from terapix.overlay import Overlay
 from terapix.sections import Settings, StatusSection
 from terapix.settings import Loaded, SettingsError, load
 
@@ -78,6 +79,8 @@ class Daemon:
         self.on_beat: list[OnBeat] = []
         """Told status and figures when the daemon is ready and after every pass; what they raise is logged."""
         self.on_reload: list[OnReload] = []
+        self.hangups = 0
+        """How often SIGHUP asked to read the settings again."""
         self._loaded = loaded
         self._status_at = status
         self._notifier = notifier or Notifier()
@@ -92,7 +95,7 @@ class Daemon:
     async def run(self, work: Work) -> int:
         """Run the work to its end and give the exit code: `ENDED` or `FAILED`."""
         loop = asyncio.get_running_loop()
-        handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._interrupt, signal.SIGHUP: self._reload}
+        handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._interrupt, signal.SIGHUP: self._hangup}
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
         names = frozenset({socket.gethostname(), *self.settings.status.names})
@@ -210,11 +213,22 @@ class Daemon:
             os._exit(INTERRUPTED)
         self._stop()
 
-    def _reload(self) -> None:
-        """Read the settings again; bad ones change nothing but the status, which then says so."""
+    @property
+    def loaded(self) -> Loaded:
+        """The settings in force, and where they come from."""
+        return self._loaded
+
+    def reload(self, overlay: Overlay | None) -> str | None:
+        """Read the settings again, with what operators edited laid over the file.
+
+        Returns
+        -------
+        str
+            What is wrong with them; then nothing changes but the status, which says so. None if all is well.
+        """
         self._notifier.reloading()
         try:
-            fresh = load(self._loaded.path)
+            fresh = load(self._loaded.path, overlay=overlay)
             for listener in self.on_reload:
                 listener(fresh.settings)
         except SettingsError as failure:
@@ -228,6 +242,12 @@ class Daemon:
             log.info("settings were read again", path=str(fresh.path or "defaults"))
         if self._ready:
             self._notifier.send(READY=1, STATUS=self._said())
+        return self._complaint or None
+
+    def _hangup(self) -> None:
+        """SIGHUP: what operators edited meanwhile is looked up by whoever looks after it, on its next pass."""
+        self.hangups += 1
+        self.reload(self._loaded.overlay)
 
 
 def port_key(name: str) -> str:
@@ -255,12 +275,12 @@ def command(name: str, work: Work, argv: Sequence[str] | None = None) -> int:
     except SettingsError as failure:
         sys.stderr.write(f"{failure}\n")
         return BAD_SETTINGS
-    open_journal(loaded.settings.journal, daemon=name)
+    keep_journal(loaded.settings, daemon=name)
     section = loaded.settings.status
 
     async def whole() -> int:
         daemon = Daemon(name, loaded=loaded, status=(section.host, getattr(section, port_key(name))))
-        daemon.on_reload.append(lambda settings: open_journal(settings.journal, daemon=name))
+        daemon.on_reload.append(lambda settings: keep_journal(settings, daemon=name))
         return await daemon.run(work)
 
     with contextlib.suppress(KeyboardInterrupt):

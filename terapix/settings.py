@@ -1,4 +1,4 @@
-"""How settings are put together: environment over file over default, strict, with the origin of each value.
+"""How settings are put together: environment over operators' version over file over default, strict, with origins.
 
 `SettingsError` tells every unknown key and bad value at once: file and line, or
 name in the environment; what was expected; the nearest known key.
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from terapix.errors import TerapixError
+from terapix.overlay import Overlay
 from terapix.reference import default_file, shown
 from terapix.sections import NodeSection, Settings, declared
 from terapix.tomlfile import TomlFile, Unreadable, flat
@@ -67,9 +68,11 @@ class Loaded:
 
     settings: Settings
     origins: dict[str, str]
-    """Dotted key to ``default``, ``file PATH:LINE``, ``environment NAME`` or ``command line``."""
+    """Dotted key to ``default``, ``file PATH:LINE``, ``version N of the console:LINE``, ``environment NAME`` …"""
     path: Path | None
     """The file; none where defaults and environment are all there is."""
+    overlay: Overlay | None = None
+    """What operators edited on the page, laid over the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ def load(
     *,
     environment: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    overlay: Overlay | None = None,
 ) -> Loaded:
     """Load the settings.
 
@@ -97,11 +101,13 @@ def load(
         ``TERAPIX_SECTION__KEY`` values; the process's own by default. ``TERAPIX_NODES`` holds the nodes as JSON.
     overrides : mapping
         Dotted keys that win over everything, as ``{"snooppix.poll": 2.0}``.
+    overlay : Overlay
+        What operators edited on the page: wins over the file, and the environment wins over it.
 
     Raises
     ------
     SettingsError
-        With every problem of file and environment.
+        With every problem of file, overlay and environment.
     """
     around = os.environ if environment is None else environment
     values: dict[str, Any] = {}
@@ -115,6 +121,8 @@ def load(
             raise SettingsError([str(problem)]) from problem
         values = file.values
         origins = {key: f"file {chosen}:{file.line(key)}" for key in (*flat(values), *file.lines)}
+    if overlay is not None:
+        found += _lay_over(values, origins, overlay)
     for name in sorted(around):
         if (key := _key_of(name)) is not None:
             if "__" not in name and key != "nodes":
@@ -132,7 +140,7 @@ def load(
         raise SettingsError(found + [_say(error, origins) for error in failure.errors()]) from failure
     if found:
         raise SettingsError(found)
-    return Loaded(settings, {key: origins.get(key, "default") for key in KEYS}, chosen)
+    return Loaded(settings, {key: origins.get(key, "default") for key in KEYS}, chosen, overlay)
 
 
 def rows(loaded: Loaded) -> list[Row]:
@@ -147,6 +155,22 @@ def problems(path: Path | None = None, *, environment: Mapping[str, str] | None 
     except SettingsError as failure:
         return failure.problems
     return []
+
+
+def _lay_over(values: dict[str, Any], origins: dict[str, str], overlay: Overlay) -> list[str]:
+    """Lay operators' values over those of the file; give what is not theirs to set."""
+    try:
+        found, given, places = overlay.refused(origins), overlay.values(), overlay.origins()
+    except Unreadable as problem:
+        raise SettingsError([str(problem)]) from problem
+    for section, table in given.items():
+        held = values.get(section)
+        values[section] = {**held, **table} if isinstance(held, dict) and isinstance(table, dict) else table
+    for key in flat(given):
+        for known in [known for known in origins if f"{known}.".startswith(f"{key}.")]:
+            del origins[known]
+    origins.update(places)
+    return found
 
 
 def _by_line(problem: str) -> list[str | int]:

@@ -30,13 +30,21 @@ class TomlFile:
         """Read a file; raise `Unreadable`."""
         try:
             text = path.read_text(encoding="utf-8-sig")
-            values = tomllib.loads(text)
         except OSError as problem:
             raise Unreadable(f"{path}: cannot be read: {problem.strerror}") from problem
         except UnicodeDecodeError as problem:
             raise Unreadable(f"{path}: is no text in UTF-8: byte {problem.start} is {problem.reason}") from problem
+        return cls.of(text, path)
+
+    @classmethod
+    def of(cls, text: str, path: Path) -> "TomlFile":
+        """Take a text as the file `path`; raise `Unreadable`."""
+        try:
+            values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as problem:
             raise Unreadable(f"{path}: is no TOML: {problem}") from problem
+        except RecursionError as problem:
+            raise Unreadable(f"{path}: is no TOML of ours: its tables are nested too deep") from problem
         return cls(path, values, dict(_lines(text)))
 
     def line(self, key: str) -> int:

@@ -2,6 +2,7 @@
 
 from dbclient.stores.accounts import Accounts
 from dbclient.stores.bookmarks import Bookmarks
+from dbclient.stores.controls import Configurations, Controls
 from dbclient.stores.events import Events
 from dbclient.stores.frames import Frames, Sighted, Sighting
 from dbclient.stores.inventory import Inventory
@@ -15,6 +16,8 @@ from dbclient.stores.transfers import Leases, Transfers
 __all__ = [
     "Accounts",
     "Bookmarks",
+    "Configurations",
+    "Controls",
     "Events",
     "Frames",
     "Inventory",
