@@ -1,20 +1,18 @@
-"""Tables as the archive sends them: VOTable with TABLEDATA, read as it comes and in constant memory.
+"""Tables as the archive sends them: VOTable in any serialisation but FITS, read as it comes and in constant memory.
 
 CSV is never asked for: it ends at the row limit without a word, a VOTable says OVERFLOW.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
-LONGEST_CELL: Final = 20_000
-"""Characters; the longest cell we ask for is an address."""
+from snooppix.binary_rows import LONGEST_CELL, BinaryRows, Field, TableBroken
 
-
-class TableBroken(ValueError):
-    """What came is no table that we can read."""
+__all__ = ["TableBroken", "TableReader", "TableRefused"]
 
 
 class TableRefused(ValueError):
@@ -25,7 +23,7 @@ class _Target:
     """Takes the parser's events and keeps the rows until they are drawn."""
 
     def __init__(self) -> None:
-        self.fields: list[str] = []
+        self.fields: list[Field] = []
         self.rows: list[list[str]] = []
         self.status = ""
         self.message = ""
@@ -33,6 +31,9 @@ class _Target:
         self._text: list[str] | None = None
         self._length = 0
         self._query_status = False
+        self._declaring = False
+        self._binary: BinaryRows | None = None
+        self._streaming = False
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         match tag.rsplit("}", 1)[-1]:
@@ -41,14 +42,26 @@ class _Target:
             case "TR":
                 self._row = []
             case "FIELD":
-                self.fields.append(attributes.get("name", ""))
+                names = ("name", "datatype", "arraysize")
+                self.fields.append(Field(*(attributes.get(name, "") for name in names)))
+                self._declaring = True
+            case "VALUES" if self._declaring and attributes.get("null"):
+                self.fields[-1] = replace(self.fields[-1], null=attributes["null"])
             case "INFO" if attributes.get("name", "").upper() == "QUERY_STATUS":
                 self.status = attributes.get("value", "").upper()
                 self._query_status, self._text, self._length = True, [], 0
-            case "BINARY" | "BINARY2" | "FITS":
-                raise TableBroken("its rows are not written as TABLEDATA")
+            case "BINARY" | "BINARY2" as serialisation:
+                self._binary = BinaryRows(self.fields, masked=serialisation == "BINARY2")
+            case "STREAM" if self._binary is not None:
+                if attributes.get("href") or attributes.get("encoding", "base64") != "base64":
+                    raise TableBroken("its rows lie elsewhere, or are not written in base64")
+                self._streaming = True
+            case "FITS":
+                raise TableBroken("its rows are written as FITS")
 
     def data(self, text: str) -> None:
+        if self._streaming and self._binary is not None:
+            self.rows += self._binary.feed(text)
         if self._text is not None:
             self._length += len(text)
             if self._length > LONGEST_CELL:
@@ -63,6 +76,11 @@ class _Target:
             case "TR" if self._row is not None:
                 self.rows.append(self._row)
                 self._row = None
+            case "FIELD":
+                self._declaring = False
+            case "STREAM" if self._streaming and self._binary is not None:
+                self._binary.close()
+                self._streaming = False
             case "INFO" if self._query_status:
                 self.message = "".join(self._text or []).strip()
                 self._query_status, self._text = False, None
@@ -72,14 +90,22 @@ class _Target:
 
 
 class TableReader:
-    """Reads one table; `feed` what comes, draw `rows` in between, `close` at the end."""
+    """Reads one table; `feed` what comes, draw `rows` in between, `close` at the end.
 
-    def __init__(self, columns: int) -> None:
+    Of how many columns it has to have is told to it; None if the table itself shall tell.
+    """
+
+    def __init__(self, columns: int | None) -> None:
         self._columns = columns
         self._target = _Target()
         self._parser: Any = DefusedXMLParser(target=self._target, forbid_dtd=True)
         self.count = 0
         """Rows drawn so far."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of its columns, as far as they were read."""
+        return [field.name for field in self._target.fields]
 
     def feed(self, chunk: bytes) -> None:
         """Read a piece of the document.
@@ -97,9 +123,10 @@ class TableReader:
     def rows(self) -> Iterator[list[str]]:
         """Give the rows read since the last call."""
         ready, self._target.rows = self._target.rows, []
+        wanted = len(self._target.fields) if self._columns is None else self._columns
         for row in ready:
-            if len(row) != self._columns:
-                raise TableBroken(f"a row of {len(row)} cells where {self._columns} columns were asked for")
+            if len(row) != wanted:
+                raise TableBroken(f"a row of {len(row)} cells where {wanted} columns were asked for")
             self.count += 1
             yield row
 
@@ -119,6 +146,6 @@ class TableReader:
             raise TableBroken(f"it ends early: {problem}") from problem
         if self._target.status == "ERROR":
             raise TableRefused(self._target.message or "no reason given")
-        if len(self._target.fields) != self._columns:
+        if len(self._target.fields) != (self._columns or len(self._target.fields) or None):
             raise TableBroken(f"{len(self._target.fields)} columns came where {self._columns} were asked for")
         return self._target.status == "OVERFLOW"
