@@ -1,6 +1,6 @@
 """What SNOOPPIX asks of an archive: the port behind which each kind of archive lives."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -37,6 +37,33 @@ class Archive(Protocol):
         ------
         ArchiveError
             If the archive is silent, refuses, or cannot be understood; pages given before that stand.
+        """
+        ...
+
+    def released(self, after: datetime, until: datetime) -> AsyncIterator[Batch]:
+        """List what became visible or public by its date alone: description or pixels released in [after, until).
+
+        Raises
+        ------
+        ArchiveError
+            As `since` does.
+        """
+        ...
+
+    def everything(self) -> AsyncIterator[Batch]:
+        """List all that is selected, ordered by address, for a comparison with what is here.
+
+        Raises
+        ------
+        ArchiveError
+            As `since` does; a listing that ends with an error was not all.
+        """
+        ...
+
+    async def has(self, uris: Sequence[str]) -> set[str]:
+        """Tell which of these files the archive still has, selected or not, and whoever may read about them.
+
+        A file that `everything` does not list any more may only be hidden from us, as when a credential has run out.
         """
         ...
 

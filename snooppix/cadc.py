@@ -1,6 +1,6 @@
 """The CADC archive, and every archive that speaks its protocol: registry, TAP over caom2, locator, file sites."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -12,7 +12,19 @@ from yarl import URL
 from dbclient.stores.frames import Sighting
 from snooppix.archive import Batch
 from snooppix.errors import ArchiveSilent, ListingBroken, ListingRefused, UnsafeAddress
-from snooppix.listing import COLUMNS, Key, by_name, changes, moment, refusal, sighting
+from snooppix.listing import (
+    COLUMNS,
+    Key,
+    among,
+    by_name,
+    changes,
+    everything,
+    moment,
+    refusal,
+    releases,
+    selected,
+    sighting,
+)
 from snooppix.votable import TableBroken, TableReader, TableRefused
 from snooppix.wire import Wire, heard, retry_after
 from terapix.clock import Clock
@@ -26,6 +38,10 @@ KEPT: Final = 600.0
 TAP: Final = "ivo://ivoa.net/std/TAP"
 LOCATE: Final = "http://www.opencadc.org/std/storage#locate-1.0"
 """Standard identities of what a service can do."""
+ASKED_AT_ONCE: Final = 200
+"""Addresses named in one query: 5 kB of it."""
+_MODIFIED: Final = COLUMNS.index("o.maxLastModified")
+_URI: Final = COLUMNS.index("a.uri")
 PULL: Final = "ivo://ivoa.net/vospace/core#httpsget"
 PULL_PLAIN: Final = "ivo://ivoa.net/vospace/core#httpget"
 
@@ -51,23 +67,45 @@ class Cadc:
 
     async def since(self, mark: datetime | None) -> AsyncIterator[Batch]:
         """List changes page by page; a page that is full or says OVERFLOW is followed by the next."""
+        async for batch in self._pages(lambda behind: changes(self._where(), mark=mark, behind=behind)):
+            yield batch
+
+    async def released(self, after: datetime, until: datetime) -> AsyncIterator[Batch]:
+        """List what became visible or public between two moments, whether or not anything was changed."""
+        async for batch in self._pages(lambda behind: releases(self._where(), after=after, until=until, behind=behind)):
+            yield batch
+
+    async def everything(self) -> AsyncIterator[Batch]:
+        """List all that is selected, ordered by address."""
+        async for batch in self._pages(lambda behind: everything(self._where(), behind=behind)):
+            yield batch
+
+    async def has(self, uris: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for start in range(0, len(uris), ASKED_AT_ONCE):
+            some = uris[start : start + ASKED_AT_ONCE]
+            rows, _ = await self._query(among(some), limit=4 * len(some), columns=1)
+            found |= {row[0] for row in rows}
+        return found & set(uris)
+
+    def _where(self) -> list[str]:
+        """Conditions of what is followed."""
+        return selected(
+            collection=self.section.collection, instrument=self.section.instrument, runs=self.selection.runs
+        )
+
+    async def _pages(self, query: Callable[[Key | None], str]) -> AsyncIterator[Batch]:
+        """Ask page after page, each behind the last row of the one before."""
         behind: Key | None = None
         while True:
-            query = changes(
-                collection=self.section.collection,
-                instrument=self.section.instrument,
-                runs=self.selection.runs,
-                mark=mark,
-                behind=behind,
-            )
-            rows, more = await self._query(query, limit=self.page)
+            rows, more = await self._query(query(behind), limit=self.page)
             found = [seen for row in rows if (seen := sighting(row)) is not None]
-            reached = moment(rows[-1][COLUMNS.index("o.maxLastModified")]) if rows else None
+            reached = moment(rows[-1][_MODIFIED]) if rows else None
             refused = tuple(why for row in rows if (why := refusal(row)) is not None)
             yield Batch(tuple(found), reached, len(rows) - len(found), refused)
             if not more or not rows:
                 return
-            last = Key(rows[-1][COLUMNS.index("o.maxLastModified")], rows[-1][COLUMNS.index("a.uri")])
+            last = Key(rows[-1][_MODIFIED], rows[-1][_URI])
             if last == behind:
                 raise ListingBroken(self.section.tap, "the page behind a row begins with that row again")
             behind = last
@@ -108,12 +146,12 @@ class Cadc:
             return await self.wire.text("GET", URL(endpoint).update_query(META="true"))
         raise ArchiveSilent(uri, "it is stored nowhere")
 
-    async def _query(self, query: str, *, limit: int) -> tuple[list[list[str]], bool]:
+    async def _query(self, query: str, *, limit: int, columns: int = len(COLUMNS)) -> tuple[list[list[str]], bool]:
         """Run a query; True beside its rows if there are more of them."""
         base = await self._service(self.section.tap, TAP, "")
         address = base if base.endswith("/sync") else f"{base}/sync"
         form = {"LANG": "ADQL", "QUERY": query, "RESPONSEFORMAT": "votable", "MAXREC": str(limit)}
-        reader = TableReader(len(COLUMNS))
+        reader = TableReader(columns)
         rows: list[list[str]] = []
         async with heard(address), self.wire.ask("POST", address, data=form) as response:
             if response.status in {429, 503}:

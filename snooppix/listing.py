@@ -16,6 +16,8 @@ COLUMNS: Final = (
     "o.maxLastModified",
     "p.productID",
     "p.dataRelease",
+    "p.provenance_version",
+    "p.provenance_lastExecuted",
     "p.energy_bandpassName",
     "p.time_bounds_lower",
     "p.time_exposure",
@@ -28,6 +30,7 @@ COLUMNS: Final = (
 _FROM: Final = (
     "FROM caom2.Observation o JOIN caom2.Plane p ON o.obsID=p.obsID JOIN caom2.Artifact a ON p.planeID=a.planeID"
 )
+_ARTIFACTS: Final = "FROM caom2.Artifact a"
 LONGEST_ADDRESS: Final = 300
 """Characters of a URI; those of the archive have 25."""
 _MJD_0: Final = datetime(1858, 11, 17, tzinfo=UTC)
@@ -52,8 +55,8 @@ class Key:
     uri: str
 
 
-def changes(*, collection: str, instrument: str, runs: Sequence[str], mark: datetime | None, behind: Key | None) -> str:
-    """Write the query for all science files of calibration level 2 changed at `mark` or later, behind a key."""
+def selected(*, collection: str, instrument: str, runs: Sequence[str]) -> list[str]:
+    """Write the conditions under which a file is one of ours: science files of calibration level 2."""
     where = [
         f"o.collection={quoted(collection)}",
         f"o.instrument_name={quoted(instrument)}",
@@ -62,12 +65,44 @@ def changes(*, collection: str, instrument: str, runs: Sequence[str], mark: date
     ]
     if runs:
         where.append(f"o.proposal_id IN ({','.join(map(quoted, runs))})")
+    return where
+
+
+def changes(where: Sequence[str], *, mark: datetime | None, behind: Key | None) -> str:
+    """Write the query for what was changed at `mark` or later, behind a key; oldest change first."""
+    bounds: list[str] = []
     if behind is not None:
         at, uri = quoted(behind.modified), quoted(behind.uri)
-        where.append(f"(o.maxLastModified>{at} OR (o.maxLastModified={at} AND a.uri>{uri}))")
+        bounds = [f"(o.maxLastModified>{at} OR (o.maxLastModified={at} AND a.uri>{uri}))"]
     elif mark is not None:
-        where.append(f"o.maxLastModified>={quoted(stamp(mark))}")
-    return f"SELECT {','.join(COLUMNS)} {_FROM} WHERE {' AND '.join(where)} ORDER BY o.maxLastModified,a.uri"
+        bounds = [f"o.maxLastModified>={quoted(stamp(mark))}"]
+    return _query([*where, *bounds], "o.maxLastModified,a.uri")
+
+
+def releases(where: Sequence[str], *, after: datetime, until: datetime, behind: Key | None) -> str:
+    """Write the query for what was released in [after, until): the description or the pixels; ordered by address."""
+    begin, end = quoted(stamp(after)), quoted(stamp(until))
+    dates = ("o.metaRelease", "p.metaRelease", "p.dataRelease")
+    released = " OR ".join(f"({date}>={begin} AND {date}<{end})" for date in dates)
+    return _query([*where, f"({released})", *_behind(behind)], "a.uri")
+
+
+def everything(where: Sequence[str], *, behind: Key | None) -> str:
+    """Write the query for all that is selected, ordered by address."""
+    return _query([*where, *_behind(behind)], "a.uri")
+
+
+def among(uris: Sequence[str]) -> str:
+    """Write the query for those of some files that the archive has; rows of Artifact are hidden from nobody."""
+    return f"SELECT a.uri {_ARTIFACTS} WHERE a.uri IN ({','.join(map(quoted, uris))})"
+
+
+def _behind(behind: Key | None) -> list[str]:
+    return [f"a.uri>{quoted(behind.uri)}"] if behind is not None else []
+
+
+def _query(where: Sequence[str], order: str) -> str:
+    return f"SELECT {','.join(COLUMNS)} {_FROM} WHERE {' AND '.join(where)} ORDER BY {order}"
 
 
 def by_name(name: str, *, collection: str) -> str:
@@ -76,7 +111,7 @@ def by_name(name: str, *, collection: str) -> str:
         f"o.collection={quoted(collection)} AND p.productID={quoted(name)} "
         "AND a.productType IN ('science','calibration')"
     )
-    return f"SELECT {','.join(COLUMNS)} {_FROM} WHERE {where} ORDER BY o.maxLastModified,a.uri"
+    return _query([where], "o.maxLastModified,a.uri")
 
 
 def moment(text: str) -> datetime | None:
@@ -153,6 +188,8 @@ def sighting(row: Sequence[str]) -> Sighting | None:
         digest=_digest(cells["a.contentChecksum"]),
         modified=moment(cells["o.maxLastModified"]),
         release=moment(cells["p.dataRelease"]),
+        processed_at=moment(cells["p.provenance_lastExecuted"]),
+        version=cells["p.provenance_version"][:20] or None,
         runid=cells["o.proposal_id"][:20] or None,
         filter=cells["p.energy_bandpassName"][:40] or None,
         object=cells["o.target_name"][:80] or None,

@@ -59,6 +59,12 @@ class Sighting:
     object: str | None = None
     exposure_time: float | None = None
     observed_at: datetime | None = None
+    processed_at: datetime | None = None
+    """DATEPROC, that of any CCD: those of one frame differ by seconds."""
+    version: str | None = None
+    """EL_SYS."""
+    offered: int | None = None
+    """Generation of a product as its publisher counts."""
 
 
 class Sighted(enum.Enum):

@@ -77,6 +77,45 @@ async def test_runs_can_be_chosen(served_archive: ServedArchive) -> None:
         assert await listed(cadc) == ["979413p"]
 
 
+async def test_what_is_released_between_two_moments_is_listed_though_nothing_changed(
+    served_archive: ServedArchive,
+) -> None:
+    served_archive.offer("979412p", REL_DATE="2009-08-31T00:00:00")
+    served_archive.offer("979413p", REL_DATE="2009-09-01T00:00:00", seed=2)
+    begin, end = datetime(2009, 8, 31, tzinfo=UTC), datetime(2009, 9, 1, tzinfo=UTC)
+    async with client(served_archive.registry, page=1) as cadc:
+        batches = [batch async for batch in cadc.released(begin, end)]
+    assert [seen.name for batch in batches for seen in batch.sightings] == ["979412p"]
+
+
+async def test_everything_is_listed_by_address_page_by_page(served_archive: ServedArchive) -> None:
+    for number in (3, 1, 2):
+        served_archive.offer(f"97941{number}p", seed=number)
+    served_archive.offer("979411o")
+    async with client(served_archive.registry, page=2) as cadc:
+        batches = [batch async for batch in cadc.everything()]
+    assert [seen.name for batch in batches for seen in batch.sightings] == ["979411p", "979412p", "979413p"]
+
+
+async def test_the_archive_tells_which_of_some_files_it_has_whatever_is_selected(served_archive: ServedArchive) -> None:
+    names = [f"{number}p" for number in range(979001, 979204)]
+    served_archive.offer(names[0])
+    served_archive.offer(f"{names[-1][:-1]}o")
+    async with client(served_archive.registry, runs=("08BF99",)) as cadc:
+        uris = [served_archive.uri(name) for name in (*names, f"{names[-1][:-1]}o", "it's")]
+        assert await cadc.has(uris) == {served_archive.uri(names[0]), served_archive.uri(f"{names[-1][:-1]}o")}
+        assert await cadc.has([]) == set()
+
+
+async def test_a_row_says_what_elixir_made_it_and_when(served_archive: ServedArchive) -> None:
+    served_archive.offer("979412p")
+    async with client(served_archive.registry) as cadc:
+        [batch] = [batch async for batch in cadc.since(None)]
+    [seen] = batch.sightings
+    assert seen.version == "2.0"
+    assert seen.processed_at == datetime(2008, 8, 4, 22, 44, 54, tzinfo=UTC)
+
+
 async def test_duplicate_rows_do_no_harm(served_archive: ServedArchive) -> None:
     served_archive.offer("979412p")
     served_archive.faults.add(DuplicateRows())

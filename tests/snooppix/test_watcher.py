@@ -1,6 +1,6 @@
 """The watcher against an archive in memory: new, known, processed again; the bookmark never runs ahead."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,6 +47,15 @@ class MemoryArchive:
                 raise ArchiveSilent("memory", "it fell silent")
             page = listed[start : start + self.page]
             yield Batch(tuple(page), page[-1].modified)
+
+    async def released(self, after: datetime, until: datetime) -> AsyncIterator[Batch]:
+        yield Batch(tuple(row for row in self.rows if row.release and after <= row.release < until), None)
+
+    async def everything(self) -> AsyncIterator[Batch]:
+        yield Batch(tuple(sorted(self.rows, key=lambda row: row.uri)), None)
+
+    async def has(self, uris: Sequence[str]) -> set[str]:
+        return {row.uri for row in self.rows} & set(uris)
 
     async def find(self, name: str) -> Sighting | None:
         return next((row for row in self.rows if row.name == name), None)
