@@ -82,6 +82,15 @@ def make_engine(url: str, *, writes: bool, foreign_keys: bool = True) -> AsyncEn
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def undo(connection: Any, *_: Any) -> None:
+        """Roll back what a cancelled task has begun: a cursor that was not read to its end outlives the connection.
+
+        It would keep the lock of the whole database until it is collected.
+        """
+        with contextlib.suppress(Exception):
+            connection.rollback()
+
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,6 +1,8 @@
 """Units of work: what is read is of one moment, what is written is whole, and nobody waits who only reads."""
 
 import asyncio
+import contextlib
+import itertools
 
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -10,6 +12,7 @@ from dbclient.database import Database
 from dbclient.errors import Busy, NoSuchRow
 from dbclient.schema import Event
 from dbclient.stores import Events, Frames
+from tests.support.awaits import Watched
 from tests.support.night import NOW, sight
 
 
@@ -100,3 +103,33 @@ async def test_a_moment_without_zone_is_refused(database):
     with pytest.raises(Exception, match="has no time zone"):
         async with database.write() as session:
             await Events().append(session, source="t", kind="k", message="m", now=NOW.replace(tzinfo=None))
+
+
+async def test_a_write_unit_cancelled_at_any_await_leaves_the_next_one_free(database):
+    """SQLite has one lock: a task that is cancelled in the middle of a statement must not take it along."""
+
+    async def unit(number):
+        async with database.write() as session:
+            await sight(session, f"{number}p")
+
+    tasks = []  # a cancelled task keeps its frames, and with them the driver's cursors
+    for number in itertools.count(1):
+        here = number
+
+        def at(step, here=here):
+            if step == here:
+                asyncio.get_running_loop().call_soon(tasks[-1].cancel)
+
+        async def watched(at=at, here=here):
+            await Watched(unit(here), at)
+
+        tasks.append(asyncio.create_task(watched()))
+        with contextlib.suppress(asyncio.CancelledError):
+            await tasks[-1]
+        async with asyncio.timeout(5), database.write():
+            pass
+        if not tasks[-1].cancelled():
+            break
+    assert number > 10
+    async with database.read() as session:
+        assert await Frames().named(session, f"{number}p") is not None
