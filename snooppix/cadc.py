@@ -14,9 +14,12 @@ from snooppix.archive import Batch
 from snooppix.errors import ArchiveSilent, ListingBroken, ListingRefused, UnsafeAddress
 from snooppix.listing import (
     COLUMNS,
+    ELIXIR,
+    RULED,
     Key,
     among,
     by_name,
+    candidate,
     changes,
     everything,
     moment,
@@ -25,6 +28,8 @@ from snooppix.listing import (
     selected,
     sighting,
 )
+from snooppix.names import Names
+from snooppix.selection import keeps, rules, unsaid
 from snooppix.votable import TableBroken, TableReader, TableRefused
 from snooppix.wire import Wire, heard, retry_after
 from terapix.clock import Clock
@@ -50,11 +55,21 @@ class Cadc:
     """An archive as the Canadian Astronomy Data Centre runs one."""
 
     def __init__(
-        self, wire: Wire, section: ArchiveSection, *, selection: SelectionSection | None = None, page: int, clock: Clock
+        self,
+        wire: Wire,
+        section: ArchiveSection,
+        *,
+        selection: SelectionSection | None = None,
+        names: Names = ELIXIR,
+        page: int,
+        clock: Clock,
     ) -> None:
         self.wire = wire
         self.section = section
-        self.selection = selection or SelectionSection()
+        self.rules = rules(selection or SelectionSection(), RULED)
+        """What of the listing is followed."""
+        self._unsaid = unsaid(self.rules)
+        self.names = names
         self.page = page
         """Rows asked for at once."""
         self._clock = clock
@@ -90,18 +105,21 @@ class Cadc:
 
     def _where(self) -> list[str]:
         """Conditions of what is followed."""
-        return selected(
-            collection=self.section.collection, instrument=self.section.instrument, runs=self.selection.runs
-        )
+        return selected(collection=self.section.collection, instrument=self.section.instrument, chosen=self.rules)
 
     async def _pages(self, query: Callable[[Key | None], str]) -> AsyncIterator[Batch]:
         """Ask page after page, each behind the last row of the one before."""
         behind: Key | None = None
         while True:
             rows, more = await self._query(query(behind), limit=self.page)
-            found = [seen for row in rows if (seen := sighting(row)) is not None]
+            found = [
+                seen
+                for row in rows
+                if (seen := sighting(row, self.names)) is not None
+                and (not self._unsaid or keeps(self._unsaid, candidate(row)))
+            ]
             reached = moment(rows[-1][_MODIFIED]) if rows else None
-            refused = tuple(why for row in rows if (why := refusal(row)) is not None)
+            refused = tuple(why for row in rows if (why := refusal(row, self.names)) is not None)
             yield Batch(tuple(found), reached, len(rows) - len(found), refused)
             if not more or not rows:
                 return
@@ -112,7 +130,7 @@ class Cadc:
 
     async def find(self, name: str) -> Sighting | None:
         rows, _ = await self._query(by_name(name, collection=self.section.collection), limit=self.page)
-        found = [seen for row in rows if (seen := sighting(row)) is not None and seen.name == name]
+        found = [seen for row in rows if (seen := sighting(row, self.names)) is not None and seen.name == name]
         return found[-1] if found else None
 
     async def locate(self, uri: str) -> list[str]:

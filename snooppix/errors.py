@@ -5,6 +5,7 @@
     │   ├── ArchiveSilent        no answer, or none in time: look again later
     │   ├── ListingRefused       the archive answers a query with an error, even inside a 200
     │   ├── ListingBroken        an answer that is no table
+    │   ├── RuleNotFollowed      a rule of the selection asks for what the archive's table does not tell
     │   └── UnsafeAddress        leads to a host that the settings do not allow
     ├── FetchError               one frame, one try
     │   ├── Unreachable          time-out, reset, short body, 408, 5xx: resume, next mirror, backoff
@@ -58,6 +59,16 @@ class ListingBroken(ArchiveError):
     def __init__(self, address: str, why: str) -> None:
         super().__init__(f"the answer of {address} cannot be read: {why}")
         self.address = address
+
+
+class RuleNotFollowed(ArchiveError):
+    """A rule of the selection looks at something that the archive's table has no column for."""
+
+    def __init__(self, rule: str, *, table: str, lacks: str) -> None:
+        super().__init__(f"selection.{rule} cannot be followed at this archive: {table} does not tell the {lacks}")
+        self.rule = rule
+        self.table = table
+        self.lacks = lacks
 
 
 class UnsafeAddress(ArchiveError):

@@ -7,14 +7,21 @@ from typing import Final
 
 from dbclient.schema import FrameKind
 from dbclient.stores.frames import Sighting
+from snooppix.names import Names
+from snooppix.selection import Candidate, Columns, Rule, conditions, quoted
 from terapix.identity import Digest, FrameId, UnsafeName
 
 COLUMNS: Final = (
     "o.observationID",
     "o.proposal_id",
+    "o.proposal_pi",
     "o.target_name",
+    "o.targetPosition_coordinates_cval1",
+    "o.targetPosition_coordinates_cval2",
     "o.maxLastModified",
     "p.productID",
+    "p.calibrationLevel",
+    "p.provenance_runID",
     "p.dataRelease",
     "p.provenance_version",
     "p.provenance_lastExecuted",
@@ -27,18 +34,28 @@ COLUMNS: Final = (
 )
 """What is asked of caom2, in this order; names are those of its table schema."""
 
+RULED: Final = Columns(
+    run="o.proposal_id",
+    camera_run="p.provenance_runID",
+    investigator="o.proposal_pi",
+    filter="p.energy_bandpassName",
+    observed="p.time_bounds_lower",
+    ra="o.targetPosition_coordinates_cval1",
+    dec="o.targetPosition_coordinates_cval2",
+    level="p.calibrationLevel",
+)
+"""Where caom2 tells what the rules of the selection ask for. A frame's place is its target's: the footprint, a region,
+is written in as many ways as there are servers."""
+
 _FROM: Final = (
     "FROM caom2.Observation o JOIN caom2.Plane p ON o.obsID=p.obsID JOIN caom2.Artifact a ON p.planeID=a.planeID"
 )
 _ARTIFACTS: Final = "FROM caom2.Artifact a"
+ELIXIR: Final = Names()
+"""Names of MegaCam's and WIRCam's processed frames: a number and the letter p."""
 LONGEST_ADDRESS: Final = 300
 """Characters of a URI; those of the archive have 25."""
 _MJD_0: Final = datetime(1858, 11, 17, tzinfo=UTC)
-
-
-def quoted(text: str) -> str:
-    """Write a text constant of ADQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def stamp(moment: datetime) -> str:
@@ -55,17 +72,14 @@ class Key:
     uri: str
 
 
-def selected(*, collection: str, instrument: str, runs: Sequence[str]) -> list[str]:
-    """Write the conditions under which a file is one of ours: science files of calibration level 2."""
-    where = [
+def selected(*, collection: str, instrument: str, chosen: Sequence[Rule] = ()) -> list[str]:
+    """Write the conditions under which a file is one of ours: a science file that the rules may keep."""
+    return [
         f"o.collection={quoted(collection)}",
         f"o.instrument_name={quoted(instrument)}",
-        "p.calibrationLevel=2",
         "a.productType='science'",
+        *conditions(chosen),
     ]
-    if runs:
-        where.append(f"o.proposal_id IN ({','.join(map(quoted, runs))})")
-    return where
 
 
 def changes(where: Sequence[str], *, mark: datetime | None, behind: Key | None) -> str:
@@ -123,7 +137,13 @@ def moment(text: str) -> datetime | None:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
-def _number(text: str) -> float | None:
+def day(text: str) -> datetime | None:
+    """Read a modified Julian date; none if it is empty or none."""
+    found = number(text)
+    return _MJD_0 + timedelta(days=found) if found is not None and 0 < found < 100_000 else None
+
+
+def number(text: str) -> float | None:
     try:
         found = float(text)
     except ValueError:
@@ -138,25 +158,33 @@ def _digest(text: str) -> str | None:
         return None
 
 
-def kind_of(name: str) -> FrameKind | None:
+def kind_of(name: str, names: Names = ELIXIR) -> FrameKind | None:
     """Tell from a name what SNOOPPIX would take it for: processed frame, flat, mask, or nothing it wants."""
-    try:
-        frame = FrameId(name)
-    except UnsafeName:
-        return None
-    if frame.kind == "p":
-        return FrameKind.OBJECT
-    words = name.split(".")
-    if "mask" in words:
-        return FrameKind.MASK
-    return FrameKind.FLAT if "flat" in words else None
+    return names.kind(name)
 
 
-def refusal(row: Sequence[str]) -> str | None:
+def candidate(row: Sequence[str]) -> Candidate:
+    """Read of a row what the rules of the selection look at."""
+    cells = dict(zip(COLUMNS, row, strict=True))
+    level = number(cells[RULED.level])
+    return Candidate(
+        name=cells["p.productID"],
+        run=cells[RULED.run],
+        camera_run=cells[RULED.camera_run],
+        investigator=cells[RULED.investigator],
+        filter=cells[RULED.filter],
+        observed_at=day(cells[RULED.observed]),
+        ra=number(cells[RULED.ra]),
+        dec=number(cells[RULED.dec]),
+        level=None if level is None else int(level),
+    )
+
+
+def refusal(row: Sequence[str], names: Names = ELIXIR) -> str | None:
     """Say why a row that claims to be one of our files cannot be one; none for all that is in order, or not ours."""
     cells = dict(zip(COLUMNS, row, strict=True))
     name, uri = cells["p.productID"], cells["a.uri"]
-    if kind_of(name) is None:
+    if names.kind(name) is None:
         return None
     begin = f"{name} is listed with an address that no file of the archive has and is not fetched:"
     if len(uri) > LONGEST_ADDRESS:
@@ -168,7 +196,7 @@ def refusal(row: Sequence[str]) -> str | None:
     return f"{begin} {uri!r} leads out of its directory" if ".." in uri else None
 
 
-def sighting(row: Sequence[str]) -> Sighting | None:
+def sighting(row: Sequence[str], names: Names = ELIXIR) -> Sighting | None:
     """Read one row of the listing; none if it is no file of ours."""
     cells = dict(zip(COLUMNS, row, strict=True))
     uri = cells["a.uri"]
@@ -176,10 +204,10 @@ def sighting(row: Sequence[str]) -> Sighting | None:
         name = FrameId.of_file(uri).name
     except UnsafeName:
         return None
-    kind = kind_of(name)
-    if kind is None or name != cells["p.productID"] or refusal(row) is not None:
+    kind = names.kind(name)
+    if kind is None or name != cells["p.productID"] or refusal(row, names) is not None:
         return None
-    size, begin = _number(cells["a.contentLength"]), _number(cells["p.time_bounds_lower"])
+    size = number(cells["a.contentLength"])
     return Sighting(
         name=name,
         kind=kind,
@@ -193,6 +221,6 @@ def sighting(row: Sequence[str]) -> Sighting | None:
         runid=cells["o.proposal_id"][:20] or None,
         filter=cells["p.energy_bandpassName"][:40] or None,
         object=cells["o.target_name"][:80] or None,
-        exposure_time=_number(cells["p.time_exposure"]),
-        observed_at=_MJD_0 + timedelta(days=begin) if begin is not None and 0 < begin < 100_000 else None,
+        exposure_time=number(cells["p.time_exposure"]),
+        observed_at=day(cells["p.time_bounds_lower"]),
     )

@@ -134,6 +134,8 @@ class Acceptance:
     """Keywords required in the primary header."""
     ccd: tuple[str, ...]
     """Keywords required in the header of each CCD."""
+    names: str = ""
+    """Names of frames with * and ?, where they are no exposure number and letter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
+
+from terapix import bounds
 
 Bytes = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -118,6 +120,19 @@ class SelectionSection(Section):
     """Sky box in degrees: least and greatest right ascension (least may be the greater across 0), then declination."""
     level: Annotated[int, Field(ge=-1, le=4)] = 2
     """Calibration level; 2 is processed, and what Elixir makes."""
+
+    @field_validator("begin", "end")
+    @classmethod
+    def _is_a_moment(cls, text: str) -> str:
+        bounds.moment(text)
+        return text
+
+    _box_bounds_something = field_validator("box")(bounds.box)
+
+    @model_validator(mode="after")
+    def _interval_holds_something(self) -> Self:
+        bounds.interval(self.begin, self.end)
+        return self
 
 
 class LimitSection(Section):

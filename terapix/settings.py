@@ -247,7 +247,8 @@ def _say(error: ErrorDetails, origins: Mapping[str, str]) -> str:
     if error["type"] == "missing":
         return f"{origin}: {key} is missing; every node needs it"
     if error["type"] == "value_error":
-        return f"{_origin('nodes', origins)}: {str(error['msg']).removeprefix('Value error, ')}"
+        message = str(error["msg"]).removeprefix("Value error, ")
+        return f"{origin}: {key}: {message}" if key else f"{_origin('nodes', origins)}: {message}"
     return f"{origin}: {key} = {textwrap.shorten(shown(error['input']), WIDTH)}: expected {_expected(key, error)}"
 
 

@@ -11,7 +11,8 @@ from aiohttp import web
 from dbclient.schema import FrameKind
 from snooppix.cadc import Cadc
 from snooppix.errors import ArchiveSilent, ListingBroken, ListingRefused, UnsafeAddress
-from snooppix.listing import COLUMNS, moment, quoted, sighting, stamp
+from snooppix.listing import COLUMNS, moment, sighting, stamp
+from snooppix.selection import quoted
 from snooppix.standin.faults import Busy, Down, DuplicateRows, Listed, QueryError, Unlocated
 from snooppix.wire import Hosts, Wire, bearer
 from terapix.clock import SystemClock

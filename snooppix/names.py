@@ -1,0 +1,48 @@
+"""What the files of a camera are called at its archive, and so what we would take each for."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from dbclient.schema import FrameKind
+from terapix.identity import FrameId, UnsafeName
+from terapix.instruments import Instrument
+
+
+def matching(pattern: str) -> re.Pattern[str]:
+    """Make of a pattern, in which * and ? stand for any letters and for any one, what a whole text is held against."""
+    parts = {"*": ".*", "?": "."}
+    return re.compile("".join(parts.get(letter) or re.escape(letter) for letter in pattern), re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How the names of a camera's frames are told from others."""
+
+    suffix: str = "p"
+    """Letter behind the exposure number of the frames that are wanted."""
+    pattern: str = ""
+    """Their names with * and ?, where they are no number and letter; empty: they are."""
+
+    @classmethod
+    def of(cls, instrument: Instrument) -> Self:
+        """Names as the description of an instrument has them."""
+        return cls(instrument.acceptance.suffix, instrument.acceptance.names)
+
+    def kind(self, name: str) -> FrameKind | None:
+        """Tell what SNOOPPIX would take a file for: processed frame, flat, mask, or nothing it wants."""
+        try:
+            frame = FrameId(name)
+        except UnsafeName:
+            return None
+        if matching(self.pattern).fullmatch(name) if self.pattern else frame.kind == self.suffix:
+            return FrameKind.OBJECT
+        words = name.split(".")
+        if "mask" in words:
+            return FrameKind.MASK
+        return FrameKind.FLAT if "flat" in words else None
+
+    @property
+    def sentence(self) -> str:
+        """What frames are called, in words."""
+        return f"called {self.pattern}" if self.pattern else f"called by a number and the letter {self.suffix}"
