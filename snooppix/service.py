@@ -227,6 +227,7 @@ class Snooppix:
         watcher, tally = self.watcher, self.fetcher.tally
         return status, {
             **self.control.figures,
+            "poll": self.daemon.settings.snooppix.poll,
             "archive": self.archive.name,
             "archive_answers": self.trouble is None,
             "looked_at": watcher.looked_at.isoformat() if watcher.looked_at else None,

@@ -70,7 +70,9 @@ async def _serve(daemon: Daemon, database: Database) -> None:
     built = concerns_pipeline(daemon.settings)
     pipeline = Pipeline(database, daemon.settings, daemon.clock)
     bound = listen(daemon.settings.spica)
-    runner = web.AppRunner(build(database, daemon.settings, daemon.clock), access_log=None, shutdown_timeout=2.0)
+    runner = web.AppRunner(
+        build(database, daemon.settings, daemon.clock, config=daemon.loaded.path), access_log=None, shutdown_timeout=2.0
+    )
     try:
         await runner.setup()
         await web.SockSite(runner, bound).start()

@@ -31,8 +31,8 @@ FACTS: Final = 24
 class Line:
     """One line of a daemon's log."""
 
-    at: int
-    """Bytes before it in its file: it is called by this."""
+    key: str
+    """Number of its file and bytes before it there: no other line has it."""
     moment: datetime | None
     level: str
     part: str
@@ -110,9 +110,9 @@ def tail(directory: Path, daemon: str, *, level: str = "info", text: str = "", l
     left = BACK
     path = place(directory, daemon)
     for file in (path, before(path)):
-        for at, raw in _backwards(file, left):
+        for key, raw in _backwards(file, left):
             left -= len(raw) + 1
-            line = read(raw, at)
+            line = read(raw, key)
             if line.level in wanted and letters in line.text.casefold():
                 found.append(line)
                 if len(found) >= limit:
@@ -122,7 +122,7 @@ def tail(directory: Path, daemon: str, *, level: str = "info", text: str = "", l
     return found
 
 
-def read(raw: bytes, at: int = 0) -> Line:
+def read(raw: bytes, key: str = "") -> Line:
     """Read one line; one that is none of ours is shown as it is."""
     text = raw.decode("utf-8", "replace")
     try:
@@ -130,14 +130,14 @@ def read(raw: bytes, at: int = 0) -> Line:
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
-        return Line(at, None, "info", "", text, ())
+        return Line(key, None, "info", "", text, ())
     level = str(said.get("level", "info"))
     level = "error" if level == "critical" else level
     first = {"timestamp", "level", "daemon", "part", "event"}
     facts = tuple((str(key), _told(value)) for key, value in said.items() if key not in first)[:FACTS]
     moment = _moment(said.get("timestamp"))
     part, event = _told(said.get("part", "")), _told(said.get("event", ""))
-    return Line(at, moment, level if level in LEVELS else "info", part, event, facts)
+    return Line(key, moment, level if level in LEVELS else "info", part, event, facts)
 
 
 def _told(value: Any) -> str:
@@ -154,8 +154,8 @@ def _moment(value: Any) -> datetime | None:
     return found if found.tzinfo else None
 
 
-def _backwards(path: Path, most: int) -> Iterator[tuple[int, bytes]]:
-    """Give position and bytes of the lines at a file's end, the last first; a plain file and nothing else."""
+def _backwards(path: Path, most: int) -> Iterator[tuple[str, bytes]]:
+    """Give key and bytes of the lines at a file's end, the last first; a plain file and nothing else."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -174,5 +174,5 @@ def _backwards(path: Path, most: int) -> Iterator[tuple[int, bytes]]:
         if start < 0 and begin:
             return  # the piece begins within this line
         if ends - start > 1:
-            yield begin + start + 1, piece[start + 1 : ends]
+            yield f"{state.st_ino}-{begin + start + 1}", piece[start + 1 : ends]
         ends = start

@@ -4,6 +4,7 @@ from dbclient.stores.accounts import Accounts
 from dbclient.stores.bookmarks import Bookmarks
 from dbclient.stores.controls import Configurations, Controls
 from dbclient.stores.events import Events
+from dbclient.stores.exchange import Exchange
 from dbclient.stores.frames import Frames, Sighted, Sighting
 from dbclient.stores.inventory import Inventory
 from dbclient.stores.jobs import Jobs
@@ -19,6 +20,7 @@ __all__ = [
     "Configurations",
     "Controls",
     "Events",
+    "Exchange",
     "Frames",
     "Inventory",
     "Jobs",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from aiohttp import web
 
@@ -11,18 +12,31 @@ from spica.accounts import Sessions
 from spica.web.console import CONSOLE, Console, console_of, make_templates, read_assets
 from spica.web.gate import Access, access, gate, problems
 from spica.web.live import Live
-from spica.web.pages import actions, api, entrance, frame, frames, lists, overview
+from spica.web.pages import (
+    actions,
+    api,
+    configuration,
+    daemonlog,
+    entrance,
+    frame,
+    frames,
+    lists,
+    overview,
+    snooppix,
+)
+from spica.web.pages.daemonlog import LOGGED
 from spica.web.policy import HEADERS
 from terapix.clock import Clock
 from terapix.http import guard
 from terapix.instruments import load_instrument
+from terapix.logfile import stamp
 from terapix.sections import Settings
 
 LARGEST_FORM = 64 * 1024
 """Bytes of a form."""
 
 
-def build(database: Database, settings: Settings, clock: Clock) -> web.Application:
+def build(database: Database, settings: Settings, clock: Clock, *, config: Path | None = None) -> web.Application:
     """Make the console.
 
     Parameters
@@ -30,6 +44,7 @@ def build(database: Database, settings: Settings, clock: Clock) -> web.Applicati
     database : open already
     settings : of which spica.reading says whether reading needs the operator's session
     clock : what "now" is on the pages
+    config : file of the settings, over which operators' versions are laid
     """
     assets = read_assets()
     console = Console(
@@ -41,6 +56,7 @@ def build(database: Database, settings: Settings, clock: Clock) -> web.Applicati
         instrument=load_instrument(settings.snooppix.instrument),
         assets=assets,
         templates=make_templates(assets),
+        config=config,
     )
     app = web.Application(
         middlewares=[guard(names=frozenset({settings.spica.host}), headers=HEADERS), problems, gate],
@@ -65,6 +81,12 @@ def routes() -> list[web.RouteDef]:
         web.get("/nodes", lists.nodes),
         web.get("/history", lists.history),
         web.get("/transfer", actions.transfer),
+        web.get("/snooppix", snooppix.snooppix),
+        web.post("/snooppix/control", snooppix.control),
+        web.get(r"/snooppix/lists/{what:[a-z]{1,20}}", snooppix.whole_list),
+        web.get("/snooppix/log", daemonlog.log),
+        web.get("/snooppix/configuration", configuration.page),
+        web.post("/snooppix/configuration", configuration.edit),
         web.get("/events", api.live),
         web.get("/login", entrance.login_page),
         web.post("/login", entrance.login),
@@ -106,12 +128,16 @@ async def favicon(request: web.Request) -> web.Response:
 async def _watch(app: web.Application) -> AsyncIterator[None]:
     """Watch the database while the console runs."""
     console = app[CONSOLE]
-    watcher = asyncio.create_task(console.live.watch(console.database))
+    watchers = [
+        asyncio.create_task(console.live.watch(console.database)),
+        asyncio.create_task(console.live.watch_logs(lambda: tuple(stamp(console.logs, name) for name in LOGGED))),
+    ]
     yield
     console.live.stop()
-    watcher.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await watcher
+    for watcher in watchers:
+        watcher.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watcher
 
 
 async def _stop(app: web.Application) -> None:

@@ -47,6 +47,13 @@ class Console:
     instrument: Instrument
     assets: Mapping[str, Asset]
     templates: Environment
+    config: Path | None = None
+    """File of the settings; none: where they are looked for."""
+
+    @property
+    def logs(self) -> Path:
+        """Directory of the daemons' latest lines on this host."""
+        return self.settings.at(self.settings.journal.directory)
 
     def now(self) -> datetime:
         return self.clock.now()
@@ -79,6 +86,7 @@ def make_templates(assets: Mapping[str, Asset]) -> Environment:
     environment.filters.update(FILTERS)
     environment.globals["asset"] = lambda name: f"/static/{name}?v={assets[name].version}"
     environment.globals["parts"] = environment.get_template("parts.html").module
+    environment.globals["bits"] = environment.get_template("snooppix_parts.html").module
     return environment
 
 

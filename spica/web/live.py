@@ -2,14 +2,15 @@
 
 One watcher waits for commits; each open stream is told at most twice a second
 (topic ``tick``: something changed) and, if it wants, what happened (topic
-``history``: the new rows of the event table). Messages carry the number of the
+``history``: the new rows of the event table) and that a daemon has logged
+something (topic ``log``). Messages carry the number of the
 newest event, so that a stream that was cut is told what it missed.
 """
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,9 @@ MOST = 64
 """Streams open at the same time."""
 REPLAY = 500
 """Events told again at most to a stream that was cut."""
-TOPICS = frozenset({"tick", "history"})
+TOPICS = frozenset({"tick", "history", "log"})
+LINES = 1.0
+"""Seconds between two looks at whether a daemon has logged something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Live:
         """Streams open now."""
         self.pulses = 0
         """How often something changed so far."""
+        self.lines = 0
+        """How often a log was found to have grown so far."""
         self._someone = asyncio.Event()
         self._pulse = asyncio.Event()
 
@@ -77,9 +82,24 @@ class Live:
                 self.tell()
                 await self._rest(QUIET)
 
+    async def watch_logs(self, stamps: Callable[[], Hashable]) -> None:
+        """Wake the streams whenever the logs' stamps change; rests while nobody listens."""
+        known = await asyncio.to_thread(stamps)
+        while not self.stopping.is_set():
+            await _first(self._someone, self.stopping)
+            await self._rest(LINES)
+            found = await asyncio.to_thread(stamps)
+            if found != known:
+                known = found
+                self.lines += 1
+                self._wake()
+
     def tell(self) -> None:
         """Wake all streams."""
         self.pulses += 1
+        self._wake()
+
+    def _wake(self) -> None:
         woken, self._pulse = self._pulse, asyncio.Event()
         woken.set()
 
@@ -125,7 +145,7 @@ async def messages(live: Live, database: Database, wanted: Wanted) -> AsyncItera
     """Give the bytes of a stream: first what was missed, then what happens."""
     loop = asyncio.get_running_loop()
     end = loop.time() + LIFE
-    seen = live.pulses
+    seen, read = live.pulses, live.lines
     async with database.read() as session:
         newest = await Events().newest_id(session)
     known = newest if wanted.after is None else min(wanted.after, newest)
@@ -133,9 +153,12 @@ async def messages(live: Live, database: Database, wanted: Wanted) -> AsyncItera
     due = wanted.again or known < newest
     while not live.stopping.is_set() and loop.time() < end:
         if due:
-            async for message, number in _news(database, wanted.topics, known):
+            async for news, number in _news(database, wanted.topics, known):
                 known = number
-                yield message
+                yield news
+        if "log" in wanted.topics and read != live.lines:
+            read = live.lines
+            yield message("log", {"newest": known}, known)
         found = await live.pulse(seen, timeout=min(PING, max(0.0, end - loop.time())))
         due = found != seen
         seen = found

@@ -1,14 +1,22 @@
 """How the page writes times, sizes, shares and states."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
 from dbclient.records import EventRecord, JobRecord, TransferRecord
-from dbclient.schema import FrameState, JobState, Level, NodeState, RequestState
+from dbclient.schema import FrameState, HostState, JobState, Level, NodeState, PublicationState, RequestState
 from terapix.identity import FrameId, UnsafeName
 
+HOST_TONES: Final[Mapping[HostState, tuple[str, tuple[str, str]]]] = MappingProxyType(
+    {
+        HostState.CLOSED: ("asked as usual", ("done", "filled-tick")),
+        HostState.OPEN: ("rests", ("warning", "slash")),
+        HostState.PROBING: ("is probed", ("moving", "eye")),
+    }
+)
+"""Word of each state of a host, for the electrician's words mislead; and its tone and icon."""
 STATE_TONES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         FrameState.SPOTTED: ("waiting", "eye"),
@@ -30,6 +38,10 @@ STATE_TONES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         Level.INFO: ("plain", "dot"),
         Level.WARNING: ("warning", "triangle"),
         Level.ERROR: ("failed", "cross"),
+        "debug": ("waiting", "dot"),
+        PublicationState.OFFERED: ("moving", "eye"),
+        PublicationState.ACKNOWLEDGED: ("done", "filled-tick"),
+        **dict(HOST_TONES.values()),
     }
 )
 """Tone (colour) and icon of each state; the word is the state itself."""
@@ -46,6 +58,11 @@ def tone(state: str) -> str:
 def icon(state: str) -> str:
     """Give the name of a state's icon."""
     return STATE_TONES.get(state, ("plain", "dot"))[1]
+
+
+def host_word(state: HostState) -> str:
+    """Give the word for a host's state."""
+    return HOST_TONES[state][0]
 
 
 def size(count: float | None) -> str:
@@ -162,6 +179,31 @@ def counted(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
+def begin_of(moment: datetime, step: str, *, short: bool = False) -> str:
+    """Write the beginning of a step of time: of an hour, a day or a month."""
+    forms = {
+        "hour": ("%H", "%Y-%m-%d %H:00"),
+        "day": ("%m-%d", "%Y-%m-%d"),
+        "month": ("%b", "%B %Y"),
+    }
+    brief, whole = forms[step]
+    return moment.astimezone(UTC).strftime(brief if short else whole)
+
+
+def marked(lines: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Give kind, sign and text of each line of a unified diff; a colour never stands without its sign."""
+    kinds = {"+": "added", "-": "removed"}
+    found = []
+    for number, line in enumerate(lines):
+        if number < 2:
+            found.append(("head", line[:3], line[4:]))
+        elif line.startswith("@@"):
+            found.append(("place", "", line))
+        else:
+            found.append((kinds.get(line[:1], "same"), line[:1], line[1:]))
+    return found
+
+
 def subject(event: EventRecord) -> tuple[str | None, str]:
     """Part the frame's name, with which the message of a frame's event begins, from the rest."""
     first, _, rest = event.message.partition(" ")
@@ -176,6 +218,7 @@ def subject(event: EventRecord) -> tuple[str | None, str]:
 FILTERS = {
     "tone": tone,
     "icon": icon,
+    "host_word": host_word,
     "size": size,
     "megabytes": megabytes,
     "gigabytes": gigabytes,
@@ -192,5 +235,7 @@ FILTERS = {
     "transfer_left": transfer_left,
     "job_left": job_left,
     "counted": counted,
+    "begin_of": begin_of,
+    "marked": marked,
 }
 """Filters of the templates."""

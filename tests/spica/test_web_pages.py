@@ -30,6 +30,10 @@ PAGES = [
     "/history",
     "/transfer",
     "/transfer?runid=08AC14&node=node1&filter=r.MP9601",
+    "/snooppix",
+    "/snooppix/log",
+    "/snooppix/configuration",
+    "/snooppix/lists/publications",
     "/login",
 ]
 
@@ -115,7 +119,7 @@ async def test_each_address_says_whom_it_serves_and_forms_serve_the_operator():
         ("GET", "/favicon.ico"),
     }
     posts = {path for (method, path), whom in served.items() if method == "POST" and whom is Access.OPERATOR}
-    assert posts == {"/logout", r"/actions/{kind:[a-z]{1,20}}"}
+    assert posts == {"/logout", r"/actions/{kind:[a-z]{1,20}}", "/snooppix/control", "/snooppix/configuration"}
     assert {method for method, _ in served} == {"GET", "POST"}
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from datatransfer.preview import Preview, preview_transfer
 from dbclient.errors import NoSuchRow
 from dbclient.records import RequestRecord
-from dbclient.schema import RequestKind
+from dbclient.schema import FrameState, RequestKind
 from dbclient.stores import Events, Frames, Nodes, Requests
 from spica.web.console import console_of, render, who_is
 from spica.web.gate import Access, access
@@ -17,6 +17,10 @@ from spica.web.policy import local_path
 from terapix.identity import UnsafeName, safe_name
 
 ON_FRAMES = (RequestKind.FETCH, RequestKind.RETRY, RequestKind.RELOAD)
+OF_ARCHIVE = (RequestKind.LOOK, RequestKind.DIFFERENCE)
+"""Requests that are about no frame."""
+LONGEST_REASON = 200
+"""Characters of the reason for which a rejected frame is taken."""
 ON_NODES = (RequestKind.DRAIN, RequestKind.UNDRAIN)
 
 
@@ -37,6 +41,18 @@ async def _frame_arguments(session: AsyncSession, kind: RequestKind, form: Multi
     if kind is not RequestKind.FETCH and await Frames().named(session, name) is None:
         raise _bad(f"No frame {name} is known here: fetch it first.")
     return {"frame": name}
+
+
+async def _accepted(session: AsyncSession, form: MultiMapping[Any]) -> dict[str, Any]:
+    """Read which rejected frame is taken all the same, and because of what."""
+    arguments = await _frame_arguments(session, RequestKind.ACCEPT, form)
+    frame = await Frames().named(session, arguments["frame"])
+    if frame is None or frame.state is not FrameState.REJECTED:
+        raise _bad(f"{arguments['frame']} is not rejected: there is nothing to accept.")
+    because = _text(form, "because")
+    if not because or len(because) > LONGEST_REASON or not because.isprintable():
+        raise _bad(f"Say because of what {frame.name} is taken all the same, in 1 to {LONGEST_REASON} characters.")
+    return {**arguments, "because": because}
 
 
 async def _known_node(session: AsyncSession, name: str) -> str:
@@ -74,12 +90,19 @@ async def act(request: web.Request) -> web.Response:
             arguments = await _frame_arguments(session, kind, form)
             known = await Frames().named(session, arguments["frame"]) is not None
             back = f"/frames/{arguments['frame']}" if known else "/"
+        elif kind is RequestKind.ACCEPT:
+            arguments = await _accepted(session, form)
+            back = f"/frames/{arguments['frame']}"
+        elif kind in OF_ARCHIVE:
+            arguments, back = {}, "/snooppix"
         elif kind in ON_NODES:
             arguments = {"node": await _known_node(session, _text(form, "node"))}
             back = "/nodes"
         else:
             arguments = await _run_arguments(session, form)
             back = "/transfer"
+        if _text(form, "back") == "/snooppix":
+            back = "/snooppix"
         number = await Requests().ask(session, kind, arguments, by=who.name, now=console.now())
     raise web.HTTPSeeOther(f"{local_path(back)}?request={number}")
 

@@ -1,0 +1,278 @@
+"""What is new at the archive, what comes and goes, and whether SNOOPPIX is well: asked for and read back."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dbclient.records import FrameRecord, FrameRow, RunRow
+from dbclient.schema import FrameState, PublicationState, RequestKind, TransferKind, Wish
+from dbclient.stores import Configurations, Controls, Events, Exchange, Frames, Nodes, Requests, Transfers
+from dbclient.stores.exchange import PublishedRun
+from spica.follower import NAME, START, Facts, judge
+from spica.web import charts
+from spica.web.console import Console, console_of, render, who_is
+from spica.web.gate import Access, access
+from spica.web.pages.actions import readback
+
+SHOWN: Final = 8
+"""Rows of each list on the page."""
+PAGE: Final = 100
+"""Rows of a list that is shown whole, page by page."""
+HOSTS: Final = 50
+DAY, MONTH = 24, 31
+"""Hours and days of throughput drawn."""
+AHEAD: Final = timedelta(days=400)
+"""How far ahead release dates are counted."""
+HELD: Final = (FrameState.VALID, FrameState.PLACED, FrameState.WEIGHTED)
+"""States of frames that were verified and are here."""
+OURS: Final = (RequestKind.FETCH, RequestKind.RETRY, RequestKind.RELOAD, RequestKind.ACCEPT, RequestKind.LOOK,
+               RequestKind.DIFFERENCE)  # fmt: skip
+"""Requests that SNOOPPIX answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A frame that was set aside."""
+
+    frame: FrameRow
+    word: str
+    """Its room below from_CADC/rejected/."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """A run: what the archive lists of it, and what is here."""
+
+    runid: str | None
+    listed: int
+    held: int
+    coming: int
+    rejected: int
+    failed: int
+
+    @property
+    def whole(self) -> bool:
+        return self.held == self.listed
+
+    @property
+    def lacking(self) -> int:
+        return self.listed - self.held
+
+
+def completeness(runs: Sequence[RunRow]) -> list[Completeness]:
+    """Say of each run how whole it is; those that lack something first."""
+    found = []
+    for run in runs:
+        state = Counter({state: count for state, count in run.states.items() if state is not FrameState.SUPERSEDED})
+        found.append(
+            Completeness(
+                runid=run.runid,
+                listed=state.total(),
+                held=sum(state[one] for one in HELD),
+                coming=state[FrameState.SPOTTED] + state[FrameState.FETCHED],
+                rejected=state[FrameState.REJECTED],
+                failed=state[FrameState.FAILED],
+            )
+        )
+    return sorted(found, key=lambda run: (run.whole, run.runid or ""))
+
+
+def word_of(frame: FrameRecord) -> str:
+    """Give the reason's word, which is the room where a rejected file lies: ``from_CADC/rejected/WORD/…``."""
+    parts = (frame.path or "").split("/")
+    return parts[2] if len(parts) > 3 and parts[1] == "rejected" else ""
+
+
+async def heard(session: AsyncSession, now: datetime) -> Facts:
+    """Look up what was asked of SNOOPPIX and what it says, and nothing of the frames."""
+    return Facts(
+        now=now,
+        heart=next((one for one in await Nodes().daemons(session) if one.name == NAME), None),
+        control=await Controls().of(session, NAME),
+        newest=await Configurations().newest(session, NAME),
+    )
+
+
+async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[str, Any]]:
+    """Look up everything that the page shows."""
+    now, exchange = console.now(), Exchange()
+    moving = await Transfers().running(session, TransferKind.FETCH)
+    published = await exchange.published(session)
+    differences = await exchange.differences(session, limit=SHOWN)
+    facts = replace(
+        await heard(session, now),
+        states=await exchange.states(session),
+        waiting=await exchange.waiting_count(session, now=now),
+        moving=moving,
+        hosts=await exchange.hosts(session, limit=HOSTS),
+        difference=next((one for one in differences if one.ended_at), None),
+        unpublished=sum(run.states.get(PublicationState.FAILED, 0) for run in published),
+    )
+    rejected = await Frames().search(session, state=FrameState.REJECTED, kind=None, limit=SHOWN)
+    lists = {
+        "found": await Frames().search(session, kind=None, limit=SHOWN, superseded=True),
+        "waits": await exchange.waiting(session, now=now, limit=SHOWN),
+        "queued": await exchange.queued(session, now=now, limit=SHOWN),
+        "arrived": await exchange.arrived(session, limit=SHOWN),
+        "rejected": [Rejected(frame, word_of(frame)) for frame in rejected],
+        "failed": await Frames().search(session, state=FrameState.FAILED, kind=None, limit=SHOWN),
+        "differences": differences,
+        "bookmarks": await exchange.bookmarks(session, limit=SHOWN),
+        "released": await exchange.next_released(session, now=now, limit=SHOWN),
+        "open_requests": await Requests().open(session, *OURS),
+        "published": published,
+        "publications": await exchange.publications(session, limit=SHOWN),
+    }
+    return facts, lists | await _drawn(session, now)
+
+
+async def _drawn(session: AsyncSession, now: datetime) -> dict[str, Any]:
+    """Look up and draw what is counted over time, and the runs."""
+    exchange = Exchange()
+    hours, days = charts.hours(now, DAY), charts.days(now, MONTH)
+    by_hour = await exchange.flow(session, since=hours[0], step=timedelta(hours=1))
+    by_day = await exchange.flow(session, since=days[0], step=timedelta(days=1))
+    ahead = charts.by_month(await exchange.releases(session, now=now, until=now + AHEAD))
+    return {
+        "day": charts.over_time({one.begin: (one.bytes, one.files) for one in by_hour}, begins=hours, marks=5),
+        "month": charts.over_time({one.begin: (one.bytes, one.files) for one in by_day}, begins=days, marks=5),
+        "ahead": charts.over_time(ahead, begins=charts.months_ahead(now), marks=charts.MONTHS, value=1),
+        "runs": completeness(await Frames().runs(session)),
+    }
+
+
+def tiles(facts: Facts, *, queued: int) -> list[tuple[str, str, str, int, str, str]]:
+    """Give the steps of the way in: key, tone, icon, number, words, and where they are listed."""
+    states, moving = facts.states, len(facts.moving)
+    held = sum(states.get(state, 0) for state in HELD)
+    return [
+        ("queued", "waiting", "clock", queued, "found, fetched next", "/snooppix/lists/queued"),
+        ("moving", "moving", "arrow", moving, "on the line now", "#downloading"),
+        ("fetched", "moving", "tick", states.get(FrameState.FETCHED, 0), "being verified", "/frames?state=fetched"),
+        ("verified", "done", "filled-tick", held, "verified", "/snooppix/lists/arrived"),
+        ("waits", "warning", "clock", facts.waiting, "wait, each says why", "/snooppix/lists/waiting"),
+        ("rejected", "warning", "slash", states.get(FrameState.REJECTED, 0), "set aside", "/frames?state=rejected"),
+        ("failed", "failed", "cross", states.get(FrameState.FAILED, 0), "given up", "/frames?state=failed"),
+    ]  # fmt: skip
+
+
+def run_sums(published: Sequence[PublishedRun]) -> Mapping[PublicationState, int]:
+    """Sum the publications of all runs by state."""
+    return Counter({state: sum(run.states.get(state, 0) for run in published) for state in PublicationState})
+
+
+@access(Access.READER)
+async def snooppix(request: web.Request) -> web.Response:
+    """``/snooppix``"""
+    console = console_of(request)
+    async with console.database.read() as session:
+        facts, lists = await gather(session, console)
+        asked = await readback(session, request)
+        newest = await Events().newest_id(session)
+    spotted = facts.states.get(FrameState.SPOTTED, 0)
+    queued = max(0, spotted - facts.waiting - len(facts.moving))
+    return render(
+        request,
+        "snooppix.html",
+        facts=facts,
+        health=judge(facts),
+        tiles=tiles(facts, queued=queued),
+        queued_count=queued,
+        protocol="FTP" if console.settings.archive.kind == "ftp" else "HTTP",
+        span=lambda seconds: timedelta(seconds=seconds),
+        start=START,
+        publication_states=list(PublicationState),
+        sums=run_sums(lists["published"]),
+        shown=SHOWN,
+        readback=asked,
+        newest=newest,
+        **lists,
+    )
+
+
+@access(Access.OPERATOR)
+async def control(request: web.Request) -> web.Response:
+    """``POST /snooppix/control``: ask the daemon to work, to rest, or to read its settings again."""
+    console, who = console_of(request), who_is(request)
+    if who is None:
+        raise web.HTTPForbidden(text="Sign in first.")
+    ask = (await request.post()).get("ask")
+    async with console.database.write() as session:
+        if ask == "reload":
+            await Controls().ask_reload(session, NAME, by=who.name, now=console.now())
+        elif ask in list(Wish):
+            await Controls().set_wish(session, NAME, Wish(ask), by=who.name, now=console.now())
+        else:
+            raise web.HTTPBadRequest(text="SNOOPPIX can be asked to run, to rest or to reload.")
+    raise web.HTTPSeeOther("/snooppix")
+
+
+LISTS: Final = {
+    "waiting": "Frames that wait for their next try",
+    "queued": "Frames that are fetched next",
+    "arrived": "Files that arrived",
+    "released": "Release dates ahead",
+    "differences": "Full differences of archive, database and disk",
+    "publications": "Products on their way back",
+    "runs": "Completeness of runs",
+}
+"""Lists that the page shows the beginning of."""
+
+
+@access(Access.READER)
+async def whole_list(request: web.Request) -> web.Response:
+    """``/snooppix/lists/{what}``: one of the page's lists, whole, page by page."""
+    console, what = console_of(request), request.match_info["what"]
+    if what not in LISTS:
+        raise web.HTTPNotFound
+    said = request.query.get("page", "1")
+    page = int(said) if said.isdecimal() and 0 < len(said) < 7 else 1
+    state = _publication_state(request.query.get("state", ""))
+    more = {"limit": PAGE + 1, "skip": PAGE * (max(1, page) - 1)}
+    now, exchange = console.now(), Exchange()
+    async with console.database.read() as session:
+        found: Sequence[Any]
+        match what:
+            case "waiting":
+                found = await exchange.waiting(session, now=now, **more)
+            case "queued":
+                found = await exchange.queued(session, now=now, **more)
+            case "arrived":
+                found = await exchange.arrived(session, **more)
+            case "released":
+                found = await exchange.next_released(session, now=now, **more)
+            case "differences":
+                found = await exchange.differences(session, **more)
+            case "publications":
+                found = await exchange.publications(session, state=state, **more)
+            case _:
+                found = completeness(await Frames().runs(session))[more["skip"] : more["skip"] + PAGE + 1]
+        newest = await Events().newest_id(session)
+    query = f"&state={state.value}" if state else ""
+    address = f"/snooppix/lists/{what}?page="
+    return render(
+        request,
+        "snooppix_list.html",
+        what=what,
+        title=LISTS[what],
+        rows=found[:PAGE],
+        state=state,
+        publication_states=list(PublicationState),
+        first=f"{address}1{query}" if page > 1 else None,
+        following=f"{address}{page + 1}{query}" if len(found) > PAGE else None,
+        newest=newest,
+    )
+
+
+def _publication_state(said: str) -> PublicationState | None:
+    try:
+        return PublicationState(said) if said else None
+    except ValueError:
+        raise web.HTTPBadRequest(
+            text=f"state={said[:20]!r} makes no sense here: one of {', '.join(PublicationState)} was expected."
+        ) from None
