@@ -1,40 +1,22 @@
-"""``terapix snooppix``: what is this file, and what was set aside."""
+"""``terapix snooppix check``: what is this file, and would it be accepted."""
 
 import asyncio
-import enum
-import json
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from dbclient.schema import FrameKind
 from snooppix.acceptance import FileKind
+from snooppix.cli.answers import NOT_ALL, ConfigOption, JsonOption, out, print_json, settings_of, wrong
 from snooppix.errors import Rejection
 from snooppix.pixels import pixel_digest
-from snooppix.reception import Reception
 from snooppix.verification import Verifier
 from terapix.errors import TerapixError
 from terapix.identity import FrameId, UnsafeName
 from terapix.instruments import Instrument, load_instrument
-from terapix.settings import load
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-out = Console()
-
-NOT_ALL = 3
-"""Exit code when some files are not accepted."""
-USAGE = 2
-ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE", help="Settings file.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@app.callback()
-def snooppix() -> None:
-    """What the archive sent."""
+app = typer.Typer()
 
 
 @app.command()
@@ -52,16 +34,15 @@ def check(
 
     Exit code 0: all are accepted; 3: some are not; 2: wrong usage.
     """
+    settings = settings_of(config)
     try:
-        settings = load(config).settings
         camera = load_instrument(instrument or settings.snooppix.instrument)
     except TerapixError as problem:
-        typer.echo(str(problem), err=True)
-        raise typer.Exit(USAGE) from problem
+        raise wrong(problem) from problem
     compression = settings.datatransfer.compression
     answers = asyncio.run(_check_all(files, camera, compression=compression, pixels=not headers_only))
     if as_json:
-        typer.echo(json.dumps(answers, indent=2, default=_plain, ensure_ascii=False))
+        print_json(answers)
     else:
         for answer in answers:
             mark = "[green]accepted[/green]" if answer["accepted"] else "[yellow]not accepted[/yellow]"
@@ -102,31 +83,3 @@ def _name(path: Path) -> str:
         return FrameId.of_file(path.name.removesuffix(".gz")).name
     except UnsafeName:
         return ""
-
-
-@app.command()
-def rejected(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """List what was set aside, with its reason and how to try again."""
-    try:
-        settings = load(config).settings
-    except TerapixError as problem:
-        typer.echo(str(problem), err=True)
-        raise typer.Exit(USAGE) from problem
-    found = Reception(settings.reception, reserve=0).rejected()
-    if as_json:
-        rows = [{"file": str(item.path), "word": item.word, **item.why} for item in found]
-        typer.echo(json.dumps(rows, indent=2, default=_plain, ensure_ascii=False))
-        return
-    if not found:
-        out.print(f"Nothing was rejected in {settings.reception}.", soft_wrap=True, highlight=False)
-        return
-    table = Table("file", "word", "reason", "again", box=None)
-    for item in found:
-        table.add_row(item.path.name, item.word, str(item.why.get("reason", "")), str(item.why.get("again", "")))
-    out.print(table)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value.value if isinstance(value, enum.Enum) else str(value)
