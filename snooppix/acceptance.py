@@ -7,6 +7,7 @@ knows what came.
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from dbclient.schema import FrameKind
 from snooppix.errors import Rejection
@@ -18,7 +19,8 @@ from terapix.instruments import Instrument
 class FileKind(StrEnum):
     """What a file can be. The word is what people read."""
 
-    FRAME = "elixir-processed frame"  #: what we take
+    FRAME = "elixir-processed frame"  #: what we take of MegaCam
+    PROCESSED = "observatory-processed frame"  #: what we take of other cameras
     RAW = "raw frame"  #: an exposure of the sky as the camera wrote it
     AMPLIFIER = "amplifier frame"  #: raw, each amplifier still an image of its own
     FLAT = "flat"  #: an exposure of an even surface, or a master made of many
@@ -48,9 +50,10 @@ _WORDS = {
     FileKind.FOREIGN: "other-camera",
     FileKind.UNKNOWN: "unknown",
 }
+ELIXIR: Final = "Elixir"
+"""The pipeline of MegaCam's frames."""
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,19}")
 _WHY = {
-    FileKind.RAW: "it is a raw exposure, without EL_SYS and IMRED_OP of Elixir: the processed p frame is taken instead",
     FileKind.AMPLIFIER: "its images are single amplifiers (amp00, amp01 …), not CCDs: Elixir has not spliced it",
     FileKind.FLAT: "it is a flat field: taken only as a calibration that a frame names in IMRED_FF",
     FileKind.MASK: "it is a mask of bad pixels: taken only as a calibration that a frame names in IMRED_MK",
@@ -70,19 +73,18 @@ def identify(headers: Headers, instrument: Instrument) -> FileKind:
         return FileKind.DIAGNOSTIC if tables else FileKind.UNKNOWN
     if not camera and not detector:
         return FileKind.UNKNOWN
-    if "WIRCAM" in {camera.upper(), detector.upper()}:
-        return FileKind.WIRCAM
     if camera != instrument.camera or detector != instrument.detector:
-        return FileKind.FOREIGN
+        return FileKind.WIRCAM if "WIRCAM" in {camera.upper(), detector.upper()} else FileKind.FOREIGN
     if any(header.name.lower().startswith("amp") for header in headers.images):
         return FileKind.AMPLIFIER
     if headers.text("OBJECT").upper() == "FLAG MAP":
         return FileKind.FLAG
     kind = headers.text("OBSTYPE") or headers.text("EXPTYPE")
-    if kind != "OBJECT":
+    if kind != instrument.acceptance.obstype:
         return _TYPES.get(kind, FileKind.OTHER)
-    processed = headers.text("EL_SYS") and headers.text("IMRED_OP")
-    return FileKind.FRAME if processed else FileKind.RAW
+    if not all(headers.text(keyword) for keyword in instrument.acceptance.elixir):
+        return FileKind.RAW
+    return FileKind.FRAME if instrument.acceptance.pipeline == ELIXIR else FileKind.PROCESSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,11 @@ class Verdict:
 def judge(headers: Headers, instrument: Instrument, *, name: str = "") -> Verdict:
     """Decide about a frame; `name` is what it is called at the archive, if that is known."""
     kind = identify(headers, instrument)
-    if kind is not FileKind.FRAME:
+    if kind not in {FileKind.FRAME, FileKind.PROCESSED}:
         return Verdict(kind, Rejection(_WORDS.get(kind, kind.value.split()[-1]), _why(kind, headers, instrument)))
     try:
         _check_mosaic(headers, instrument)
-        _check_elixir(headers, instrument)
+        _check_processing(headers, instrument)
         _check_identity(headers, name)
         for number, header in enumerate(headers.images, start=1):
             _check_wcs(header, number)
@@ -134,6 +136,10 @@ def _why(kind: FileKind, headers: Headers, instrument: Instrument) -> str:
         return f"OBSTYPE = {headers.text('OBSTYPE')!r} is no exposure of the sky"
     if kind is FileKind.UNKNOWN:
         return "it names no camera (INSTRUME, DETECTOR) or holds nothing: what it is cannot be told"
+    if kind is FileKind.RAW:
+        accepted = instrument.acceptance
+        signs = f"{' and '.join(accepted.elixir)} of {accepted.pipeline}"
+        return f"it is a raw exposure, without {signs}: the processed {accepted.suffix} frame is taken instead"
     return _WHY[kind]
 
 
@@ -158,23 +164,32 @@ def _check_mosaic(headers: Headers, instrument: Instrument) -> None:
                 "shape",
                 f"HDU {number} ({header.name}) has {width}x{height} pixels, not {instrument.width}x{instrument.height}",
             )
+        most = instrument.acceptance.slices
+        if header.is_cube and (most == 1 or not 1 <= header.slices <= most):
+            wanted = "an image" if most == 1 else f"1 to {most} images"
+            raise Rejection("shape", f"HDU {number} ({header.name}) is a cube of {header.size} pixels, not {wanted}")
         if header.bitpix not in {8, 16, 32, -32}:
             raise Rejection("shape", f"HDU {number} ({header.name}) has BITPIX = {header.bitpix}, which no frame has")
 
 
-def _check_elixir(headers: Headers, instrument: Instrument) -> None:
-    done = {word.strip() for word in headers.text("IMRED_OP").split("+")}
-    lacking = [operation for operation in instrument.acceptance.operations if operation not in done]
+def _check_processing(headers: Headers, instrument: Instrument) -> None:
+    accepted = instrument.acceptance
+    word = f"not-{re.sub('[^a-z]', '', accepted.pipeline.lower())}"
+    done = {operation.strip() for operation in headers.text("IMRED_OP").split("+")}
+    lacking = [operation for operation in accepted.operations if operation not in done]
     if lacking:
-        raise Rejection(
-            "not-elixir",
-            f"IMRED_OP = {headers.text('IMRED_OP')!r} lacks {' and '.join(lacking)}: Elixir did not finish it",
-        )
-    for keyword in instrument.acceptance.primary:
+        said = f"IMRED_OP = {headers.text('IMRED_OP')!r} lacks {' and '.join(lacking)}"
+        raise Rejection(word, f"{said}: {accepted.pipeline} did not finish it")
+    for number, header in enumerate(headers.images, start=1):
+        for keyword, wanted in accepted.done.items():
+            if (found := header.text(keyword)) != wanted:
+                said = f"{keyword} = {found!r} where {wanted!r} is needed"
+                raise Rejection(word, f"HDU {number} ({header.name}): {said}: {accepted.pipeline} did not finish it")
+    for keyword in accepted.primary:
         if not any(_holds(header, keyword) for header in (headers.primary, *headers.extensions)):
             raise Rejection("header", f"the keyword {keyword} is missing or empty")
     for number, header in enumerate(headers.images, start=1):
-        for keyword in instrument.acceptance.ccd:
+        for keyword in accepted.ccd:
             if not _holds(header, keyword):
                 raise Rejection("header", f"HDU {number} ({header.name}): the keyword {keyword} is missing or empty")
 

@@ -91,11 +91,11 @@ class Header:
 
     @property
     def is_image(self) -> bool:
-        """Whether it holds an image of two axes, tile-compressed or not."""
+        """Whether it holds an image of two axes or a cube of such images, tile-compressed or not."""
         if self.compressed:
-            return self.integer("ZNAXIS") == 2
+            return self.integer("ZNAXIS") in {2, 3}
         kind = self.text("XTENSION")
-        return (kind == "IMAGE" or "SIMPLE" in self.values) and self.integer("NAXIS") == 2
+        return (kind == "IMAGE" or "SIMPLE" in self.values) and self.integer("NAXIS") in {2, 3}
 
     @property
     def bitpix(self) -> int | None:
@@ -104,8 +104,26 @@ class Header:
     @property
     def shape(self) -> tuple[int, int]:
         """Width and height of the image in pixels; zeros if there is none."""
-        prefix = "ZNAXIS" if self.compressed else "NAXIS"
-        return self.integer(f"{prefix}1") or 0, self.integer(f"{prefix}2") or 0
+        return self._axis(1), self._axis(2)
+
+    @property
+    def slices(self) -> int:
+        """Images in it: 1, or as many as a cube has."""
+        return self._axis(3) if self.is_cube else 1
+
+    @property
+    def size(self) -> str:
+        """Width, height and slices as people write them: 2112x4644, 2048x2048x12."""
+        width, height = self.shape
+        return f"{width}x{height}x{self.slices}" if self.is_cube else f"{width}x{height}"
+
+    @property
+    def is_cube(self) -> bool:
+        """Whether its image has a third axis, be it of one slice."""
+        return self.integer("ZNAXIS" if self.compressed else "NAXIS") == 3
+
+    def _axis(self, number: int) -> int:
+        return self.integer(f"{'ZNAXIS' if self.compressed else 'NAXIS'}{number}") or 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from terapix.identity import FrameId, UnsafeName
 
 _MJD_0: Final = datetime(1858, 11, 17, tzinfo=UTC)
 _WCS: Final = re.compile(r"CTYPE[12]|CRVAL[12]|CRPIX[12]|CD[12]_[12]|PV[12]_\d{1,2}|CUNIT[12]")
-_ELIXIR: Final = re.compile(r"EL_\w+|DATEPROC|IMRED_\w+|PHOT_\w+")
+_ELIXIR: Final = re.compile(r"EL_\w+|IIWIVER|DATEPROC|PROCDATE|IMRED_\w+|PHOT_\w+")
 _LONGEST: Final = {"runid": 20, "crunid": 20, "qrunid": 20, "object": 80, "filter": 40}
 """Characters of the database's columns."""
 
@@ -107,8 +107,9 @@ def needs(headers: Headers, *, size: int, compression: float) -> dict[str, int]:
 
     The scratch holds the maps of single CCDs, each a file of its own, until they are put together.
     """
-    pixels = sum(width * height for width, height in (header.shape for header in headers.images))
-    unpacked = sum(header.shape[0] * header.shape[1] * abs(header.bitpix or 0) // 8 for header in headers.images)
+    counts = [header.shape[0] * header.shape[1] * header.slices for header in headers.images]
+    pixels = sum(counts)
+    unpacked = sum(n * abs(header.bitpix or 0) // 8 for n, header in zip(counts, headers.images, strict=True))
     weight, flag = math.ceil(pixels * FLOAT * compression), math.ceil(pixels * BYTE * compression)
     return {"frame": size, "unpacked": unpacked, "weight": weight, "flag": flag, "scratch": weight + flag}
 

@@ -78,7 +78,6 @@ def _check(hdu: Hdu, head: int, data: int) -> None:
 
 
 def _pixels(hdu: Hdu, fits: Any, data_sum: int) -> PixelSum:
-    width, height = hdu.header.shape
     if hdu.header.compressed:
         data_sum = _decoded(hdu, fits)
         said = hdu.header.values.get("ZDATASUM")
@@ -86,7 +85,7 @@ def _pixels(hdu: Hdu, fits: Any, data_sum: int) -> PixelSum:
         if said is not None and exact and str(said).strip() != str(data_sum):
             name = f"HDU {hdu.number} ({hdu.header.name})"
             raise Rejection("checksum", f"{name}: ZDATASUM = {said} and the unpacked pixels sum up to {data_sum}")
-    return PixelSum(hdu.number, f"{hdu.number} {hdu.header.bitpix} {width}x{height} {data_sum}")
+    return PixelSum(hdu.number, f"{hdu.number} {hdu.header.bitpix} {hdu.header.size} {data_sum}")
 
 
 def _decoded(hdu: Hdu, fits: Any) -> int:
@@ -99,10 +98,11 @@ def _decoded(hdu: Hdu, fits: Any) -> int:
             "pixels", f"HDU {hdu.number} ({hdu.header.name}): its pixels cannot be unpacked: {problem}"
         ) from problem
     width, height = hdu.header.shape
-    if pixels is None or pixels.shape != (height, width):
+    expected = (hdu.header.slices, height, width) if hdu.header.is_cube else (height, width)
+    if pixels is None or pixels.shape != expected:
         found = None if pixels is None else pixels.shape[::-1]
         raise Rejection(
-            "pixels", f"HDU {hdu.number} ({hdu.header.name}): {found} pixels where {width}x{height} are announced"
+            "pixels", f"HDU {hdu.number} ({hdu.header.name}): {found} pixels where {hdu.header.size} are announced"
         )
     return datasum(np.ascontiguousarray(pixels, dtype=_TYPES[hdu.header.bitpix or 16]).reshape(-1).view(np.uint8))
 

@@ -136,6 +136,12 @@ class Acceptance:
     """Keywords required in the header of each CCD."""
     names: str = ""
     """Names of frames with * and ?, where they are no exposure number and letter."""
+    pipeline: str = "Elixir"
+    """Who processes frames at the observatory."""
+    done: dict[str, str] = field(default_factory=dict)
+    """Keywords of each CCD's header, and the value of each that says that a step was done."""
+    slices: Pixels = 1
+    """Images that a CCD's extension may hold: more than one where it may be a cube."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

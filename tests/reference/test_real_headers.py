@@ -28,8 +28,18 @@ FILES = {
 }
 
 
-def check(*paths: Path) -> tuple[int, list[dict[str, object]]]:
-    result = CliRunner().invoke(app, ["check", "--json", *map(str, paths)])
+WIRCAM = {
+    "wircam/2281792p.fits.header.gz": ("observatory-processed frame", True, "its headers are those of an observatory-"),
+    "wircam/2281792s.fits.header.gz": ("observatory-processed frame", False, "SKYSUBTR = 'no' where 'yes' is needed"),
+    "wircam/2281792o.fits.header.gz": ("raw frame", False, "without IIWIVER of I'iwi: the processed p frame is taken"),
+    "mega/979412p.fits.header.gz": ("frame of another camera", False, "INSTRUME = 'MegaPrime', DETECTOR = 'MegaCam'"),
+    "mega/1000003f.fits.header.gz": ("frame of another camera", False, "WIRCam with WIRCam is wanted"),
+}
+"""The same for who follows WIRCam. Of p and s, both of calibration level 2, the record says skysubtraction=yes of p."""
+
+
+def check(*paths: Path, instrument: str = "megacam") -> tuple[int, list[dict[str, object]]]:
+    result = CliRunner().invoke(app, ["check", "--json", "--instrument", instrument, *map(str, paths)])
     return result.exit_code, json.loads(result.stdout)
 
 
@@ -42,6 +52,31 @@ def test_each_real_file_is_told_apart(name: str, shared_data: Path) -> None:
     assert (answer["kind"], answer["accepted"]) == (kind, accepted)
     assert why in str(answer["reason"])
     assert code == (0 if accepted else 3)
+
+
+@pytest.mark.parametrize("name", WIRCAM)
+def test_each_is_told_apart_for_the_other_camera_too(name: str, shared_data: Path) -> None:
+    kind, accepted, why = WIRCAM[name]
+
+    code, [answer] = check(shared_data / "headers" / name, instrument="wircam")
+
+    assert (answer["kind"], answer["accepted"]) == (kind, accepted)
+    assert why in str(answer["reason"])
+    assert code == (0 if accepted else 3)
+
+
+def test_wircam_s_metadata_agree_with_the_archive_s_own_record(shared_data: Path) -> None:
+    """The record of 2281792 says: target 280.18208 +63.19139, 20 s, J, program 18AP32, camera run 18Aw03."""
+    _, [answer] = check(shared_data / "headers/wircam/2281792p.fits.header.gz", instrument="wircam")
+
+    assert (answer["runid"], answer["crunid"], answer["filter"]) == ("18AP32", "18Aw03", "J")
+    assert answer["exposure_time"] == pytest.approx(20.0)
+    assert answer["observed_at"] == "2018-06-02T12:09:43+00:00"
+    # the record has the telescope's pointing; I'iwi's fit puts its middle 51 arcsec west and 56 south of it
+    assert answer["ra"] == pytest.approx(280.150637879, abs=0.0005)
+    assert answer["dec"] == pytest.approx(63.1758881983, abs=0.0005)
+    assert answer["needs"]["unpacked"] == 4 * 2048 * 2048 * 2  # type: ignore[index]
+    assert answer["elixir"] == {"IIWIVER": "2.1.200", "PROCDATE": "2018-06-05HST17:21:20"}
 
 
 def test_no_real_header_is_left_out(shared_data: Path) -> None:

@@ -131,3 +131,27 @@ def test_a_bad_description_is_told_with_file_and_key(edited, before, after, key)
 def test_more_ccds_than_there_are_cannot_be_asked_for():
     with pytest.raises(BadInstrument, match="1 to 36"):
         load_instrument("megacam:37")
+
+
+def test_wircam_agrees_with_the_headers_of_2281792p(shared_data):
+    camera = load_instrument("wircam")
+    primary, *extensions = headers_of(shared_data / "headers/wircam/2281792p.fits.header.gz")
+
+    assert (primary["INSTRUME"], primary["DETECTOR"]) == (camera.camera, camera.detector)
+    assert len(extensions) == len(camera.ccds) == int(primary["NEXTEND"])
+    for ccd, header in zip(camera.ccds, extensions, strict=True):
+        right, high = ccd.column + camera.ccd_width, ccd.row + camera.ccd_height
+        assert header["DETSEC"] == f"[{ccd.column + 1}:{right},{ccd.row + 1}:{high}]"
+        assert header["DATASEC"] == f"[1:{camera.width},1:{camera.height}]"
+        assert header["EXTNAME"] == ccd.name
+        assert camera.filter_named(header["FILTER"]).band == "J"
+        for key, value in {
+            "ZNAXIS1": camera.width, "ZNAXIS2": camera.height, "GAIN": ccd.gain, "RDNOISE": ccd.read_noise,
+            "SATURATE": ccd.saturation, "DARKCUR": ccd.dark_current, "BZERO": camera.bzero,
+            "CD1_1": ccd.cd1_1, "CD1_2": ccd.cd1_2, "CD2_1": ccd.cd2_1, "CD2_2": ccd.cd2_2,
+        }.items():  # fmt: skip
+            assert float(header[key]) == pytest.approx(value, rel=1e-12), (ccd.name, key)
+        assert float(header["CRPIX1"]) == pytest.approx(ccd.crpix1, abs=1e-4)
+        assert float(header["CRPIX2"]) == pytest.approx(ccd.crpix2, abs=1e-4)
+        for keyword, done in camera.acceptance.done.items():
+            assert header[keyword] == done
