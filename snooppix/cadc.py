@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from aiohttp import ClientPayloadError
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 from yarl import URL
 
 from dbclient.stores.frames import Sighting
 from snooppix.archive import Batch
-from snooppix.errors import ArchiveSilent, ListingBroken, ListingRefused, UnsafeAddress
+from snooppix.errors import ArchiveSilent, ListingBroken, UnsafeAddress
 from snooppix.listing import (
     COLUMNS,
     ELIXIR,
@@ -29,20 +28,17 @@ from snooppix.listing import (
     sighting,
 )
 from snooppix.names import Names
-from snooppix.selection import keeps, rules, unsaid
-from snooppix.votable import TableBroken, TableReader, TableRefused
-from snooppix.wire import Wire, heard, retry_after
+from snooppix.selection import Candidate, keeps, rules, unsaid
+from snooppix.tap import Services, Tap
+from snooppix.wire import Wire
 from terapix.clock import Clock
 from terapix.journal import logger
 from terapix.sections import ArchiveSection, SelectionSection
 
 log = logger("cadc")
 
-KEPT: Final = 600.0
-"""Seconds for which what the registry says is believed, as the archive's own client does."""
-TAP: Final = "ivo://ivoa.net/std/TAP"
 LOCATE: Final = "http://www.opencadc.org/std/storage#locate-1.0"
-"""Standard identities of what a service can do."""
+"""Standard identity of what the locator can do."""
 ASKED_AT_ONCE: Final = 200
 """Addresses named in one query: 5 kB of it."""
 _MODIFIED: Final = COLUMNS.index("o.maxLastModified")
@@ -72,13 +68,12 @@ class Cadc:
         self.names = names
         self.page = page
         """Rows asked for at once."""
-        self._clock = clock
-        self._services: dict[str, str] = {}
-        self._learned = float("-inf")
+        self.services = Services(wire, section.registry, clock=clock)
+        self.tap = Tap(wire, section, self.services)
 
     @property
     def name(self) -> str:
-        return f"{self.section.registry} {self.section.collection}"[:120]
+        return f"{self.tap.name} {self.section.collection}"[:120]
 
     async def since(self, mark: datetime | None) -> AsyncIterator[Batch]:
         """List changes page by page; a page that is full or says OVERFLOW is followed by the next."""
@@ -107,11 +102,15 @@ class Cadc:
         """Conditions of what is followed."""
         return selected(collection=self.section.collection, instrument=self.section.instrument, chosen=self.rules)
 
+    async def candidates(self) -> AsyncIterator[list[Candidate]]:
+        """List all science files of the collection and instrument page by page, whatever the rules say of them."""
+        where = selected(collection=self.section.collection, instrument=self.section.instrument)
+        async for rows in self._rows(lambda behind: everything(where, behind=behind)):
+            yield [candidate(row) for row in rows]
+
     async def _pages(self, query: Callable[[Key | None], str]) -> AsyncIterator[Batch]:
-        """Ask page after page, each behind the last row of the one before."""
-        behind: Key | None = None
-        while True:
-            rows, more = await self._query(query(behind), limit=self.page)
+        """Read what the rows of each page say."""
+        async for rows in self._rows(query):
             found = [
                 seen
                 for row in rows
@@ -121,6 +120,13 @@ class Cadc:
             reached = moment(rows[-1][_MODIFIED]) if rows else None
             refused = tuple(why for row in rows if (why := refusal(row, self.names)) is not None)
             yield Batch(tuple(found), reached, len(rows) - len(found), refused)
+
+    async def _rows(self, query: Callable[[Key | None], str]) -> AsyncIterator[list[list[str]]]:
+        """Ask page after page, each behind the last row of the one before."""
+        behind: Key | None = None
+        while True:
+            rows, more = await self._query(query(behind), limit=self.page)
+            yield rows
             if not more or not rows:
                 return
             last = Key(rows[-1][_MODIFIED], rows[-1][_URI])
@@ -135,7 +141,7 @@ class Cadc:
 
     async def locate(self, uri: str) -> list[str]:
         """Ask the locator where a file is; the addresses lead to allowed hosts only."""
-        address = f"{await self._service(self.section.locator, LOCATE, 'locate')}"
+        address = await self.services.address(self.section.locator, LOCATE, "locate")
         protocols = "".join(f'<vos:protocol uri="{uri_}"/>' for uri_ in (PULL, PULL_PLAIN))
         body = (
             '<?xml version="1.0" encoding="UTF-8"?>'
@@ -166,73 +172,8 @@ class Cadc:
 
     async def _query(self, query: str, *, limit: int, columns: int = len(COLUMNS)) -> tuple[list[list[str]], bool]:
         """Run a query; True beside its rows if there are more of them."""
-        base = await self._service(self.section.tap, TAP, "")
-        address = base if base.endswith("/sync") else f"{base}/sync"
-        form = {"LANG": "ADQL", "QUERY": query, "RESPONSEFORMAT": "votable", "MAXREC": str(limit)}
-        reader = TableReader(columns)
-        rows: list[list[str]] = []
-        async with heard(address), self.wire.ask("POST", address, data=form) as response:
-            if response.status in {429, 503}:
-                raise ArchiveSilent(address, f"status {response.status}", retry_after=retry_after(response))
-            try:
-                async for chunk in response.content.iter_any():
-                    reader.feed(chunk)
-                    rows += reader.rows()
-                overflow = reader.close()
-            except TableRefused as problem:
-                raise ListingRefused(address, str(problem)) from problem
-            except (TableBroken, ClientPayloadError) as problem:
-                if response.status != 200:
-                    raise ArchiveSilent(address, f"status {response.status}") from problem
-                raise ListingBroken(address, str(problem)) from problem
-            if response.status != 200:
-                raise ArchiveSilent(address, f"status {response.status}")
-        return rows, overflow or len(rows) >= limit
-
-    async def _service(self, identity: str, standard: str, leaf: str) -> str:
-        """Return the address of a service: what its capabilities say, or the place beside them."""
-        now = self._clock.monotonic()
-        if now - self._learned > KEPT:
-            self._services.clear()
-        key = f"{identity} {standard}"
-        if key not in self._services:
-            capabilities = (await self._registry()).get(identity)
-            if capabilities is None:
-                raise ListingBroken(self.section.registry, f"it does not name {identity}")
-            document = await self.wire.text("GET", capabilities)
-            found = _access(document, standard) or f"{capabilities.rsplit('/', 1)[0]}/{leaf}".rstrip("/")
-            self._services[key] = str(self.wire.hosts.check(found)).rstrip("/")
-            self._learned = now
-        return self._services[key]
-
-    async def _registry(self) -> dict[str, str]:
-        """Read the registry: lines ``identity = address of capabilities``; an empty one is an error, never believed."""
-        text = await self.wire.text("GET", self.section.registry)
-        found: dict[str, str] = {}
-        for line in text.splitlines():
-            identity, equals, address = line.partition("=")
-            if equals and not line.lstrip().startswith("#"):
-                found[identity.strip()] = address.strip()
-        if not found:
-            raise ListingBroken(self.section.registry, "it names no service")
-        return found
-
-
-def _access(document: str, standard: str) -> str | None:
-    """Return the address that a capabilities document gives for a standard; none if it does not."""
-    try:
-        root = ElementTree.fromstring(document, forbid_dtd=True)
-    except (ElementTree.ParseError, DefusedXmlException):
-        return None
-    for capability in root.iter():
-        if (
-            capability.tag.rsplit("}", 1)[-1] == "capability"
-            and capability.get("standardID", "").split("#sync")[0] == standard
-        ):
-            for element in capability.iter():
-                if element.tag.rsplit("}", 1)[-1] == "accessURL" and element.text:
-                    return str(element.text).strip()
-    return None
+        answer = await self.tap.query(query, limit=limit, columns=columns)
+        return answer.rows, answer.more
 
 
 def _escaped(text: str) -> str:

@@ -17,7 +17,6 @@ from dbclient.database import Database
 from dbclient.schema import Level
 from dbclient.stores import Events, Nodes
 from snooppix.archive import Archive
-from snooppix.cadc import Cadc
 from snooppix.download import Downloader
 from snooppix.errors import ArchiveError, ArchiveSilent
 from snooppix.fetcher import Fetcher

@@ -23,7 +23,7 @@ LONGEST_ANSWER: Final = 16 * 1024**2
 
 
 class Hosts:
-    """The hosts that may be asked: the registry's own (same port), and those that the settings name."""
+    """The hosts that may be asked: that of the address or registry (same port), and those that the settings name."""
 
     def __init__(self, registry: str, more: tuple[str, ...] = ()) -> None:
         self.registry = URL(registry)
@@ -90,7 +90,7 @@ class Wire:
     """Requests to the archive."""
 
     def __init__(self, archive: ArchiveSection, snooppix: SnooppixSection) -> None:
-        self.hosts = Hosts(archive.registry, archive.hosts)
+        self.hosts = Hosts(archive.address if archive.address.startswith("http") else archive.registry, archive.hosts)
         self._credential = archive.credential
         self._timeout = ClientTimeout(
             total=None, sock_connect=snooppix.connect_timeout, sock_read=snooppix.read_timeout

@@ -1,0 +1,22 @@
+"""Which class follows which kind of archive."""
+
+from snooppix.archive import Archive
+from snooppix.cadc import Cadc
+from snooppix.names import Names
+from snooppix.wire import Wire
+from terapix.clock import Clock
+from terapix.sections import Settings
+
+
+def archive_of(settings: Settings, wire: Wire, *, names: Names, clock: Clock) -> Archive:
+    """Give the archive that the settings name.
+
+    Raises
+    ------
+    ArchiveError
+        If the selection asks for what that kind of archive does not tell.
+    """
+    match settings.archive.kind:
+        case _:
+            page, selection = settings.snooppix.page, settings.selection
+            return Cadc(wire, settings.archive, selection=selection, names=names, page=page, clock=clock)

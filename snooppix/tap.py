@@ -1,0 +1,137 @@
+"""Services of an archive: where they are, and what its TAP service answers to a query."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import ClientPayloadError
+from defusedxml import ElementTree
+from defusedxml.common import DefusedXmlException
+
+from snooppix.errors import ArchiveSilent, ListingBroken, ListingRefused
+from snooppix.votable import TableBroken, TableReader, TableRefused
+from snooppix.wire import Wire, heard, retry_after
+from terapix.clock import Clock
+from terapix.sections import ArchiveSection
+
+KEPT: Final = 600.0
+"""Seconds for which what the registry says is believed, as the archive's own client does."""
+TAP: Final = "ivo://ivoa.net/std/TAP"
+"""Standard identity of a table access service."""
+
+
+class Services:
+    """Looks the archive's services up in its registry."""
+
+    def __init__(self, wire: Wire, registry: str, *, clock: Clock) -> None:
+        self.wire = wire
+        self.registry = registry
+        self._clock = clock
+        self._services: dict[str, str] = {}
+        self._learned = float("-inf")
+
+    async def address(self, identity: str, standard: str, leaf: str) -> str:
+        """Return the address of a service: what its capabilities say, or the place beside them."""
+        now = self._clock.monotonic()
+        if now - self._learned > KEPT:
+            self._services.clear()
+        key = f"{identity} {standard}"
+        if key not in self._services:
+            capabilities = (await self._named()).get(identity)
+            if capabilities is None:
+                raise ListingBroken(self.registry, f"it does not name {identity}")
+            document = await self.wire.text("GET", capabilities)
+            found = _access(document, standard) or f"{capabilities.rsplit('/', 1)[0]}/{leaf}".rstrip("/")
+            self._services[key] = str(self.wire.hosts.check(found)).rstrip("/")
+            self._learned = now
+        return self._services[key]
+
+    async def _named(self) -> dict[str, str]:
+        """Read the registry: lines ``identity = address of capabilities``; an empty one is an error, never believed."""
+        text = await self.wire.text("GET", self.registry)
+        found: dict[str, str] = {}
+        for line in text.splitlines():
+            identity, equals, address = line.partition("=")
+            if equals and not line.lstrip().startswith("#"):
+                found[identity.strip()] = address.strip()
+        if not found:
+            raise ListingBroken(self.registry, "it names no service")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query found."""
+
+    rows: list[list[str]]
+    names: list[str]
+    """Names of the columns, as the service has them."""
+    more: bool
+    """There are more rows than came."""
+
+
+class Tap:
+    """The table access service that lists what an archive has."""
+
+    def __init__(self, wire: Wire, section: ArchiveSection, services: Services) -> None:
+        self.wire = wire
+        self.section = section
+        self.services = services
+
+    @property
+    def name(self) -> str:
+        """Where it is: its own address, or the registry that knows it."""
+        return self.section.address or self.section.registry
+
+    async def query(self, query: str, *, limit: int, columns: int | None) -> Answer:
+        """Run a query.
+
+        Parameters
+        ----------
+        query : in ADQL
+        limit : rows to send at most
+        columns : how many there have to be; none if any number will do
+
+        Raises
+        ------
+        ArchiveSilent, ListingRefused, ListingBroken
+            As the service is.
+        """
+        base = self.section.address.rstrip("/") or await self.services.address(self.section.tap, TAP, "")
+        address = base if base.endswith("/sync") else f"{base}/sync"
+        form = {"LANG": "ADQL", "QUERY": query, "RESPONSEFORMAT": "votable", "MAXREC": str(limit)}
+        reader = TableReader(columns)
+        rows: list[list[str]] = []
+        async with heard(address), self.wire.ask("POST", address, data=form) as response:
+            if response.status in {429, 503}:
+                raise ArchiveSilent(address, f"status {response.status}", retry_after=retry_after(response))
+            try:
+                async for chunk in response.content.iter_any():
+                    reader.feed(chunk)
+                    rows += reader.rows()
+                overflow = reader.close()
+            except TableRefused as problem:
+                raise ListingRefused(address, str(problem)) from problem
+            except (TableBroken, ClientPayloadError) as problem:
+                if response.status != 200:
+                    raise ArchiveSilent(address, f"status {response.status}") from problem
+                raise ListingBroken(address, str(problem)) from problem
+            if response.status != 200:
+                raise ArchiveSilent(address, f"status {response.status}")
+        return Answer(rows, reader.names, overflow or len(rows) >= limit)
+
+
+def _access(document: str, standard: str) -> str | None:
+    """Return the address that a capabilities document gives for a standard; none if it does not."""
+    try:
+        root = ElementTree.fromstring(document, forbid_dtd=True)
+    except (ElementTree.ParseError, DefusedXmlException):
+        return None
+    for capability in root.iter():
+        if (
+            capability.tag.rsplit("}", 1)[-1] == "capability"
+            and capability.get("standardID", "").split("#sync")[0] == standard
+        ):
+            for element in capability.iter():
+                if element.tag.rsplit("}", 1)[-1] == "accessURL" and element.text:
+                    return str(element.text).strip()
+    return None
