@@ -17,10 +17,12 @@ from dbclient.database import Database
 from dbclient.schema import Level
 from dbclient.stores import Events, Nodes
 from snooppix.archive import Archive
+from snooppix.archives import archive_of
 from snooppix.download import Downloader
 from snooppix.errors import ArchiveError, ArchiveSilent
 from snooppix.fetcher import Fetcher
 from snooppix.healing import Healer
+from snooppix.names import Names
 from snooppix.orders import Orders
 from snooppix.reception import Reception
 from snooppix.sorting import Sorter
@@ -319,9 +321,7 @@ async def _work_once(daemon: Daemon, database: Database, control: Control) -> No
         Wire(settings.archive, settings.snooppix) as wire,
         Verifier(instrument, compression=settings.datatransfer.compression) as verifier,
     ):
-        archive = Cadc(
-            wire, settings.archive, selection=settings.selection, page=settings.snooppix.page, clock=daemon.clock
-        )
+        archive = archive_of(settings, wire, names=Names.of(instrument), clock=daemon.clock)
         await Snooppix(daemon, database, archive, wire, verifier, control).run()
 
 
