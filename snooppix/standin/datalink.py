@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from snooppix.standin.catalogue import Answer
-from snooppix.standin.schema import Column
+from snooppix.protocol.schema import Column
+from snooppix.protocol.tables import Answer
+from snooppix.protocol.votable import error, votable
 from snooppix.standin.site import SITE, Verdict, base
-from snooppix.standin.votable import error, votable
 
 MEDIA = "application/x-votable+xml;content=datalink"
 SEMANTICS = {"science": "#this", "calibration": "#this", "preview": "#preview", "thumbnail": "#thumbnail"}

@@ -10,12 +10,11 @@ from typing import BinaryIO
 
 from aiohttp import web
 
+from snooppix.protocol.sending import BLOCK, cut, send
 from snooppix.standin.faults import Dropped, Flipped, Gzip, Replaced, Short, Slow, Stalled
 from snooppix.standin.inventory import StoredFile
 from snooppix.standin.site import SITE, Site
 
-BLOCK = 1 << 20
-"""Bytes read at once where sendfile can not be used."""
 TICKS = 10
 """Blocks per second of a slow body."""
 
@@ -56,8 +55,8 @@ async def deliver(
         answer.content_length = count
         await answer.prepare(request)
         if plan.clean:
-            sent = await _send(request, answer, source, start, count)
-            await (answer.write_eof() if sent == count else _cut(request))
+            sent = await send(request, answer, source, start, count)
+            await (answer.write_eof() if sent == count else cut(request))
             return answer
         end = start + (count if plan.stop is None else min(plan.stop, count))
         await _blocks(site, answer, source, start, end, plan)
@@ -65,7 +64,7 @@ async def deliver(
         await asyncio.to_thread(_replace, plan.replacement, file.path)
     if plan.stall:
         await site.closing.wait()
-    await (answer.write_eof() if plan.stop is None else _cut(request))
+    await (answer.write_eof() if plan.stop is None else cut(request))
     return answer
 
 
@@ -83,31 +82,6 @@ def _plan(site: Site, name: str, count: int) -> Plan:
         flip=flipped.byte if flipped else None,
         replacement=Path(replaced.source) if replaced else None,
     )
-
-
-async def _send(request: web.Request, answer: web.StreamResponse, source: BinaryIO, start: int, count: int) -> int:
-    """Send bytes as fast as they go; return how many went, fewer if the caller left or the file became shorter."""
-    transport = request.transport
-    if transport is None or count == 0:
-        return 0
-    sent = 0
-    try:
-        try:
-            return await asyncio.get_running_loop().sendfile(transport, source, start, count, fallback=False)
-        except RuntimeError:  # what an event loop says that can not; a closing connection too, found out below
-            source.seek(start)
-        while sent < count and (block := await asyncio.to_thread(source.read, min(BLOCK, count - sent))):
-            await answer.write(block)
-            sent += len(block)
-    except ConnectionError:
-        return 0
-    return sent
-
-
-async def _cut(request: web.Request) -> None:
-    """End the connection, since the body will not come to its announced end."""
-    if request.transport is not None:
-        request.transport.close()
 
 
 async def _blocks(site: Site, answer: web.StreamResponse, source: BinaryIO, start: int, end: int, plan: Plan) -> None:

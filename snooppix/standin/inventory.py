@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from snooppix.standin.cards import Value, headers, values
+from snooppix.protocol.cards import Value, headers, values
 from terapix.clock import Clock
 from terapix.identity import UnsafeName, safe_name
 

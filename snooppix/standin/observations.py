@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from snooppix.standin.cards import Value
+from snooppix.protocol.cards import Value
+from snooppix.protocol.schema import ARTIFACT, OBSERVATION, PLANE, Table
+from snooppix.protocol.tables import Row
 from snooppix.standin.inventory import SPACE, StoredFile, ending
-from snooppix.standin.schema import ARTIFACT, OBSERVATION, PLANE, Table
 
 EXPOSURE = re.compile(r"(?P<number>\d{1,9})(?P<kind>[a-z])(?P<rest>_.+)?")
 PREVIEW = re.compile(r"(?P<plane>.+)_preview_(?P<size>256|1024|zoom_1024)")
@@ -30,8 +30,6 @@ BANDS = {
     "z.MP9801": (1170.0, 687.0),
 }
 """Centre and width of MegaCam filters in nm, as the instrument's pages give them."""
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

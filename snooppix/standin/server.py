@@ -7,7 +7,8 @@ from typing import Self
 
 from aiohttp import web
 
-from snooppix.standin import datalink, storage, tap, vosi
+from snooppix.protocol import vosi
+from snooppix.standin import datalink, storage, tap
 from snooppix.standin.faults import Busy, Down, Faults, LoginPage, Refused, Stalled
 from snooppix.standin.site import SITE, Access, Site, base
 from terapix.clock import Clock, SystemClock

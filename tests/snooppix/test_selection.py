@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from snooppix.errors import RuleNotFollowed
 from snooppix.listing import RULED
 from snooppix.names import Names, matching
+from snooppix.protocol.adql import translate
 from snooppix.selection import Candidate, Columns, Tally, conditions, keeps, rules
-from snooppix.standin.adql import translate
 from terapix.sections import SelectionSection
 
 FRAME = Candidate(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from snooppix.standin.adql import BadQuery, translate
+from snooppix.protocol.adql import BadQuery, translate
 
 
 def sql(query: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from snooppix.standin.cards import Value, data_size, headers, value, values
+from snooppix.protocol.cards import Value, data_size, headers, value, values
 from snooppix.standin.inventory import StoredFile
 from snooppix.standin.observations import Place, describe, place, release
 from tests.support.archive import small_fits

@@ -15,10 +15,10 @@ import pytest
 from astropy.io import fits
 from defusedxml.ElementTree import fromstring
 
+from snooppix.protocol.ranges import Span, Unsatisfiable, span
 from snooppix.standin.faults import Listed, Unlocated
 from snooppix.standin.server import StandIn, serve
 from snooppix.standin.site import Access
-from snooppix.standin.storage import Span, Unsatisfiable, span
 from terapix.clock import SetClock, SystemClock
 from tests.support.archive import ServedArchive, small_fits
 

@@ -1,9 +1,10 @@
 """What services say of themselves: the registry, capabilities, availability and tables (VOSI)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from snooppix.standin.schema import TABLES
-from snooppix.standin.votable import xml
+from snooppix.protocol.schema import TABLES
+from snooppix.protocol.votable import xml
 
 SERVICES = {
     "argus": "ivo://cadc.nrc.ca/argus",
@@ -62,10 +63,10 @@ _TAP = """<capability standardID="ivo://ivoa.net/std/TAP" xmlns:tr="http://www.i
 """
 
 
-def registry(base: str) -> str:
+def registry(base: str, *, services: Mapping[str, str] = SERVICES, whose: str = "the stand-in archive") -> str:
     """Write the registry: an identity and the address of its capabilities a line."""
-    lines = ["# services of the stand-in archive", ""]
-    lines += [f"{identity} = {base}/{path}/capabilities" for path, identity in SERVICES.items()]
+    lines = [f"# services of {whose}", ""]
+    lines += [f"{identity} = {base}/{path}/capabilities" for path, identity in services.items()]
     return "\n".join([*lines, ""])
 
 

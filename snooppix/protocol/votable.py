@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from snooppix.standin.catalogue import Answer
-from snooppix.standin.schema import Column
+from snooppix.protocol.schema import Column
+from snooppix.protocol.tables import Answer
 
 MEDIA = {
     "votable": "application/x-votable+xml",

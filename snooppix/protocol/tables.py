@@ -1,0 +1,218 @@
+"""Tables of caom2 in SQLite, in memory, and queries on them: read only, of these tables only, and with an end."""
+
+import math
+import sqlite3
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from snooppix.protocol.adql import BadQuery, translate
+from snooppix.protocol.schema import COLUMNS, TABLES, Column, schema_rows
+
+STEP = 100_000
+"""Instructions of SQLite between two looks at how many a query has used."""
+STEPS = 10_000
+"""Such looks before a query is stopped: about 5 s of work."""
+LONGEST_VALUE = 1_000_000
+"""Bytes of one value, so that a query can not fill the memory."""
+
+FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
+    "ceiling": (1, math.ceil),
+    "floor": (1, math.floor),
+    "truncate": (1, math.trunc),
+    "sqrt": (1, math.sqrt),
+    "exp": (1, math.exp),
+    "log": (1, math.log),
+    "log10": (1, math.log10),
+    "power": (2, math.pow),
+    "mod": (2, math.fmod),
+    "pi": (0, lambda: math.pi),
+    "degrees": (1, math.degrees),
+    "radians": (1, math.radians),
+    "sin": (1, math.sin),
+    "cos": (1, math.cos),
+    "tan": (1, math.tan),
+    "asin": (1, math.asin),
+    "acos": (1, math.acos),
+    "atan": (1, math.atan),
+    "atan2": (2, math.atan2),
+}
+"""Functions of ADQL that SQLite lacks or means otherwise (its LOG is decimal)."""
+OWN = {
+    *("abs", "avg", "count", "max", "min", "round", "sum", "total"),
+    *("coalesce", "ifnull", "nullif", "instr", "length", "like", "lower", "upper", "substr", "replace"),
+    *("trim", "ltrim", "rtrim"),
+}
+"""Functions of SQLite that queries may use."""
+
+
+READABLE = frozenset((schema, table.name.lower()) for table in TABLES for schema in (table.schema, ""))
+"""Schema (or none) and name of each table that queries may read; names in capitals and in small letters are one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query found."""
+
+    columns: tuple[Column, ...]
+    rows: list[tuple[Any, ...]]
+    overflow: bool
+    """There are more rows than were asked for."""
+
+
+Row = dict[str, Any]
+
+
+class Tables(ABC):
+    """The three tables of caom2 and TAP_SCHEMA, made anew whenever what they describe has changed."""
+
+    def __init__(self, *, steps: int = STEPS) -> None:
+        self._connection: sqlite3.Connection | None = None
+        self._made: Hashable = None
+        self._lock = threading.Lock()
+        self._looks = 0
+        self._most_looks = steps
+
+    @abstractmethod
+    def _look_again(self) -> Hashable:
+        """Bring what is described up to date; give its version, another one whenever any row is. Blocks."""
+
+    @abstractmethod
+    def _rows(self, visible_at: str | None) -> Mapping[str, Sequence[Row]]:
+        """Give the rows of each table of caom2; with a time, only what was released before it."""
+
+    def query(self, text: str, *, most: int | None, visible_at: str | None = None) -> Answer:
+        """Run one ADQL query; blocks.
+
+        Parameters
+        ----------
+        text : str
+            ADQL.
+        most : int or None
+            Rows to return at most.
+        visible_at : str or None
+            Time before which a description must have been released to be seen; None shows all.
+
+        Raises
+        ------
+        BadQuery
+            The query is wrong, asks for what is not there, or takes too long.
+        """
+        translated = translate(text)
+        with self._lock:
+            version = self._look_again()
+            connection = self._current(version) if visible_at is None else self._make(visible_at)
+            self._looks = 0
+            try:
+                cursor = connection.execute(translated.sql)
+                rows = cursor.fetchall() if most is None else cursor.fetchmany(most + 1)
+            except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+                raise BadQuery(_reason(error)) from error
+            finally:
+                if visible_at is not None:
+                    connection.close()
+        names = [str(entry[0]).replace("`", "") for entry in cursor.description]
+        columns = tuple(_column(name, translated.sources, rows, index) for index, name in enumerate(names))
+        overflow = most is not None and len(rows) > most
+        return Answer(columns, rows[:most] if most is not None else rows, overflow)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+                self._made = None
+
+    def _current(self, version: Hashable) -> sqlite3.Connection:
+        if self._connection is None or version != self._made:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = self._make(None)
+            self._made = version
+        return self._connection
+
+    def _make(self, visible_at: str | None) -> sqlite3.Connection:
+        connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        for schema in dict.fromkeys(table.schema for table in TABLES):
+            connection.execute(f"ATTACH ':memory:' AS {schema}")
+        for table in TABLES:
+            connection.execute(table.create)
+        rows = self._rows(visible_at)
+        connection.execute("BEGIN")
+        for table in TABLES:
+            if table.name in rows:
+                names = [column.name for column in table.columns]
+                _insert(connection, table.full_name, [[row.get(name) for name in names] for row in rows[table.name]])
+        for name, values in schema_rows():
+            _insert(connection, f"tap_schema.{name}", [values])
+        connection.execute("COMMIT")
+        for table in TABLES:
+            for index in table.indices:
+                connection.execute(index)
+        self._close_in(connection)
+        return connection
+
+    def _close_in(self, connection: sqlite3.Connection) -> None:
+        """Allow nothing but reading these tables, within bounds."""
+        connection.execute("PRAGMA case_sensitive_like = ON")
+        for name, (arguments, function) in FUNCTIONS.items():
+            connection.create_function(name, arguments, _guarded(function), deterministic=True)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        connection.set_progress_handler(self._look, STEP)
+        connection.set_authorizer(_allowed)
+
+    def _look(self) -> int:
+        self._looks += 1
+        return int(self._looks > self._most_looks)
+
+
+def _allowed(action: int, first: str | None, second: str | None, database: str | None, _: str | None) -> int:
+    if action == sqlite3.SQLITE_SELECT:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_READ and ((database or "").lower(), (first or "").lower()) in READABLE:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_FUNCTION and str(second).lower() in OWN | FUNCTIONS.keys():
+        return sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_DENY
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(*values: Any) -> Any:
+        if None in values:
+            return None
+        try:
+            return function(*values)
+        except (ValueError, TypeError, OverflowError, ZeroDivisionError):
+            return None
+
+    return guarded
+
+
+def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Sequence[object]]) -> None:
+    if rows:
+        marks = ", ".join("?" * len(rows[0]))
+        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - names are of schema.py
+
+
+def _column(name: str, sources: dict[str, str], rows: list[tuple[Any, ...]], index: int) -> Column:
+    known = COLUMNS.get(sources.get(name.lower(), name.lower()))
+    values = {type(row[index]) for row in rows} - {type(None)}
+    fits: dict[str, set[type]] = {"TEXT": {str}, "INTEGER": {int}, "REAL": {float, int}}
+    if known is not None and values <= fits[known.affinity]:
+        return Column(name, known.type, known.meaning, known.unit)
+    if values and values <= {int}:
+        return Column(name, "long")
+    return Column(name, "double" if values and values <= {int, float} else "char")
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "interrupted" in text:
+        return "the query was stopped: it took more work than is given to one query"
+    if "prohibited" in text or "not authorized" in text:
+        return f"{text}: only the tables of caom2 and tap_schema can be read"
+    return text
