@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,14 +65,18 @@ class Page:
 
 
 @contextlib.asynccontextmanager
-async def console(directory: Path, *, seeded: bool = True, **spica: Any) -> AsyncIterator[Page]:
-    """Serve a console; `spica` changes settings of that section."""
+async def console(
+    directory: Path, *, seeded: bool = True, held: Path | None = None, **spica: Any
+) -> AsyncIterator[Page]:
+    """Serve a console; `held` is a database that was filled before, `spica` changes settings of that section."""
     settings = Settings.model_validate({"paths": {"directory": str(directory)}, "spica": spica})
     clock = SetClock(NOW)
     password = await _make(settings)
+    if held is not None:
+        shutil.copyfile(held, settings.at(Path(held.name)))
     database = await Database.open(settings.database_url)
     try:
-        night = await seed(database, directory, now=NOW) if seeded else None
+        night = await seed(database, directory, now=NOW) if seeded and held is None else None
         app = build(database, settings, clock)
         async with TestClient(TestServer(app), cookie_jar=CookieJar(unsafe=True)) as client:
             yield Page(client, database, clock, settings, password, night)
@@ -92,3 +97,8 @@ async def _make(settings: Settings) -> str:
         _blank.append((file.read_bytes(), password))
     file.write_bytes(_blank[0][0])
     return _blank[0][1]
+
+
+def plain(text: str) -> str:
+    """Take the tags out and the white space together."""
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
