@@ -76,9 +76,9 @@ class Audit:
 
     async def _sweep_sources(self, moving: Collection[str]) -> int:
         """Remove files at reception whose frame is on its node: their mover died between the record and this."""
-        room = self._settings.reception / VALID_ROOM
+        rooms = [disk.directory / VALID_ROOM for disk in self._settings.reception_disks.values()]
         swept = 0
-        for path in await asyncio.to_thread(_files, room):
+        for path in [path for room in rooms for path in await asyncio.to_thread(_files, room)]:
             if path.name in moving:
                 continue
             frame = await self._frame_of(path)

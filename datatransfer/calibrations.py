@@ -77,7 +77,7 @@ class Calibrations:
         return until <= self._clock.monotonic()
 
     async def _copy(self, calibration: Calibration, node: str, root: Path) -> bool:
-        source = self._settings.reception / str(calibration.path)
+        source = self._settings.received(calibration.disk, str(calibration.path))
         path = f"calibrations/{safe_name(source.name)}"
         try:
             size = calibration.size or (await asyncio.to_thread(source.stat)).st_size

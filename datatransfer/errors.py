@@ -4,6 +4,7 @@ MoveError
 ├── DiskFull          the node's disk filled up: room given back, another node, no try counted
 ├── NodeUnreachable   the node's directory is gone or not writable: the same
 ├── SourceGone        the file to be moved is not where the database says
+├── DiskGone          the reception disk on which it lies is not there; it goes on when it is back
 ├── DigestMismatch    what was copied is not what was verified at reception
 └── Stopped           the daemon is stopping: the move goes on at its next start
 """
@@ -43,6 +44,15 @@ class NodeUnreachable(MoveError):
 class SourceGone(MoveError):
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} is not there; terapix fetch brings it again from the archive")
+        self.path = path
+
+
+class DiskGone(MoveError):
+    counts: ClassVar[bool] = False
+
+    def __init__(self, disk: str, path: Path) -> None:
+        super().__init__(f"the reception disk {disk} is gone ({path.parent} is not there): the move waits for it")
+        self.disk = disk
         self.path = path
 
 

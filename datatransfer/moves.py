@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from datatransfer.errors import MoveError, SourceGone, Stopped
+from datatransfer.errors import DiskGone, MoveError, SourceGone, Stopped
 from datatransfer.lifecycle import Act, Broken, Claimed, Happening, Interrupted, Recorded, Withdrawn, advance
 from datatransfer.mover import Carried, Haul, carry
 from datatransfer.nodes import Roster
@@ -28,6 +28,8 @@ log = logger("datatransfer.moves")
 
 TRIES = Backoff(first=5.0, factor=3.0, ceiling=900.0, attempts=6)
 """A frame that cannot be moved is tried again for about half an hour, then waits for an operator."""
+GONE = 30.0
+"""Seconds between two looks for a frame whose reception disk is gone."""
 TELL_EVERY = 1.0
 """Seconds between two writings of a move's progress; each wakes the daemons that watch the database."""
 HOW = {
@@ -128,7 +130,7 @@ class Moves:
             try:
                 errand = await self._errand(session, held, frame)
             except MoveError as problem:
-                await self._end(session, held, frame, Broken(counts=problem.counts), str(problem))
+                await self._end(session, held, frame, Broken(counts=problem.counts), str(problem), rest=GONE)
                 return None
             if isinstance(errand, str):
                 await self._end(session, held, frame, Withdrawn(), errand)
@@ -156,8 +158,11 @@ class Moves:
                 return "its job runs where it lies"
         origin = await self._origin(session, frame, replicas)
         if origin is None or frame.wire_digest is None:
-            raise SourceGone(self._settings.reception / (frame.path or f"from_CADC/headervalid/{frame.name}"))
+            lay = frame.path or f"from_CADC/headervalid/{frame.name}"
+            raise SourceGone(self._settings.received(frame.disk, lay))
         source, replica = origin
+        if replica is None and not source.parent.is_dir():
+            raise DiskGone(frame.disk or "reception", source)
         path = f"frames/{_directory(frame.runid)}/{safe_name(source.name)}"
         haul = Haul(source, root / path, root / "frames", frame.wire_digest, frame.size or source.stat().st_size)
         return Errand(transfer.id, frame, node.id, node.name, haul, path, replica)
@@ -167,7 +172,7 @@ class Moves:
     ) -> tuple[Path, int | None] | None:
         """Say where the frame comes from: another node, or the reception."""
         if frame.state is FrameState.VALID:
-            return (self._settings.reception / frame.path, None) if frame.path else None
+            return (self._settings.received(frame.disk, frame.path), None) if frame.path else None
         roots = {node.id: self._roster.root(node.name) for node in await Nodes().all(session)}
         for replica in replicas:
             root = roots.get(replica.node_id)
@@ -269,6 +274,7 @@ class Moves:
                 message=f"is on {errand.node}, {HOW[carried.how]}",
                 event="placed",
                 path=None,
+                disk=None,
             )
             return
         await self._replicas.mark(session, errand.replica, ReplicaState.GONE)
@@ -285,9 +291,21 @@ class Moves:
                 await self._end(session, transfer, frame, event, reason)
 
     async def _end(
-        self, session: AsyncSession, transfer: TransferRecord, frame: FrameRecord, event: Happening, reason: str
+        self,
+        session: AsyncSession,
+        transfer: TransferRecord,
+        frame: FrameRecord,
+        event: Happening,
+        reason: str,
+        *,
+        rest: float = 0.0,
     ) -> None:
-        """Write down how a move ended, and what that means for its frame."""
+        """Write down how a move ended, and what that means for its frame.
+
+        Parameters
+        ----------
+        rest : seconds until the next try where this one is not counted
+        """
         now = self._clock.now()
         state, acts = advance(transfer.state, event)
         log.warning("move ended", frame=frame.name, state=state.value, reason=reason)
@@ -303,7 +321,8 @@ class Moves:
             await self._frames.fail(session, frame.id, reason=reason, now=now, source=self._source)
             return
         counts = Act.COUNT in acts
-        retry_at = now + timedelta(seconds=TRIES.delay(frame.attempts + 1)) if counts else None
+        delay = TRIES.delay(frame.attempts + 1) if counts else rest
+        retry_at = now + timedelta(seconds=delay) if delay else None
         await self._frames.wait(
             session, frame.id, reason=reason, retry_at=retry_at, now=now, source=self._source, count=counts
         )

@@ -144,11 +144,12 @@ class NotFits(FetchError):
 class NoRoom(FetchError):
     """The reception disk cannot take the file."""
 
-    def __init__(self, frame: str, *, needed: int, missing: int) -> None:
+    def __init__(self, frame: str, *, needed: int, missing: int, where: str = "") -> None:
         super().__init__(
             frame,
             "reception",
-            f"the reception disk needs {needed / 1e6:.0f} MB for it and about {_rounded(missing)} MB are missing",
+            f"the reception disk needs {needed / 1e6:.0f} MB for it and about {_rounded(missing)} MB are missing"
+            + (f": {where}" if where else ""),
         )
         self.needed = needed
         self.missing = missing

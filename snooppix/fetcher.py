@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from yarl import URL
 from dbclient.database import Database
 from dbclient.errors import IllegalMove
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameState, Level, TransferKind, TransferState
+from dbclient.schema import FrameState, TransferKind, TransferState
 from dbclient.stores import Frames, Transfers
 from snooppix.archive import Archive
 from snooppix.download import Arrived, Downloader, Progress, Wanted
@@ -22,14 +23,15 @@ from snooppix.errors import (
     Busy,
     FetchError,
     NoRoom,
-    NotFits,
     NotStored,
     Unreachable,
 )
 from snooppix.healing import digest_of
 from snooppix.part import publish
-from snooppix.reception import BAD, INCOMING, Reception
-from snooppix.treatment import Case, GiveUp, Quarantine, Wait, decide
+from snooppix.quarantine import Evidence, Quarantine
+from snooppix.reception import BAD, BOUND, INCOMING, Reception, Receptions
+from snooppix.treatment import Case, GiveUp, Wait, decide
+from snooppix.treatment import Quarantine as Reject
 from terapix.clock import Clock
 from terapix.identity import Digest
 from terapix.journal import logger
@@ -40,6 +42,8 @@ log = logger("fetcher")
 SOURCE: Final = "snooppix"
 PAUSE: Final = timedelta(seconds=60)
 """Wait after trouble of this host that is no frame's fault."""
+ROOM: Final = timedelta(seconds=30)
+"""Between two looks of a frame at a disk that is gone."""
 
 
 @dataclass(slots=True)
@@ -50,8 +54,6 @@ class Running:
     progress: Progress = field(default_factory=Progress)
     transfer: int | None = None
     task: asyncio.Task[None] | None = None
-    has_room: bool = False
-    """Its bytes on the disk are spoken for."""
     told: int = 0
     """Bytes when the database was last told."""
     told_at: float = 0.0
@@ -76,7 +78,8 @@ class Fetcher:
         database: Database,
         archive: Archive,
         downloader: Downloader,
-        reception: Reception,
+        receptions: Receptions,
+        quarantine: Quarantine,
         *,
         clock: Clock,
         attempts: int,
@@ -84,7 +87,8 @@ class Fetcher:
         self.database = database
         self.archive = archive
         self.downloader = downloader
-        self.reception = reception
+        self.receptions = receptions
+        self.quarantine = quarantine
         self.clock = clock
         self.attempts = attempts
         """Counted tries that a frame is allowed."""
@@ -127,9 +131,9 @@ class Fetcher:
 
     def files_of(self, frame: FrameRecord) -> set[str]:
         """Names in incoming/ that a running fetch of this frame may use: the stem of its part, and the whole file."""
-        digest = Digest.parse(frame.wire_digest) if frame.wire_digest else None
-        incoming = self.reception.incoming(frame.uri, generation=frame.generation)
-        return {self.reception.part(frame.name, digest).stem, incoming.name}
+        any_disk = self.receptions.disk(frame.disk)
+        incoming = any_disk.incoming(frame.uri, generation=frame.generation)
+        return {any_disk.part(frame.name, _digest(frame)).stem, incoming.name}
 
     async def stop(self) -> None:
         """End all downloads; their parts stay for the next start."""
@@ -153,17 +157,20 @@ class Fetcher:
             await self._fail(running, problem)
         except ArchiveError as problem:
             await self._fail(running, Unreachable(frame.name, "the archive", str(problem)))
+        except OSError as problem:
+            await self._disk_failed(running, problem)
         except Exception as problem:  # one frame's trouble must not end the daemon
             log.exception("fetch failed on this host", frame=frame.name)
             await self._wait(running, Wait(self.clock.now() + PAUSE, f"trouble on this host: {problem}", counted=True))
         finally:
+            self.receptions.settle(frame.id)
             self.running.pop(frame.id, None)
 
     async def _fetch(self, running: Running) -> None:
         frame = running.frame
         if await self._adopt(running):
             return
-        await self._room_for(running)
+        disk = await self._choose(running)
         sources = await self.archive.locate(frame.uri)
         if not sources:
             raise NotStored(frame.name, "the archive", "it is listed and not stored at any site yet")
@@ -173,6 +180,7 @@ class Fetcher:
             rest = min(self._rests[_host(source)] for source in sources) - now
             raise Busy(frame.name, _host(sources[0]), "the server asked for a rest", retry_after=rest)
         async with self.database.write() as session:
+            await Frames().describe(session, frame.id, disk=disk.name)
             running.transfer = await Transfers().begin(
                 session,
                 frame_id=frame.id,
@@ -184,33 +192,52 @@ class Fetcher:
         reached("fetch.claimed")
         begin = time.monotonic()
         running.told_at = begin
-        digest = Digest.parse(frame.wire_digest) if frame.wire_digest else None
-        part = self.reception.part(frame.name, digest)
-        arrived = await self.downloader.fetch(Wanted(frame.name, part, frame.size, digest), awake, running.progress)
-        incoming = self.reception.incoming(frame.uri, generation=frame.generation)
-        await asyncio.to_thread(publish, part, self.reception.root / incoming)
+        disk, arrived = await self._download(running, disk, awake)
+        part = disk.part(frame.name, _digest(frame))
+        incoming = disk.incoming(frame.uri, generation=frame.generation)
+        await asyncio.to_thread(publish, part, disk.root / incoming)
         part.with_suffix(BAD).unlink(missing_ok=True)
         reached("fetch.renamed")
         seconds, cuts = time.monotonic() - begin, running.progress.interruptions
         how = f"arrived in {seconds:.1f} s" + {0: "", 1: ", resumed once"}.get(cuts, f", resumed {cuts} times")
-        await self._record(running, incoming, arrived, how, seconds=seconds)
+        await self._record(running, disk, incoming, arrived, how, seconds=seconds)
         reached("fetch.recorded")
+
+    async def _download(self, running: Running, disk: Reception, sources: list[str]) -> tuple[Reception, Arrived]:
+        """Fetch to a disk; one that turns out to be full gives way to another, and no try is counted."""
+        frame, digest, full = running.frame, _digest(running.frame), set[str]()
+        while True:
+            part = disk.part(frame.name, digest)
+            wanted = Wanted(frame.name, part, frame.size, digest)
+            try:
+                return disk, await self.downloader.fetch(wanted, sources, running.progress)
+            except NoRoom:
+                full.add(disk.name)
+                if full >= {other.name for other in self.receptions.usable}:
+                    raise
+                log.warning("reception disk is full", disk=disk.name, frame=frame.name)
+                disk = await self._choose(running, avoid=full)
+            for old in (part, part.with_suffix(BOUND)):
+                await asyncio.to_thread(old.unlink, missing_ok=True)
+            async with self.database.write() as session:
+                await Frames().describe(session, frame.id, disk=disk.name)
 
     async def _adopt(self, running: Running) -> bool:
         """Take a file that lies where this one belongs, if it is the very one: a lost database costs no download."""
         frame = running.frame
-        path = self.reception.filed(frame.uri, generation=frame.generation, kind=frame.kind)
-        whole = self.reception.root / path
-        if frame.wire_digest is None or not await asyncio.to_thread(whole.is_file):
+        path = self.receptions.disk(frame.disk).filed(frame.uri, generation=frame.generation, kind=frame.kind)
+        disk, expected = await asyncio.to_thread(self.receptions.find, path), _digest(frame)
+        if disk is None or expected is None:
             return False
-        expected = Digest.parse(frame.wire_digest)
-        if await asyncio.to_thread(digest_of, whole, expected.algorithm) != expected:
+        if await asyncio.to_thread(digest_of, disk.root / path, expected.algorithm) != expected:
             return False
-        size = (await asyncio.to_thread(whole.stat)).st_size
-        await self._record(running, path, Arrived(size, expected), "was here already", seconds=0.0)
+        size = (await asyncio.to_thread((disk.root / path).stat)).st_size
+        await self._record(running, disk, path, Arrived(size, expected), "was here already", seconds=0.0)
         return True
 
-    async def _record(self, running: Running, path: Path, arrived: Arrived, how: str, *, seconds: float) -> None:
+    async def _record(
+        self, running: Running, disk: Reception, path: Path, arrived: Arrived, how: str, *, seconds: float
+    ) -> None:
         now, size = self.clock.now(), arrived.size
         async with self.database.write() as session:
             await Frames().advance(
@@ -222,28 +249,35 @@ class Fetcher:
                 message=f"{how}: {size / 1e6:.1f} MB, digest verified",
                 event="fetched",
                 path=str(path),
+                disk=disk.name,
                 size=size,
                 wire_digest=str(arrived.digest),
             )
             if running.transfer is not None:
                 await Transfers().progress(session, running.transfer, done=size, rate=size / max(seconds, 1e-3))
                 await Transfers().end(session, running.transfer, TransferState.DONE, now=now)
+        self.receptions.drop(running.frame.id)
         self.tally.fetched += 1
         self.tally.bytes += size
         log.info("frame fetched", frame=running.frame.name, size=size, seconds=round(seconds, 2), how=how)
 
-    async def _room_for(self, running: Running) -> None:
-        """Refuse to begin what cannot be finished: the disk also holds what running downloads still lack."""
-        room = await asyncio.to_thread(self.reception.room)
-        promised = sum(
-            max(0, (other.progress.total or other.frame.size or 0) - other.progress.done)
-            for other in self.running.values()
-            if other.has_room
-        )
-        needed = running.frame.size or 0
-        if room - promised < needed:
-            raise NoRoom(running.frame.name, needed=needed, missing=needed - room + promised)
-        running.has_room = True
+    async def _choose(self, running: Running, *, avoid: Collection[str] = ()) -> Reception:
+        """Have room promised to the whole file before its first byte is asked for."""
+        frame = running.frame
+        size = frame.size or 0
+        return await self.receptions.choose(frame.id, frame.name, _digest(frame), size, avoid=avoid)
+
+    async def _disk_failed(self, running: Running, problem: OSError) -> None:
+        """Let a frame wait after trouble of this host; a reception disk that is gone is no fault of the frame."""
+        promise = self.receptions.promises.get(running.frame.id)
+        disk = self.receptions.disk(promise.disk if promise else running.frame.disk)
+        trouble = await self.receptions.check(disk)
+        if trouble is not None:
+            reason = f"reception disk {disk.name}: {trouble}"
+            await self._wait(running, Wait(self.clock.now() + ROOM, reason, counted=False))
+            return
+        log.error("fetch failed on this host", frame=running.frame.name, exc_info=problem)
+        await self._wait(running, Wait(self.clock.now() + PAUSE, f"trouble on this host: {problem}", counted=True))
 
     async def _fail(self, running: Running, problem: FetchError) -> None:
         frame, now = running.frame, self.clock.now()
@@ -261,8 +295,8 @@ class Fetcher:
                 async with self.database.write() as session:
                     await Frames().fail(session, frame.id, reason=reason, now=now, source=SOURCE)
                     await self._ended(session, running, reason, now)
-            case Quarantine():
-                await self._quarantine(running, decision, problem, now)
+            case Reject(word, reason):
+                await self._reject(running, Evidence.of_fetch(word, reason, problem), now)
 
     async def _wait(self, running: Running, wait: Wait) -> None:
         now = self.clock.now()
@@ -278,39 +312,15 @@ class Fetcher:
             )
             await self._ended(session, running, wait.reason, now)
 
-    async def _quarantine(self, running: Running, decision: Quarantine, problem: FetchError, now: datetime) -> None:
+    async def _reject(self, running: Running, evidence: Evidence, now: datetime) -> None:
+        """Keep what came as evidence."""
         frame = running.frame
-        digest = Digest.parse(frame.wire_digest) if frame.wire_digest else None
-        bad = self.reception.part(frame.name, digest).with_suffix(BAD)
-        name = self.reception.file_name(frame.uri, generation=frame.generation)
-        why = {
-            "frame": frame.name,
-            "generation": frame.generation,
-            "reason": decision.reason,
-            "word": decision.word,
-            "uri": frame.uri,
-            "host": problem.host,
-            "expected": frame.wire_digest,
-            "rejected_at": now,
-            "again": f"terapix retry {frame.name}",
-        }
-        source = INCOMING / bad.name if bad.exists() else None
-        head = problem.head if isinstance(problem, NotFits) else b""
-        path = await asyncio.to_thread(self.reception.reject, source, name, decision.word, why, head=head)
         async with self.database.write() as session:
-            await Frames().advance(
-                session,
-                frame.id,
-                FrameState.REJECTED,
-                now=now,
-                source=SOURCE,
-                message=f"rejected ({decision.word}): {decision.reason}",
-                event="rejected",
-                level=Level.WARNING,
-                reason=decision.reason,
-                path=str(path),
-            )
-            await self._ended(session, running, decision.reason, now)
+            await self._ended(session, running, evidence.reason, now)
+        promise = self.receptions.promises.get(frame.id)
+        disk = self.receptions.disk(promise.disk if promise else frame.disk)
+        bad = disk.part(frame.name, _digest(frame)).with_suffix(BAD)
+        await self.quarantine.reject(frame, disk, INCOMING / bad.name if bad.exists() else None, evidence)
 
     async def _end(self, running: Running, state: TransferState, reason: str) -> None:
         if running.transfer is not None:
@@ -322,6 +332,10 @@ class Fetcher:
         if running.transfer is not None:
             await Transfers().progress(session, running.transfer, done=running.progress.done, rate=0.0)
             await Transfers().end(session, running.transfer, TransferState.FAILED, now=now, reason=reason)
+
+
+def _digest(frame: FrameRecord) -> Digest | None:
+    return Digest.parse(frame.wire_digest) if frame.wire_digest else None
 
 
 def _host(address: str) -> str:

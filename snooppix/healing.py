@@ -16,7 +16,8 @@ from dbclient.database import Database
 from dbclient.records import FrameRecord
 from dbclient.schema import FrameState, TransferKind, TransferState
 from dbclient.stores import Frames, Transfers
-from snooppix.reception import BAD, BOUND, INCOMING, PART, Reception
+from snooppix.quarantine import Quarantine
+from snooppix.reception import BAD, BOUND, INCOMING, PART, Reception, Receptions
 from terapix.clock import Clock
 from terapix.identity import Digest, FrameId, UnsafeName
 from terapix.journal import logger
@@ -80,9 +81,10 @@ def diagnose(
 class Healer:
     """Puts right what diagnosis finds."""
 
-    def __init__(self, database: Database, reception: Reception, *, clock: Clock) -> None:
+    def __init__(self, database: Database, receptions: Receptions, quarantine: Quarantine, *, clock: Clock) -> None:
         self.database = database
-        self.reception = reception
+        self.receptions = receptions
+        self.quarantine = quarantine
         self.clock = clock
 
     async def close_transfers(self) -> int:
@@ -94,23 +96,30 @@ class Healer:
                 await Transfers().end(session, transfer.id, TransferState.FAILED, now=self.clock.now(), reason=reason)
         return len(left)
 
+    async def promise(self) -> None:
+        """Promise room again to the downloads that an earlier life of this daemon had begun."""
+        async with self.database.read() as session:
+            begun = await Frames().begun(session)
+        for frame in begun:
+            digest = Digest.parse(frame.wire_digest) if frame.wire_digest else None
+            self.receptions.remember(frame.id, str(frame.disk), frame.name, digest, frame.size or 0)
+
     async def heal(self, *, busy: Collection[str]) -> int:
-        """Look through incoming/ once; return the number of files that were dealt with."""
-        files = await asyncio.to_thread(self._files)
-        if not files:
-            return 0
-        frames, parts = await self._known(files)
+        """Look through incoming/ of each disk once; return the number of files that were dealt with."""
         dealt = 0
-        for leftover in diagnose(files, frames, parts, busy=busy):
-            if leftover.remedy is not Remedy.KEEP:
-                await self._treat(leftover)
-                dealt += 1
+        for disk in self.receptions.usable:
+            files = await asyncio.to_thread(_files, disk)
+            if not files:
+                continue
+            frames, parts = await self._known(disk, files)
+            for leftover in diagnose(files, frames, parts, busy=busy):
+                if leftover.remedy is not Remedy.KEEP:
+                    await self._treat(disk, leftover)
+                    dealt += 1
         return dealt
 
-    def _files(self) -> list[str]:
-        return sorted(entry.name for entry in (self.reception.root / INCOMING).iterdir() if entry.is_file())
-
-    async def _known(self, files: Iterable[str]) -> tuple[dict[str, FrameRecord], set[str]]:
+    async def _known(self, disk: Reception, files: Iterable[str]) -> tuple[dict[str, FrameRecord], set[str]]:
+        """Frames whose files these may be, and the stems of parts that are gone on with on this disk."""
         names: set[str] = set()
         for file in files:
             for ending in (PART, BOUND, BAD, ".bound-new"):
@@ -126,26 +135,27 @@ class Healer:
         async with self.database.read() as session:
             for name in names:
                 for frame in await Frames().generations(session, name):
-                    frames[self.reception.file_name(frame.uri, generation=frame.generation)] = frame
-                    if frame.state in {FrameState.SPOTTED, FrameState.FAILED}:
+                    frames[disk.file_name(frame.uri, generation=frame.generation)] = frame
+                    elsewhere = frame.disk is not None and self.receptions.disk(frame.disk) is not disk
+                    if frame.state in {FrameState.SPOTTED, FrameState.FAILED} and not elsewhere:
                         digest = Digest.parse(frame.wire_digest) if frame.wire_digest else None
-                        parts.add(self.reception.part(name, digest).stem)
+                        parts.add(disk.part(name, digest).stem)
         return frames, parts
 
-    async def _treat(self, leftover: Leftover) -> None:
-        path = self.reception.root / leftover.path
+    async def _treat(self, disk: Reception, leftover: Leftover) -> None:
+        path = disk.root / leftover.path
         frame = leftover.frame
         if leftover.remedy is Remedy.REMOVE:
             log.info("leftover removed", file=path.name)
             await asyncio.to_thread(path.unlink, missing_ok=True)
         elif leftover.remedy is Remedy.SET_ASIDE or frame is None:
-            why = {"reason": "it lay in incoming/ and no frame in the database has this file", "word": "unknown-file"}
+            reason = "it lay in incoming/ and no frame in the database has this file"
             log.warning("file of nobody set aside", file=path.name)
-            await asyncio.to_thread(self.reception.reject, leftover.path, _plain(path.name), "unknown-file", why)
+            await self.quarantine.keep(disk, leftover.path, _plain(path.name), word="unknown-file", reason=reason)
         else:
-            await self._record(path, frame)
+            await self._record(disk, path, frame)
 
-    async def _record(self, path: Path, frame: FrameRecord) -> None:
+    async def _record(self, disk: Reception, path: Path, frame: FrameRecord) -> None:
         """Record a file that arrived whole before the daemon was killed; one that differs is fetched again."""
         expected = Digest.parse(frame.wire_digest) if frame.wire_digest else None
         found = await asyncio.to_thread(digest_of, path, expected.algorithm if expected else "md5")
@@ -163,11 +173,16 @@ class Healer:
                 source=SOURCE,
                 message=f"had arrived before snooppix ended: {size / 1e6:.1f} MB, digest verified",
                 event="fetched",
-                path=str(path.relative_to(self.reception.root)),
+                path=str(path.relative_to(disk.root)),
+                disk=disk.name,
                 size=size,
                 wire_digest=str(found),
             )
         log.info("arrived file recorded", frame=frame.name)
+
+
+def _files(disk: Reception) -> list[str]:
+    return sorted(entry.name for entry in (disk.root / INCOMING).iterdir() if entry.is_file())
 
 
 def digest_of(path: Path, algorithm: str) -> Digest:

@@ -8,7 +8,7 @@ from dbclient.records import FrameRecord, RequestRecord
 from dbclient.schema import FrameState, ReplicaState, RequestKind, RequestState
 from dbclient.stores import Events, Frames, Nodes, Replicas, Requests
 from snooppix.errors import ArchiveError, Rejection
-from snooppix.reception import Reception
+from snooppix.reception import Receptions
 from snooppix.verification import Verifier
 from snooppix.watcher import Watcher
 from terapix.clock import Clock
@@ -32,12 +32,12 @@ class Orders:
     """Answers requests."""
 
     def __init__(
-        self, database: Database, watcher: Watcher, verifier: Verifier, reception: Reception, *, clock: Clock
+        self, database: Database, watcher: Watcher, verifier: Verifier, receptions: Receptions, *, clock: Clock
     ) -> None:
         self.database = database
         self.watcher = watcher
         self.verifier = verifier
-        self.reception = reception
+        self.receptions = receptions
         self.clock = clock
 
     async def answer_open(self) -> int:
@@ -102,6 +102,7 @@ class Orders:
                     message=message,
                     event="retry",
                     path=None,
+                    disk=None,
                 )
             else:
                 await Frames().retry(session, frame.id, now=now, source=source)
@@ -130,7 +131,7 @@ class Orders:
 
     async def _file_of(self, frame: FrameRecord) -> Path | None:
         """Where the file of a frame can be read on this host: on the reception disk, or on a node's."""
-        if frame.path and (found := self.reception.root / frame.path).is_file():
+        if frame.path and (found := self.receptions.disk(frame.disk).root / frame.path).is_file():
             return found
         async with self.database.read() as session:
             replicas = await Replicas().of_frame(session, frame.id)

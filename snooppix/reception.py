@@ -1,37 +1,45 @@
-"""The reception disk: where what arrives lies, from the first byte to the sorted file.
+"""The reception: where what arrives lies, from the first byte to the sorted file, on one disk or on several.
 
 incoming/<name>.<digest>.part      on its way
 incoming/<file>                    whole, digest verified
 from_CADC/headervalid/<file>       a frame that we take
 from_CADC/calibrations/<file>      a flat or a mask that frames name
 from_CADC/rejected/<word>/<file>   what we do not take, with <file>.why.json beside it
+from_TERAPIX/<file>                a product of another TERAPIX, to which we are the archive
 to_CADC/                           what goes back
 """
 
+import asyncio
+import contextlib
 import fcntl
-import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Self
 
 from dbclient.schema import FrameKind
+from snooppix.errors import NoRoom
 from snooppix.part import sync_directory
 from terapix.errors import TerapixError
 from terapix.identity import Digest, FrameId, safe_name
+from terapix.sections import Settings
 
 INCOMING: Final = Path("incoming")
 VALID: Final = Path("from_CADC/headervalid")
 CALIBRATIONS: Final = Path("from_CADC/calibrations")
 REJECTED: Final = Path("from_CADC/rejected")
+PRODUCTS: Final = Path("from_TERAPIX")
 RETURNS: Final = Path("to_CADC")
+ROOMS: Final = (INCOMING, VALID, CALIBRATIONS, REJECTED, RETURNS)
 PART: Final = ".part"
 BOUND: Final = ".bound"
 BAD: Final = ".bad"
-WHY: Final = ".why.json"
+DEADLINE: Final = 5.0
+"""Seconds that a disk has to answer; a local one takes milliseconds, a network one that is alive well below one."""
+BLOCK: Final = 512
+"""Bytes in which a file system counts what a file occupies."""
 _SHORT: Final = 16
 """Hexadecimal digits of the digest in the name of a part."""
 
@@ -43,23 +51,16 @@ class ReceptionTaken(TerapixError):
         super().__init__(f"another snooppix works on {root}: stop it, or give this one its own paths.reception")
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A file that was set aside."""
-
-    path: Path
-    word: str
-    why: dict[str, Any]
-    """What the sidecar says."""
-
-
 class Reception:
     """The layout of one reception disk. Paths are relative to its root, as the database keeps them."""
 
-    def __init__(self, root: Path, *, reserve: int) -> None:
+    def __init__(self, root: Path, *, reserve: int, name: str = "reception") -> None:
+        self.name = name
         self.root = root
         self.reserve = reserve
         """Bytes never filled."""
+        self.trouble: str | None = None
+        """Why the disk cannot be used; none while it can."""
         self._lock = -1
 
     def prepare(self) -> None:
@@ -70,12 +71,14 @@ class Reception:
         ReceptionTaken
             If another process holds it.
         """
-        for directory in (INCOMING, VALID, CALIBRATIONS, REJECTED, RETURNS):
+        for directory in ROOMS:
             (self.root / directory).mkdir(parents=True, exist_ok=True)
+        self.release()
         self._lock = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as problem:
+            self.release()
             raise ReceptionTaken(self.root) from problem
 
     def release(self) -> None:
@@ -83,9 +86,40 @@ class Reception:
             os.close(self._lock)
             self._lock = -1
 
+    def examine(self, *, used: bool) -> str | None:
+        """Say what is wrong with the disk, and take it up where it is back; blocks as long as the disk does.
+
+        Parameters
+        ----------
+        used : whether files were kept on it before: then its directories are not made anew on an empty mount point
+        """
+        try:
+            there = all((self.root / room).is_dir() for room in ROOMS)
+            if not there and used:
+                return f"{self.root} is gone or empty: mount its disk"
+            if not there or not self._holds():
+                self.prepare()
+            if not os.access(self.root / INCOMING, os.W_OK | os.X_OK):
+                return f"{self.root} cannot be written"
+        except ReceptionTaken as problem:
+            return str(problem)
+        except OSError as problem:
+            return f"{self.root} does not answer: {problem.strerror or problem}"
+        return None
+
+    def _holds(self) -> bool:
+        """Whether what is locked is what now lies at the root: a disk may have been taken out and put back."""
+        return self._lock >= 0 and os.path.samestat(os.fstat(self._lock), self.root.stat())
+
     def room(self) -> int:
         """Bytes that may still be filled; negative if the reserve is touched."""
         return shutil.disk_usage(self.root).free - self.reserve
+
+    def lacks(self, part: Path, size: int) -> int:
+        """Bytes that a file of `size` will still take, what its part occupies already left out."""
+        with contextlib.suppress(OSError):
+            return max(0, size - part.stat().st_blocks * BLOCK)
+        return size
 
     def part(self, name: str, digest: Digest | None) -> Path:
         """Absolute path of the part of a file."""
@@ -105,7 +139,7 @@ class Reception:
 
     def filed(self, uri: str, *, generation: int, kind: FrameKind) -> Path:
         """Where a file belongs once it is verified."""
-        directory = VALID if kind is FrameKind.OBJECT else CALIBRATIONS
+        directory = {FrameKind.OBJECT: VALID, FrameKind.PRODUCT: PRODUCTS}.get(kind, CALIBRATIONS)
         return directory / self.file_name(uri, generation=generation)
 
     def move(self, source: Path, target: Path) -> None:
@@ -115,54 +149,160 @@ class Reception:
         sync_directory((self.root / target).parent)
         sync_directory((self.root / source).parent)
 
-    def reject(self, source: Path | None, name: str, word: str, why: Mapping[str, Any], *, head: bytes = b"") -> Path:
-        """Set a file aside with the reason beside it; the sidecar comes first, so that no file is there without one.
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Room that is kept on a reception disk for a file of which not all bytes are here."""
+
+    disk: str
+    part: Path
+    size: int
+
+
+class Receptions:
+    """All reception disks, and the room that is promised on them.
+
+    Promised are the bytes that begun downloads still lack: of those that run, and of
+    those that wait with a part on the disk. The rows say which have begun
+    (`frames.disk`), so that the promises hold after a restart.
+    """
+
+    def __init__(self, *disks: Reception) -> None:
+        self.disks = disks
+        self.promises: dict[int, Promise] = {}
+        """By frame."""
+        self.running: set[int] = set()
+        """Frames whose promise holds although no part may be there yet."""
+        self._used: set[str] = set()
+        self._looks: dict[str, asyncio.Task[str | None]] = {}
+        self._choosing = asyncio.Lock()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        disks = settings.reception_disks.values()
+        return cls(*(Reception(disk.directory, reserve=disk.reserve, name=disk.name) for disk in disks))
+
+    @property
+    def usable(self) -> list[Reception]:
+        """Disks that answer and can be written."""
+        return [disk for disk in self.disks if disk.trouble is None]
+
+    def disk(self, name: str | None) -> Reception:
+        """The disk of a name; the first if there is no such one, as rows of an only disk have it."""
+        return next((disk for disk in self.disks if disk.name == name), self.disks[0])
+
+    def prepare(self, used: Collection[str] = ()) -> None:
+        """Take all disks; of several, those that are there.
 
         Parameters
         ----------
-        source : below the reception disk; none if nothing but `head` came
-        name : of the file
-        word : directory below from_CADC/rejected
-        why : facts for the sidecar
-        head : first bytes of what came in place of the file
+        used : disks on which frames are recorded
 
-        Returns
-        -------
-        Path
-            Of the file, below the reception disk.
+        Raises
+        ------
+        ReceptionTaken
+            If another process holds one.
         """
-        directory = REJECTED / safe_name(word)
-        (self.root / directory).mkdir(parents=True, exist_ok=True)
-        target = directory / safe_name(name)
-        sidecar = self.root / directory / f"{name}{WHY}"
-        fresh = sidecar.with_name(f".{sidecar.name}")
-        fresh.write_text(json.dumps(dict(why), indent=2, default=_plain) + "\n")
-        fresh.rename(sidecar)
-        if source is not None:
-            self.move(source, target)
-        else:
-            (self.root / target).write_bytes(head)
-        sync_directory(self.root / directory)
-        return target
+        self._used |= set(used)
+        for disk in self.disks:
+            if len(self.disks) > 1 and (trouble := disk.examine(used=disk.name in self._used)):
+                disk.trouble = trouble
+                continue
+            disk.prepare()
+            self._used.add(disk.name)
 
-    def forgive(self, name: str) -> None:
-        """Remove what was set aside of a file, once a good copy of it is here."""
-        for old in (self.root / REJECTED).glob(f"*/{safe_name(name)}"):
-            old.unlink(missing_ok=True)
-            old.with_name(f"{name}{WHY}").unlink(missing_ok=True)
+    def release(self) -> None:
+        for disk in self.disks:
+            disk.release()
 
-    def rejected(self) -> list[Rejected]:
-        """List everything that was set aside, by reason and name."""
-        found = []
-        for sidecar in sorted((self.root / REJECTED).glob(f"*/*{WHY}")):
-            try:
-                why = json.loads(sidecar.read_text())
-            except (OSError, ValueError):
-                why = {"reason": "the sidecar cannot be read"}
-            path = sidecar.with_name(sidecar.name.removesuffix(WHY))
-            found.append(Rejected(path, sidecar.parent.name, why if isinstance(why, dict) else {"reason": str(why)}))
-        return found
+    async def look(self) -> list[tuple[Reception, str]]:
+        """Look at all disks; return those with which something has changed, and what there is to say of it."""
+        told = []
+        for disk in self.disks:
+            found = await self._look(disk)
+            if (found is None) != (disk.trouble is None):
+                said = f"is used again: {disk.root}" if found is None else f"is passed over: {found}"
+                told.append((disk, f"reception disk {disk.name} {said}"))
+            disk.trouble = found
+            if found is None:
+                self._used.add(disk.name)
+        return told
 
+    async def check(self, disk: Reception) -> str | None:
+        """Say what is wrong with a disk now; none if nothing is."""
+        return await self._look(disk)
 
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    async def _look(self, disk: Reception) -> str | None:
+        """Examine a disk in a thread; one that never comes back is left behind, and no second one is sent."""
+        if disk.name not in self._looks:
+            examine = asyncio.to_thread(disk.examine, used=disk.name in self._used)
+            self._looks[disk.name] = asyncio.create_task(examine)
+        look = self._looks[disk.name]
+        await asyncio.wait({look}, timeout=DEADLINE)
+        if not look.done():
+            return f"{disk.root} has not answered for {DEADLINE:.0f} s"
+        del self._looks[disk.name]
+        return look.result()
+
+    def remember(self, frame_id: int, disk: str, name: str, digest: Digest | None, size: int) -> None:
+        """Take over a promise of an earlier life, which holds as long as the part is there."""
+        place = self.disk(disk)
+        self.promises[frame_id] = Promise(place.name, place.part(name, digest), size)
+
+    async def choose(
+        self, frame_id: int, name: str, digest: Digest | None, size: int, *, avoid: Collection[str] = ()
+    ) -> Reception:
+        """Promise a file its room on a disk: where its part lies if the rest has room there, else where most is left.
+
+        Raises
+        ------
+        NoRoom
+            If no disk can take it; nothing is promised then.
+        """
+        async with self._choosing:
+            able = [disk for disk in self.usable if disk.name not in avoid]
+            measures = {disk.name: await asyncio.to_thread(self._measure, disk, frame_id) for disk in able}
+            lacking = {disk.name: await asyncio.to_thread(disk.lacks, disk.part(name, digest), size) for disk in able}
+            left = {disk.name: measures[disk.name] - lacking[disk.name] for disk in able}
+            begun = {disk.name for disk in able if disk.part(name, digest).exists()}
+            best = sorted(able, key=lambda disk: (disk.name not in begun, -left[disk.name]))
+            chosen = next((disk for disk in best if left[disk.name] >= 0), None)
+            if chosen is None:
+                missing = min((-left[disk.name] for disk in able), default=size)
+                raise NoRoom(name, needed=size, missing=missing, where=self._said(left))
+            self.promises[frame_id] = Promise(chosen.name, chosen.part(name, digest), size)
+            self.running.add(frame_id)
+            return chosen
+
+    def settle(self, frame_id: int) -> None:
+        """A download ended: its promise goes on only while a part waits."""
+        self.running.discard(frame_id)
+
+    def drop(self, frame_id: int) -> None:
+        """Promise nothing any more: all bytes are here, or none will come."""
+        self.running.discard(frame_id)
+        self.promises.pop(frame_id, None)
+
+    def _measure(self, disk: Reception, besides: int) -> int:
+        """Bytes that may still be promised on a disk."""
+        room = disk.room()
+        for frame_id, promise in list(self.promises.items()):
+            if promise.disk != disk.name or frame_id == besides:
+                continue
+            if frame_id in self.running or promise.part.exists():
+                room -= disk.lacks(promise.part, promise.size)
+            else:
+                self.promises.pop(frame_id, None)
+        return room
+
+    def find(self, path: Path) -> Reception | None:
+        """The usable disk on which a file lies; none if it lies on no such one."""
+        return next((disk for disk in self.usable if (disk.root / path).is_file()), None)
+
+    def _said(self, left: Mapping[str, int]) -> str:
+        if len(self.disks) == 1:
+            return ""
+        return ", ".join(
+            f"{disk.name} {disk.trouble or 'is full' if disk.name not in left else 'has no room'}"
+            for disk in self.disks
+        )

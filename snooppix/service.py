@@ -15,7 +15,7 @@ from typing import Any, Final
 from dbclient.control import Control
 from dbclient.database import Database
 from dbclient.schema import Level
-from dbclient.stores import Events, Nodes
+from dbclient.stores import Events, Frames, Nodes
 from snooppix.archive import Archive
 from snooppix.archives import archive_of
 from snooppix.download import Downloader
@@ -24,7 +24,8 @@ from snooppix.fetcher import Fetcher
 from snooppix.healing import Healer
 from snooppix.names import Names
 from snooppix.orders import Orders
-from snooppix.reception import Reception
+from snooppix.quarantine import Quarantine
+from snooppix.reception import Receptions
 from snooppix.sorting import Sorter
 from snooppix.verification import Verifier
 from snooppix.watcher import Seen, Watcher
@@ -70,14 +71,21 @@ class Snooppix:
         self.verifier = verifier
         self.database = database
         self.archive = archive
-        self.reception = Reception(settings.reception, reserve=settings.snooppix.reserve)
+        self.receptions = Receptions.of(settings)
+        self.quarantine = Quarantine(database, self.receptions, clock=clock)
         self.watcher = Watcher(database, archive, look_back=settings.snooppix.look_back, clock=clock)
         self.fetcher = Fetcher(
-            database, archive, Downloader(wire), self.reception, clock=clock, attempts=settings.snooppix.attempts
+            database,
+            archive,
+            Downloader(wire),
+            self.receptions,
+            self.quarantine,
+            clock=clock,
+            attempts=settings.snooppix.attempts,
         )
-        self.sorter = Sorter(database, verifier, self.reception, clock=clock)
-        self.healer = Healer(database, self.reception, clock=clock)
-        self.orders = Orders(database, self.watcher, verifier, self.reception, clock=clock)
+        self.sorter = Sorter(database, verifier, self.receptions, self.quarantine, clock=clock)
+        self.healer = Healer(database, self.receptions, self.quarantine, clock=clock)
+        self.orders = Orders(database, self.watcher, verifier, self.receptions, clock=clock)
         self.trouble: str | None = None
         """What is wrong with the archive; none while it answers."""
         self._built = concerns_parts(settings)
@@ -92,9 +100,12 @@ class Snooppix:
 
     async def run(self) -> None:
         """Work until the daemon is asked to stop."""
-        await asyncio.to_thread(self.reception.prepare)
+        async with self.database.read() as session:
+            used = await Frames().disks(session)
+        await asyncio.to_thread(self.receptions.prepare, used)
         try:
             await self.healer.close_transfers()
+            await self.healer.promise()
             await self.healer.heal(busy=())
             await self.daemon.ready("follows the archive")
             loops = [
@@ -106,7 +117,7 @@ class Snooppix:
             finally:
                 await self.fetcher.stop()
         finally:
-            self.reception.release()
+            self.receptions.release()
 
     async def _work(self) -> None:
         """Heal, answer, fill the download pool; then wait until the database changes."""
@@ -116,6 +127,8 @@ class Snooppix:
                 log.info("the parts are put together anew from changed settings")
                 stopping.set()
                 return
+            for disk, said in await self.receptions.look():
+                await self._event("disk", said, Level.WARNING if disk.trouble else Level.INFO)
             await self.healer.heal(busy=self._busy())
             if not self.control.rests:
                 await self.orders.answer_open()

@@ -11,7 +11,8 @@ from dbclient.records import FrameRecord
 from dbclient.schema import FrameKind, FrameState, Level
 from dbclient.stores import Frames
 from snooppix.errors import Rejection
-from snooppix.reception import Reception
+from snooppix.quarantine import Evidence, Quarantine
+from snooppix.reception import Reception, Receptions
 from snooppix.verification import Verified, Verifier
 from terapix.clock import Clock
 from terapix.journal import logger
@@ -26,10 +27,19 @@ PAUSE: Final = timedelta(seconds=60)
 class Sorter:
     """Verifies fetched files one after the other, each on several processes."""
 
-    def __init__(self, database: Database, verifier: Verifier, reception: Reception, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        verifier: Verifier,
+        receptions: Receptions,
+        quarantine: Quarantine,
+        *,
+        clock: Clock,
+    ) -> None:
         self.database = database
         self.verifier = verifier
-        self.reception = reception
+        self.receptions = receptions
+        self.quarantine = quarantine
         self.clock = clock
         self.at_work: str | None = None
         """Frame that is verified now."""
@@ -56,30 +66,44 @@ class Sorter:
         return len(due)
 
     async def _sort(self, frame: FrameRecord) -> None:
-        lies = self._find(frame)
-        if lies is None:
-            await self._lost(frame)
+        disk = self.receptions.disk(frame.disk)
+        found = await asyncio.to_thread(self._find, frame)
+        if found is None:
+            if (trouble := disk.trouble or await self.receptions.check(disk)) is not None:
+                await self._wait(frame, f"it lies on the reception disk {disk.name}: {trouble}", count=False)
+            else:
+                await self._lost(frame)
             return
+        disk, lies = found
         try:
-            verified = await self.verifier.verify(self.reception.root / lies, kind=frame.kind, name=frame.name)
-        except Rejection as rejection:
-            await self._reject(frame, lies, rejection)
+            verified = await self.verifier.verify(disk.root / lies, kind=frame.kind, name=frame.name)
+        except (Rejection, OSError) as problem:
+            if (trouble := await self.receptions.check(disk)) is not None:  # the disk is at fault, and not the file
+                await self._wait(frame, f"it lies on the reception disk {disk.name}: {trouble}", count=False)
+                return
+            if not isinstance(problem, Rejection):
+                raise
+            await self._reject(frame, disk, lies, problem)
         else:
-            await self._file(frame, lies, verified)
+            await self._file(frame, disk, lies, verified)
 
-    def _find(self, frame: FrameRecord) -> Path | None:
+    def _find(self, frame: FrameRecord) -> tuple[Reception, Path] | None:
         """Where the file lies: as recorded, or where it belongs if it was moved and that not recorded."""
-        filed = self.reception.filed(frame.uri, generation=frame.generation, kind=frame.kind)
+        recorded = self.receptions.disk(frame.disk)
+        filed = recorded.filed(frame.uri, generation=frame.generation, kind=frame.kind)
         places = [Path(frame.path)] if frame.path else []
-        places += [self.reception.incoming(frame.uri, generation=frame.generation), filed]
-        return next((place for place in places if (self.reception.root / place).is_file()), None)
+        places += [recorded.incoming(frame.uri, generation=frame.generation), filed]
+        if frame.disk == recorded.name:
+            if recorded.trouble is not None:
+                return None
+            return next(((recorded, place) for place in places if (recorded.root / place).is_file()), None)
+        return next(((disk, place) for place in places if (disk := self.receptions.find(place)) is not None), None)
 
-    async def _file(self, frame: FrameRecord, lies: Path, verified: Verified) -> None:
-        ccds = verified.columns["ccds"]
-        target = self.reception.filed(frame.uri, generation=frame.generation, kind=frame.kind)
+    async def _file(self, frame: FrameRecord, disk: Reception, lies: Path, verified: Verified) -> None:
+        target = disk.filed(frame.uri, generation=frame.generation, kind=frame.kind)
         if lies != target:
-            await asyncio.to_thread(self.reception.move, lies, target)
-        await asyncio.to_thread(self.reception.forgive, target.name)
+            await asyncio.to_thread(disk.move, lies, target)
+        await self.quarantine.forgive(target.name)
         what = "frame" if frame.kind is FrameKind.OBJECT else frame.kind.value
         async with self.database.write() as session:
             await Frames().advance(
@@ -88,44 +112,19 @@ class Sorter:
                 FrameState.VALID,
                 now=self.clock.now(),
                 source=SOURCE,
-                message=f"is a valid {what}: {ccds} CCDs, headers and all pixels verified",
+                message=f"is a valid {what}: {verified.columns['ccds']} CCDs, headers and all pixels verified",
                 event="valid",
                 path=str(target),
+                disk=disk.name,
                 pixel_digest=str(verified.pixel_digest),
                 **verified.columns,
             )
         self.valid += 1
         log.info("frame valid", frame=frame.name, path=str(target))
 
-    async def _reject(self, frame: FrameRecord, lies: Path, rejection: Rejection) -> None:
-        now = self.clock.now()
-        name = self.reception.file_name(frame.uri, generation=frame.generation)
-        why = {
-            "frame": frame.name,
-            "generation": frame.generation,
-            "reason": rejection.sentence,
-            "word": rejection.word,
-            "uri": frame.uri,
-            "digest": frame.wire_digest,
-            "rejected_at": now,
-            "again": f"terapix retry {frame.name}",
-        }
-        path = await asyncio.to_thread(self.reception.reject, lies, name, rejection.word, why)
-        async with self.database.write() as session:
-            await Frames().advance(
-                session,
-                frame.id,
-                FrameState.REJECTED,
-                now=now,
-                source=SOURCE,
-                message=f"rejected ({rejection.word}): {rejection.sentence}",
-                event="rejected",
-                level=Level.WARNING,
-                reason=rejection.sentence,
-                path=str(path),
-            )
+    async def _reject(self, frame: FrameRecord, disk: Reception, lies: Path, rejection: Rejection) -> None:
+        await self.quarantine.reject(frame, disk, lies, Evidence.of_rejection(rejection, found=frame.wire_digest))
         self.rejected += 1
-        log.info("frame rejected", frame=frame.name, word=rejection.word, why=rejection.sentence)
 
     async def _lost(self, frame: FrameRecord) -> None:
         async with self.database.write() as session:
@@ -139,16 +138,20 @@ class Sorter:
                 event="lost",
                 level=Level.WARNING,
                 path=None,
+                disk=None,
             )
 
     async def _superseded(self, frame: FrameRecord) -> None:
         """Remove a file whose frame was superseded while it was verified."""
         log.info("frame was superseded while it was verified", frame=frame.name)
-        lies = self._find(frame)
-        if lies is not None:
-            await asyncio.to_thread((self.reception.root / lies).unlink, missing_ok=True)
+        found = await asyncio.to_thread(self._find, frame)
+        if found is not None:
+            disk, lies = found
+            await asyncio.to_thread((disk.root / lies).unlink, missing_ok=True)
 
-    async def _wait(self, frame: FrameRecord, reason: str) -> None:
+    async def _wait(self, frame: FrameRecord, reason: str, *, count: bool = True) -> None:
         now = self.clock.now()
         async with self.database.write() as session:
-            await Frames().wait(session, frame.id, reason=reason, retry_at=now + PAUSE, now=now, source=SOURCE)
+            await Frames().wait(
+                session, frame.id, reason=reason, retry_at=now + PAUSE, now=now, source=SOURCE, count=count
+            )

@@ -157,6 +157,16 @@ class Frames(FrameLists):
             priority = await session.scalar(select(func.max(Frame.priority)).where(*here, Frame.priority < priority))
         return found
 
+    async def begun(self, session: AsyncSession) -> list[FrameRecord]:
+        """Give the frames that are to be fetched and have a reception disk already."""
+        query = select(Frame).where(Frame.state == FrameState.SPOTTED, Frame.disk.is_not(None)).order_by(Frame.id)
+        return [record(FrameRecord, row) for row in await session.scalars(query)]
+
+    async def disks(self, session: AsyncSession) -> set[str]:
+        """Name the reception disks on which files of frames lie."""
+        query = select(Frame.disk).where(Frame.path.is_not(None), Frame.disk.is_not(None)).distinct()
+        return {disk for disk in await session.scalars(query) if disk}
+
     async def advance(
         self,
         session: AsyncSession,

@@ -35,6 +35,8 @@ class Calibration:
     """Its own row; none if it was never sighted."""
     state: FrameState | None
     reason: str | None
+    disk: str | None
+    """Reception disk on which it lies."""
     path: str | None
     """Path below the reception disk."""
     size: int | None
@@ -104,6 +106,7 @@ class Inventory:
                 rows.c.id,
                 rows.c.state,
                 rows.c.reason,
+                rows.c.disk,
                 rows.c.path,
                 rows.c.size,
                 rows.c.wire_digest,
@@ -122,18 +125,10 @@ class Inventory:
             .order_by(needed.c.name, needed.c.node_id)
         )
         return [
-            Calibration(
-                name,
-                node_id,
-                frame_id,
-                state,
-                reason,
-                path,
-                size,
-                digest,
-                replica is not None,
+            Calibration(name, node_id, frame_id, state, reason, disk, path, size, digest, replica is not None)
+            for name, node_id, frame_id, state, reason, disk, path, size, digest, replica in await session.execute(
+                query
             )
-            for name, node_id, frame_id, state, reason, path, size, digest, replica in await session.execute(query)
         ]
 
     async def calibrations_held(self, session: AsyncSession) -> dict[int, set[str]]:

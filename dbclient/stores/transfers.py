@@ -100,6 +100,11 @@ class Transfers:
         query = self._query().where(Transfer.frame_id == frame_id, Transfer.state.not_in(OVER))
         return await self._list(session, query.order_by(Transfer.id))
 
+    async def latest_fetch(self, session: AsyncSession, frame_id: int) -> TransferRecord | None:
+        """Give the last fetch of a frame, whatever became of it."""
+        query = self._query().where(Transfer.frame_id == frame_id, Transfer.kind == TransferKind.FETCH)
+        return next(iter(await self._list(session, query.order_by(Transfer.id.desc()).limit(1))), None)
+
     async def history(
         self, session: AsyncSession, *, limit: int = 100, runid: str | None = None, before: int | None = None
     ) -> list[TransferRecord]:

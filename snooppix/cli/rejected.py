@@ -4,7 +4,8 @@ import typer
 from rich.table import Table
 
 from snooppix.cli.answers import ConfigOption, JsonOption, out, print_json, settings_of
-from snooppix.reception import Reception
+from snooppix.quarantine import set_aside_on
+from snooppix.reception import Receptions
 
 app = typer.Typer()
 
@@ -13,7 +14,7 @@ app = typer.Typer()
 def rejected(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """List what was set aside, with its reason and how to try again."""
     settings = settings_of(config)
-    found = Reception(settings.reception, reserve=0).rejected()
+    found = [item for disk in Receptions.of(settings).disks for item in set_aside_on(disk)]
     if as_json:
         print_json([{"file": str(item.path), "word": item.word, **item.why} for item in found])
         return

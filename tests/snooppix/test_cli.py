@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from snooppix.cli import app
+from snooppix.quarantine import set_aside
 from snooppix.reception import Reception
 from terapix.installation import etc_directory
 from tests.support.archive import small_fits
@@ -81,16 +82,11 @@ def test_what_was_rejected_is_listed(config: Path, tmp_path: Path) -> None:
     assert "Nothing was rejected" in run("rejected", "-c", config).stdout
     reception = Reception(tmp_path / "reception", reserve=0)
     reception.prepare()
-    reception.reject(
-        None,
-        "979412p.fits.fz",
-        "not-fits",
-        {"reason": "a login page", "again": "terapix retry 979412p"},
-        head=b"<html>",
-    )
+    why = {"reason": "a login page", "again": "terapix snooppix retry 979412p"}
+    set_aside(reception, None, Path("from_CADC/rejected/not-fits/979412p.fits.fz"), why, head=b"<html>")
     reception.release()
 
     [row] = json.loads(run("rejected", "-c", config, "--json").stdout)
 
     assert (row["word"], row["reason"]) == ("not-fits", "a login page")
-    assert "terapix retry 979412p" in run("rejected", "-c", config).stdout
+    assert "terapix snooppix retry 979412p" in run("rejected", "-c", config).stdout

@@ -44,7 +44,7 @@ async def test_a_damaged_frame_is_quarantined_and_the_other_goes_on(
     why = json.loads((rejected / "979412p.fits.fz.why.json").read_text())
     assert "3 tries gave no better copy" in (bad.reason or "")
     assert why["expected"] == bad.wire_digest
-    assert why["again"] == "terapix retry 979412p"
+    assert why["again"] == "terapix snooppix retry 979412p"
     assert len((rejected / "979412p.fits.fz").read_bytes()) == len(small_fits("979412p"))
     assert desk.incoming() == []
 
@@ -197,7 +197,7 @@ async def test_a_rejected_frame_is_fetched_again_when_an_operator_asks(
         state, _ = await _ask(desk, RequestKind.RETRY, "979412p")
         await desk.until_state("979412p", FrameState.VALID)
     assert state is RequestState.DONE
-    assert desk.snooppix.reception.rejected() == []
+    assert desk.snooppix.quarantine.all() == []
 
 
 async def test_what_an_earlier_life_left_in_incoming_is_put_right(

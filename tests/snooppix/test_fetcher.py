@@ -8,7 +8,7 @@ import pytest
 from dbclient.database import Database
 from dbclient.stores import Frames
 from snooppix.fetcher import Fetcher, Running
-from snooppix.reception import Reception
+from snooppix.reception import Reception, Receptions
 from terapix.clock import SystemClock
 from tests.support import night
 
@@ -20,8 +20,8 @@ async def test_a_fetch_that_ends_while_the_due_frames_are_read_is_not_begun_agai
     database = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'terapix.sqlite'}", create=True)
     async with database.write() as session:
         frame = await night.sight(session)
-    reception = Reception(tmp_path, reserve=0)
-    fetcher = Fetcher(database, nothing, nothing, reception, clock=SystemClock(), attempts=3)
+    receptions = Receptions(Reception(tmp_path, reserve=0))
+    fetcher = Fetcher(database, nothing, nothing, receptions, nothing, clock=SystemClock(), attempts=3)
     fetcher.running[frame.id] = Running(frame)
     due = Frames.due
 

@@ -139,7 +139,7 @@ def _file(
         if replica.state is ReplicaState.HELD and replica.node_id in nodes
     ]
     if held.path:
-        places.append((console.settings.reception, held.path))
+        places.append((console.settings.received(held.disk, ""), held.path))
     for root, path in places:
         found = inside(root, path)
         if found is not None:
