@@ -10,14 +10,13 @@ import contextlib
 import errno
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Self
 
 from aiohttp import ClientError, ClientResponse
 from aiohttp.streams import EmptyStreamReader
 from yarl import URL
 
+from snooppix.carrier import Arrived, Progress, Wanted, told
 from snooppix.errors import ArchiveSilent, Changed, Damaged, FetchError, NoRoom, NotFits, Unreachable, UnsafeAddress
 from snooppix.part import Bound, Part
 from snooppix.treatment import failure
@@ -25,42 +24,14 @@ from snooppix.wire import Wire, retry_after
 from terapix.identity import Digest
 from terapix.steps import reached
 
+__all__ = ["Arrived", "Downloader", "Progress", "Wanted"]
+
 BLOCK: Final = 4 * 1024**2
 """Bytes that go to the writing thread at once."""
 LINGER: Final = 0.5
 """Seconds after which a smaller block is written too: over a slow line 4 MiB are much to lose, and to wait for."""
 RESUMES: Final = 20
 """Interruptions of one connection that are answered by resuming at once, as long as each brought bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be fetched."""
-
-    name: str
-    """Frame or calibration, for messages."""
-    part: Path
-    size: int | None
-    digest: Digest | None
-    """As the archive lists it; none if it lists none, then the server's own is believed."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a download has come; written by the download, read by whoever shows it."""
-
-    done: int = 0
-    total: int | None = None
-    host: str = ""
-    interruptions: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A part that is whole and verified."""
-
-    size: int
-    digest: Digest
 
 
 class Writer:
@@ -194,6 +165,7 @@ class Downloader:
             _refuse_pages(response, wanted.name, progress.host)
             await self._bind(response, wanted, part, progress)
             progress.total = part.bound.total if part.bound else None
+            progress.headers = told(response.headers)
             writer.tell()
             await _receive(response, wanted, writer, progress)
 

@@ -17,7 +17,7 @@ from dbclient.records import FrameRecord
 from dbclient.schema import FrameState, TransferKind, TransferState
 from dbclient.stores import Frames, Transfers
 from snooppix.archive import Archive
-from snooppix.download import Arrived, Downloader, Progress, Wanted
+from snooppix.carrier import Arrived, Carriers, Progress, Wanted, carry
 from snooppix.errors import (
     ArchiveError,
     Busy,
@@ -77,7 +77,7 @@ class Fetcher:
         self,
         database: Database,
         archive: Archive,
-        downloader: Downloader,
+        carriers: Carriers,
         receptions: Receptions,
         quarantine: Quarantine,
         *,
@@ -86,7 +86,7 @@ class Fetcher:
     ) -> None:
         self.database = database
         self.archive = archive
-        self.downloader = downloader
+        self.carriers = carriers
         self.receptions = receptions
         self.quarantine = quarantine
         self.clock = clock
@@ -148,11 +148,11 @@ class Fetcher:
             await self._fetch(running)
             self.tally.outage = 0
         except asyncio.CancelledError:
-            await self._end(running, TransferState.FAILED, "snooppix was stopped; the next start goes on from here")
+            await self._end(running, "snooppix was stopped; the next start goes on from here")
             raise
         except IllegalMove:
             log.info("frame was superseded while it was fetched", frame=frame.name)
-            await self._end(running, TransferState.FAILED, "a newer generation has taken its place")
+            await self._end(running, "a newer generation has taken its place")
         except FetchError as problem:
             await self._fail(running, problem)
         except ArchiveError as problem:
@@ -210,7 +210,7 @@ class Fetcher:
             part = disk.part(frame.name, digest)
             wanted = Wanted(frame.name, part, frame.size, digest)
             try:
-                return disk, await self.downloader.fetch(wanted, sources, running.progress)
+                return disk, await carry(self.carriers, wanted, sources, running.progress)
             except NoRoom:
                 full.add(disk.name)
                 if full >= {other.name for other in self.receptions.usable}:
@@ -255,7 +255,9 @@ class Fetcher:
             )
             if running.transfer is not None:
                 await Transfers().progress(session, running.transfer, done=size, rate=size / max(seconds, 1e-3))
-                await Transfers().end(session, running.transfer, TransferState.DONE, now=now)
+                await Transfers().end(
+                    session, running.transfer, TransferState.DONE, now=now, headers=running.progress.headers
+                )
         self.receptions.drop(running.frame.id)
         self.tally.fetched += 1
         self.tally.bytes += size
@@ -322,16 +324,22 @@ class Fetcher:
         bad = disk.part(frame.name, _digest(frame)).with_suffix(BAD)
         await self.quarantine.reject(frame, disk, INCOMING / bad.name if bad.exists() else None, evidence)
 
-    async def _end(self, running: Running, state: TransferState, reason: str) -> None:
+    async def _end(self, running: Running, reason: str) -> None:
         if running.transfer is not None:
             async with self.database.write() as session:
-                await Transfers().progress(session, running.transfer, done=running.progress.done, rate=0.0)
-                await Transfers().end(session, running.transfer, state, now=self.clock.now(), reason=reason)
+                await self._ended(session, running, reason, self.clock.now())
 
     async def _ended(self, session: AsyncSession, running: Running, reason: str, now: datetime) -> None:
         if running.transfer is not None:
             await Transfers().progress(session, running.transfer, done=running.progress.done, rate=0.0)
-            await Transfers().end(session, running.transfer, TransferState.FAILED, now=now, reason=reason)
+            await Transfers().end(
+                session,
+                running.transfer,
+                TransferState.FAILED,
+                now=now,
+                reason=reason,
+                headers=running.progress.headers,
+            )
 
 
 def _digest(frame: FrameRecord) -> Digest | None:

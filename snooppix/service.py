@@ -18,6 +18,7 @@ from dbclient.schema import Level
 from dbclient.stores import Events, Frames, Nodes
 from snooppix.archive import Archive
 from snooppix.archives import archive_of
+from snooppix.carrier import Carrier
 from snooppix.download import Downloader
 from snooppix.errors import ArchiveError, ArchiveSilent
 from snooppix.fetcher import Fetcher
@@ -74,10 +75,12 @@ class Snooppix:
         self.receptions = Receptions.of(settings)
         self.quarantine = Quarantine(database, self.receptions, clock=clock)
         self.watcher = Watcher(database, archive, look_back=settings.snooppix.look_back, clock=clock)
+        carrier = Downloader(wire)
+        self.carriers: dict[str, Carrier] = {"http": carrier, "https": carrier}
         self.fetcher = Fetcher(
             database,
             archive,
-            Downloader(wire),
+            self.carriers,
             self.receptions,
             self.quarantine,
             clock=clock,

@@ -70,13 +70,22 @@ class Transfers:
         await session.execute(update(Transfer).where(Transfer.id == transfer_id).values(**values))
 
     async def end(
-        self, session: AsyncSession, transfer_id: int, state: TransferState, *, now: datetime, reason: str | None = None
+        self,
+        session: AsyncSession,
+        transfer_id: int,
+        state: TransferState,
+        *,
+        now: datetime,
+        reason: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
-        """Close a transfer."""
+        """Close a transfer; `headers` is what the server said of the file."""
         row = await session.get(Transfer, transfer_id)
         if row is None:
             raise NoSuchRow("transfer", transfer_id)
         row.state, row.ended_at, row.reason = state, now, reason
+        if headers:
+            row.headers = dict(headers)
         if state is TransferState.DONE and row.bytes_total is not None:
             row.bytes_done = row.bytes_total
 
