@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export TERAPIX_ETC := $(CURDIR)/etc
 
-.PHONY: run test lint bench lock help clean check-python
+.PHONY: run test test-dachs lint bench lock help clean check-python
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -15,7 +15,10 @@ run: $(VENV)/.installed  ## install what is pinned, then run the demo night: pai
 	$(BIN)/terapix demo
 
 test: $(VENV)/.testing  ## all tests: unit, store, flow, reference, architecture
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/dachs $(TESTS)
+
+test-dachs: $(VENV)/.testing  ## the archive clients against a real DaCHS (apt-get install gavodachs2-server), about two minutes
+	$(BIN)/python -m pytest -v tests/dachs
 
 lint: $(VENV)/.testing  ## ruff and mypy, both strict
 	$(BIN)/ruff check .

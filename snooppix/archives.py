@@ -3,6 +3,7 @@
 from snooppix.archive import Archive
 from snooppix.cadc import Cadc
 from snooppix.names import Names
+from snooppix.obscore import ObsCore
 from snooppix.wire import Wire
 from terapix.clock import Clock
 from terapix.sections import Settings
@@ -16,7 +17,9 @@ def archive_of(settings: Settings, wire: Wire, *, names: Names, clock: Clock) ->
     ArchiveError
         If the selection asks for what that kind of archive does not tell.
     """
+    page, selection = settings.snooppix.page, settings.selection
     match settings.archive.kind:
+        case "obscore":
+            return ObsCore(wire, settings.archive, selection=selection, names=names, page=page, clock=clock)
         case _:
-            page, selection = settings.snooppix.page, settings.selection
             return Cadc(wire, settings.archive, selection=selection, names=names, page=page, clock=clock)

@@ -10,7 +10,7 @@ from yarl import URL
 
 from dbclient.stores.frames import Sighting
 from snooppix.archive import Batch
-from snooppix.errors import ArchiveSilent, ListingBroken, UnsafeAddress
+from snooppix.errors import ArchiveSilent, ListingBroken
 from snooppix.listing import (
     COLUMNS,
     ELIXIR,
@@ -28,14 +28,11 @@ from snooppix.listing import (
     sighting,
 )
 from snooppix.names import Names
-from snooppix.selection import Candidate, keeps, rules, unsaid
+from snooppix.selection import Candidate, Rule, keeps, rules, unsaid
 from snooppix.tap import Services, Tap
 from snooppix.wire import Wire
 from terapix.clock import Clock
-from terapix.journal import logger
 from terapix.sections import ArchiveSection, SelectionSection
-
-log = logger("cadc")
 
 LOCATE: Final = "http://www.opencadc.org/std/storage#locate-1.0"
 """Standard identity of what the locator can do."""
@@ -62,7 +59,8 @@ class Cadc:
     ) -> None:
         self.wire = wire
         self.section = section
-        self.rules = rules(selection or SelectionSection(), RULED)
+        self.selection = selection or SelectionSection()
+        self.rules = rules(self.selection, RULED)
         """What of the listing is followed."""
         self._unsaid = unsaid(self.rules)
         self.names = names
@@ -101,6 +99,10 @@ class Cadc:
     def _where(self) -> list[str]:
         """Conditions of what is followed."""
         return selected(collection=self.section.collection, instrument=self.section.instrument, chosen=self.rules)
+
+    async def rules_of(self, names: Names | None) -> tuple[Rule, ...]:
+        """Give the rules that are followed, with that of names if there are any."""
+        return rules(self.selection, RULED, names=names)
 
     async def candidates(self) -> AsyncIterator[list[Candidate]]:
         """List all science files of the collection and instrument page by page, whatever the rules say of them."""
@@ -155,15 +157,7 @@ class Cadc:
         except (ElementTree.ParseError, DefusedXmlException) as problem:
             raise ListingBroken(address, str(problem)) from problem
         given = [(e.text or "").strip() for e in root.iter() if e.tag.rsplit("}", 1)[-1] == "endpoint"]
-        usable = []
-        for endpoint in given:
-            try:
-                usable.append(str(self.wire.hosts.check(endpoint)))
-            except UnsafeAddress as problem:
-                log.warning("mirror passed over", address=endpoint[:200], why=str(problem))
-        if given and not usable:
-            raise UnsafeAddress(given[0][:300], allowed=(self.wire.hosts.registry.authority, *self.wire.hosts.more))
-        return list(dict.fromkeys(usable))
+        return self.wire.hosts.usable(given)
 
     async def header(self, uri: str) -> str:
         for endpoint in await self.locate(uri):

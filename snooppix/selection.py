@@ -160,9 +160,14 @@ def _listed(name: str, asked: str, wanted: Sequence[str], column: str) -> Rule:
     )
 
 
+def within(text: str) -> str:
+    """Write a text for LIKE, which has no escape in ADQL: what means something there becomes any one letter."""
+    return "".join("_" if letter in r"%\[]^" else letter for letter in text)
+
+
 def _like(pattern: str) -> str:
-    """Write a pattern for LIKE, which has no escape in ADQL: what means something there becomes any one letter."""
-    return "".join({"*": "%", "?": "_", "%": "_", "\\": "_", "[": "_", "]": "_", "^": "_"}.get(c, c) for c in pattern)
+    """Write a pattern for LIKE."""
+    return within(pattern).replace("*", "%").replace("?", "_")
 
 
 def _days(moment: datetime) -> float:

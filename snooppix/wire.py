@@ -2,7 +2,7 @@
 
 import contextlib
 import stat
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -12,7 +12,10 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, T
 from yarl import URL
 
 from snooppix.errors import ArchiveError, ArchiveSilent, UnsafeAddress
+from terapix.journal import logger
 from terapix.sections import ArchiveSection, SnooppixSection
+
+log = logger("wire")
 
 REDIRECTS: Final = {301, 302, 303, 307, 308}
 MOST_REDIRECTS: Final = 5
@@ -45,6 +48,24 @@ class Hosts:
         if not allowed:
             raise UnsafeAddress(str(address)[:300], allowed=(self.registry.authority, *self.more))
         return url
+
+    def usable(self, addresses: Sequence[str]) -> list[str]:
+        """Give those of some addresses of a file that may be asked, each once.
+
+        Raises
+        ------
+        UnsafeAddress
+            If there are some, and none of them may.
+        """
+        found = []
+        for address in addresses:
+            try:
+                found.append(str(self.check(address)))
+            except UnsafeAddress as problem:
+                log.warning("mirror passed over", address=address[:200], why=str(problem))
+        if addresses and not found:
+            raise UnsafeAddress(addresses[0][:300], allowed=(self.registry.authority, *self.more))
+        return list(dict.fromkeys(found))
 
     def _named(self, url: URL) -> bool:
         if (

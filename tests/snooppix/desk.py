@@ -11,7 +11,8 @@ from dbclient.database import Database
 from dbclient.records import EventRecord, FrameRecord
 from dbclient.schema import FrameState
 from dbclient.stores import Events, Frames
-from snooppix.cadc import Cadc
+from snooppix.archives import archive_of
+from snooppix.names import Names
 from snooppix.service import Snooppix
 from snooppix.verification import Verifier
 from snooppix.wire import Wire
@@ -106,7 +107,7 @@ async def at_work(settings: Settings, *, camera: Instrument | None = None) -> As
         Wire(settings.archive, settings.snooppix) as wire,
         InThread(camera or small_camera(), compression=0.3, processes=1) as verifier,
     ):
-        archive = Cadc(wire, settings.archive, page=settings.snooppix.page, clock=daemon.clock)
+        archive = archive_of(settings, wire, names=Names(), clock=daemon.clock)
         snooppix = Snooppix(daemon, database, archive, wire, verifier)
         task = asyncio.create_task(snooppix.run())
         try:
