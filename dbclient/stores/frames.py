@@ -1,8 +1,6 @@
 """Frames: sighted, moved from state to state with an event each, found again."""
 
-import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +8,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import IllegalMove, NoSuchRow
-from dbclient.lifecycle import UNFINISHED, may_go
+from dbclient.lifecycle import may_go
 from dbclient.records import FrameRecord, record
 from dbclient.schema import (
     Frame,
@@ -18,17 +16,13 @@ from dbclient.schema import (
     FrameState,
     Job,
     JobState,
-    Lease,
     Level,
-    Product,
-    ProductState,
-    Transfer,
-    TransferKind,
-    TransferState,
 )
-from dbclient.stores.events import Events, about
-from dbclient.stores.insertion import insert_unless_there
+from dbclient.stores.generations import supersede, told
 from dbclient.stores.listings import COLUMNS, FrameLists
+from dbclient.stores.sightings import FrameSightings, Sighted, Sighting
+
+__all__ = ["Frames", "Sighted", "Sighting"]
 
 STAMPS = {
     FrameState.FETCHED: "fetched_at",
@@ -38,84 +32,9 @@ STAMPS = {
 }
 OPERATORS = 100
 """Priority of what an operator asked for."""
-DESCRIBED = ("runid", "filter", "object", "exposure_time", "observed_at", "release")
-"""Columns that a sighting may tell before the header is here."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
-    """A file that the archive lists."""
-
-    name: str
-    uri: str
-    kind: FrameKind | str = FrameKind.OBJECT
-    size: int | None = None
-    digest: str | None = None
-    """As md5:<hex>, if the archive tells."""
-    modified: datetime | None = None
-    release: datetime | None = None
-    runid: str | None = None
-    filter: str | None = None
-    object: str | None = None
-    exposure_time: float | None = None
-    observed_at: datetime | None = None
-    processed_at: datetime | None = None
-    """DATEPROC, that of any CCD: those of one frame differ by seconds."""
-    version: str | None = None
-    """EL_SYS."""
-    offered: int | None = None
-    """Generation of a product as its publisher counts."""
-
-
-class Sighted(enum.Enum):
-    NEW = "new"  #: never seen before
-    KNOWN = "known"  #: seen before, the same bytes
-    REPROCESSED = "re-processed"  #: same name, other bytes: a new generation
-
-
-class Frames(FrameLists):
-    def __init__(self) -> None:
-        self._events = Events()
-
-    async def sight(self, session: AsyncSession, sighting: Sighting, *, now: datetime, source: str) -> Sighted:
-        """Take a sighting in: a new row, a new generation, or nothing new. Doing it twice does no harm.
-
-        A generation that has given nothing yet (spotted, fetched, rejected,
-        failed) is superseded at once; one that has, when the new one is valid.
-        """
-        query = select(Frame).where(Frame.name == sighting.name).order_by(Frame.generation.desc()).with_for_update()
-        rows = list(await session.scalars(query))
-        newest = rows[0] if rows else None
-        if newest and _same(newest, sighting):
-            _complete(newest, sighting)
-            return Sighted.KNOWN
-        number = await insert_unless_there(
-            session,
-            Frame,
-            name=sighting.name,
-            generation=newest.generation + 1 if newest else 1,
-            kind=FrameKind(sighting.kind),
-            state=FrameState.SPOTTED,
-            uri=sighting.uri,
-            archive_modified=sighting.modified,
-            size=sighting.size,
-            wire_digest=sighting.digest,
-            spotted_at=now,
-            supersedes=newest.id if newest else None,
-            **{field: getattr(sighting, field) for field in DESCRIBED},
-        )
-        if number is None:  # another process has just sighted the same
-            return await self.sight(session, sighting, now=now, source=source)
-        frame = await self._row(session, number)
-        if newest:
-            newest.current = False
-        said = f"was processed again: generation {frame.generation}" if newest else "spotted at the archive"
-        await self._event(session, frame, "reprocessed" if newest else "spotted", said, now=now, source=source)
-        for older in rows:
-            if older.state in UNFINISHED:
-                await self._supersede(session, older, now=now, source=source)
-        return Sighted.REPROCESSED if newest else Sighted.NEW
-
+class Frames(FrameSightings, FrameLists):
     async def get(self, session: AsyncSession, frame_id: int) -> FrameRecord:
         return record(FrameRecord, await self._row(session, frame_id))
 
@@ -196,12 +115,12 @@ class Frames(FrameLists):
         if to in STAMPS:
             setattr(row, STAMPS[to], now)
         _set(row, columns)
-        await self._event(session, row, event or to.value, message, now=now, source=source, level=level)
+        await told(session, row, event or to.value, message, now=now, source=source, level=level)
         if to is FrameState.VALID and row.supersedes is not None:
             older = select(Frame).where(Frame.name == row.name, Frame.generation < row.generation)
             for generation in list(await session.scalars(older)):
                 if generation.state is not FrameState.SUPERSEDED:
-                    await self._supersede(session, generation, now=now, source=source)
+                    await supersede(session, generation, now=now, source=source)
 
     async def wait(
         self,
@@ -224,7 +143,7 @@ class Frames(FrameLists):
         if count:
             row.attempts += 1
         if changed:
-            await self._event(session, row, "waits", f"waits: {reason}", now=now, source=source, level=level)
+            await told(session, row, "waits", f"waits: {reason}", now=now, source=source, level=level)
 
     async def fail(self, session: AsyncSession, frame_id: int, *, reason: str, now: datetime, source: str) -> None:
         """Give a frame up until an operator asks for it again; one that is superseded stays so."""
@@ -260,7 +179,7 @@ class Frames(FrameLists):
             .where(Job.frame_id == frame_id, Job.state.in_((JobState.FAILED, JobState.DUE)))
             .values(state=JobState.DUE, attempts=0, reason=None, retry_at=None, ended_at=None)
         )
-        await self._event(session, row, "retry", "is to be tried again at once", now=now, source=source)
+        await told(session, row, "retry", "is to be tried again at once", now=now, source=source)
 
     async def describe(self, session: AsyncSession, frame_id: int, **columns: Any) -> None:
         """Set columns of a frame without an event."""
@@ -275,43 +194,6 @@ class Frames(FrameLists):
             raise NoSuchRow("frame", frame_id)
         return row
 
-    async def _supersede(self, session: AsyncSession, row: Frame, *, now: datetime, source: str) -> None:
-        """Set a generation aside, with all that hangs on it: whoever works for it finds its claim gone."""
-        row.state, row.reason, row.retry_at = FrameState.SUPERSEDED, None, None
-        mine = row.id
-        reason = "a newer generation has come"
-        await session.execute(update(Product).where(Product.frame_id == mine).values(state=ProductState.SUPERSEDED))
-        await session.execute(
-            update(Job)
-            .where(Job.frame_id == mine, Job.state != JobState.DONE)
-            .values(state=JobState.SUPERSEDED, claim=None, reason=reason, retry_at=None, ended_at=now)
-        )
-        await session.execute(
-            update(Transfer)
-            .where(Transfer.frame_id == mine, Transfer.kind == TransferKind.FETCH, Transfer.ended_at.is_(None))
-            .values(state=TransferState.FAILED, reason=reason, ended_at=now)
-        )
-        await session.execute(
-            update(Lease).where(Lease.frame_id == mine, Lease.ended_at.is_(None)).values(ended_at=now)
-        )
-        said = f"generation {row.generation} is superseded"
-        await self._event(session, row, "superseded", said, now=now, source=source)
-
-    async def _event(
-        self,
-        session: AsyncSession,
-        row: Frame,
-        kind: str,
-        message: str,
-        *,
-        now: datetime,
-        source: str,
-        level: Level = Level.INFO,
-    ) -> None:
-        await self._events.append(
-            session, source=source, kind=kind, message=about(row.name, message), level=level, frame_id=row.id, now=now
-        )
-
 
 def stamps_after(state: FrameState) -> list[str]:
     """Name the columns of moments that a frame in a state has not reached, or no longer has behind it."""
@@ -319,36 +201,6 @@ def stamps_after(state: FrameState) -> list[str]:
     if state not in on_the_way:
         return []
     return [STAMPS[later] for later in on_the_way[on_the_way.index(state) + 1 :]]
-
-
-def _same(row: Frame, sighting: Sighting) -> bool:
-    """Tell whether a sighting is of the bytes that the row knows.
-
-    Digests decide where both are of one kind; else the size, and then the
-    archive's stamp if the archive gives no digest at all.
-    """
-    if sighting.digest and row.wire_digest and _kind(sighting.digest) == _kind(row.wire_digest):
-        return sighting.digest.lower() == row.wire_digest.lower()
-    if sighting.size is not None and row.size is not None and sighting.size != row.size:
-        return False
-    if sighting.digest or sighting.modified is None or row.archive_modified is None:
-        return True
-    return sighting.modified <= row.archive_modified
-
-
-def _kind(digest: str) -> str:
-    return digest.partition(":")[0].lower()
-
-
-def _complete(row: Frame, sighting: Sighting) -> None:
-    """Take over what the archive knows now and the row does not; only what differs is written."""
-    for name, value in (("archive_modified", sighting.modified), ("release", sighting.release), ("uri", sighting.uri)):
-        if value is not None and getattr(row, name) != value:
-            setattr(row, name, value)
-    known = {"size": sighting.size, "wire_digest": sighting.digest} | {n: getattr(sighting, n) for n in DESCRIBED}
-    for name, value in known.items():
-        if getattr(row, name) is None and value is not None:
-            setattr(row, name, value)
 
 
 def _set(row: Frame, columns: dict[str, Any]) -> None:

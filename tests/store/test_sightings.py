@@ -6,7 +6,7 @@ import pytest
 
 from dbclient.database import Database
 from dbclient.schema import FrameState, JobState, ProductState, TransferState
-from dbclient.stores import Events, Frames, Jobs, Leases, Products, Sighted, Transfers
+from dbclient.stores import Events, Frames, Jobs, Leases, Products, Replicas, Sighted, Transfers
 from tests.support.night import MAPS, NOW, bring, fetch, job, later, md5, node, placed, sight, sighting
 
 S = FrameState
@@ -132,3 +132,116 @@ async def test_hostile_words_are_cut_and_cleaned_instead_of_breaking_the_databas
         assert (len(row.runid), row.object, row.exposure_time) == (20, "D3?é", None)
         assert row.elixir == {"PHOT_C": None, "NOTE": "ab"}
         assert row.needs is None
+
+
+async def test_generations_say_what_made_them(database):
+    first = {"version": "2.0", "processed_at": later(0)}
+    async with database.write() as session:
+        await taken(session, **first)
+        assert await taken(session, **first | {"processed_at": later(59)}) is Sighted.KNOWN
+        assert await taken(session, **first | {"processed_at": later(61)}) is Sighted.REPROCESSED
+        assert await taken(session, **first | {"processed_at": later(61), "version": "2.1"}) is Sighted.REPROCESSED
+        changed = {"processed_at": later(61), "version": "2.1", "digest": md5("2")}
+        assert await taken(session, **changed) is Sighted.REPROCESSED
+        causes = [row.cause for row in await Frames().generations(session, "979412p")]
+    assert causes == ["checksum", "version", "processed", "new"]
+
+
+async def test_what_was_not_told_before_makes_no_generation(database):
+    async with database.write() as session:
+        await taken(session)
+        assert await taken(session, version="2.0", processed_at=later(0), offered=3) is Sighted.KNOWN
+        row = await Frames().named(session, "979412p")
+    assert (row.elixir_version, row.processed_at, row.offered) == ("2.0", later(0), 3)
+
+
+async def test_a_replaced_generation_that_is_listed_again_without_a_newer_stamp_is_old_news(database):
+    async with database.write() as session:
+        await taken(session, modified=later(1))
+        await taken(session, modified=later(2), digest=md5("2"))
+        assert await taken(session, modified=later(1)) is Sighted.KNOWN
+        assert await taken(session, modified=later(2)) is Sighted.KNOWN
+        assert (await Frames().named(session, "979412p")).wire_digest == md5("2")
+        assert await taken(session, modified=later(3)) is Sighted.REPROCESSED
+
+
+async def test_a_changed_release_date_moves_the_frame_that_waits_for_it(database):
+    async with database.write() as session:
+        row = await sight(session, release=later(9000))
+        await Frames().wait(session, row.id, reason="not public", retry_at=later(9000), now=NOW, source="t")
+        await taken(session, release=later(7000))
+        assert (await Frames().named(session, "979412p")).retry_at == later(7000)
+        await taken(session, release=later(10))
+        assert (await Frames().named(session, "979412p")).retry_at == later(60)
+
+
+async def test_a_released_frame_that_waits_is_due_at_once_and_no_other(database):
+    async with database.write() as session:
+        for name, release in (("1p", later(10)), ("2p", later(9000)), ("3p", None)):
+            row = await sight(session, name, release=release)
+            await Frames().wait(session, row.id, reason="403", retry_at=later(3600), now=NOW, source="t")
+        assert await Frames().release(session, ["1p", "2p", "3p", "4p"], now=later(60)) == 1
+        due = await Frames().due(session, S.SPOTTED, now=later(60))
+    assert [row.name for row in due] == ["1p"]
+
+
+async def test_a_withdrawn_frame_is_marked_kept_and_taken_back_when_it_is_listed_again(database):
+    async with database.write() as session:
+        row = await bring(session, "979412p", S.VALID)
+        assert await Frames().withdraw(session, [row.id, row.id, 99], now=later(5), source="t") == 1
+        marked = await Frames().get(session, row.id)
+        assert (marked.state, marked.withdrawn_at) == (S.VALID, later(5))
+        assert await taken(session) is Sighted.RETURNED
+        assert (await Frames().get(session, row.id)).withdrawn_at is None
+        told = [event.kind for event in await Events().of_frame(session, row.id)]
+    assert told[-2:] == ["withdrawn", "returned"]
+
+
+@pytest.mark.parametrize("count", [3, 150, 450])
+async def test_many_sightings_at_once_mean_what_they_mean_one_by_one(database, count):
+    facts = {"object": "a\0b", "runid": "08AC14" * 9, "exposure_time": float("inf"), "modified": later(1), "offered": 2}
+    many = [sighting(f"{700000 + n}p", size=n, release=later(n), **facts) for n in range(count)]
+    async with database.write() as session:
+        await sight(session, "700001p", size=1)
+        outcomes = await Frames().sight_all(session, many, now=later(60), source="snooppix")
+        assert [outcome is Sighted.NEW for outcome in outcomes] == [n != 1 for n in range(count)]
+        first = await Frames().named(session, "700000p")
+        singly = await sight(session, "1p", size=0, release=later(0), **facts)
+        same = ("runid", "object", "exposure_time", "release", "archive_modified", "offered", "kind", "state", "cause")
+        assert [getattr(first, name) for name in same] == [getattr(singly, name) for name in same]
+        assert (first.current, first.priority, first.spotted_at) == (True, 0, later(60))
+        assert set(await Frames().sight_all(session, many, now=later(61), source="snooppix")) == {Sighted.KNOWN}
+        told = [event for event in await Events().latest(session, limit=500) if event.kind == "spotted"]
+    assert len(told) == (count + 1 if count < 100 else 3)
+    assert sum(event.data["frames"] for event in told if event.data) == (0 if count < 100 else count - 1)
+
+
+async def test_of_a_name_that_is_listed_twice_the_last_row_counts(database):
+    async with database.write() as session:
+        pair = [sighting(digest=md5("1")), sighting(digest=md5("2"))]
+        assert await Frames().sight_all(session, pair, now=NOW, source="t") == [Sighted.NEW, Sighted.NEW]
+        assert [row.wire_digest for row in await Frames().generations(session, "979412p")] == [md5("2")]
+        assert await Frames().sight_all(session, pair, now=NOW, source="t") == [Sighted.KNOWN, Sighted.KNOWN]
+
+
+async def test_products_of_the_old_generation_serve_until_the_new_one_is_valid_and_then_its_jobs_are_due(database):
+    async with database.write() as session:
+        here = await node(session)
+        old = await placed(session, node_id=here)
+        number = await job(session, old, node_id=here)
+        await Jobs().claim(session, number, worker="w", token="t", now=NOW)
+        await Jobs().finish(session, number, "t", products=MAPS, summary={}, now=NOW, source="t")
+        await taken(session, digest=md5("2"))
+        assert {product.state for product in await Products().of_frame(session, old.id)} == {ProductState.HELD}
+        new = await Frames().named(session, "979412p")
+        await Frames().advance(session, new.id, S.FETCHED, now=NOW, source="t", message="here")
+        assert {product.state for product in await Products().of_frame(session, old.id)} == {ProductState.HELD}
+        await Frames().advance(session, new.id, S.VALID, now=NOW, source="t", message="valid")
+        assert {product.state for product in await Products().of_frame(session, old.id)} == {ProductState.SUPERSEDED}
+        assert await Jobs().wanted(session, stage="weight", recipe="r1") == []
+        await Frames().advance(session, new.id, S.PLACED, now=NOW, source="t", message="placed", path=None)
+        await Replicas().hold(
+            session, frame_id=new.id, node_id=here, path="f.g2.fits.fz", size=1, digest=md5("2"), now=NOW
+        )
+        wanted = await Jobs().wanted(session, stage="weight", recipe="r1")
+    assert [(frame.generation, where.name) for frame, where in wanted] == [(2, "node1")]
