@@ -1,9 +1,10 @@
-"""``terapix snooppix``: what is this file, and what was set aside."""
+"""``terapix snooppix``: what is this file, what was set aside, and which frames are followed."""
 
 import typer
 
 from snooppix.cli.check import app as check
 from snooppix.cli.rejected import app as rejected
+from snooppix.cli.selection import app as selection
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -13,5 +14,5 @@ def snooppix() -> None:
     """What the archive sent."""
 
 
-for room in (check, rejected):
+for room in (check, rejected, selection):
     app.registered_commands += room.registered_commands
