@@ -14,12 +14,13 @@ MOVES = MappingProxyType(
         S.VALID: frozenset({S.PLACED, S.SPOTTED, S.REJECTED}) | ASIDE,
         S.PLACED: frozenset({S.WEIGHTED, S.VALID, S.SPOTTED}) | ASIDE,
         S.WEIGHTED: frozenset({S.PLACED, S.SPOTTED}) | ASIDE,
-        S.REJECTED: frozenset({S.SPOTTED, S.FETCHED, S.SUPERSEDED}),
+        S.REJECTED: frozenset({S.SPOTTED, S.FETCHED, S.VALID, S.SUPERSEDED}),
         S.FAILED: frozenset({S.SPOTTED, S.FETCHED, S.VALID, S.PLACED, S.SUPERSEDED}),
         S.SUPERSEDED: frozenset(),
     }
 )
-"""From each state, the states it may go to. Back to `spotted` means: the file is lost here, fetch it again."""
+"""From each state, the states it may go to. Back to `spotted` means: the file is lost here, fetch it again.
+From `rejected` to `valid`: an operator accepted it."""
 
 UNFINISHED = frozenset({S.SPOTTED, S.FETCHED, S.REJECTED, S.FAILED})
 """A generation in one of these has given nothing yet: a newer one replaces it at once."""

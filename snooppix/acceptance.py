@@ -5,8 +5,10 @@ knows what came.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from dbclient.schema import FrameKind
@@ -93,26 +95,41 @@ class Verdict:
 
     kind: FileKind
     rejection: Rejection | None
+    excused: tuple[Rejection, ...] = ()
+    """What would have kept it out, had nobody excused it."""
 
     @property
     def accepted(self) -> bool:
         return self.rejection is None
 
 
-def judge(headers: Headers, instrument: Instrument, *, name: str = "") -> Verdict:
-    """Decide about a frame; `name` is what it is called at the archive, if that is known."""
+def judge(headers: Headers, instrument: Instrument, *, name: str = "", lenient: bool = False) -> Verdict:
+    """Decide about a frame.
+
+    Parameters
+    ----------
+    name : what it is called at the archive, if that is known
+    lenient : excuse what its pixels can do without: unfinished processing, missing keywords, a WCS that says nothing.
+        What it is, how many CCDs of what size it has, and whose exposure it is, is never excused.
+    """
     kind = identify(headers, instrument)
     if kind not in {FileKind.FRAME, FileKind.PROCESSED}:
         return Verdict(kind, Rejection(_WORDS.get(kind, kind.value.split()[-1]), _why(kind, headers, instrument)))
-    try:
-        _check_mosaic(headers, instrument)
-        _check_processing(headers, instrument)
-        _check_identity(headers, name)
-        for number, header in enumerate(headers.images, start=1):
-            _check_wcs(header, number)
-    except Rejection as rejection:
-        return Verdict(kind, rejection)
-    return Verdict(kind, None)
+    excused: list[Rejection] = []
+    checks: list[tuple[bool, Callable[[], None]]] = [
+        (False, partial(_check_mosaic, headers, instrument)),
+        (lenient, partial(_check_processing, headers, instrument)),
+        (False, partial(_check_identity, headers, name)),
+        (lenient, partial(_check_sky, headers)),
+    ]
+    for excusable, check in checks:
+        try:
+            check()
+        except Rejection as rejection:
+            if not excusable:
+                return Verdict(kind, rejection, tuple(excused))
+            excused.append(rejection)
+    return Verdict(kind, None, tuple(excused))
 
 
 def judge_calibration(headers: Headers, instrument: Instrument, *, wanted: FrameKind) -> Verdict:
@@ -207,6 +224,11 @@ def _check_identity(headers: Headers, name: str) -> None:
     found = headers.number("EXPNUM")
     if number is not None and found is not None and int(found) != number:
         raise Rejection("other-exposure", f"it was listed as {name} and its header says EXPNUM = {int(found)}")
+
+
+def _check_sky(headers: Headers) -> None:
+    for number, header in enumerate(headers.images, start=1):
+        _check_wcs(header, number)
 
 
 def _check_wcs(header: Header, number: int) -> None:

@@ -17,7 +17,8 @@
     │   ├── Damaged              the digest differs: again from another mirror, then quarantine
     │   ├── NotFits              a login page, or anything else that is no FITS file
     │   └── NoRoom               the reception disk is full: no try is counted
-    └── Rejection                the file arrived whole and is not what we take
+    ├── Rejection                the file arrived whole and is not what we take
+    └── Refused                  what an operator asks cannot be done, for the reason that is its text
 
 What is done about each stands in `snooppix.treatment`.
 """
@@ -173,3 +174,7 @@ class Rejection(TerapixError):
     def __reduce__(self) -> tuple[type["Rejection"], tuple[str, str]]:
         """Let it come back whole from the processes that unpack pixels."""
         return type(self), (self.word, self.sentence)
+
+
+class Refused(TerapixError):
+    """What an operator asks cannot be done, for the reason that is its text."""

@@ -28,7 +28,7 @@ BYTE: Final = 1
 """Bytes of a flag map's pixel before compression."""
 
 
-def describe(headers: Headers, *, size: int, compression: float) -> dict[str, Any]:
+def describe(headers: Headers, *, size: int, compression: float, placed: bool = True) -> dict[str, Any]:
     """Return the metadata columns of a frame that was accepted.
 
     Parameters
@@ -36,6 +36,7 @@ def describe(headers: Headers, *, size: int, compression: float) -> dict[str, An
     headers : of the file
     size : bytes of the file
     compression : share of its unpacked size that a compressed map takes, 0 to 1
+    placed : whether its WCS says where on the sky it is
 
     Returns
     -------
@@ -52,7 +53,7 @@ def describe(headers: Headers, *, size: int, compression: float) -> dict[str, An
     columns: dict[str, Any] = {
         column: headers.text(keyword)[: _LONGEST[column]] or None for column, keyword in texts.items()
     }
-    centre, corners = footprint(headers)
+    centre, corners = footprint(headers) if placed else ((None, None), None)
     return columns | {
         "exposure_time": headers.number("EXPTIME"),
         "airmass": headers.number("AIRMASS"),

@@ -1,4 +1,4 @@
-"""What operators ask of SNOOPPIX: fetch, retry, reload. Each request is a row; its answer is a sentence."""
+"""What operators ask of SNOOPPIX: fetch, retry, reload, accept. Each request is a row; its answer is a sentence."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -7,7 +7,8 @@ from dbclient.database import Database
 from dbclient.records import FrameRecord, RequestRecord
 from dbclient.schema import FrameState, ReplicaState, RequestKind, RequestState
 from dbclient.stores import Events, Frames, Nodes, Replicas, Requests
-from snooppix.errors import ArchiveError, Rejection
+from snooppix.errors import ArchiveError, Refused, Rejection
+from snooppix.pardon import Pardon
 from snooppix.reception import Receptions
 from snooppix.verification import Verifier
 from snooppix.watcher import Watcher
@@ -19,25 +20,29 @@ log = logger("orders")
 
 FIRST: Final = 100
 """Priority of what an operator asked for."""
-KINDS: Final = (RequestKind.FETCH, RequestKind.RETRY, RequestKind.RELOAD)
+KINDS: Final = (RequestKind.FETCH, RequestKind.RETRY, RequestKind.RELOAD, RequestKind.ACCEPT)
 _MUTE: Final = {"elixir", "needs", "corners"}
 """Columns whose change is told without their long values."""
-
-
-class Refused(Exception):
-    """The request cannot be done, for the reason that is its text."""
 
 
 class Orders:
     """Answers requests."""
 
     def __init__(
-        self, database: Database, watcher: Watcher, verifier: Verifier, receptions: Receptions, *, clock: Clock
+        self,
+        database: Database,
+        watcher: Watcher,
+        verifier: Verifier,
+        receptions: Receptions,
+        pardon: Pardon,
+        *,
+        clock: Clock,
     ) -> None:
         self.database = database
         self.watcher = watcher
         self.verifier = verifier
         self.receptions = receptions
+        self.pardon = pardon
         self.clock = clock
 
     async def answer_open(self) -> int:
@@ -72,6 +77,8 @@ class Orders:
             raise Refused(f"No frame {name} is known here.")
         if request.kind is RequestKind.RETRY:
             return await self._retry(frame, source)
+        if request.kind is RequestKind.ACCEPT:
+            return await self.pardon.accept(frame, str(request.arguments.get("because", "")), by=request.asked_by)
         return await self._reload(frame, source)
 
     async def _fetch(self, name: str, frame: FrameRecord | None, source: str) -> str:

@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from dbclient.database import Database
 from dbclient.records import FrameRecord
 from dbclient.schema import FrameState, Level
@@ -135,17 +137,19 @@ class Quarantine:
                 path=str(path),
                 disk=disk.name,
             )
+            await self._tell(session, disk, removed)
         log.info("frame rejected", frame=frame.name, word=evidence.word, why=evidence.reason)
-        await self._tell(disk, removed)
 
     async def keep(self, disk: Reception, source: Path, name: str, *, word: str, reason: str) -> None:
         """Set a file aside that belongs to no frame."""
         path = REJECTED / safe_name(word) / safe_name(name)
         why = {"reason": reason, "word": word, "rejected_at": self.clock.now()}
         why["look"] = f"terapix snooppix check {disk.root / path}"
-        await self._tell(disk, await asyncio.to_thread(set_aside, disk, source, path, why))
+        removed = await asyncio.to_thread(set_aside, disk, source, path, why)
+        async with self.database.write() as session:
+            await self._tell(session, disk, removed)
 
-    async def _tell(self, disk: Reception, removed: list[str]) -> None:
+    async def _tell(self, session: AsyncSession, disk: Reception, removed: list[str]) -> None:
         if not removed:
             return
         some = ", ".join(removed[:5]) + (f" and {len(removed) - 5} more" if len(removed) > 5 else "")
@@ -154,15 +158,9 @@ class Quarantine:
             f"its notes stay: {some}"
         )
         log.warning("evidence removed", disk=disk.name, files=len(removed))
-        async with self.database.write() as session:
-            await Events().append(
-                session,
-                source=SOURCE,
-                kind="quarantine-full",
-                message=message,
-                level=Level.WARNING,
-                now=self.clock.now(),
-            )
+        await Events().append(
+            session, source=SOURCE, kind="quarantine-full", message=message, level=Level.WARNING, now=self.clock.now()
+        )
 
     async def forgive(self, name: str) -> None:
         """Remove what was set aside of a file, once a good copy of it is here."""

@@ -25,6 +25,7 @@ from snooppix.fetcher import Fetcher
 from snooppix.healing import Healer
 from snooppix.names import Names
 from snooppix.orders import Orders
+from snooppix.pardon import Pardon
 from snooppix.quarantine import Quarantine
 from snooppix.reception import Receptions
 from snooppix.sorting import Sorter
@@ -88,7 +89,8 @@ class Snooppix:
         )
         self.sorter = Sorter(database, verifier, self.receptions, self.quarantine, clock=clock)
         self.healer = Healer(database, self.receptions, self.quarantine, clock=clock)
-        self.orders = Orders(database, self.watcher, verifier, self.receptions, clock=clock)
+        pardon = Pardon(database, verifier, self.receptions, self.quarantine, clock=clock)
+        self.orders = Orders(database, self.watcher, verifier, self.receptions, pardon, clock=clock)
         self.trouble: str | None = None
         """What is wrong with the archive; none while it answers."""
         self._built = concerns_parts(settings)

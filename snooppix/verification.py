@@ -54,8 +54,10 @@ class Read:
     """Metadata for its row; empty if it is not taken."""
 
 
-def read_file(path: Path, *, instrument: Instrument, kind: FrameKind, name: str, compression: float) -> Read:
-    """Read and judge the headers of a file.
+def read_file(
+    path: Path, *, instrument: Instrument, kind: FrameKind, name: str, compression: float, lenient: bool = False
+) -> Read:
+    """Read and judge the headers of a file; `lenient` as in `judge`.
 
     Raises
     ------
@@ -74,11 +76,13 @@ def read_file(path: Path, *, instrument: Instrument, kind: FrameKind, name: str,
             "needs": {"frame": headers.size, "unpacked": unpacked, "weight": 0, "flag": 0, "scratch": 0},
         }
         return Read(verdict, headers, columns if verdict.accepted else {})
-    verdict = judge(headers, instrument, name=name)
+    verdict = judge(headers, instrument, name=name, lenient=lenient)
     if not verdict.accepted:
         return Read(verdict, headers, {})
+    size = headers.size or path.stat().st_size
+    placed = not any(excused.word == "wcs" for excused in verdict.excused)
     try:
-        columns = describe(headers, size=headers.size or path.stat().st_size, compression=compression)
+        columns = describe(headers, size=size, compression=compression, placed=placed)
     except Rejection as rejection:
         return Read(Verdict(verdict.kind, rejection), headers, {})
     return Read(verdict, headers, columns)
@@ -115,10 +119,16 @@ class Verifier:
                 pool.submit(get_ready)
             asyncio.get_running_loop().run_in_executor(None, get_ready)
 
-    async def read(self, path: Path, *, kind: FrameKind, name: str) -> Read:
+    async def read(self, path: Path, *, kind: FrameKind, name: str, lenient: bool = False) -> Read:
         """Read and judge the headers alone."""
         return await asyncio.to_thread(
-            read_file, path, instrument=self.instrument, kind=kind, name=name, compression=self.compression
+            read_file,
+            path,
+            instrument=self.instrument,
+            kind=kind,
+            name=name,
+            compression=self.compression,
+            lenient=lenient,
         )
 
     async def verify(self, path: Path, *, kind: FrameKind, name: str) -> Verified:

@@ -24,7 +24,7 @@ def test_the_straight_way_is_open(source, target):
         (S.FETCHED, S.PLACED),
         (S.VALID, S.WEIGHTED),
         (S.WEIGHTED, S.VALID),
-        (S.REJECTED, S.VALID),
+        (S.REJECTED, S.PLACED),
         (S.FAILED, S.WEIGHTED),
     ],
 )
@@ -49,3 +49,7 @@ def test_moments_behind_a_state_are_forgotten_and_those_aside_keep_all():
     assert stamps_after(S.SPOTTED) == ["fetched_at", "valid_at", "placed_at", "weighted_at"]
     assert stamps_after(S.PLACED) == ["weighted_at"]
     assert stamps_after(S.WEIGHTED) == stamps_after(S.FAILED) == stamps_after(S.REJECTED) == []
+
+
+def test_an_operator_may_accept_what_was_rejected():
+    assert may_go(S.REJECTED, S.VALID)

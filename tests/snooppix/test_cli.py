@@ -1,5 +1,6 @@
 """``terapix snooppix check`` and ``rejected``: words for people, JSON for programs, exit codes for scripts."""
 
+import asyncio
 import gzip
 import json
 import re
@@ -8,10 +9,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from dbclient.database import Database
+from dbclient.stores import Requests
 from snooppix.cli import app
 from snooppix.quarantine import set_aside
 from snooppix.reception import Reception
 from terapix.installation import etc_directory
+from terapix.settings import load
 from tests.support.archive import small_fits
 
 
@@ -90,3 +94,46 @@ def test_what_was_rejected_is_listed(config: Path, tmp_path: Path) -> None:
 
     assert (row["word"], row["reason"]) == ("not-fits", "a login page")
     assert "terapix snooppix retry 979412p" in run("rejected", "-c", config).stdout
+
+
+def ask(config: Path, *arguments: object) -> tuple[int, str, list[tuple[str, dict[str, str]]]]:
+    """Run a command that asks the daemon; return exit code, output, and the requests that were written."""
+    settings = load(config, environment={}).settings
+
+    async def prepare() -> None:
+        await (await Database.open(settings.database_url, create=True)).close()
+
+    async def written() -> list[tuple[str, dict[str, str]]]:
+        database = await Database.open(settings.database_url)
+        async with database.read() as session:
+            found = await Requests().open(session)
+        await database.close()
+        return [(request.kind.value, request.arguments) for request in found]
+
+    asyncio.run(prepare())
+    done = run(*arguments, "-c", config, "--wait", "0")
+    return done.exit_code, done.output, asyncio.run(written())
+
+
+def test_rejected_frames_are_asked_for_again_by_name_by_word_or_all(config: Path, tmp_path: Path) -> None:
+    reception = Reception(tmp_path / "reception", reserve=0)
+    for name, word in (("1p", "raw"), ("2p", "raw"), ("3p", "wcs"), ("x", "unknown-file")):
+        why = {"reason": word} | ({"frame": name} if name != "x" else {})
+        set_aside(reception, None, Path(f"from_CADC/rejected/{word}/{name}.fits"), why)
+
+    assert ask(config, "retry", "--word", "raw")[2] == [("retry", {"frame": "1p"}), ("retry", {"frame": "2p"})]
+    assert ask(config, "retry", "--all")[2][2:] == [("retry", {"frame": f"{number}p"}) for number in (1, 2, 3)]
+    code, said, _ = ask(config, "retry", "9p")
+    assert (code, "9p: request 6 is written" in said) == (0, True)
+    assert ask(config, "retry", "../9p")[0] == ask(config, "retry")[0] == ask(config, "retry", "1p", "--all")[0] == 2
+    assert "Nothing was rejected there" in ask(config, "retry", "--word", "hostile")[1]
+    listed = json.loads(run("rejected", "-c", config, "--word", "raw", "--json").stdout)
+    assert [(row["frame"], row["kept"]) for row in listed] == [("1p", True), ("2p", True)]
+
+
+def test_a_frame_is_accepted_with_a_reason_only(config: Path) -> None:
+    assert ask(config, "accept", "979412p")[0] == 2
+    assert ask(config, "accept", "979412p", "--because", " ")[0] == 2
+    assert ask(config, "accept", "a/b", "--because", "so")[0] == 2
+    code, _, asked = ask(config, "accept", "979412p", "--because", "the log has its filter")
+    assert (code, asked) == (0, [("accept", {"frame": "979412p", "because": "the log has its filter"})])
