@@ -141,6 +141,7 @@ class Fetcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.running.clear()  # one that was cancelled before its first step could not take itself out
 
     async def _run(self, running: Running) -> None:
         frame = running.frame

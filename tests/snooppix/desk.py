@@ -16,7 +16,7 @@ from snooppix.names import Names
 from snooppix.service import Snooppix
 from snooppix.verification import Verifier
 from snooppix.wire import Wire
-from terapix.clock import SystemClock
+from terapix.clock import Clock, SystemClock
 from terapix.daemon import Daemon
 from terapix.instruments import Instrument, load_instrument
 from terapix.sections import Settings
@@ -96,10 +96,12 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def at_work(settings: Settings, *, camera: Instrument | None = None) -> AsyncIterator[Desk]:
-    """Let SNOOPPIX work on a directory; it is stopped at the end as a daemon is."""
+async def laid_out(
+    settings: Settings, *, camera: Instrument | None = None, clock: Clock | None = None
+) -> AsyncIterator[Desk]:
+    """Put SNOOPPIX together without letting it work: the test takes each step itself."""
     loaded = Loaded(settings, {}, None)
-    daemon = Daemon("snooppix", loaded=loaded, status=("127.0.0.1", 0), clock=SystemClock())
+    daemon = Daemon("snooppix", loaded=loaded, status=("127.0.0.1", 0), clock=clock or SystemClock())
     settings.paths.directory.mkdir(parents=True, exist_ok=True)
     async with (
         _opened(settings.database_url) as database,
@@ -108,12 +110,18 @@ async def at_work(settings: Settings, *, camera: Instrument | None = None) -> As
         InThread(camera or small_camera(), compression=0.3, processes=1) as verifier,
     ):
         archive = archive_of(settings, wire, names=Names(), clock=daemon.clock)
-        snooppix = Snooppix(daemon, database, archive, wire, verifier)
-        task = asyncio.create_task(snooppix.run())
+        yield Desk(settings, onlooker, Snooppix(daemon, database, archive, wire, verifier))
+
+
+@contextlib.asynccontextmanager
+async def at_work(settings: Settings, *, camera: Instrument | None = None) -> AsyncIterator[Desk]:
+    """Let SNOOPPIX work on a directory; it is stopped at the end as a daemon is."""
+    async with laid_out(settings, camera=camera) as desk:
+        task = asyncio.create_task(desk.snooppix.run())
         try:
-            yield Desk(settings, onlooker, snooppix)
+            yield desk
         finally:
-            daemon.stopping.set()
+            desk.snooppix.daemon.stopping.set()
             await task
 
 
