@@ -97,13 +97,13 @@ class WhateverTheOrder(RuleBasedStateMachine):
     async def _start(self) -> None:
         wanted = settings_for(self.place / "host", self.archive.registry, attempts=3)
         self.desk: Desk = await self.open.enter_async_context(laid_out(wanted, camera=CAMERA, clock=self.clock))
-        await asyncio.to_thread(self.desk.snooppix.reception.prepare)
+        await asyncio.to_thread(self.desk.snooppix.receptions.prepare)
         await self.desk.snooppix.healer.close_transfers()
         await self.desk.snooppix.healer.heal(busy=())
 
     async def _stop(self) -> None:
         await self.desk.snooppix.fetcher.stop()
-        self.desk.snooppix.reception.release()
+        self.desk.snooppix.receptions.release()
         await self.open.aclose()
 
     @rule(name=names, seed=st.integers(0, 2))
