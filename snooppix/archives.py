@@ -5,7 +5,8 @@ from snooppix.cadc import Cadc
 from snooppix.names import Names
 from snooppix.obscore import ObsCore
 from snooppix.wire import Wire
-from terapix.clock import Clock
+from terapix.clock import Clock, SystemClock
+from terapix.instruments import load_instrument
 from terapix.sections import Settings
 
 
@@ -23,3 +24,19 @@ def archive_of(settings: Settings, wire: Wire, *, names: Names, clock: Clock) ->
             return ObsCore(wire, settings.archive, selection=selection, names=names, page=page, clock=clock)
         case _:
             return Cadc(wire, settings.archive, selection=selection, names=names, page=page, clock=clock)
+
+
+def prove(settings: Settings) -> None:
+    """Raise what would keep SNOOPPIX from working with these settings; no credential is read and nobody is asked.
+
+    Raises
+    ------
+    ArchiveError
+        If the selection asks for what that kind of archive does not tell.
+    TerapixError
+        If there is no such camera.
+    """
+    bare = settings.archive.model_copy(update={"credential": None, "authority": None})
+    settings = settings.model_copy(update={"archive": bare})
+    names = Names.of(load_instrument(settings.snooppix.instrument))
+    archive_of(settings, Wire(settings.archive, settings.snooppix), names=names, clock=SystemClock())

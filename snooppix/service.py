@@ -17,7 +17,7 @@ from dbclient.database import Database
 from dbclient.schema import Level
 from dbclient.stores import Events, Frames, Nodes
 from snooppix.archive import Archive
-from snooppix.archives import archive_of
+from snooppix.archives import archive_of, prove
 from snooppix.carrier import Carrier
 from snooppix.download import Downloader
 from snooppix.errors import ArchiveError, ArchiveSilent
@@ -318,18 +318,13 @@ async def work(daemon: Daemon) -> None:
     database = await Database.open(daemon.settings.database_url)
     try:
         daemon.on_beat.append(_heartbeat(daemon, database))
-        daemon.on_reload.append(_can_be_built)
+        daemon.on_reload.append(prove)
         control = Control(daemon, database)
         await control.begin()
         while not daemon.stopping.is_set():
             await _work_once(daemon, database, control)
     finally:
         await database.close()
-
-
-def _can_be_built(settings: Settings) -> None:
-    """Raise what would end the daemon if it took these settings over."""
-    load_instrument(settings.snooppix.instrument)
 
 
 async def _work_once(daemon: Daemon, database: Database, control: Control) -> None:

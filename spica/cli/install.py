@@ -7,9 +7,12 @@ from typing import Annotated
 import typer
 
 from dbclient import migration
-from spica.cli.answers import ConfigOption, Exit, JsonOption, out, say_json, settings, stop, table
+from dbclient.records import ConfigurationRecord
+from dbclient.stores import Configurations
+from spica.cli.answers import ConfigOption, Exit, JsonOption, err, opened, out, say_json, settings, stop, table
 from terapix.errors import TerapixError
-from terapix.settings import default_file, problems, rows
+from terapix.overlay import Overlay
+from terapix.settings import Loaded, default_file, load, problems, rows
 
 config = typer.Typer(no_args_is_help=True)
 db = typer.Typer(no_args_is_help=True)
@@ -23,17 +26,35 @@ def show(
     default: Annotated[bool, typer.Option("--default", help="Print the default file with its comments.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every setting that holds now."""
+    """Show every setting that holds now: of SNOOPPIX with the version that operators saved on the page."""
     if default:
         out.print(default_file(), markup=False, highlight=False, soft_wrap=True, end="")
         return
-    listed = rows(settings(file))
+    listed = rows(_with_version(settings(file)))
     if as_json:
         say_json([{"key": row.key, "value": row.value, "origin": row.origin} for row in listed])
         return
     for row in listed:
         line = f"{row.key} = {row.value}"
         out.print(f"{line:<72} # {row.origin}" if origin else line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _with_version(loaded: Loaded) -> Loaded:
+    """Lay the newest version of SNOOPPIX' settings over the file, where a database is at hand and the version holds."""
+
+    async def newest() -> ConfigurationRecord | None:
+        async with opened(loaded) as database, database.read() as session:
+            return await Configurations().newest(session, "snooppix")
+
+    url = loaded.settings.database_url
+    if url.startswith("sqlite") and not Path(url.split("///", 1)[1]).exists():
+        return loaded
+    try:
+        version = asyncio.run(newest())
+        return load(loaded.path, overlay=Overlay(version.text, version.id)) if version else loaded
+    except TerapixError as problem:
+        err.print(f"Without operators' version: {problem}", markup=False, highlight=False, soft_wrap=True)
+        return loaded
 
 
 @config.command("check")

@@ -1,17 +1,21 @@
 """The command line on a database without daemons: answers, JSON and exit codes."""
 
+import asyncio
 import json
+import re
 import socket
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from dbclient.database import Database
-from dbclient.stores import Frames, Nodes
+from dbclient.stores import Configurations, Frames, Nodes
 from dbclient.stores.frames import Sighting
 from spica.cli.application import app
 from terapix.sections import Settings
+from terapix.settings import load
 
 NOW = datetime(2008, 3, 30, 6, 23, tzinfo=UTC)
 NAMED = {
@@ -121,3 +125,18 @@ def test_a_stand_in_on_a_taken_port_says_so(tmp_path):
         code, _, problem = call("stand-in", "--directory", str(tmp_path), "--port", str(port))
     assert (code, f"Port {port} of 127.0.0.1" in problem) == (1, True)
     assert "--port" in problem
+
+
+async def test_the_origin_of_a_setting_may_be_a_version_that_was_saved_on_the_page(config):
+    database = await Database.open(load(Path(config)).settings.database_url)
+    for text, over in (("[snooppix]\npoll = 42.0\n", None), ("[snooppix]\npoll = 0\n", 1)):
+        async with database.write() as session:
+            await Configurations().save(session, "snooppix", text, comment="x", by="ann", now=NOW, over=over)
+        code, said, problem = await asyncio.to_thread(call, "config", "show", "--origin", "-c", config)
+        assert code == 0
+        if over is None:
+            assert re.search(r"snooppix.poll = 42.0 +# version 1 of the console:2\n", said)
+        else:
+            assert "Without operators' version: version 2 of the console:2: snooppix.poll = 0" in problem
+            assert re.search(r"snooppix.poll = 300.0 +# default\n", said)
+    await database.close()

@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from dbclient.errors import NoSuchRow, Outdated
 from dbclient.records import ConfigurationRecord
 from dbclient.stores import Configurations, Controls, Events
+from snooppix.archives import prove
 from spica.follower import NAME, judge
 from spica.web.console import Console, console_of, render, who_is
 from spica.web.gate import Access, access
 from spica.web.pages.snooppix import heard
 from terapix.errors import TerapixError
-from terapix.instruments import load_instrument
 from terapix.overlay import SECTIONS, Overlay, settable
 from terapix.settings import KEYS, Loaded, SettingsError, load, rows
 
@@ -78,11 +78,11 @@ def attempt(text: str, newest: ConfigurationRecord | None, config: Path | None) 
     difference = tuple(difflib.unified_diff(before.splitlines(), text.splitlines(), name, "as edited", lineterm=""))
     try:
         fresh = load(config, overlay=Overlay(text))
-        load_instrument(fresh.settings.snooppix.instrument)
+        prove(fresh.settings)
     except SettingsError as failure:
         return Trial(text, tuple(_by_line(problem) for problem in failure.problems), difference, ())
     except TerapixError as problem:
-        return Trial(text, (f"snooppix.instrument: {problem}",), difference, ())
+        return Trial(text, (f"SNOOPPIX could not work with it: {problem}",), difference, ())
     held = under(config, newest)
     changes = _changes(held, fresh) if isinstance(held, Loaded) else ()
     return Trial(text, (), difference, changes)
