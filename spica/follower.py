@@ -62,6 +62,8 @@ class Facts:
     hosts: Sequence[HostRecord] = ()
     difference: DifferenceRecord | None = None
     """The last full difference."""
+    bookmark_looked_at: datetime | None = None
+    """When the bookmark says that the last look ended, whatever the daemon remembers."""
     unpublished: int = 0
     """Products that cannot be given back."""
 
@@ -80,6 +82,11 @@ class Facts:
     @property
     def rests(self) -> bool:
         return bool(self.figures.get("wish_seen") == Wish.REST.value)
+
+    @property
+    def looked_at(self) -> datetime | None:
+        """When the last whole look ended."""
+        return max(filter(None, (self.moment("looked_at"), self.bookmark_looked_at)), default=None)
 
     def moment(self, name: str) -> datetime | None:
         """Give a figure that is a moment; none if it is missing or makes no sense."""
@@ -120,7 +127,7 @@ def _sentence(facts: Facts, *, well: bool) -> str:
         by = f" as {facts.control.changed_by} wished" if facts.control else ""
         since = f" since {facts.control.changed_at:%Y-%m-%d %H:%M} UTC" if facts.control else ""
         return f"SNOOPPIX rests{since}{by}: it neither looks nor begins anything new; {_arriving(facts)}."
-    looked = facts.moment("looked_at")
+    looked = facts.looked_at
     look = f"looked {spoken(facts.now - looked)} ago" if looked else "has not had a whole look yet"
     begin = "SNOOPPIX is well" if well else "SNOOPPIX needs you"
     waits = {0: "none waits", 1: "1 waits"}.get(facts.waiting, f"{facts.waiting} wait")

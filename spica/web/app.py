@@ -98,6 +98,7 @@ def routes() -> list[web.RouteDef]:
         web.get(f"/api/v1/frames/{name}", api.frame),
         web.get("/api/v1/nodes", api.nodes),
         web.get("/api/v1/runs", api.runs),
+        web.get("/api/v1/snooppix", api.snooppix),
         web.get("/api/v1/events", api.events),
         web.get("/static/{path:[a-z0-9./-]{1,80}}", static),
         web.get("/favicon.ico", favicon),

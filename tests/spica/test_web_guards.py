@@ -46,14 +46,15 @@ async def test_an_empty_console_says_what_to_do_next(page):
 
 
 async def test_closed_reading_leads_to_the_sign_in(closed):
-    for path in ("/", "/frames", "/runs", "/nodes", "/history", "/transfer", "/frames/1p", "/products/1"):
+    snooppix = ("/snooppix", "/snooppix/log", "/snooppix/configuration", "/snooppix/lists/waiting")
+    for path in ("/", "/frames", "/runs", "/nodes", "/history", "/transfer", "/frames/1p", "/products/1", *snooppix):
         answer = await closed.get(path)
         assert (answer.status, answer.headers["Location"]) == (303, f"/login?next={path}")
     assert (await closed.get("/static/console.css")).status == 200
 
 
 async def test_closed_reading_refuses_programs(closed):
-    for path in ("/api/v1/summary", "/api/v1/frames", "/api/v1/events", "/events"):
+    for path in ("/api/v1/summary", "/api/v1/frames", "/api/v1/snooppix", "/api/v1/events", "/events"):
         answer = await closed.get(path)
         assert answer.status == 401
         assert "sign in" in (await answer.text()).lower()

@@ -134,7 +134,7 @@ async def test_what_is_drawn_is_also_a_table(snooped):
     text = await snooped.text("/snooppix")
     drawn = re.findall(r'<svg viewBox="0 0 (\d+) 100" preserveAspectRatio="none" role="img" aria-label="([^"]+)"', text)
     assert [int(width) for width, _ in drawn] == [24, 31, 12]
-    assert re.search(r"The last 24 hours, by hour: \d+ files, [\d.]+ GB; at most [\d.]+ [MG]B in a hour", drawn[0][1])
+    assert re.search(r"The last 24 hours, by hour: \d+ files, [\d.]+ GB; at most [\d.]+ [MG]B in an hour", drawn[0][1])
     flow = section(text, "flow-head")
     assert "The last 31 days, by day as a table" in flow
     assert "2026-11-24 06:00" in flow
@@ -160,6 +160,14 @@ async def test_a_list_is_read_page_by_page_and_nonsense_is_told(snooped, monkeyp
     await snooped.text("/snooppix/lists/passwords", status=404)
     await snooped.text("/snooppix/lists/publications?state=lost", status=400)
     await snooped.text("/snooppix/lists/waiting?page=x")
+
+
+async def test_programs_read_the_same_as_json(snooped):
+    facts = await (await snooped.get("/api/v1/snooppix")).json()
+    assert facts["well"] is False
+    assert facts["sentence"] in plain(await snooped.text("/snooppix"))
+    assert [line["what"] for line in facts["readback"]] == ["Work", "Settings"]
+    assert {host["state"] for host in facts["hosts"]} == {"open", "half-open", "closed"}
 
 
 # asking

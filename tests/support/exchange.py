@@ -201,12 +201,12 @@ async def _released(session: AsyncSession, now: datetime) -> None:
 
 async def _received(session: AsyncSession, now: datetime) -> None:
     """Let files arrive over the last day and month, more by night than by day."""
-    frame = await Frames().named(session, "979400p")
-    assert frame is not None
+    frames = [frame for frame in await Frames().search(session, limit=100) if frame.valid_at]
     for hour in (*range(24), *range(24, 31 * 24, 7)):
         at = now - timedelta(hours=hour, minutes=3 + hour % 7)
         for file in range(2 + (hour * 7) % 5 if 4 < at.hour < 17 else hour % 4 == 0):
             size = 341_000_000 + 1_700_000 * (hour % 9)
+            frame = frames[(hour + 7 * file) % len(frames)]
             number = await Transfers().begin(
                 session, frame_id=frame.id, kind=TransferKind.FETCH, source="ws-cadc.canfar.net", bytes_total=size,
                 now=at + timedelta(seconds=20 * file),

@@ -7,12 +7,14 @@ from pydantic_core import to_jsonable_python
 
 from dbclient.stores import Events, Frames, Jobs, Nodes, Products, Replicas
 from spica.chain import summarise
+from spica.follower import judge
 from spica.story import tell
 from spica.web.console import console_of
 from spica.web.gate import Access, access
 from spica.web.live import stream
 from spica.web.pages.frame import asked_name
 from spica.web.pages.frames import PAGE, Asked
+from spica.web.pages.snooppix import gather
 
 MOST = 1000
 """Rows of one answer."""
@@ -90,6 +92,28 @@ async def runs(request: web.Request) -> web.Response:
     """``/api/v1/runs``"""
     async with console_of(request).database.read() as session:
         return _json({"runs": await Frames().runs(session)})
+
+
+@access(Access.READER)
+async def snooppix(request: web.Request) -> web.Response:
+    """``/api/v1/snooppix``: how it does, what comes and what goes; lists as the page has them."""
+    console = console_of(request)
+    async with console.database.read() as session:
+        facts, lists = await gather(session, console)
+    health = judge(facts)
+    return _json(
+        {
+            "sentence": health.sentence,
+            "well": health.well,
+            "warnings": health.warnings,
+            "readback": health.readback,
+            "states": facts.states,
+            "waiting": facts.waiting,
+            "moving": facts.moving,
+            "hosts": facts.hosts,
+            **lists,
+        }
+    )
 
 
 @access(Access.READER)

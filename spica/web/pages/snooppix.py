@@ -104,6 +104,7 @@ async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[s
     moving = await Transfers().running(session, TransferKind.FETCH)
     published = await exchange.published(session)
     differences = await exchange.differences(session, limit=SHOWN)
+    bookmarks = await exchange.bookmarks(session, limit=SHOWN)
     facts = replace(
         await heard(session, now),
         states=await exchange.states(session),
@@ -111,6 +112,7 @@ async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[s
         moving=moving,
         hosts=await exchange.hosts(session, limit=HOSTS),
         difference=next((one for one in differences if one.ended_at), None),
+        bookmark_looked_at=bookmarks[0].looked_at if bookmarks else None,
         unpublished=sum(run.states.get(PublicationState.FAILED, 0) for run in published),
     )
     rejected = await Frames().search(session, state=FrameState.REJECTED, kind=None, limit=SHOWN)
@@ -122,7 +124,7 @@ async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[s
         "rejected": [Rejected(frame, word_of(frame)) for frame in rejected],
         "failed": await Frames().search(session, state=FrameState.FAILED, kind=None, limit=SHOWN),
         "differences": differences,
-        "bookmarks": await exchange.bookmarks(session, limit=SHOWN),
+        "bookmarks": bookmarks,
         "released": await exchange.next_released(session, now=now, limit=SHOWN),
         "open_requests": await Requests().open(session, *OURS),
         "published": published,
