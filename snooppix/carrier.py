@@ -1,14 +1,14 @@
 """What the fetcher asks of whoever brings a file, over whatever protocol."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
 from yarl import URL
 
-from snooppix.errors import FetchError, NoRoom, NotStored, Unreachable
+from snooppix.breaker import Breakers, Rest
+from snooppix.errors import Busy, FetchError, NoRoom, NotStored, Resting, Unreachable
 from terapix.identity import Digest
 
 SECRET: Final = ("cookie", "auth", "token", "location", "x-vo-")
@@ -25,6 +25,8 @@ class Wanted:
     size: int | None
     digest: Digest | None
     """As the archive lists it; none if it lists none, then the server's own is believed."""
+    mirrors: tuple[str, ...] = ()
+    """Other addresses of the same bytes, of which damaged ones may be had instead."""
 
 
 @dataclass(slots=True)
@@ -73,24 +75,58 @@ def told(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in headers.items() if not any(word in name.lower() for word in SECRET)}
 
 
-async def carry(carriers: Carriers, wanted: Wanted, sources: Sequence[str], progress: Progress) -> Arrived:
-    """Let the carriers of the sources' protocols try in order; neighbours of one protocol go to it together.
+def host_of(address: str) -> str:
+    """Name a host as breakers and limits know it, with its port where that is not the usual one."""
+    url = URL(address)
+    return url.authority.rpartition("@")[2] if url.host else address
+
+
+async def carry(
+    carriers: Carriers, breakers: Breakers, wanted: Wanted, sources: Sequence[str], progress: Progress
+) -> Arrived:
+    """Ask the sources in order, each by the carrier of its protocol; hosts that rest are passed over.
 
     Raises
     ------
     FetchError
-        What the last one did.
+        What the last one did; `Resting` if none was asked.
     """
-    problem: FetchError = NotStored(wanted.name, "the archive", "it is listed and not stored at any site yet")
-    for scheme, alike in groupby(sources, key=lambda source: URL(source).scheme):
-        group = list(alike)
-        if scheme not in carriers:
-            problem = Unreachable(wanted.name, URL(group[0]).host or group[0], f"nobody here speaks {scheme}")
+    problem: FetchError | None = None
+    rests: list[Rest] = []
+    for source in sources:
+        host = host_of(source)
+        carrier = carriers.get(URL(source).scheme)
+        if carrier is None:
+            problem = Unreachable(wanted.name, host, f"nobody here speaks {URL(source).scheme}")
             continue
+        if (rest := await breakers.ask(host)) is not None:
+            rests.append(rest)
+            continue
+        others = tuple(other for other in sources if other != source and breakers.resting(host_of(other)) is None)
         try:
-            return await carriers[scheme].fetch(wanted, group, progress)
+            arrived = await carrier.fetch(replace(wanted, mirrors=others), [source], progress)
         except NoRoom:
             raise
         except FetchError as found:
             problem = found
-    raise problem
+            await tell(breakers, host, found)
+        else:
+            await breakers.answered(host)
+            return arrived
+        finally:
+            breakers.let_go(host)
+    if problem is None and rests:
+        first = min(rests, key=lambda rest: rest.until)
+        raise Resting(wanted.name, first.host, str(first), until=first.until)
+    raise problem or NotStored(wanted.name, "the archive", "it is listed and not stored at any site yet")
+
+
+async def tell(breakers: Breakers, host: str, problem: FetchError) -> None:
+    """Tell the breaker of a host what its failure means: a host that answers about one file is well."""
+    match problem:
+        case Busy() if problem.retry_after is not None:
+            await breakers.asked_to_rest(host, problem.why, problem.retry_after)
+        case Unreachable() | Busy():
+            await breakers.failed(host, problem.why)
+        case _:
+            await breakers.answered(host)

@@ -10,6 +10,7 @@
     ├── FetchError               one frame, one try
     │   ├── Unreachable          time-out, reset, short body, 408, 5xx: resume, next mirror, backoff
     │   ├── Busy                 429, 503: the whole host rests as long as it asks
+    │   ├── Resting              the breaker of the host is open: not asked, no try is counted
     │   ├── NotStored            404 for a file that is listed: slow retries for 48 h
     │   ├── NotSignedIn          401: nobody's try is worth making until the credential is seen to
     │   ├── NotAllowed           403: parked until the release date
@@ -22,6 +23,8 @@
 
 What is done about each stands in `snooppix.treatment`.
 """
+
+from datetime import datetime
 
 from terapix.errors import TerapixError
 
@@ -106,6 +109,15 @@ class Busy(FetchError):
         super().__init__(frame, host, why)
         self.retry_after = retry_after
         """Seconds that the server asked for; none: it did not say."""
+
+
+class Resting(FetchError):
+    """No host that has the file is asked at present."""
+
+    def __init__(self, frame: str, host: str, why: str, *, until: datetime) -> None:
+        super().__init__(frame, host, why)
+        self.until = until
+        """When it is asked again."""
 
 
 class NotStored(FetchError):

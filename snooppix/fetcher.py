@@ -17,13 +17,17 @@ from dbclient.records import FrameRecord
 from dbclient.schema import FrameState, TransferKind, TransferState
 from dbclient.stores import Frames, Transfers
 from snooppix.archive import Archive
-from snooppix.carrier import Arrived, Carriers, Progress, Wanted, carry
+from snooppix.breaker import Breakers
+from snooppix.carrier import Arrived, Carriers, Progress, Wanted, carry, host_of
 from snooppix.errors import (
     ArchiveError,
-    Busy,
+    ArchiveSilent,
     FetchError,
     NoRoom,
+    NotAllowed,
+    NotSignedIn,
     NotStored,
+    Resting,
     Unreachable,
 )
 from snooppix.healing import digest_of
@@ -78,6 +82,7 @@ class Fetcher:
         database: Database,
         archive: Archive,
         carriers: Carriers,
+        breakers: Breakers,
         receptions: Receptions,
         quarantine: Quarantine,
         *,
@@ -87,6 +92,7 @@ class Fetcher:
         self.database = database
         self.archive = archive
         self.carriers = carriers
+        self.breakers = breakers
         self.receptions = receptions
         self.quarantine = quarantine
         self.clock = clock
@@ -94,7 +100,6 @@ class Fetcher:
         """Counted tries that a frame is allowed."""
         self.running: dict[int, Running] = {}
         self.tally = Tally()
-        self._rests: dict[str, float] = {}
 
     async def start_due(self, downloads: int) -> int:
         """Start as many due downloads as places are free; return how many were started."""
@@ -172,28 +177,24 @@ class Fetcher:
         if await self._adopt(running):
             return
         disk = await self._choose(running)
-        sources = await self.archive.locate(frame.uri)
+        sources = await self._locate(frame)
         if not sources:
             raise NotStored(frame.name, "the archive", "it is listed and not stored at any site yet")
-        now = time.monotonic()
-        awake = [source for source in sources if self._rests.get(_host(source), 0.0) <= now]
-        if not awake:
-            rest = min(self._rests[_host(source)] for source in sources) - now
-            raise Busy(frame.name, _host(sources[0]), "the server asked for a rest", retry_after=rest)
+        self._refuse_resting(frame, [host_of(source) for source in sources])
         async with self.database.write() as session:
             await Frames().describe(session, frame.id, disk=disk.name)
             running.transfer = await Transfers().begin(
                 session,
                 frame_id=frame.id,
                 kind=TransferKind.FETCH,
-                source=_host(awake[0]),
+                source=URL(sources[0]).host or sources[0],
                 bytes_total=frame.size,
                 now=self.clock.now(),
             )
         reached("fetch.claimed")
         begin = time.monotonic()
         running.told_at = begin
-        disk, arrived = await self._download(running, disk, awake)
+        disk, arrived = await self._download(running, disk, sources)
         part = disk.part(frame.name, _digest(frame))
         incoming = disk.incoming(frame.uri, generation=frame.generation)
         await asyncio.to_thread(publish, part, disk.root / incoming)
@@ -204,6 +205,32 @@ class Fetcher:
         await self._record(running, disk, incoming, arrived, how, seconds=seconds)
         reached("fetch.recorded")
 
+    async def _locate(self, frame: FrameRecord) -> list[str]:
+        """Ask where a file lies, unless the service that knows rests."""
+        service = f"the locator of {self.archive.name}"
+        rest = await self.breakers.ask(service)
+        if rest is not None:
+            raise Resting(frame.name, service, str(rest), until=rest.until)
+        try:
+            sources = await self.archive.locate(frame.uri)
+        except ArchiveSilent as problem:
+            if problem.retry_after is not None:
+                await self.breakers.asked_to_rest(service, str(problem), problem.retry_after)
+            else:
+                await self.breakers.failed(service, str(problem))
+            raise
+        finally:
+            self.breakers.let_go(service)
+        await self.breakers.answered(service)
+        return sources
+
+    def _refuse_resting(self, frame: FrameRecord, hosts: list[str]) -> None:
+        """Begin nothing where every host rests."""
+        rests = [rest for host in hosts if (rest := self.breakers.resting(host)) is not None]
+        if len(rests) == len(hosts):
+            first = min(rests, key=lambda rest: rest.until)
+            raise Resting(frame.name, first.host, str(first), until=first.until)
+
     async def _download(self, running: Running, disk: Reception, sources: list[str]) -> tuple[Reception, Arrived]:
         """Fetch to a disk; one that turns out to be full gives way to another, and no try is counted."""
         frame, digest, full = running.frame, _digest(running.frame), set[str]()
@@ -211,7 +238,7 @@ class Fetcher:
             part = disk.part(frame.name, digest)
             wanted = Wanted(frame.name, part, frame.size, digest)
             try:
-                return disk, await carry(self.carriers, wanted, sources, running.progress)
+                return disk, await self._carry(running, wanted, sources)
             except NoRoom:
                 full.add(disk.name)
                 if full >= {other.name for other in self.receptions.usable}:
@@ -222,6 +249,16 @@ class Fetcher:
                 await asyncio.to_thread(old.unlink, missing_ok=True)
             async with self.database.write() as session:
                 await Frames().describe(session, frame.id, disk=disk.name)
+
+    async def _carry(self, running: Running, wanted: Wanted, sources: list[str]) -> Arrived:
+        """Fetch; an address that carries its own leave may have expired on the way, so a refusal is asked once anew."""
+        try:
+            return await carry(self.carriers, self.breakers, wanted, sources, running.progress)
+        except (NotSignedIn, NotAllowed):
+            fresh = await self._locate(running.frame)
+            if not fresh or fresh == sources:
+                raise
+        return await carry(self.carriers, self.breakers, wanted, fresh, running.progress)
 
     async def _adopt(self, running: Running) -> bool:
         """Take a file that lies where this one belongs, if it is the very one: a lost database costs no download."""
@@ -286,8 +323,6 @@ class Fetcher:
         frame, now = running.frame, self.clock.now()
         self.tally.failures += 1
         self.tally.outage = self.tally.outage + 1 if isinstance(problem, Unreachable) else 0
-        if isinstance(problem, Busy) and problem.retry_after is not None:
-            self._rests[problem.host] = time.monotonic() + min(problem.retry_after, 900.0)
         case = Case(frame.attempts, frame.spotted_at, frame.release, self.attempts, self.tally.outage)
         decision = decide(problem, case, now=now)
         log.info("fetch failed", frame=frame.name, problem=type(problem).__name__, why=str(problem))
@@ -345,7 +380,3 @@ class Fetcher:
 
 def _digest(frame: FrameRecord) -> Digest | None:
     return Digest.parse(frame.wire_digest) if frame.wire_digest else None
-
-
-def _host(address: str) -> str:
-    return URL(address).host or address

@@ -18,6 +18,7 @@ from dbclient.schema import Level
 from dbclient.stores import Events, Frames, Nodes
 from snooppix.archive import Archive
 from snooppix.archives import archive_of, prove
+from snooppix.breaker import Breakers, Rules
 from snooppix.carrier import Carrier
 from snooppix.download import Downloader
 from snooppix.errors import ArchiveError, ArchiveSilent
@@ -78,10 +79,13 @@ class Snooppix:
         self.watcher = Watcher(database, archive, look_back=settings.snooppix.look_back, clock=clock)
         carrier = Downloader(wire)
         self.carriers: dict[str, Carrier] = {"http": carrier, "https": carrier}
+        rules = Rules(settings.snooppix.breaker_failures, settings.snooppix.breaker_rest)
+        self.breakers = Breakers(database, clock=clock, rules=rules)
         self.fetcher = Fetcher(
             database,
             archive,
             self.carriers,
+            self.breakers,
             self.receptions,
             self.quarantine,
             clock=clock,
@@ -110,6 +114,7 @@ class Snooppix:
         await asyncio.to_thread(self.receptions.prepare, used)
         try:
             await self.healer.close_transfers()
+            await self.breakers.load()
             await self.healer.promise()
             await self.healer.heal(busy=())
             await self.daemon.ready("follows the archive")
@@ -272,6 +277,9 @@ class Snooppix:
         metrics.gauge("terapix_fetched_frames", "Frames fetched since the start").set(self.fetcher.tally.fetched)
         metrics.gauge("terapix_fetched_bytes", "Bytes fetched since the start").set(self.fetcher.tally.bytes)
         metrics.gauge("terapix_fetch_failures", "Failed tries since the start").set(self.fetcher.tally.failures)
+        rests = metrics.gauge("terapix_host_rests", "1 while a host is not asked: it failed, or asked for it", "host")
+        for host in self.breakers.hosts:
+            rests.labels(host).set(self.breakers.resting(host) is not None)
         sorted_frames = metrics.gauge("terapix_sorted_frames", "Frames sorted since the start", "outcome")
         sorted_frames.labels("valid").set(self.sorter.valid)
         sorted_frames.labels("rejected").set(self.sorter.rejected)

@@ -20,6 +20,7 @@ from snooppix.errors import (
     NotFits,
     NotSignedIn,
     NotStored,
+    Resting,
     Unreachable,
 )
 from terapix.retry import Backoff
@@ -55,7 +56,7 @@ MANY: Final = 1_000_000
 """Tries where the settings alone set the end, or there is none."""
 SOON = Backoff(first=5.0, factor=2.0, ceiling=900.0, attempts=MANY)
 """Seconds; a cut connection is back in a moment, an archive that is down is not."""
-REST = Backoff(first=30.0, factor=1.0, ceiling=900.0, attempts=MANY)
+REST = Backoff(first=30.0, factor=1.0, ceiling=3600.0, attempts=MANY)
 """Seconds that a busy host rests when it does not say how long; the ceiling bounds what it may ask for."""
 SLOWLY = Backoff(first=60.0, factor=2.0, ceiling=7200.0, attempts=MANY)
 """Seconds; rows are listed minutes to hours before their file is at every site."""
@@ -74,6 +75,7 @@ OUTAGE: Final = 3
 TREATMENTS: Final[Mapping[type[FetchError], Treatment]] = {
     Unreachable: Treatment(Class.BACKOFF, SOON),
     Busy: Treatment(Class.HOST, REST, counted=False),
+    Resting: Treatment(Class.HOST, REST, counted=False),
     NotStored: Treatment(Class.SLOW, SLOWLY, counted=False, patience=timedelta(hours=48)),
     NotSignedIn: Treatment(Class.CREDENTIAL, PARKED, counted=False),
     NotAllowed: Treatment(Class.RELEASE, PARKED, counted=False),
@@ -148,6 +150,8 @@ class Case:
 def decide(error: FetchError, case: Case, *, now: datetime) -> Wait | Quarantine | GiveUp:
     """Say what becomes of a frame after `error`."""
     treatment = TREATMENTS[type(error)]
+    if isinstance(error, Resting):
+        return Wait(error.until, error.why, counted=False)
     number = case.tries + 1
     if isinstance(error, Unreachable) and case.outage >= OUTAGE:
         delay = treatment.backoff.delay(case.outage)

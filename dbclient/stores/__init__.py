@@ -6,6 +6,7 @@ from dbclient.stores.controls import Configurations, Controls
 from dbclient.stores.events import Events
 from dbclient.stores.exchange import Exchange
 from dbclient.stores.frames import Frames, Sighted, Sighting
+from dbclient.stores.hosts import Hosts
 from dbclient.stores.inventory import Inventory
 from dbclient.stores.jobs import Jobs
 from dbclient.stores.nodes import Nodes
@@ -22,6 +23,7 @@ __all__ = [
     "Events",
     "Exchange",
     "Frames",
+    "Hosts",
     "Inventory",
     "Jobs",
     "Leases",

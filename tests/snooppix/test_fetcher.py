@@ -25,7 +25,7 @@ async def test_a_fetch_that_ends_while_the_due_frames_are_read_is_not_begun_agai
     async with database.write() as session:
         frame = await night.sight(session)
     receptions = Receptions(Reception(tmp_path, reserve=0))
-    fetcher = Fetcher(database, nothing, nothing, receptions, nothing, clock=SystemClock(), attempts=3)
+    fetcher = Fetcher(database, nothing, nothing, nothing, receptions, nothing, clock=SystemClock(), attempts=3)
     fetcher.running[frame.id] = Running(frame)
     due = Frames.due
 

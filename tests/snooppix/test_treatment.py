@@ -15,6 +15,7 @@ from snooppix.errors import (
     NotFits,
     NotSignedIn,
     NotStored,
+    Resting,
     Unreachable,
 )
 from snooppix.treatment import TREATMENTS, Case, Class, GiveUp, Quarantine, Wait, decide, failure
@@ -28,6 +29,8 @@ def of_kind(kind: type[FetchError]) -> FetchError:
         return Busy("979412p", "host", "busy", retry_after=None)
     if kind is Damaged:
         return Damaged("979412p", "host", expected="md5:a", found="md5:b")
+    if kind is Resting:
+        return Resting("979412p", "host", "host rests until 12:05 after 5 failures", until=NOW + timedelta(minutes=5))
     if kind is NoRoom:
         return NoRoom("979412p", needed=300_000_000, missing=20_000_000)
     return kind("979412p", "host", "why")
@@ -79,7 +82,7 @@ def test_an_archive_that_is_down_uses_up_no_tries() -> None:
     assert not decision.counted
 
 
-@pytest.mark.parametrize(("said", "waits"), [(7.0, 7), (None, 30), (86400.0, 900), (0.0, 1)])
+@pytest.mark.parametrize(("said", "waits"), [(7.0, 7), (None, 30), (86400.0, 3600), (0.0, 1)])
 def test_a_busy_host_rests_as_long_as_it_asks_within_reason(said: float | None, waits: float) -> None:
     decision = decide(Busy("979412p", "host", "busy", retry_after=said), FRESH, now=NOW)
     assert decision == Wait(NOW + timedelta(seconds=waits), "busy", counted=False)
@@ -119,7 +122,7 @@ def test_three_bad_copies_end_in_quarantine(kind: type[FetchError], word: str) -
     assert third.word == word
 
 
-@pytest.mark.parametrize("kind", [Changed, NoRoom])
+@pytest.mark.parametrize("kind", [Changed, NoRoom, Resting, Busy, NotStored, NotSignedIn, NotAllowed])
 def test_what_is_not_the_frame_s_fault_counts_no_try(kind: type[FetchError]) -> None:
     decision = decide(of_kind(kind), Case(7, FRESH.spotted_at, None, 8), now=NOW)
     assert isinstance(decision, Wait)
