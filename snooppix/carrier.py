@@ -78,7 +78,9 @@ def told(headers: Mapping[str, str]) -> dict[str, str]:
 def host_of(address: str) -> str:
     """Name a host as breakers and limits know it, with its port where that is not the usual one."""
     url = URL(address)
-    return url.authority.rpartition("@")[2] if url.host else address
+    if not url.host:
+        return address
+    return url.host if url.is_default_port() else f"{url.host}:{url.port}"
 
 
 async def carry(
