@@ -53,6 +53,9 @@ class Archive(Protocol):
     def everything(self) -> AsyncIterator[Batch]:
         """List all that is selected, ordered by address, for a comparison with what is here.
 
+        The order is that of the archive's database, most often a dictionary's (aa, AB, ac) and not that of bytes: who
+        walks two lists side by side has to bring them into one order first.
+
         Raises
         ------
         ArchiveError

@@ -108,7 +108,7 @@ class Cadc:
         """List all science files of the collection and instrument page by page, whatever the rules say of them."""
         where = selected(collection=self.section.collection, instrument=self.section.instrument)
         async for rows in self._rows(lambda behind: everything(where, behind=behind)):
-            yield [candidate(row) for row in rows]
+            yield [candidate(row, self.names) for row in rows]
 
     async def _pages(self, query: Callable[[Key | None], str]) -> AsyncIterator[Batch]:
         """Read what the rows of each page say."""
@@ -117,7 +117,7 @@ class Cadc:
                 seen
                 for row in rows
                 if (seen := sighting(row, self.names)) is not None
-                and (not self._unsaid or keeps(self._unsaid, candidate(row)))
+                and (not self._unsaid or keeps(self._unsaid, candidate(row, self.names)))
             ]
             reached = moment(rows[-1][_MODIFIED]) if rows else None
             refused = tuple(why for row in rows if (why := refusal(row, self.names)) is not None)
@@ -137,7 +137,9 @@ class Cadc:
             behind = last
 
     async def find(self, name: str) -> Sighting | None:
-        rows, _ = await self._query(by_name(name, collection=self.section.collection), limit=self.page)
+        rows, _ = await self._query(
+            by_name(name, collection=self.section.collection, names=self.names), limit=self.page
+        )
         found = [seen for row in rows if (seen := sighting(row, self.names)) is not None and seen.name == name]
         return found[-1] if found else None
 

@@ -8,7 +8,7 @@ from typing import Final
 from dbclient.schema import FrameKind
 from dbclient.stores.frames import Sighting
 from snooppix.names import Names
-from snooppix.selection import Candidate, Columns, Rule, conditions, quoted
+from snooppix.selection import Candidate, Columns, Rule, conditions, quoted, within
 from terapix.identity import Digest, FrameId, UnsafeName
 
 COLUMNS: Final = (
@@ -119,12 +119,12 @@ def _query(where: Sequence[str], order: str) -> str:
     return f"SELECT {','.join(COLUMNS)} {_FROM} WHERE {' AND '.join(where)} ORDER BY {order}"
 
 
-def by_name(name: str, *, collection: str) -> str:
-    """Write the query for the files of one product, whatever its level."""
-    where = (
-        f"o.collection={quoted(collection)} AND p.productID={quoted(name)} "
-        "AND a.productType IN ('science','calibration')"
-    )
+def by_name(name: str, *, collection: str, names: Names = ELIXIR) -> str:
+    """Write the query for the files of one name, whatever their level."""
+    named = f"p.productID={quoted(name)}"
+    if not names.products:
+        named = f"({named} OR a.uri LIKE {quoted(f'%{within(name)}%')})"
+    where = f"o.collection={quoted(collection)} AND {named} AND a.productType IN ('science','calibration')"
     return _query([where], "o.maxLastModified,a.uri")
 
 
@@ -163,12 +163,12 @@ def kind_of(name: str, names: Names = ELIXIR) -> FrameKind | None:
     return names.kind(name)
 
 
-def candidate(row: Sequence[str]) -> Candidate:
+def candidate(row: Sequence[str], names: Names = ELIXIR) -> Candidate:
     """Read of a row what the rules of the selection look at."""
     cells = dict(zip(COLUMNS, row, strict=True))
     level = number(cells[RULED.level])
     return Candidate(
-        name=cells["p.productID"],
+        name=cells["p.productID"] if names.products else _file(cells["a.uri"]),
         run=cells[RULED.run],
         camera_run=cells[RULED.camera_run],
         investigator=cells[RULED.investigator],
@@ -180,10 +180,19 @@ def candidate(row: Sequence[str]) -> Candidate:
     )
 
 
+def _file(uri: str) -> str:
+    """Name of the frame that a file holds; empty if it is called as no file should be."""
+    try:
+        return FrameId.of_file(uri).name
+    except UnsafeName:
+        return ""
+
+
 def refusal(row: Sequence[str], names: Names = ELIXIR) -> str | None:
     """Say why a row that claims to be one of our files cannot be one; none for all that is in order, or not ours."""
     cells = dict(zip(COLUMNS, row, strict=True))
-    name, uri = cells["p.productID"], cells["a.uri"]
+    uri = cells["a.uri"]
+    name = cells["p.productID"] if names.products else _file(uri)
     if names.kind(name) is None:
         return None
     begin = f"{name} is listed with an address that no file of the archive has and is not fetched:"
@@ -200,12 +209,9 @@ def sighting(row: Sequence[str], names: Names = ELIXIR) -> Sighting | None:
     """Read one row of the listing; none if it is no file of ours."""
     cells = dict(zip(COLUMNS, row, strict=True))
     uri = cells["a.uri"]
-    try:
-        name = FrameId.of_file(uri).name
-    except UnsafeName:
-        return None
+    name = _file(uri)
     kind = names.kind(name)
-    if kind is None or name != cells["p.productID"] or refusal(row, names) is not None:
+    if kind is None or (names.products and name != cells["p.productID"]) or refusal(row, names) is not None:
         return None
     size = number(cells["a.contentLength"])
     return Sighting(

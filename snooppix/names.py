@@ -43,6 +43,11 @@ class Names:
         return FrameKind.FLAT if "flat" in words else None
 
     @property
+    def products(self) -> bool:
+        """Whether a product of the archive is called as its file is: so it is with CFHT's, elsewhere it need not be."""
+        return not self.pattern
+
+    @property
     def sentence(self) -> str:
         """What frames are called, in words."""
         return f"called {self.pattern}" if self.pattern else f"called by a number and the letter {self.suffix}"

@@ -30,6 +30,8 @@ FETCHED = ("979400p", "979401p", "979402p")
 NUMBERS = range(979400, 979430)
 STAMP = datetime(2008, 8, 5, 1, 2, 3, 795123, tzinfo=UTC)
 """To the microsecond, as PostgreSQL keeps stamps; ten exposures share each."""
+FOREIGN = "c4d_130101_010203_ooi_g_v1"
+"""A frame of another observatory, whose products are not called as their files are."""
 RELEASES = {979403: datetime(2009, 8, 31, tzinfo=UTC), 979404: datetime(2009, 8, 31, 0, 0, 0, 500_000, tzinfo=UTC)}
 
 
@@ -162,6 +164,12 @@ def caom_rows(directory: Path) -> dict[str, list[dict[str, Any]]]:
                     **stamps,
                 }
             )
+    observations.append(
+        observations[-1]
+        | {"obsID": "decam", "collection": "NOAO", "instrument_name": "decam", "observationID": "c4d_130101_010203"}
+    )
+    planes.append(planes[-1] | {"obsID": "decam", "planeID": "decam", "productID": "ooi_g_v1"})
+    artifacts.append(artifacts[-1] | {"uri": f"noao:NOAO/{FOREIGN}.fits.fz", "planeID": "decam"})
     return {"Observation": observations, "Plane": planes, "Artifact": artifacts}
 
 
@@ -214,7 +222,9 @@ def settings_for(site: Site, directory: Path, kind: str, **sections: dict[str, A
 
 
 @contextlib.asynccontextmanager
-async def client(site: Site, kind: str, tmp_path: Path, **sections: dict[str, Any]) -> AsyncIterator[Archive]:
+async def client(
+    site: Site, kind: str, tmp_path: Path, *, names: Names | None = None, **sections: dict[str, Any]
+) -> AsyncIterator[Archive]:
     settings = settings_for(site, tmp_path, kind, **sections)
     async with Wire(settings.archive, settings.snooppix) as wire:
-        yield archive_of(settings, wire, names=Names(), clock=SystemClock())
+        yield archive_of(settings, wire, names=names or Names(), clock=SystemClock())

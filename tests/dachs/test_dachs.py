@@ -12,7 +12,7 @@ from snooppix.errors import ListingRefused, RuleNotFollowed, UnsafeAddress
 from snooppix.names import Names
 from snooppix.obscore import ObsCore
 from snooppix.selection import Tally
-from tests.dachs.site import FETCHED, NUMBERS, RELEASES, STAMP, Site, changed, client, file_of, settings_for
+from tests.dachs.site import FETCHED, FOREIGN, NUMBERS, RELEASES, STAMP, Site, changed, client, file_of, settings_for
 from tests.snooppix.desk import at_work
 
 PROCESSED = [f"{number}p" for number in NUMBERS]
@@ -29,6 +29,10 @@ async def test_every_processed_frame_is_listed_once_page_by_page(site: Site, tmp
         names = [seen.name for batch in batches for seen in batch.sightings]
         assert sorted(names) == PROCESSED
         assert len(batches) >= 5
+    if kind == "obscore":
+        uris = [seen.uri for batch in everything for seen in batch.sightings]
+        assert sorted(uris) != uris
+        assert sorted(uris, key=str.lower) == uris
     assert changes[-1].reached is not None
 
 
@@ -187,3 +191,12 @@ async def test_a_row_that_changes_is_listed_again(site: Site, tmp_path: Path) ->
         site.centre.change(
             f"UPDATE caom2.observation SET maxlastmodified = '{old:%Y-%m-%d %H:%M:%S.%f}' WHERE obsid = 'o979429'"
         )
+
+
+async def test_a_collection_that_is_not_cfht_s_is_followed(site: Site, tmp_path: Path) -> None:
+    archive = {"collection": "NOAO", "instrument": "decam"}
+    async with client(site, "caom2", tmp_path, names=Names(pattern="c4d_*_ooi_?_v*"), archive=archive) as followed:
+        [seen] = [seen async for batch in followed.since(None) for seen in batch.sightings]
+        assert (seen.name, seen.uri) == (FOREIGN, f"noao:NOAO/{FOREIGN}.fits.fz")
+        assert await followed.find(FOREIGN) == seen
+        assert await followed.find("ooi_g_v1") is None
