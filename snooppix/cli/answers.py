@@ -18,6 +18,8 @@ out = Console()
 NOT_ALL = 3
 """Exit code when some files are not accepted."""
 USAGE = 2
+TRY_AGAIN = 75
+"""Exit code when the archive does not answer now."""
 ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE", help="Settings file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from snooppix.archives import archive_of
-from snooppix.cli.answers import NOT_ALL, ConfigOption, JsonOption, out, print_json, settings_of, wrong
+from snooppix.cli.answers import NOT_ALL, TRY_AGAIN, ConfigOption, JsonOption, out, print_json, settings_of, wrong
 from snooppix.errors import ArchiveError
 from snooppix.listing import RULED
 from snooppix.names import Names
@@ -52,7 +52,7 @@ def selection(
     """Show the rules by which frames are followed; with --test, what each of them does to the archive's listing.
 
     Counted are all science files of the collection and instrument: each rule alone, and one behind the other.
-    Exit code 0: frames are kept; 3: none is; 2: the settings are wrong, or the archive does not answer.
+    Exit code 0: frames are kept; 3: none is; 2: the settings are wrong; 75: the archive does not answer now.
     """
     settings = settings_of(config)
     try:
@@ -62,7 +62,10 @@ def selection(
             return
         place, tally = asyncio.run(_ask(settings, names))
     except TerapixError as problem:
-        raise wrong(problem) from problem
+        ended = wrong(problem)
+        if problem.retryable:
+            ended.exit_code = TRY_AGAIN
+        raise ended from problem
     if as_json:
         counts = {"listed": tally.listed, "kept": tally.kept, "sentence": tally.sentence}
         print_json({"archive": place, **counts, "rules": list(tally.rows())})

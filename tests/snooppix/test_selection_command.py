@@ -69,7 +69,7 @@ async def test_rules_that_keep_nothing_end_with_3(config: Path) -> None:
     assert result.stdout.splitlines()[-1].endswith("kept 0")
 
 
-async def test_wrong_bounds_and_a_silent_archive_end_with_2(
+async def test_wrong_bounds_end_with_2_and_a_silent_archive_with_75(
     config: Path, served_archive: ServedArchive, tmp_path: Path
 ) -> None:
     wrong = tmp_path / "wrong.toml"
@@ -80,5 +80,5 @@ async def test_wrong_bounds_and_a_silent_archive_end_with_2(
 
     await served_archive.standin.close()
     result = await run("-c", config, "--test")
-    assert result.exit_code == 2
+    assert result.exit_code == 75
     assert "the archive does not answer" in result.stderr
