@@ -60,7 +60,11 @@ class Cadc:
         self.wire = wire
         self.section = section
         self.selection = selection or SelectionSection()
-        self.rules = rules(self.selection, RULED)
+        self.rules = tuple(
+            rule
+            for rule in rules(self.selection, RULED)
+            if not (names.published and rule.name == "level")  # maps are of level 2 and stacks of 3: both are products
+        )
         """What of the listing is followed."""
         self._unsaid = unsaid(self.rules)
         self.names = names

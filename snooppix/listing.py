@@ -55,6 +55,7 @@ ELIXIR: Final = Names()
 """Names of MegaCam's and WIRCam's processed frames: a number and the letter p."""
 LONGEST_ADDRESS: Final = 300
 """Characters of a URI; those of the archive have 25."""
+LAST_GENERATION: Final = 2**31 - 1
 _MJD_0: Final = datetime(1858, 11, 17, tzinfo=UTC)
 
 
@@ -151,6 +152,11 @@ def number(text: str) -> float | None:
     return found if abs(found) < 1e12 else None
 
 
+def generation(text: str) -> int | None:
+    """Read the generation of a product, which its publisher lists where an archive lists EL_SYS; none if it is none."""
+    return int(text) if text.isdecimal() and 0 < int(text) <= LAST_GENERATION else None
+
+
 def _digest(text: str) -> str | None:
     try:
         return str(Digest.parse(text))
@@ -193,8 +199,11 @@ def refusal(row: Sequence[str], names: Names = ELIXIR) -> str | None:
     cells = dict(zip(COLUMNS, row, strict=True))
     uri = cells["a.uri"]
     name = cells["p.productID"] if names.products else _file(uri)
-    if names.kind(name) is None:
+    kind = names.kind(name)
+    if kind is None:
         return None
+    if kind is FrameKind.PRODUCT and generation(cells["p.provenance_version"]) is None:
+        return f"{name} is listed without the generation of a product in provenance_version and is not fetched"
     begin = f"{name} is listed with an address that no file of the archive has and is not fetched:"
     if len(uri) > LONGEST_ADDRESS:
         return f"{begin} {uri[:60]!r}… has {len(uri)} characters"
@@ -214,6 +223,8 @@ def sighting(row: Sequence[str], names: Names = ELIXIR) -> Sighting | None:
     if kind is None or (names.products and name != cells["p.productID"]) or refusal(row, names) is not None:
         return None
     size = number(cells["a.contentLength"])
+    version = cells["p.provenance_version"][:20] or None
+    product = kind is FrameKind.PRODUCT
     return Sighting(
         name=name,
         kind=kind,
@@ -223,7 +234,8 @@ def sighting(row: Sequence[str], names: Names = ELIXIR) -> Sighting | None:
         modified=moment(cells["o.maxLastModified"]),
         release=moment(cells["p.dataRelease"]),
         processed_at=moment(cells["p.provenance_lastExecuted"]),
-        version=cells["p.provenance_version"][:20] or None,
+        version=None if product else version,
+        offered=generation(version or "") if product else None,
         runid=cells["o.proposal_id"][:20] or None,
         filter=cells["p.energy_bandpassName"][:40] or None,
         object=cells["o.target_name"][:80] or None,

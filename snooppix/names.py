@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from dbclient.schema import FrameKind
+from snooppix.publisher.names import read_name
 from terapix.identity import FrameId, UnsafeName
 from terapix.instruments import Instrument
 
@@ -23,10 +24,14 @@ class Names:
     """Letter behind the exposure number of the frames that are wanted."""
     pattern: str = ""
     """Their names with * and ?, where they are no number and letter; empty: they are."""
+    published: bool = False
+    """What is wanted are the products that another TERAPIX publishes, and no frames."""
 
     @classmethod
-    def of(cls, instrument: Instrument) -> Self:
-        """Names as the description of an instrument has them."""
+    def of(cls, instrument: Instrument, *, products: bool = False) -> Self:
+        """Names as the description of an instrument has them, or those of the products made of its frames."""
+        if products:
+            return cls(published=True)
         return cls(instrument.acceptance.suffix, instrument.acceptance.names)
 
     def kind(self, name: str) -> FrameKind | None:
@@ -35,6 +40,8 @@ class Names:
             frame = FrameId(name)
         except UnsafeName:
             return None
+        if self.published:
+            return FrameKind.PRODUCT if read_name(name) else None
         if matching(self.pattern).fullmatch(name) if self.pattern else frame.kind == self.suffix:
             return FrameKind.OBJECT
         words = name.split(".")
@@ -50,4 +57,6 @@ class Names:
     @property
     def sentence(self) -> str:
         """What frames are called, in words."""
+        if self.published:
+            return "called as published products are"
         return f"called {self.pattern}" if self.pattern else f"called by a number and the letter {self.suffix}"

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import sys
 from typing import Any, Final
 
 from dbclient.control import Control
@@ -26,6 +27,7 @@ from snooppix.fetcher import Fetcher
 from snooppix.healing import Healer
 from snooppix.names import Names
 from snooppix.orders import Orders
+from snooppix.outbox import Outbox
 from snooppix.pardon import Pardon
 from snooppix.quarantine import Quarantine
 from snooppix.reception import Receptions
@@ -48,6 +50,8 @@ BREATH: Final = 0.2
 """Seconds between two passes at least: our own writes wake us too."""
 CALIBRATIONS: Final = 60.0
 """Seconds between two looks for calibrations that are named and not here, while no frame becomes valid."""
+OWED: Final = 2.0
+"""Seconds between two looks for products whose publisher does not know yet that they are here."""
 GRACE: Final = 5.0
 """Seconds that what goes on has to end by itself once the daemon is asked to stop."""
 SILENCE: Final = Backoff(first=2.0, factor=2.0, ceiling=300.0, attempts=1_000_000)
@@ -95,6 +99,7 @@ class Snooppix:
         self.healer = Healer(database, self.receptions, self.quarantine, clock=clock)
         pardon = Pardon(database, verifier, self.receptions, self.quarantine, clock=clock)
         self.orders = Orders(database, self.watcher, verifier, self.receptions, pardon, clock=clock)
+        self.outbox = Outbox(database, wire, settings.archive.acknowledge, clock=clock)
         self.trouble: str | None = None
         """What is wrong with the archive; none while it answers."""
         self._built = concerns_parts(settings)
@@ -103,6 +108,8 @@ class Snooppix:
         """Something may be there to be verified."""
         self._needy = asyncio.Event()
         """A frame became valid, and may name calibrations that are not here."""
+        self._owed = asyncio.Event()
+        """A product may have become valid, whose publisher is to be told."""
         self._asked = float("-inf")
         self._beaten = float("-inf")
         self._said: tuple[str, dict[str, Any]] | None = None
@@ -120,7 +127,14 @@ class Snooppix:
             await self.daemon.ready("follows the archive")
             loops = [
                 asyncio.create_task(loop(), name=loop.__name__)
-                for loop in (self._watch, self._sort, self._tell_progress, self._work, self._end_with_daemon)
+                for loop in (
+                    self._watch,
+                    self._sort,
+                    self._acknowledge,
+                    self._tell_progress,
+                    self._work,
+                    self._end_with_daemon,
+                )
             ]
             try:
                 await _until_stopped(loops, self.ending)
@@ -160,8 +174,16 @@ class Snooppix:
             self._arrived.clear()
             if await self.sorter.sort_due(stopping):
                 self._needy.set()
+                self._owed.set()
             else:
                 await _first(stopping, self._arrived)
+
+    async def _acknowledge(self) -> None:
+        """Tell the publisher of products what is safely here."""
+        while not self.ending.is_set():
+            self._owed.clear()
+            if self.control.rests or not await self.outbox.send_due(self.ending):
+                await _first(self.ending, self._owed, timeout=OWED)
 
     async def _tell_progress(self) -> None:
         while not self.ending.is_set():
@@ -342,7 +364,8 @@ async def _work_once(daemon: Daemon, database: Database, control: Control) -> No
         Wire(settings.archive, settings.snooppix) as wire,
         Verifier(instrument, compression=settings.datatransfer.compression) as verifier,
     ):
-        archive = archive_of(settings, wire, names=Names.of(instrument), clock=daemon.clock)
+        names = Names.of(instrument, products=settings.archive.offers == "products")
+        archive = archive_of(settings, wire, names=names, clock=daemon.clock)
         await Snooppix(daemon, database, archive, wire, verifier, control).run()
 
 
@@ -365,7 +388,11 @@ def _heartbeat(daemon: Daemon, database: Database) -> Any:
 
 
 def main() -> int:
-    """Run the daemon."""
+    """Run the daemon; ``snooppix publish`` runs the one for the way back."""
+    if sys.argv[1:2] == ["publish"]:
+        from snooppix.publisher.service import main as publish  # noqa: PLC0415 - another daemon, with parts of its own
+
+        return publish(sys.argv[2:])
     return command(NAME, work)
 
 

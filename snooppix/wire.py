@@ -140,7 +140,7 @@ class Wire:
         address: str | URL,
         *,
         headers: Mapping[str, str] | None = None,
-        data: Mapping[str, str] | bytes | None = None,
+        data: Mapping[str, str] | bytes | AsyncIterator[bytes] | None = None,
     ) -> AsyncIterator[ClientResponse]:
         """Send one request and follow redirects, each only to an allowed host.
 

@@ -11,17 +11,25 @@ from typing import IO
 
 from terapix.journal import logger
 from terapix.retry import Backoff
+from terapix.sections import Settings
 
 log = logger("supervisor")
 
 DAEMONS = {"snooppix": "snooppix.service", "datatransfer": "datatransfer.service", "spica": "spica.service"}
 """Daemon and the module that runs it."""
+PUBLISHER = {"publisher": "snooppix.publisher.service"}
+"""The daemon for the way back, which runs where [publisher] says anything."""
 RESTART = Backoff(first=0.5, factor=2.0, ceiling=30.0, attempts=1_000_000)
 """A daemon that dies at once is not restarted in a tight loop."""
 STEADY = 60.0
 """Seconds after which a daemon counts as steady and its next death starts the backoff anew."""
 PATIENCE = 30.0
 """Seconds that a daemon has to finish what it does before it is killed."""
+
+
+def daemons_of(settings: Settings) -> dict[str, str]:
+    """Give the daemons that a host runs by its settings: the publisher among them once [publisher] says anything."""
+    return DAEMONS | (PUBLISHER if settings.publisher != type(settings.publisher)() else {})
 
 
 @dataclass(slots=True)

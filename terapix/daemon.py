@@ -252,7 +252,7 @@ class Daemon:
 
 def port_key(name: str) -> str:
     """Give the key in [status] that holds a daemon's port: ``node`` for datatransfer-node, else its name."""
-    short = name.removeprefix("datatransfer-")
+    short = name.removeprefix("datatransfer-").replace("publisher", "publish")
     if short not in StatusSection.model_fields:
         raise ValueError(f"no port is declared for daemon {name!r} in [status]")
     return short

@@ -34,6 +34,19 @@ STEPS: Final = (
 )
 """All names, in the order in which a frame passes them."""
 
+WAY_BACK: Final = (
+    "publish.staged",
+    "publish.recorded",
+    "publish.placed",
+    "publish.offered",
+    "put.started",
+    "put.appended",
+    "put.committed",
+    "acknowledge.sent",
+    "acknowledge.recorded",
+)
+"""All names, in the order in which a product passes them on its way back to the archive, where it is read or put."""
+
 _armed = frozenset(filter(None, os.environ.get("TERAPIX_DIE_AT", "").split(",")))
 
 
@@ -41,8 +54,8 @@ def reached(step: str) -> None:
     """Say that `step` was reached; the process ends here if a test armed this step."""
     if step not in _armed:
         return
-    if step not in STEPS:
-        raise ValueError(f"TERAPIX_DIE_AT={step}: no such step; steps are {', '.join(STEPS)}")
+    if step not in STEPS + WAY_BACK:
+        raise ValueError(f"TERAPIX_DIE_AT={step}: no such step; steps are {', '.join(STEPS + WAY_BACK)}")
     try:
         (Path(os.environ["TERAPIX_DIE_ONCE"]) / step).touch(exist_ok=False)
     except FileExistsError:

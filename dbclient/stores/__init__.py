@@ -1,6 +1,7 @@
 """The stores: SQL is written here and nowhere else. Services own transactions; a store never commits."""
 
 from dbclient.stores.accounts import Accounts
+from dbclient.stores.acknowledgements import Acknowledgements
 from dbclient.stores.bookmarks import Bookmarks
 from dbclient.stores.controls import Configurations, Controls
 from dbclient.stores.events import Events
@@ -11,12 +12,14 @@ from dbclient.stores.inventory import Inventory
 from dbclient.stores.jobs import Jobs
 from dbclient.stores.nodes import Nodes
 from dbclient.stores.products import Products
+from dbclient.stores.publications import Publications
 from dbclient.stores.replicas import Replicas
 from dbclient.stores.requests import Requests
 from dbclient.stores.transfers import Leases, Transfers
 
 __all__ = [
     "Accounts",
+    "Acknowledgements",
     "Bookmarks",
     "Configurations",
     "Controls",
@@ -29,6 +32,7 @@ __all__ = [
     "Leases",
     "Nodes",
     "Products",
+    "Publications",
     "Replicas",
     "Requests",
     "Sighted",

@@ -2,18 +2,15 @@
 
 import hashlib
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from snooppix.protocol.cards import Value, headers, values
+from snooppix.protocol.sealing import identity
 from terapix.clock import Clock
 from terapix.identity import UnsafeName, safe_name
-
-SPACE = uuid.UUID("6f0f1e62-9e54-5bd6-a1a3-7a7d60ba58d5")
-"""Name space of the identities that the stand-in gives."""
 
 TYPES = {
     ".fits": "application/fits",
@@ -53,7 +50,7 @@ class StoredFile:
     @property
     def identity(self) -> str:
         """Identity of this content under this URI: another one when the file is replaced."""
-        return str(uuid.uuid5(SPACE, f"{self.uri} {self.md5}"))
+        return identity(f"{self.uri} {self.md5}")
 
     @property
     def content_type(self) -> str:

@@ -1,17 +1,15 @@
 """How files become observations, planes and artifacts: the rules of the archive's own cfht2caom2, from the headers."""
 
-import hashlib
 import re
-import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from snooppix.protocol.cards import Value
-from snooppix.protocol.schema import ARTIFACT, OBSERVATION, PLANE, Table
+from snooppix.protocol.schema import ARTIFACT, OBSERVATION, PLANE
+from snooppix.protocol.sealing import identity, sealed, stamp
 from snooppix.protocol.tables import Row
-from snooppix.standin.inventory import SPACE, StoredFile, ending
+from snooppix.standin.inventory import StoredFile, ending
 
 EXPOSURE = re.compile(r"(?P<number>\d{1,9})(?P<kind>[a-z])(?P<rest>_.+)?")
 PREVIEW = re.compile(r"(?P<plane>.+)_preview_(?P<size>256|1024|zoom_1024)")
@@ -97,10 +95,10 @@ def _describe(
         artifacts = [_artifact(row, observation, where, file, lag(file)) for where, file in held]
         rows[ARTIFACT.name] += artifacts
         times = [artifact["lastModified"] for artifact in artifacts]
-        rows[PLANE.name].append(_sealed(PLANE, row, times, [artifact["metaChecksum"] for artifact in artifacts]))
+        rows[PLANE.name].append(sealed(PLANE, row, times, [artifact["metaChecksum"] for artifact in artifacts]))
         changed += times
         sums.append(row["accMetaChecksum"])
-    rows[OBSERVATION.name].append(_sealed(OBSERVATION, observation, changed, sums))
+    rows[OBSERVATION.name].append(sealed(OBSERVATION, observation, changed, sums))
 
 
 def _precedence(plane: str) -> tuple[int, str]:
@@ -121,7 +119,7 @@ def _observation(name: str, plane: str, keywords: Mapping[str, Value]) -> Row:
     mode = _text(keywords, "INSTMODE")
     return {
         "observationURI": f"caom:CFHT/{name}",
-        "obsID": _identity(f"caom:CFHT/{name}"),
+        "obsID": identity(f"caom:CFHT/{name}"),
         "collection": "CFHT",
         "observationID": name,
         "algorithm_name": "master_detrend" if master else "exposure",
@@ -159,7 +157,7 @@ def _plane(observation: Row, plane: str, keywords: Mapping[str, Value]) -> Row:
     return {
         "publisherID": f"ivo://cadc.nrc.ca/CFHT?{name}/{plane}",
         "obsID": observation["obsID"],
-        "planeID": _identity(uri),
+        "planeID": identity(uri),
         "planeURI": uri,
         "productID": plane,
         "metaRelease": observation["metaRelease"],
@@ -191,7 +189,7 @@ def _artifact(plane: Row, observation: Row, where: Place, file: StoredFile, lag:
     row: Row = {
         "uri": file.uri,
         "planeID": plane["planeID"],
-        "artifactID": _identity(file.uri),
+        "artifactID": identity(file.uri),
         "productType": where.role or ("science" if observation["intent"] == "science" else "calibration"),
         "releaseType": "meta" if where.role in {"preview", "thumbnail"} else "data",
         "contentType": file.content_type,
@@ -199,17 +197,7 @@ def _artifact(plane: Row, observation: Row, where: Place, file: StoredFile, lag:
         "contentChecksum": f"md5:{file.md5}",
         "metaProducer": "terapix stand-in",
     }
-    return _sealed(ARTIFACT, row, [stamp(file.modified, lag=lag)], [])
-
-
-def _sealed(table: Table, row: Row, times: Sequence[str], sums: Sequence[str]) -> Row:
-    """Add the time stamps and checksums of a row, from those of the rows below it."""
-    text = "|".join(str(row.get(column.name)) for column in table.columns)
-    row["metaChecksum"] = f"md5:{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}"
-    below = "|".join((text, *sorted(sums)))
-    row["accMetaChecksum"] = f"md5:{hashlib.md5(below.encode(), usedforsecurity=False).hexdigest()}"
-    row["lastModified"], row["maxLastModified"] = min(times), max(times)
-    return row
+    return sealed(ARTIFACT, row, [stamp(file.modified, lag=lag)], [])
 
 
 def release(keywords: Mapping[str, Value]) -> str | None:
@@ -225,19 +213,10 @@ def release(keywords: Mapping[str, Value]) -> str | None:
     return f"{year + 1}-08-31T00:00:00.000" if found[2] == "A" else f"{year + 2}-02-28T00:00:00.000"
 
 
-def stamp(moment: datetime, *, lag: float = 0.0) -> str:
-    """Write a UTC time as the archive does, to the millisecond, `lag` seconds earlier."""
-    return (moment - timedelta(seconds=lag)).replace(tzinfo=None).isoformat(timespec="milliseconds")
-
-
 def stamp_of(text: str | None) -> str | None:
     """Read a date of a header; None if there is none."""
     found = STAMP.fullmatch(text.strip()) if text else None
     return f"{found[1]}T{found[2] or '00:00:00'}{(found[3] or '.000').ljust(4, '0')}" if found else None
-
-
-def _identity(text: str) -> str:
-    return str(uuid.uuid5(SPACE, text))
 
 
 def _text(keywords: Mapping[str, Value], keyword: str) -> str | None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from snooppix.protocol.sealing import stamp
 from snooppix.standin.catalogue import Catalogue
 from snooppix.standin.faults import Faults, Listed
 from snooppix.standin.inventory import Inventory, StoredFile
-from snooppix.standin.observations import stamp
 from terapix.clock import Clock
 
 CHALLENGES = (

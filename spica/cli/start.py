@@ -15,7 +15,7 @@ from spica.accounts import ensure_operator
 from spica.cli.answers import ConfigOption, Exit, JsonOption, err, out, say_json, settings, stop
 from spica.nightwatch import follow
 from spica.password import hand_over
-from spica.supervisor import Supervisor
+from spica.supervisor import Supervisor, daemons_of
 from terapix.clock import SystemClock
 from terapix.errors import TerapixError
 
@@ -74,7 +74,7 @@ def up(config: ConfigOption = None) -> None:
         await database.close()
         if password:
             hand_over(password, chosen)
-        supervisor = Supervisor(loaded.path or _defaults(chosen.paths.directory), logs=None)
+        supervisor = Supervisor(loaded.path or _defaults(chosen.paths.directory), logs=None, daemons=daemons_of(chosen))
         await supervisor.start()
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()

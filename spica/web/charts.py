@@ -93,9 +93,18 @@ def days(now: datetime, count: int) -> list[datetime]:
 
 
 def months_ahead(now: datetime, count: int = MONTHS) -> list[datetime]:
-    """Give the beginnings of the present month and of those that follow, and the end of the last."""
+    """Give the beginnings of the present month and of those that follow."""
     first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     found = [first]
-    while len(found) <= count:
+    while len(found) < count:
         found.append((found[-1] + timedelta(days=32)).replace(day=1))
     return found
+
+
+def by_month(counts: Sequence[tuple[datetime, int]]) -> dict[datetime, tuple[float, int]]:
+    """Sum counts of days into months."""
+    sums: dict[datetime, int] = {}
+    for day, count in counts:
+        month = day.replace(day=1)
+        sums[month] = sums.get(month, 0) + count
+    return {begin: (float(count), count) for begin, count in sums.items()}

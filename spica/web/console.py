@@ -3,7 +3,7 @@
 import hashlib
 import mimetypes
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from dbclient.database import Database
 from spica.accounts import Sessions, SignedIn
 from spica.web.live import Live
-from spica.web.remembered import Remembered
 from spica.web.wording import FILTERS
 from terapix.clock import Clock
 from terapix.instruments import Instrument
@@ -48,7 +47,6 @@ class Console:
     instrument: Instrument
     assets: Mapping[str, Asset]
     templates: Environment
-    remembered: Remembered = field(default_factory=Remembered)
     config: Path | None = None
     """File of the settings; none: where they are looked for."""
 

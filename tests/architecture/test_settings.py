@@ -48,5 +48,5 @@ def test_every_setting_is_used() -> None:
         for path in (ROOT / package).rglob("*.py"):
             if path.name != "sections.py":
                 read |= {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
-    by_name = {"status.snooppix", "status.datatransfer", "status.node", "status.spica"}
+    by_name = {"status.snooppix", "status.datatransfer", "status.node", "status.spica", "status.publish"}
     assert {key for key, _ in declared() if key.rpartition(".")[2] not in read} - by_name == set()

@@ -16,8 +16,10 @@ from terapix.settings import SYSTEM_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ROOT / "systemd"
-SERVICES = ("snooppix", "datatransfer", "datatransfer-node", "spica")
-EXPOSURE = {"snooppix": 1.5, "datatransfer": 1.5, "datatransfer-node": 2.0, "spica": 2.0}
+SERVICES = ("snooppix", "snooppix-publish", "datatransfer", "datatransfer-node", "spica")
+SCRIPTS = {"snooppix-publish": "snooppix publish"}
+"""What a unit runs, where that is no script of its own name."""
+EXPOSURE = {"snooppix": 1.5, "snooppix-publish": 1.5, "datatransfer": 1.5, "datatransfer-node": 2.0, "spica": 2.0}
 """What `systemd-analyze security` may find at most; numba needs memory that it may write and run."""
 
 Program = Callable[[str, str], str]
@@ -66,20 +68,25 @@ def test_little_is_left_that_a_daemon_could_harm(program: Program, name: str) ->
 def test_a_unit_agrees_with_the_daemon_it_runs(name: str) -> None:
     unit = service(name)
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert unit["ExecStart"] == f"/usr/lib/terapix/bin/{name} -c {SYSTEM_FILE}"
-    assert name in scripts
+    script = SCRIPTS.get(name, name)
+    assert unit["ExecStart"] == f"/usr/lib/terapix/bin/{script} -c {SYSTEM_FILE}"
+    assert script.split()[0] in scripts
     assert unit["Type"] == "notify"
     assert float(unit["WatchdogSec"]) == SILENCE
     assert int(unit["RestartPreventExitStatus"]) == BAD_SETTINGS
     assert (unit["Restart"], unit["ExecReload"]) == ("on-failure", "kill -HUP $MAINPID")
 
 
-def test_the_token_reaches_snooppix_alone() -> None:
+def test_the_tokens_reach_snooppix_and_its_publisher_alone() -> None:
     name, _, path = service("snooppix")["LoadCredential"].partition(":")
     assert f"TERAPIX_ARCHIVE__CREDENTIAL=%d/{name}" == service("snooppix")["Environment"]
     assert "credential" in type(Settings().archive).model_fields
     assert path.startswith(f"{SYSTEM_FILE.parent}/")
-    assert [other for other in SERVICES[1:] if "LoadCredential" in service(other)] == []
+    assert [other for other in SERVICES[2:] if "LoadCredential" in service(other)] == []
+    publisher = (UNITS / "snooppix-publish.service").read_text()
+    assert "LoadCredential=followers:/etc/terapix/followers" in publisher
+    assert "Environment=TERAPIX_PUBLISHER__FOLLOWERS=%d/followers" in publisher
+    assert "followers" in type(Settings().publisher).model_fields
 
 
 def test_the_target_wants_the_daemons_of_one_host_and_they_stop_with_it() -> None:

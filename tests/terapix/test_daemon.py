@@ -92,6 +92,7 @@ async def test_the_report_tells_times_in_utc_and_seconds(daemon: Daemon, clock: 
 def test_every_daemon_has_its_port_among_the_settings() -> None:
     names = ("snooppix", "datatransfer", "datatransfer-node", "spica")
     assert [port_key(name) for name in names] == ["snooppix", "datatransfer", "node", "spica"]
+    assert port_key("publisher") == "publish"
     with pytest.raises(ValueError, match="no port is declared"):
         port_key("nobody")
 

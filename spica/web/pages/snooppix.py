@@ -26,6 +26,8 @@ PAGE: Final = 100
 HOSTS: Final = 50
 DAY, MONTH = 24, 31
 """Hours and days of throughput drawn."""
+AHEAD: Final = timedelta(days=400)
+"""How far ahead release dates are counted."""
 HELD: Final = (FrameState.VALID, FrameState.PLACED, FrameState.WEIGHTED)
 """States of frames that were verified and are here."""
 OURS: Final = (RequestKind.FETCH, RequestKind.RETRY, RequestKind.RELOAD, RequestKind.ACCEPT, RequestKind.LOOK,
@@ -105,7 +107,7 @@ async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[s
     bookmarks = await exchange.bookmarks(session, limit=SHOWN)
     facts = replace(
         await heard(session, now),
-        states=await console.remembered.of("states", lambda: exchange.states(session)),
+        states=await exchange.states(session),
         waiting=await exchange.waiting_count(session, now=now),
         moving=moving,
         hosts=await exchange.hosts(session, limit=HOSTS),
@@ -117,7 +119,7 @@ async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[s
     lists = {
         "found": await Frames().search(session, kind=None, limit=SHOWN, superseded=True),
         "waits": await exchange.waiting(session, now=now, limit=SHOWN),
-        "queued": await console.remembered.of("queued", lambda: exchange.queued(session, now=now, limit=SHOWN)),
+        "queued": await exchange.queued(session, now=now, limit=SHOWN),
         "arrived": await exchange.arrived(session, limit=SHOWN),
         "rejected": [Rejected(frame, word_of(frame)) for frame in rejected],
         "failed": await Frames().search(session, state=FrameState.FAILED, kind=None, limit=SHOWN),
@@ -128,23 +130,21 @@ async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[s
         "published": published,
         "publications": await exchange.publications(session, limit=SHOWN),
     }
-    return facts, lists | await _drawn(session, console)
+    return facts, lists | await _drawn(session, now)
 
 
-async def _drawn(session: AsyncSession, console: Console) -> dict[str, Any]:
+async def _drawn(session: AsyncSession, now: datetime) -> dict[str, Any]:
     """Look up and draw what is counted over time, and the runs."""
-    now, exchange, remembered = console.now(), Exchange(), console.remembered
-    hours, days, months = charts.hours(now, DAY), charts.days(now, MONTH), charts.months_ahead(now)
+    exchange = Exchange()
+    hours, days = charts.hours(now, DAY), charts.days(now, MONTH)
     by_hour = await exchange.flow(session, since=hours[0], step=timedelta(hours=1))
-    by_day = await remembered.of("month", lambda: exchange.flow(session, since=days[0], step=timedelta(days=1)))
-    ahead = await remembered.of("ahead", lambda: exchange.releases(session, now=now, begins=months))
+    by_day = await exchange.flow(session, since=days[0], step=timedelta(days=1))
+    ahead = charts.by_month(await exchange.releases(session, now=now, until=now + AHEAD))
     return {
         "day": charts.over_time({one.begin: (one.bytes, one.files) for one in by_hour}, begins=hours, marks=5),
         "month": charts.over_time({one.begin: (one.bytes, one.files) for one in by_day}, begins=days, marks=5),
-        "ahead": charts.over_time(
-            {begin: (count, count) for begin, count in ahead.items()}, begins=months[:-1], marks=charts.MONTHS, value=1
-        ),
-        "runs": completeness(await remembered.of("runs", lambda: Frames().runs(session))),
+        "ahead": charts.over_time(ahead, begins=charts.months_ahead(now), marks=charts.MONTHS, value=1),
+        "runs": completeness(await Frames().runs(session)),
     }
 
 

@@ -1,0 +1,182 @@
+"""``terapix snooppix publish`` and ``ledger``: what goes back to the archive, and whether both sides agree on it."""
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from dbclient.database import Database
+from dbclient.stores import Acknowledgements, Frames, Publications
+from dbclient.stores.publications import Registration
+from snooppix.cli.answers import NOT_ALL, ConfigOption, JsonOption, out, print_json, settings_of, wrong
+from snooppix.errors import ArchiveError
+from snooppix.publisher.comparison import Line, compare, lines_of, received_line
+from snooppix.publisher.ledger import Ledger, entry, source_of
+from snooppix.publisher.names import MAPS, NoPublishedName, Sort, map_name, stack_name
+from snooppix.publisher.shelf import Shelf
+from snooppix.wire import Wire, heard
+from terapix.clock import SystemClock
+from terapix.errors import TerapixError
+from terapix.identity import UnsafeName
+from terapix.sections import Settings
+
+app = typer.Typer()
+
+
+@app.command()
+def publish(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Stack, weight map, catalogue, regions.")],
+    config: ConfigOption = None,
+    *,
+    kind: Annotated[Sort, typer.Option(help="What the file is.")],
+    prog: Annotated[str, typer.Option(help="Programme and field of a stack, as D1.")] = "",
+    band: Annotated[str, typer.Option("--filter", help="Filter of a stack, as r.")] = "",
+    centre: Annotated[str, typer.Option(metavar="RA,DEC", help="Centre of a stack in degrees, J2000.")] = "",
+    frame: Annotated[str, typer.Option(help="Frame that a weight or flag map belongs to, as 979412p.")] = "",
+    release: Annotated[str, typer.Option(help="Release of a stack; default: publisher.release.")] = "",
+) -> None:
+    """Register a file for publication; the publisher lays it out in to_CADC/ and offers it.
+
+    The file must stay where it is until then. A file that was published before
+    under this name and replaced since is refused: generations never fall.
+    """
+    settings = settings_of(config)
+    try:
+        if kind in MAPS:
+            name = map_name(frame, kind)
+        else:
+            ra, dec = _centre(centre)
+            name = stack_name(kind, prog=prog, band=band, ra=ra, dec=dec, release=release or settings.publisher.release)
+        told = asyncio.run(_register(settings, file, name=name, kind=kind, frame=frame))
+    except TerapixError as problem:
+        raise wrong(problem) from problem
+    except UnsafeName as problem:
+        raise wrong(NoPublishedName(str(problem))) from problem
+    except OSError as problem:
+        raise wrong(ArchiveError(f"{file} cannot be read: {problem.strerror or problem}")) from problem
+    out.print(told, soft_wrap=True, highlight=False)
+
+
+def _centre(text: str) -> tuple[float, float]:
+    try:
+        ra, dec = (float(part) for part in text.split(","))
+    except ValueError as problem:
+        raise NoPublishedName(f"--centre {text!r}: degrees were expected, as 36.4958,-4.4944") from problem
+    return ra, dec
+
+
+async def _register(settings: Settings, file: Path, *, name: str, kind: Sort, frame: str) -> str:
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    database = await Database.open(settings.database_url)
+    try:
+        async with database.read() as session:
+            known = await Frames().named(session, frame) if frame else None
+        floors = Shelf(settings.reception, reserve=0).generations()
+        row = await Ledger(database, clock=SystemClock(), floors=floors).enter_by_hand(
+            Registration(
+                name=name,
+                kind=kind.value,
+                source=source_of(file),
+                digest=f"md5:{digest}",
+                frame_id=known.id if known else None,
+                runid=known.runid if known else None,
+            )
+        )
+    finally:
+        await database.close()
+    return f"{file.name} is generation {row.generation} of {name}: {row.state.value}"
+
+
+@app.command()
+def ledger(
+    config: ConfigOption = None,
+    *,
+    against: Annotated[
+        str,
+        typer.Option("--compare", metavar="URL|FILE", help="The other side: its publisher, or its --json in a file."),
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show what was published or, where archive.offers is products, what was received; compare it with the other side.
+
+    Exit code 0: both sides agree; 3: they do not.
+    """
+    settings = settings_of(config)
+    try:
+        ours, theirs = asyncio.run(_both(settings, against))
+    except TerapixError as problem:
+        raise wrong(problem) from problem
+    if not against:
+        _show(ours, as_json=as_json)
+        return
+    found = compare(lines_of(ours), lines_of(theirs))
+    if as_json:
+        print_json([{"name": item.name, "difference": item.sentence} for item in found])
+    else:
+        for item in found:
+            out.print(f"{item.name}: {item.sentence}", soft_wrap=True, highlight=False)
+        if not found:
+            out.print(f"Both sides agree on {len(lines_of(ours))} files.", soft_wrap=True, highlight=False)
+    raise typer.Exit(NOT_ALL if found else 0)
+
+
+async def _both(settings: Settings, against: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    database = await Database.open(settings.database_url)
+    try:
+        async with database.read() as session:
+            if settings.archive.offers == "products":
+                ours = [received_line(frame) for frame in await Acknowledgements().held(session)]
+            else:
+                ours = [entry(row) for row in await Publications().ledger(session)]
+    finally:
+        await database.close()
+    return ours, await _theirs(settings, against) if against else []
+
+
+async def _theirs(settings: Settings, against: str) -> list[dict[str, Any]]:
+    """Read the other side's ledger: a JSON object a line, from a publisher or from a file."""
+    if "://" not in against:
+        try:
+            return [json.loads(line) for line in await asyncio.to_thread(_lines, Path(against))]
+        except (OSError, ValueError) as problem:
+            raise ArchiveError(f"{against} cannot be read as a ledger: {problem}") from problem
+    address = against if against.rstrip("/").endswith("/ledger") else f"{against.rstrip('/')}/ledger"
+    section = settings.archive.model_copy(update={"registry": address})
+    text = bytearray()
+    async with Wire(section, settings.snooppix) as wire, heard(address), wire.ask("GET", address) as response:
+        if response.status != 200:
+            raise ArchiveError(f"{address} answers {response.status}")
+        async for chunk in response.content.iter_any():
+            text += chunk
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+def _show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+        return
+    table = Table("file", "generation", "state", "MB", "digest", "acknowledged", box=None)
+    for row in rows:
+        size = f"{row['size'] / 1e6:.1f}" if row["size"] else ""
+        table.add_row(
+            row["name"],
+            str(row["generation"]),
+            row["state"],
+            size,
+            str(row["wire_digest"] or ""),
+            str(row["acknowledged_at"] or "")[:19],
+        )
+    out.print(table)
+    counts = Counter(Line.of(row).state for row in rows)
+    out.print(", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "The ledger is empty.")

@@ -1,0 +1,96 @@
+"""Two ledgers compared: what one side published and the other received. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from dbclient.records import FrameRecord
+
+RECEIVED = "received"
+"""State of a file in the ledger of a clone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one side says of the newest generation of a file."""
+
+    name: str
+    generation: int
+    state: str
+    wire: str | None
+    pixels: str | None
+    acknowledged: bool
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """Read an entry of a ledger."""
+        return cls(
+            str(told.get("name")),
+            int(told.get("generation") or 0),
+            str(told.get("state")),
+            told.get("wire_digest"),
+            told.get("pixel_digest"),
+            told.get("acknowledged_at") is not None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something on which the sides do not agree."""
+
+    name: str
+    sentence: str
+
+
+def received_line(frame: FrameRecord) -> dict[str, Any]:
+    """Give the entry of a product that a clone holds verified."""
+    return {
+        "name": frame.uri.rsplit("/", 1)[-1],
+        "generation": frame.offered,
+        "kind": None,
+        "state": RECEIVED,
+        "size": frame.size,
+        "wire_digest": frame.wire_digest,
+        "pixel_digest": frame.pixel_digest,
+        "runid": frame.runid,
+        "acknowledged_at": frame.acknowledged_at.isoformat() if frame.acknowledged_at else None,
+    }
+
+
+def lines_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, Line]:
+    """Give the newest generation of each file; what was not offered yet is no matter between the sides."""
+    found: dict[str, Line] = {}
+    for told in entries:
+        line = Line.of(told)
+        offered = line.state in {RECEIVED, "offered", "acknowledged"} or told.get("offered_at") is not None
+        known = found.get(line.name)
+        if offered and (known is None or line.generation >= known.generation):
+            found[line.name] = line
+    return found
+
+
+def compare(ours: Mapping[str, Line], theirs: Mapping[str, Line]) -> list[Difference]:
+    """Say on which files two sides do not agree, by name."""
+    found = []
+    for name in sorted(ours.keys() | theirs.keys()):
+        here, there = ours.get(name), theirs.get(name)
+        sentence = _difference(here, there)
+        if sentence:
+            found.append(Difference(name, sentence))
+    return found
+
+
+def _difference(here: Line | None, there: Line | None) -> str:
+    if here is None or there is None:
+        held = here or there
+        where, side = ("here", "there") if here else ("there", "here")
+        return f"generation {held.generation if held else 0} is {where} and nothing is {side}"
+    if here.generation != there.generation:
+        return f"generation {here.generation} is here and {there.generation} there"
+    for what, mine, other in (("bytes", here.wire, there.wire), ("pixels", here.pixels, there.pixels)):
+        if mine and other and mine != other:
+            return f"generation {here.generation}: its {what} are {mine} here and {other} there"
+    if here.acknowledged != there.acknowledged:
+        known, unknown = ("here", "there") if here.acknowledged else ("there", "here")
+        return f"generation {here.generation} is acknowledged {known} and not {unknown}"
+    return ""

@@ -1,0 +1,137 @@
+"""Laying out: a registered file comes to the shelf, is found to be what the ledger says, and is offered.
+
+The order makes a kill at any moment harmless: first the file lies on the shelf
+under a temporary name, then the ledger tells what it is and that the generation
+before gives way, then it takes its name, then it is listed.
+"""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from dbclient.database import Database
+from dbclient.records import PublicationRecord
+from dbclient.stores import Publications
+from snooppix.errors import Rejection
+from snooppix.headers import read_headers
+from snooppix.pixels import pixel_digest
+from snooppix.publisher.description import FITS, content_type
+from snooppix.publisher.ledger import SOURCE
+from snooppix.publisher.shelf import Shelf, Staged
+from snooppix.verification import Verifier
+from terapix.clock import Clock
+from terapix.journal import logger
+from terapix.retry import Backoff
+from terapix.steps import reached
+
+log = logger("publisher")
+
+WAITS: Final = Backoff(first=30.0, factor=2.0, ceiling=3600.0, attempts=1_000_000)
+"""A file that is not there, or a full disk, is looked at again."""
+AT_ONCE: Final = 50
+"""Files laid out a pass, so that what is offered is listed and acknowledged meanwhile."""
+
+
+class Layout:
+    """Brings what is due to the shelf, one file after the other; its pixels are unpacked on several processes."""
+
+    def __init__(self, database: Database, shelf: Shelf, verifier: Verifier, *, clock: Clock) -> None:
+        self.database = database
+        self.shelf = shelf
+        self.verifier = verifier
+        self.clock = clock
+        self.at_work: str | None = None
+        """File that is laid out now."""
+
+    async def lay_out_due(self, stopping: asyncio.Event) -> int:
+        """Lay out what is due, until `stopping`; return how many files are offered that were not."""
+        async with self.database.read() as session:
+            due = await Publications().due(session, now=self.clock.now(), limit=AT_ONCE)
+        offered = 0
+        for publication in due:
+            if stopping.is_set():
+                break
+            self.at_work = publication.name
+            try:
+                offered += await self._lay_out(publication)
+            except Rejection as rejection:
+                await self._fail(publication, f"it cannot be published: {rejection.sentence}")
+            except FileNotFoundError:
+                await self._wait(publication, f"its file is not on this host: {publication.source}")
+            except Exception as problem:  # one file's trouble must not hold back the others
+                log.exception("file is not laid out", file=publication.name)
+                await self._wait(publication, f"trouble on this host: {problem}")
+            finally:
+                self.at_work = None
+        return offered
+
+    async def _lay_out(self, publication: PublicationRecord) -> bool:
+        if publication.size is None or not await self._finish(publication):
+            staged = await asyncio.to_thread(
+                self.shelf.stage,
+                Path(publication.source),
+                publication.name,
+                publication.generation,
+                ours=publication.product_id is not None,
+            )
+            if str(staged.digest) != publication.wire_digest:
+                reason = f"the file has digest {staged.digest} and was registered with {publication.wire_digest}"
+                await asyncio.to_thread(staged.path.unlink)
+                await self._fail(publication, f"{reason}: it was changed or damaged since")
+                return False
+            reached("publish.staged")
+            pixels = await self._pixels(publication.name, staged)
+            async with self.database.write() as session:
+                await Publications().lay_out(
+                    session, publication.id, size=staged.size, pixel_digest=pixels, now=self.clock.now()
+                )
+            reached("publish.recorded")
+            await asyncio.to_thread(self.shelf.put_in_place, staged, publication.name)
+            reached("publish.placed")
+        async with self.database.write() as session:
+            path = self.shelf.relative(publication.name)
+            await Publications().offer(session, publication.id, path=path, now=self.clock.now(), source=SOURCE)
+        log.info("product offered", file=publication.name, generation=publication.generation)
+        reached("publish.offered")
+        return True
+
+    async def _finish(self, publication: PublicationRecord) -> bool:
+        """Go on where an earlier life ended behind the ledger's note: the file is in its place, or next to it."""
+        try:
+            placed = await asyncio.to_thread(self.shelf.placed, publication.name)
+        except FileNotFoundError:
+            placed = None
+        if placed is not None and str(placed.digest) == publication.wire_digest:
+            return True
+        try:
+            staged = await asyncio.to_thread(self.shelf.staged, publication.name, publication.generation)
+        except FileNotFoundError:
+            return False
+        if str(staged.digest) != publication.wire_digest:
+            return False
+        await asyncio.to_thread(self.shelf.put_in_place, staged, publication.name)
+        return True
+
+    async def _pixels(self, name: str, staged: Staged) -> str | None:
+        """Verify a FITS file whole and give the digest of its decoded pixels; none where it holds no image."""
+        with staged.path.open("rb") as file:
+            is_fits = file.read(9) == b"SIMPLE  ="
+        if not is_fits:
+            if content_type(name) == FITS:
+                raise Rejection("not-fits", "it does not begin as a FITS file")
+            return None
+        headers = await asyncio.to_thread(read_headers, staged.path)
+        sums = await self.verifier.unpack(staged.path, headers)
+        return str(pixel_digest(sums)) if sums else None
+
+    async def _wait(self, publication: PublicationRecord, reason: str) -> None:
+        now = self.clock.now()
+        retry_at = now + timedelta(seconds=WAITS.delay(publication.attempts + 1))
+        async with self.database.write() as session:
+            await Publications().wait(session, publication.id, reason=reason, retry_at=retry_at, now=now, source=SOURCE)
+
+    async def _fail(self, publication: PublicationRecord, reason: str) -> None:
+        await asyncio.to_thread(self.shelf.temporary(publication.name, publication.generation).unlink, missing_ok=True)
+        async with self.database.write() as session:
+            await Publications().fail(session, publication.id, reason=reason, now=self.clock.now(), source=SOURCE)

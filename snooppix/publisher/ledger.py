@@ -1,0 +1,191 @@
+"""The ledger: what is to be published is entered, what followers say of it is judged, and both are events."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from dbclient.database import Database
+from dbclient.records import PublicationRecord
+from dbclient.schema import Level
+from dbclient.stores import Events, Publications
+from dbclient.stores.publications import Registration
+from snooppix.publisher.acknowledgement import Acknowledgement, Judgement, Outcome, judge
+from snooppix.publisher.names import MAPS, NoPublishedName, Sort, map_name
+from terapix.clock import Clock
+from terapix.errors import TerapixError
+from terapix.journal import logger
+
+log = logger("publisher")
+
+SOURCE: Final = "publisher"
+REFUSED: Final = "acknowledgement-refused"
+UNIT: Final = 100
+"""Entries a transaction, so that others may write in between."""
+
+
+class OldContent(TerapixError):
+    """The bytes are those of a generation that a newer one has replaced."""
+
+    def __init__(self, name: str, *, old: int, newest: int) -> None:
+        super().__init__(
+            f"this file is generation {old} of {name}, and generation {newest} has replaced it: "
+            "an older file is never published again"
+        )
+
+
+class UnknownKind(TerapixError):
+    """publisher.kinds names what has no published name."""
+
+    def __init__(self, kinds: Sequence[str]) -> None:
+        super().__init__(
+            f"publisher.kinds: {', '.join(kinds)} cannot be published as they are made: "
+            f"only {' and '.join(sorted(MAPS))} can"
+        )
+
+
+def sorts_of(kinds: Sequence[str]) -> tuple[Sort, ...]:
+    """Read publisher.kinds.
+
+    Raises
+    ------
+    UnknownKind
+    """
+    wrong = [kind for kind in kinds if kind not in MAPS]
+    if wrong:
+        raise UnknownKind(wrong)
+    return tuple(Sort(kind) for kind in kinds)
+
+
+class Ledger:
+    """Enters and judges; each call is a transaction of its own."""
+
+    def __init__(self, database: Database, *, clock: Clock, floors: Mapping[str, int] | None = None) -> None:
+        self.database = database
+        self.clock = clock
+        self.floors = dict(floors or {})
+        """Generations that names have reached, as the shelf's manifest tells."""
+        self._warned: set[tuple[str, int, str]] = set()
+
+    async def enter_wanted(self, sorts: Sequence[Sort]) -> int:
+        """Enter every product of these sorts that is held and not in the ledger; return how many were."""
+        entered = 0
+        unnameable: set[int] = set()
+        while sorts:
+            async with self.database.read() as session:
+                found = await Publications().unpublished(session, kinds=sorts, limit=UNIT + len(unnameable))
+            found = [product for product in found if product.product_id not in unnameable]
+            if not found:
+                break
+            async with self.database.write() as session:
+                for product in found:
+                    try:
+                        name = map_name(product.frame, Sort(product.kind))
+                    except NoPublishedName as problem:
+                        unnameable.add(product.product_id)
+                        log.debug("product has no published name", why=str(problem))
+                        continue
+                    wanted = Registration(
+                        name=name,
+                        kind=product.kind,
+                        source=product.source,
+                        digest=product.digest,
+                        product_id=product.product_id,
+                        frame_id=product.frame_id,
+                        runid=product.runid,
+                    )
+                    await self._enter(session, wanted)
+                    entered += 1
+        return entered
+
+    async def enter_by_hand(self, wanted: Registration) -> PublicationRecord:
+        """Enter one file.
+
+        Raises
+        ------
+        OldContent
+            If it is the file of an older generation: such a file was once put back on-line by hand, and it took months
+            to clear.
+        """
+        async with self.database.write() as session:
+            known = await Publications().generations(session, wanted.name)
+            for older in known[1:]:
+                if older.wire_digest == wanted.digest != known[0].wire_digest:
+                    raise OldContent(wanted.name, old=older.generation, newest=known[0].generation)
+            return await self._enter(session, wanted)
+
+    async def _enter(self, session: Any, wanted: Registration) -> PublicationRecord:
+        return await Publications().register(
+            session, wanted, floor=self.floors.get(wanted.name, 0), now=self.clock.now(), source=SOURCE
+        )
+
+    async def judge(self, told: Acknowledgement, *, by: str) -> Judgement:
+        """Take an acknowledgement in. Doing it twice does no harm."""
+        now = self.clock.now()
+        async with self.database.write() as session:
+            newest = await Publications().newest(session, told.name)
+            judgement = judge(told, newest)
+            if newest is not None:
+                await self._note(session, newest, told, judgement, by)
+            elif self._first(told, by):
+                message = f"acknowledgement refused: {judgement.sentence} ({by})"
+                await Events().append(
+                    session, source=SOURCE, kind=REFUSED, message=message, level=Level.WARNING, now=now
+                )
+        log.info("acknowledgement", file=told.name, generation=told.generation, by=by, outcome=judgement.outcome.name)
+        return judgement
+
+    async def _note(
+        self, session: Any, newest: PublicationRecord, told: Acknowledgement, judgement: Judgement, by: str
+    ) -> None:
+        now = self.clock.now()
+        match judgement.outcome:
+            case Outcome.SAFE:
+                await Publications().acknowledge(session, newest.id, by=by, now=now, source=SOURCE)
+            case Outcome.DIFFERS:
+                reason = f"{judgement.sentence} ({by})"
+                await Publications().fail(session, newest.id, reason=reason, now=now, source=SOURCE)
+            case _ if self._first(told, by):
+                message = f"acknowledgement refused: {judgement.sentence} ({by})"
+                await Publications().tell(session, newest.id, REFUSED, message, now=now, source=SOURCE)
+
+    def _first(self, told: Acknowledgement, by: str) -> bool:
+        """Whether this was not told before in this life: a follower may repeat itself for ever."""
+        key = (told.name, told.generation, by)
+        if key in self._warned or len(self._warned) >= 10_000:
+            return False
+        self._warned.add(key)
+        return True
+
+
+def entry(publication: PublicationRecord) -> dict[str, Any]:
+    """Give a row of the ledger as both sides exchange it."""
+    return {
+        "name": publication.name,
+        "generation": publication.generation,
+        "kind": publication.kind,
+        "state": publication.state.value,
+        "size": publication.size,
+        "wire_digest": publication.wire_digest,
+        "pixel_digest": publication.pixel_digest,
+        "runid": publication.runid,
+        "offered_at": _moment(publication.offered_at),
+        "acknowledged_at": _moment(publication.acknowledged_at),
+        "acknowledged_by": publication.acknowledged_by,
+        "deleted_at": _moment(publication.deleted_at),
+        "reason": publication.reason,
+    }
+
+
+def manifest_line(publication: PublicationRecord) -> dict[str, Any]:
+    """Give what the manifest says of a file that is offered."""
+    told = entry(publication)
+    return {key: told[key] for key in ("name", "generation", "kind", "size", "wire_digest", "pixel_digest", "runid")}
+
+
+def source_of(path: Path) -> str:
+    """Give the source of a file registered by hand, as the ledger keeps it."""
+    return str(path.absolute())
+
+
+def _moment(value: Any) -> str | None:
+    return value.isoformat() if value is not None else None

@@ -1,0 +1,204 @@
+"""The shelf to_CADC/ of the reception disk: what is offered lies here under its published name.
+
+to_CADC/979412p_weight.fits.fz               what is offered
+to_CADC/.979412p_weight.fits.fz.g2.new       on its way there
+to_CADC/.979412p_weight.fits.fz.put          how far it was put to an archive that receives
+to_CADC/MANIFEST.jsonl                       what is offered, one JSON object a line, by name
+"""
+
+import ctypes
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from snooppix.part import sync_directory
+from snooppix.reception import RETURNS
+from terapix.errors import TerapixError
+from terapix.identity import Digest, safe_name
+
+MANIFEST: Final = "MANIFEST.jsonl"
+NEW: Final = ".new"
+PUT: Final = ".put"
+READ_AT_ONCE: Final = 4 * 1024**2
+"""Bytes."""
+FICLONE: Final = 0x40049409
+"""Request to a file system to let two files share their blocks until one of them changes."""
+NOT_SHARED: Final = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS}
+"""Answers of file systems that cannot link or share: then the bytes are copied."""
+
+
+class ShelfTaken(TerapixError):
+    """Another publisher works on the same shelf."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(f"another publisher works on {directory}: stop it, or give this one its own paths.reception")
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A file that lies on the shelf under a temporary name, durably."""
+
+    path: Path
+    size: int
+    digest: Digest
+
+
+class Shelf:
+    """The directory, and the steps by which files come to it and go. All methods block: they belong in a thread."""
+
+    def __init__(self, reception: Path, *, reserve: int) -> None:
+        self.reception = reception
+        self.directory = reception / RETURNS
+        self.reserve = reserve
+        """Bytes of the disk that are never filled."""
+        self._lock = -1
+        self._said: bytes | None = None
+
+    def prepare(self) -> None:
+        """Make the directory and hold it for this process alone; what nobody will finish is removed.
+
+        Raises
+        ------
+        ShelfTaken
+            If another process holds it.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as problem:
+            raise ShelfTaken(self.directory) from problem
+
+    def release(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def relative(self, name: str) -> str:
+        """Path of a published file below the reception disk, as the database keeps it."""
+        return str(RETURNS / safe_name(name))
+
+    def place(self, name: str) -> Path:
+        """Absolute path of a published file."""
+        return self.directory / safe_name(name)
+
+    def temporary(self, name: str, generation: int) -> Path:
+        return self.directory / f".{safe_name(name)}.g{generation}{NEW}"
+
+    def sidecar(self, name: str) -> Path:
+        """Where it is kept how far a file was put."""
+        return self.directory / f".{safe_name(name)}{PUT}"
+
+    def stage(self, source: Path, name: str, generation: int, *, ours: bool) -> Staged:
+        """Bring a file onto the shelf under a temporary name, and take its digest there.
+
+        Parameters
+        ----------
+        ours : bool
+            The source is a product that no one changes in place: a link to it will do on the same disk.
+
+        Raises
+        ------
+        OSError
+            As the source cannot be read or the shelf takes no more.
+        """
+        target = self.temporary(name, generation)
+        target.unlink(missing_ok=True)
+        if not (ours and _linked(source, target)):
+            self._copy(source, target)
+        return self.staged(name, generation)
+
+    def staged(self, name: str, generation: int) -> Staged:
+        """Take size and digest of what lies under a temporary name."""
+        return self._measured(self.temporary(name, generation))
+
+    def placed(self, name: str) -> Staged:
+        """Take size and digest of what lies in its place."""
+        return self._measured(self.place(name))
+
+    def _measured(self, path: Path) -> Staged:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            size = os.fstat(file.fileno()).st_size
+        return Staged(path, size, Digest("md5", digest))
+
+    def _copy(self, source: Path, target: Path) -> None:
+        """Copy a file, sharing its blocks where the disk can; what is on the shelf is on the disk."""
+        with source.open("rb") as read, target.open("xb") as write:
+            needed, free = os.fstat(read.fileno()).st_size, shutil.disk_usage(self.directory).free
+            if not _cloned(read.fileno(), write.fileno()):
+                if free - self.reserve < needed:
+                    raise OSError(errno.ENOSPC, "the reception disk is full up to its reserve", str(self.directory))
+                shutil.copyfileobj(read, write, READ_AT_ONCE)
+            write.flush()
+            os.fsync(write.fileno())
+
+    def put_in_place(self, staged: Staged, name: str) -> None:
+        """Give a staged file its published name, durably; a file of that name gives way at the same moment."""
+        staged.path.rename(self.place(name))
+        staged.path.unlink(missing_ok=True)  # where both were names of one file, renaming does nothing
+        sync_directory(self.directory)
+
+    def remove(self, name: str) -> None:
+        """Take a published file away."""
+        self.place(name).unlink(missing_ok=True)
+        self.sidecar(name).unlink(missing_ok=True)
+        sync_directory(self.directory)
+
+    def write_manifest(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Write what is offered, at one stroke, unless that is what stands there."""
+        text = "".join(f"{json.dumps(dict(line), ensure_ascii=True, sort_keys=True)}\n" for line in lines).encode()
+        if text == self._said:
+            return
+        fresh = self.directory / f".{MANIFEST}{NEW}"
+        with fresh.open("wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(self.directory / MANIFEST)
+        sync_directory(self.directory)
+        self._said = text
+
+    def generations(self) -> dict[str, int]:
+        """Give the generations that the manifest tells of: numbers do not fall even where the database was lost."""
+        found: dict[str, int] = {}
+        try:
+            lines = (self.directory / MANIFEST).read_text().splitlines()
+        except FileNotFoundError:
+            return found
+        for line in lines:
+            try:
+                told = json.loads(line)
+                found[str(told["name"])] = int(told["generation"])
+            except (ValueError, KeyError, TypeError):
+                continue
+        return found
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Give a file a second name; False where the file system cannot, as across disks."""
+    try:
+        target.hardlink_to(source.resolve(strict=True))
+    except OSError as problem:
+        if problem.errno in NOT_SHARED:
+            return False
+        raise
+    return True
+
+
+def _cloned(source: int, target: int) -> bool:
+    """Let a file share the blocks of another; False where the file system cannot."""
+    try:
+        fcntl.ioctl(target, FICLONE, ctypes.c_int(source).value)
+    except OSError as problem:
+        if problem.errno in NOT_SHARED:
+            return False
+        raise
+    return True
