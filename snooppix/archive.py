@@ -27,7 +27,7 @@ class Archive(Protocol):
 
     @property
     def name(self) -> str:
-        """Key of its bookmark: registry and collection."""
+        """Key of its bookmark: what is followed, and by which rules."""
         ...
 
     def since(self, mark: datetime | None) -> AsyncIterator[Batch]:

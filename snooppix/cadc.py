@@ -28,7 +28,7 @@ from snooppix.listing import (
     sighting,
 )
 from snooppix.names import Names
-from snooppix.selection import Candidate, Rule, keeps, rules, unsaid
+from snooppix.selection import Candidate, Rule, followed, keeps, rules, unsaid
 from snooppix.tap import Services, Tap
 from snooppix.wire import Wire
 from terapix.clock import Clock
@@ -75,7 +75,7 @@ class Cadc:
 
     @property
     def name(self) -> str:
-        return f"{self.tap.name} {self.section.collection}"[:120]
+        return followed(self.tap.name, self.section, self.selection, self.names)
 
     async def since(self, mark: datetime | None) -> AsyncIterator[Batch]:
         """List changes page by page; a page that is full or says OVERFLOW is followed by the next."""

@@ -36,7 +36,7 @@ from snooppix.datalink import is_datalink, is_fits, own
 from snooppix.errors import ListingBroken, ListingRefused
 from snooppix.listing import ELIXIR, LONGEST_ADDRESS, day, moment, number, stamp
 from snooppix.names import Names
-from snooppix.selection import Candidate, Columns, Rule, conditions, keeps, quoted, rules, within
+from snooppix.selection import Candidate, Columns, Rule, conditions, followed, keeps, quoted, rules, within
 from snooppix.tap import KEPT, Services, Tap
 from snooppix.votable import TableBroken
 from snooppix.wire import Wire
@@ -143,7 +143,7 @@ class ObsCore:
 
     @property
     def name(self) -> str:
-        return f"{self.tap.name} {self.section.table} {self.section.collection}"[:120]
+        return followed(self.tap.name, self.section, self.selection, self.names)
 
     async def since(self, mark: datetime | None) -> AsyncIterator[Batch]:
         """List what may be new since `mark`; only the last page says that all before was listed."""

@@ -8,6 +8,7 @@ A row that does not tell what a rule asks for is dropped by that rule; a table
 that has no such column at all cannot be followed by it, which is an error.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +18,10 @@ from typing import Final
 from snooppix.errors import RuleNotFollowed
 from snooppix.names import Names, matching
 from terapix.bounds import box, interval
-from terapix.sections import SelectionSection
+from terapix.sections import ArchiveSection, SelectionSection
 
+LONGEST_NAME: Final = 120
+"""Characters of a bookmark's name."""
 EXAMPLES: Final = 5
 """Names shown of those that a rule drops."""
 MARGIN: Final = 1.0 / 86_400
@@ -193,6 +196,20 @@ def _inside(row: Candidate, bounds: Sequence[float]) -> bool:
 def conditions(chosen: Sequence[Rule]) -> list[str]:
     """Give what the query can say of the rules: conditions that all have to hold."""
     return [f"({rule.condition})" for rule in chosen if rule.condition]
+
+
+def followed(place: str, section: ArchiveSection, selection: SelectionSection, names: Names) -> str:
+    """Name what is followed, for its bookmark: archive, collection, instrument, and a mark of rules other than default.
+
+    Other rules have a bookmark of their own, which stands at the beginning: what they let through now
+    was passed over before, and no change of the archive would bring it again.
+    """
+    kind = f"{section.table} " if section.kind == "obscore" else ""
+    words = f"{kind}{section.collection} {section.instrument}"
+    if (selection, names) != (SelectionSection(), Names()):
+        mark = hashlib.sha256(repr((selection.model_dump(), names)).encode()).hexdigest()[:8]
+        words = f"{words} {mark}"
+    return f"{place[: max(0, LONGEST_NAME - len(words) - 1)]} {words}"[-LONGEST_NAME:].strip()
 
 
 def unsaid(chosen: Sequence[Rule]) -> tuple[Rule, ...]:

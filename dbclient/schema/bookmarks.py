@@ -13,7 +13,7 @@ class Bookmark(Base):
     __tablename__ = "bookmarks"
 
     archive: Mapped[str] = mapped_column(Text(120), primary_key=True)
-    """Registry and collection."""
+    """Archive, collection, instrument, and a mark of the selection."""
     reached: Mapped[datetime]
     """All rows up to here are safely in the database."""
     looked_at: Mapped[datetime]

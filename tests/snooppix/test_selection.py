@@ -1,5 +1,6 @@
 """Which frames are followed: the rules by themselves, in the query, and against an archive that reads LIKE its way."""
 
+import sqlite3
 from datetime import UTC, datetime
 
 import pytest
@@ -10,8 +11,8 @@ from snooppix.errors import RuleNotFollowed
 from snooppix.listing import RULED
 from snooppix.names import Names, matching
 from snooppix.protocol.adql import translate
-from snooppix.selection import Candidate, Columns, Tally, conditions, keeps, rules
-from terapix.sections import SelectionSection
+from snooppix.selection import Candidate, Columns, Tally, conditions, followed, keeps, rules
+from terapix.sections import ArchiveSection, SelectionSection
 
 FRAME = Candidate(
     name="979412p",
@@ -152,3 +153,37 @@ def test_names_are_those_of_the_camera() -> None:
     assert Names(pattern="c4d_*").kind("979412p") is None
     assert Names().kind("../979412p") is None
     assert Names().kind("08Am03.flat.r.36.02") == "flat"
+
+
+def test_other_rules_have_a_bookmark_of_their_own() -> None:
+    """What an added run has was listed long ago: it comes all the same, from a bookmark at the beginning."""
+    archive = ArchiveSection()
+    plain = followed("https://reg", archive, SelectionSection(), Names())
+    assert plain == "https://reg CFHT MegaPrime"
+    named = {
+        plain,
+        followed("https://reg", archive, SelectionSection(runs=("08AC14",)), Names()),
+        followed("https://reg", archive, SelectionSection(runs=("08AC14", "08BF14")), Names()),
+        followed("https://reg", archive, SelectionSection(), Names("s")),
+        followed("https://reg", ArchiveSection(instrument="WIRCam"), SelectionSection(), Names()),
+    }
+    assert len(named) == 5
+    long = [followed("x" * 500, archive, SelectionSection(level=level), Names()) for level in (1, 3)]
+    assert [len(name) for name in long] == [120, 120]
+    assert long[0] != long[1]
+
+
+@given(
+    pattern=st.text(alphabet=r"aB*?%_\\[]^'", min_size=1, max_size=8),
+    text=st.text(alphabet=r"aB%_\\[]^'", max_size=8),
+)
+def test_what_a_rule_keeps_like_lets_through(pattern: str, text: str) -> None:
+    [_, rule] = rules(SelectionSection(runs=(pattern,)), Columns(run="run", level="level"))
+    line = sqlite3.connect(":memory:")
+    try:
+        line.execute("PRAGMA case_sensitive_like = ON")
+        [(through,)] = line.execute(f"SELECT {rule.condition} FROM (SELECT ? AS run)", (text,))
+    finally:
+        line.close()
+    if rule.keeps(Candidate("1p", run=text, level=2)):
+        assert through

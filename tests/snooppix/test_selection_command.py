@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ async def test_people_read_the_same_in_a_table(config: Path) -> None:
     result = await run("-c", config, "--test")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].endswith("CFHT: 7 files listed")
+    assert re.fullmatch(r"http://.* CFHT MegaPrime [0-9a-f]{8}: 7 files listed", lines[0])
     assert lines[-1] == "name 1, level 0, runs 0, filters 3; kept 3"
 
 

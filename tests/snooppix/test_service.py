@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from dbclient.schema import FrameState
+from terapix.sections import SelectionSection
 from tests.snooppix.desk import at_work, settings_for
 from tests.support.archive import ServedArchive, small_fits
 
@@ -58,3 +59,17 @@ async def test_what_is_not_from_elixir_is_rejected_with_its_reason(
     assert "lacks MASK_BP and FLAT-FIELD" in (frame.reason or "")
     rejected = desk.settings.reception / "from_CADC/rejected/not-elixir"
     assert sorted(path.name for path in rejected.iterdir()) == ["1000001p.fits.fz", "1000001p.fits.fz.why.json"]
+
+
+async def test_frames_of_a_run_that_is_added_later_come_though_listed_long_ago(
+    served_archive: ServedArchive, tmp_path: Path
+) -> None:
+    served_archive.offer("979413p", RUNID="08AF99")
+    served_archive.offer("979412p")
+    settings = settings_for(tmp_path / "host", served_archive.registry, look_back=0.1)
+    first, later = (SelectionSection(runs=runs) for runs in (("08AC14",), ("08AC14", "08AF99")))
+    async with at_work(settings.model_copy(update={"selection": first})) as desk:
+        await desk.until_state("979412p", FrameState.VALID)
+        assert await desk.frame("979413p") is None
+    async with at_work(settings.model_copy(update={"selection": later})) as desk:
+        await desk.until_state("979413p", FrameState.VALID)
