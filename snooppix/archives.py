@@ -1,7 +1,12 @@
-"""Which class follows which kind of archive."""
+"""Which class follows which kind of archive, and which fetches its files."""
 
 from snooppix.archive import Archive
 from snooppix.cadc import Cadc
+from snooppix.carrier import Carrier
+from snooppix.download import Downloader
+from snooppix.ftp.archive import FtpArchive
+from snooppix.ftp.carrier import FtpDownloader
+from snooppix.ftp.door import Door
 from snooppix.names import Names
 from snooppix.obscore import ObsCore
 from snooppix.wire import Wire
@@ -22,6 +27,9 @@ def archive_of(settings: Settings, wire: Wire, *, names: Names, clock: Clock) ->
     match settings.archive.kind:
         case "obscore":
             return ObsCore(wire, settings.archive, selection=selection, names=names, page=page, clock=clock)
+        case "ftp":
+            door = Door(settings.archive, settings.snooppix, wire.credential)
+            return FtpArchive(door, selection=selection, names=names, page=page, clock=clock)
         case _:
             return Cadc(wire, settings.archive, selection=selection, names=names, page=page, clock=clock)
 
@@ -40,3 +48,13 @@ def prove(settings: Settings) -> None:
     settings = settings.model_copy(update={"archive": bare})
     names = Names.of(load_instrument(settings.snooppix.instrument))
     archive_of(settings, Wire(settings.archive, settings.snooppix), names=names, clock=SystemClock())
+
+
+def carriers_of(settings: Settings, wire: Wire) -> dict[str, Carrier]:
+    """Give who brings files, by the scheme of their addresses."""
+    http = Downloader(wire)
+    carriers: dict[str, Carrier] = {"http": http, "https": http}
+    if settings.archive.kind == "ftp":
+        ftp = FtpDownloader(Door(settings.archive, settings.snooppix, wire.credential))
+        carriers |= {"ftp": ftp, "ftps": ftp}
+    return carriers

@@ -7,7 +7,6 @@ archive holds up nothing but itself.
 """
 
 import asyncio
-import contextlib
 import os
 import socket
 import sys
@@ -18,13 +17,12 @@ from dbclient.database import Database
 from dbclient.schema import Level
 from dbclient.stores import Events, Frames, Nodes
 from snooppix.archive import Archive
-from snooppix.archives import archive_of, prove
+from snooppix.archives import archive_of, carriers_of, prove
 from snooppix.breaker import Breakers, Rules
-from snooppix.carrier import Carrier
-from snooppix.download import Downloader
 from snooppix.errors import ArchiveError, ArchiveSilent
 from snooppix.fetcher import Fetcher
 from snooppix.healing import Healer
+from snooppix.loops import first, pause, until_stopped
 from snooppix.names import Names
 from snooppix.orders import Orders
 from snooppix.outbox import Outbox
@@ -32,6 +30,7 @@ from snooppix.pardon import Pardon
 from snooppix.quarantine import Quarantine
 from snooppix.reception import Receptions
 from snooppix.sorting import Sorter
+from snooppix.standing import Standing
 from snooppix.verification import Verifier
 from snooppix.watcher import Seen, Watcher
 from snooppix.wire import Wire
@@ -52,8 +51,6 @@ CALIBRATIONS: Final = 60.0
 """Seconds between two looks for calibrations that are named and not here, while no frame becomes valid."""
 OWED: Final = 2.0
 """Seconds between two looks for products whose publisher does not know yet that they are here."""
-GRACE: Final = 5.0
-"""Seconds that what goes on has to end by itself once the daemon is asked to stop."""
 SILENCE: Final = Backoff(first=2.0, factor=2.0, ceiling=300.0, attempts=1_000_000)
 """Seconds between looks at an archive that does not answer; never longer than the ordinary pace."""
 
@@ -81,14 +78,13 @@ class Snooppix:
         self.receptions = Receptions.of(settings)
         self.quarantine = Quarantine(database, self.receptions, clock=clock)
         self.watcher = Watcher(database, archive, look_back=settings.snooppix.look_back, clock=clock)
-        carrier = Downloader(wire)
-        self.carriers: dict[str, Carrier] = {"http": carrier, "https": carrier}
+        self.standing = Standing(wire.credential)
         rules = Rules(settings.snooppix.breaker_failures, settings.snooppix.breaker_rest)
         self.breakers = Breakers(database, clock=clock, rules=rules)
         self.fetcher = Fetcher(
             database,
             archive,
-            self.carriers,
+            carriers_of(settings, wire),
             self.breakers,
             self.receptions,
             self.quarantine,
@@ -137,7 +133,7 @@ class Snooppix:
                 )
             ]
             try:
-                await _until_stopped(loops, self.ending)
+                await until_stopped(loops, self.ending)
             finally:
                 await self.fetcher.stop()
         finally:
@@ -160,11 +156,11 @@ class Snooppix:
                     self.verifier.warm()
             await self._beat()
             self._arrived.set()
-            await _pause(stopping, BREATH)
+            await pause(stopping, BREATH)
             await self.database.changed(timeout=HEARTBEAT, stop=stopping)
 
     async def _end_with_daemon(self) -> None:
-        await _first(self.daemon.stopping, self.ending)
+        await first(self.daemon.stopping, self.ending)
         self.ending.set()
 
     async def _sort(self) -> None:
@@ -176,18 +172,18 @@ class Snooppix:
                 self._needy.set()
                 self._owed.set()
             else:
-                await _first(stopping, self._arrived)
+                await first(stopping, self._arrived)
 
     async def _acknowledge(self) -> None:
         """Tell the publisher of products what is safely here."""
         while not self.ending.is_set():
             self._owed.clear()
             if self.control.rests or not await self.outbox.send_due(self.ending):
-                await _first(self.ending, self._owed, timeout=OWED)
+                await first(self.ending, self._owed, timeout=OWED)
 
     async def _tell_progress(self) -> None:
         while not self.ending.is_set():
-            await _pause(self.ending, 1.0)
+            await pause(self.ending, 1.0)
             await self.fetcher.tell_progress()
 
     async def _watch(self) -> None:
@@ -196,7 +192,7 @@ class Snooppix:
         due = clock.monotonic()
         while not stopping.is_set():
             if self.control.rests:
-                await _pause(stopping, 1.0)
+                await pause(stopping, 1.0)
                 continue
             try:
                 if clock.monotonic() >= due:
@@ -210,8 +206,8 @@ class Snooppix:
                 asked = problem.retry_after if isinstance(problem, ArchiveSilent) else None
                 pace = max(SILENCE.delay(self._silences), asked or 0.0)
                 due = clock.monotonic() + min(self.daemon.settings.snooppix.poll, pace)
-                await _pause(stopping, due - clock.monotonic())
-            await _first(stopping, self._needy, timeout=max(0.0, due - clock.monotonic()))
+                await pause(stopping, due - clock.monotonic())
+            await first(stopping, self._needy, timeout=max(0.0, due - clock.monotonic()))
 
     async def _calibrations(self) -> None:
         """Ask for calibrations once a frame became valid, and now and then for what the archive lacked."""
@@ -233,9 +229,9 @@ class Snooppix:
 
     async def _silent(self, problem: ArchiveError) -> None:
         self._silences += 1
-        first, self.trouble = self.trouble is None, str(problem)
+        begins, self.trouble = self.trouble is None, str(problem)
         log.warning("archive trouble", why=str(problem), times=self._silences)
-        if first:
+        if begins:
             await self._event("archive-down", str(problem), Level.WARNING)
 
     async def _event(self, kind: str, message: str, level: Level) -> None:
@@ -252,6 +248,8 @@ class Snooppix:
         return busy
 
     async def _beat(self) -> None:
+        for told in self.standing.look(self.daemon.clock.now()):
+            await self._event(told.kind, told.message, told.level)
         status, figures = self._status()
         now = self.daemon.clock.monotonic()
         said = (status, self.control.figures)
@@ -278,6 +276,7 @@ class Snooppix:
             "archive_answers": self.trouble is None,
             "looked_at": watcher.looked_at.isoformat() if watcher.looked_at else None,
             "bookmark": watcher.bookmark.isoformat() if watcher.bookmark else None,
+            **self.standing.figures,
             "downloads": running,
             "fetched": tally.fetched,
             "bytes": tally.bytes,
@@ -294,6 +293,7 @@ class Snooppix:
         if watcher.bookmark:
             age = (now - watcher.bookmark).total_seconds()
             metrics.gauge("terapix_bookmark_age_seconds", "Age of the newest change that was listed").set(age)
+        self.standing.measure(metrics)
         metrics.gauge("terapix_archive_up", "1 while the archive answers").set(self.trouble is None)
         metrics.gauge("terapix_downloads_running", "Frames being fetched").set(len(self.fetcher.running))
         metrics.gauge("terapix_fetched_frames", "Frames fetched since the start").set(self.fetcher.tally.fetched)
@@ -305,37 +305,6 @@ class Snooppix:
         sorted_frames = metrics.gauge("terapix_sorted_frames", "Frames sorted since the start", "outcome")
         sorted_frames.labels("valid").set(self.sorter.valid)
         sorted_frames.labels("rejected").set(self.sorter.rejected)
-
-
-async def _pause(stopping: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), seconds)
-
-
-async def _first(*events: asyncio.Event, timeout: float | None = None) -> None:
-    """Wait for the first of some events, or for the time-out."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-
-
-async def _until_stopped(loops: list[asyncio.Task[None]], stopping: asyncio.Event) -> None:
-    """Wait until the loops have ended as asked; if one fails, the others end with it and its error is ours."""
-    asked = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait([*loops, asked], return_when=asyncio.FIRST_COMPLETED)
-        if stopping.is_set():
-            await asyncio.wait(loops, timeout=GRACE)
-    finally:
-        for task in (*loops, asked):
-            task.cancel()
-        ended = await asyncio.gather(*loops, return_exceptions=True)
-    for problem in ended:
-        if isinstance(problem, Exception):
-            raise problem
 
 
 def concerns_parts(settings: Settings) -> tuple[object, ...]:

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -14,7 +13,7 @@ from snooppix.errors import ArchiveSilent, ListingBroken, ListingRefused, Unsafe
 from snooppix.listing import COLUMNS, moment, sighting, stamp
 from snooppix.selection import quoted
 from snooppix.standin.faults import Busy, Down, DuplicateRows, Listed, QueryError, Unlocated
-from snooppix.wire import Hosts, Wire, bearer
+from snooppix.wire import Hosts, Wire
 from terapix.clock import SystemClock
 from terapix.sections import ArchiveSection, SelectionSection, SnooppixSection
 from tests.support.archive import ServedArchive
@@ -295,13 +294,3 @@ def test_which_hosts_are_allowed(address: str, *, allowed: bool) -> None:
     else:
         with pytest.raises(UnsafeAddress):
             hosts.check(address)
-
-
-def test_a_credential_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    token.write_text("secret\n")
-    token.chmod(0o644)
-    with pytest.raises(Exception, match="chmod 600"):
-        bearer(token)
-    token.chmod(0o600)
-    assert bearer(token) == "secret"

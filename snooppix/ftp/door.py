@@ -1,0 +1,126 @@
+"""The way to the directory that is followed: which host, which path, who signs in, how it is secured."""
+
+import contextlib
+import ssl
+from collections.abc import Iterator
+from typing import Final
+
+from yarl import URL
+
+from snooppix.credentials import Credential, loopback
+from snooppix.errors import ArchiveError, ArchiveSilent, ListingRefused, UnsafeAddress
+from snooppix.ftp.session import ANONYMOUS, Account, Refused, Session
+from terapix.sections import ArchiveSection, SnooppixSection
+
+PORT: Final = 21
+SIGN_IN: Final = frozenset({331, 332, 430, 530, 532})
+"""Replies that ask who we are, or do not like the answer."""
+FULL: Final = ("too many", "maximum", "try again later", "limit")
+"""Words with which servers say 530 and mean 421."""
+
+
+class Door:
+    """Opens sessions on the one server that the settings name."""
+
+    def __init__(self, archive: ArchiveSection, snooppix: SnooppixSection, credential: Credential) -> None:
+        self.base = URL(archive.address.rstrip("/") or "ftp:")
+        if self.base.scheme not in {"ftp", "ftps"} or not self.base.host:
+            raise ArchiveError(
+                f"archive.address = {archive.address!r} is no directory on an FTP server: ftp://host/dir"
+            )
+        if self.base.user or self.base.password:
+            raise ArchiveError("archive.address holds a name or password: give them in a netrc, archive.credential")
+        self.host = self.base.host
+        self.port = self.base.port or PORT
+        self.directory = self.base.path.rstrip("/") or "/"
+        self.credential = credential
+        self.secured = archive.ftp_security == "explicit"
+        self._connect_timeout = snooppix.connect_timeout
+        self._read_timeout = snooppix.read_timeout
+
+    async def open(self) -> Session:
+        """Return a session on which we are signed in; who is refused by name is paused.
+
+        Raises
+        ------
+        ArchiveError
+            If a password would be sent for all to hear.
+        Refused, OSError, TimeoutError
+            As `Session.connect` does.
+        """
+        account = self._account()
+        session = Session(
+            self.host,
+            self.port,
+            account=account,
+            trust=self.credential.context if self.secured else None,
+            connect_timeout=self._connect_timeout,
+            read_timeout=self._read_timeout,
+        )
+        try:
+            return await session.connect()
+        except Refused as refused:
+            if account is not ANONYMOUS and refused.code in SIGN_IN and not is_full(refused):
+                self.credential.refuse(f"{self.host} does not accept it: {refused}")
+            raise
+
+    def _account(self) -> Account:
+        known = self.credential.account(self.host)
+        if known is None:
+            return ANONYMOUS
+        if not self.secured and not loopback(self.host):
+            raise ArchiveError(
+                f"the password for {self.host} is not sent over plain FTP: set archive.ftp_security to explicit"
+            )
+        return Account(*known)
+
+    def address(self, path: str) -> str:
+        """Address of a file, given its path below the directory."""
+        return f"{self.base}/{path}"
+
+    def path(self, uri: str) -> str:
+        """Path of a file on the server.
+
+        Raises
+        ------
+        UnsafeAddress
+            If it leads to another server, or out of the directory.
+        """
+        try:
+            url = URL(uri)
+            inside = (url.scheme, url.host, url.port) == (self.base.scheme, self.host, self.base.port)
+            path = url.path
+        except ValueError:
+            inside, path = False, ""
+        directory = self.directory.rstrip("/")
+        parts = path.removeprefix(directory + "/").split("/")
+        if not inside or not path.startswith(directory + "/") or ".." in parts or any(ord(c) < 32 for c in path):
+            raise UnsafeAddress(uri[:300], allowed=(f"{self.host}:{self.port}{directory}/",))
+        return path
+
+
+@contextlib.contextmanager
+def heard(address: str) -> Iterator[None]:
+    """Turn failures of a session into errors of an archive."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.code == 421 or (refused.code == 530 and is_full(refused)):
+            raise ArchiveSilent(address, str(refused)) from refused
+        raise ListingRefused(address, str(refused)) from refused
+    except TimeoutError as problem:
+        raise ArchiveSilent(address, "no answer in time") from problem
+    except OSError as problem:
+        raise ArchiveSilent(address, trouble(problem)) from problem
+
+
+def is_full(refused: Refused) -> bool:
+    """Whether a refusal to sign in means that there are too many of us."""
+    return any(word in refused.text.lower() for word in FULL)
+
+
+def trouble(problem: OSError) -> str:
+    """Say what is wrong with a connection."""
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {problem.verify_message}; archive.authority names whom to trust"
+    return f"the connection failed: {problem.strerror or problem or type(problem).__name__}"

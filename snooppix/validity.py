@@ -1,0 +1,82 @@
+"""Until when a certificate holds, read from its PEM text: the few fields of DER that lie before that date."""
+
+import re
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from terapix.errors import TerapixError
+
+_PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
+SEQUENCE: Final = 0x30
+VERSION: Final = 0xA0
+UTC_TIME: Final = 0x17
+GENERALIZED_TIME: Final = 0x18
+
+
+class CertificateBroken(TerapixError):
+    """A text that holds no certificate, or one that cannot be read."""
+
+
+def not_after(text: str) -> datetime:
+    """Return the moment at which the first certificate of a chain ends: from then on none of it holds.
+
+    A proxy certificate comes with that of its owner, and the shorter life counts.
+
+    Raises
+    ------
+    CertificateBroken
+        If there is no certificate, or one that is not as RFC 5280 has it.
+    """
+    found = _PEM.findall(text)
+    if not found:
+        raise CertificateBroken("there is no certificate in it")
+    try:
+        return min([_end(ssl.PEM_cert_to_DER_cert(pem)) for pem in found])
+    except (ValueError, IndexError, StopIteration) as problem:
+        raise CertificateBroken(f"its certificate cannot be read: {problem}") from problem
+
+
+def _end(der: bytes) -> datetime:
+    """Certificate → to be signed → (version), serial number, algorithm, issuer, validity → notBefore, notAfter."""
+    signed = _inside(_inside(der, SEQUENCE), SEQUENCE)
+    fields = _fields(signed)
+    first = next(fields)
+    for _ in range(3 if first[0] == VERSION else 2):
+        next(fields)
+    tag, validity = next(fields)
+    if tag != SEQUENCE:
+        raise ValueError("no validity where it should be")
+    times = _fields(validity)
+    next(times)
+    tag, text = next(times)
+    written = text.decode("ascii")
+    if tag == UTC_TIME:
+        year = int(written[:2])
+        written = f"{2000 + year if year < 50 else 1900 + year}{written[2:]}"
+    elif tag != GENERALIZED_TIME:
+        raise ValueError("an end that is no time")
+    return datetime.strptime(written, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+
+
+def _inside(der: bytes, expected: int) -> bytes:
+    tag, content = next(_fields(der))
+    if tag != expected:
+        raise ValueError(f"tag {tag:#x} where {expected:#x} should be")
+    return content
+
+
+def _fields(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give the tag and the content of each field in a row."""
+    place = 0
+    while place < len(der):
+        tag, length, begin = der[place], der[place + 1], place + 2
+        if length & 0x80:
+            count = length & 0x7F
+            length = int.from_bytes(der[begin : begin + count], "big")
+            begin += count
+        if begin + length > len(der):
+            raise ValueError("a field that is longer than the whole")
+        yield tag, der[begin : begin + length]
+        place = begin + length
