@@ -17,7 +17,9 @@
     │   ├── Changed              the archive has another file under this name than it listed
     │   ├── Damaged              the digest differs: again from another mirror, then quarantine
     │   ├── NotFits              a login page, or anything else that is no FITS file
-    │   └── NoRoom               the reception disk is full: no try is counted
+    │   ├── NoRoom               the reception disk is full: no try is counted
+    │   ├── NoNode               no node has room for it, or will have: it is not begun, no try is counted
+    │   └── TooLarge             no node could hold it if it were empty: it is never begun
     ├── Rejection                the file arrived whole and is not what we take
     └── Refused                  what an operator asks cannot be done, for the reason that is its text
 
@@ -166,6 +168,14 @@ class NoRoom(FetchError):
         )
         self.needed = needed
         self.missing = missing
+
+
+class NoNode(FetchError):
+    """No node has room for the frame and its maps, or will have when its jobs have ended."""
+
+
+class TooLarge(FetchError):
+    """No node could hold the frame and its maps even if it were empty."""
 
 
 def _rounded(missing: int) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,9 +30,10 @@ from snooppix.errors import (
     Unreachable,
 )
 from snooppix.healing import digest_of
+from snooppix.outlook import Outlook
 from snooppix.part import publish
 from snooppix.quarantine import Evidence, Quarantine
-from snooppix.reception import BAD, BOUND, INCOMING, Reception, Receptions
+from snooppix.reception import BAD, INCOMING, Reception, Receptions
 from snooppix.treatment import Case, GiveUp, Wait, decide
 from snooppix.treatment import Quarantine as Reject
 from terapix.clock import Clock
@@ -85,6 +85,7 @@ class Fetcher:
         breakers: Breakers,
         receptions: Receptions,
         quarantine: Quarantine,
+        outlook: Outlook,
         *,
         clock: Clock,
         attempts: int,
@@ -95,6 +96,7 @@ class Fetcher:
         self.breakers = breakers
         self.receptions = receptions
         self.quarantine = quarantine
+        self.outlook = outlook
         self.clock = clock
         self.attempts = attempts
         """Counted tries that a frame is allowed."""
@@ -104,7 +106,7 @@ class Fetcher:
     async def start_due(self, downloads: int) -> int:
         """Start as many due downloads as places are free; return how many were started."""
         free = downloads - len(self.running)
-        if free <= 0:
+        if free <= 0 or self.outlook.full:
             return 0
         now, at_work = self.clock.now(), set(self.running)
         async with self.database.read() as session:
@@ -176,7 +178,7 @@ class Fetcher:
         frame = running.frame
         if await self._adopt(running):
             return
-        disk = await self._choose(running)
+        disk = await self.outlook.promise(frame)
         sources = await self._locate(frame)
         if not sources:
             raise NotStored(frame.name, "the archive", "it is listed and not stored at any site yet")
@@ -244,8 +246,8 @@ class Fetcher:
                 if full >= {other.name for other in self.receptions.usable}:
                     raise
                 log.warning("reception disk is full", disk=disk.name, frame=frame.name)
-                disk = await self._choose(running, avoid=full)
-            for old in (part, part.with_suffix(BOUND)):
+                disk = await self.outlook.promise(frame, avoid=full)
+            for old in part.parent.glob(f"{part.stem}.*"):
                 await asyncio.to_thread(old.unlink, missing_ok=True)
             async with self.database.write() as session:
                 await Frames().describe(session, frame.id, disk=disk.name)
@@ -297,15 +299,10 @@ class Fetcher:
                     session, running.transfer, TransferState.DONE, now=now, headers=running.progress.headers
                 )
         self.receptions.drop(running.frame.id)
+        self.outlook.arrived()
         self.tally.fetched += 1
         self.tally.bytes += size
         log.info("frame fetched", frame=running.frame.name, size=size, seconds=round(seconds, 2), how=how)
-
-    async def _choose(self, running: Running, *, avoid: Collection[str] = ()) -> Reception:
-        """Have room promised to the whole file before its first byte is asked for."""
-        frame = running.frame
-        size = frame.size or 0
-        return await self.receptions.choose(frame.id, frame.name, _digest(frame), size, avoid=avoid)
 
     async def _disk_failed(self, running: Running, problem: OSError) -> None:
         """Let a frame wait after trouble of this host; a reception disk that is gone is no fault of the frame."""

@@ -87,6 +87,21 @@ class Healer:
         self.quarantine = quarantine
         self.clock = clock
 
+    async def begin(self) -> None:
+        """Take the disks, and go on where an earlier life of this daemon ended.
+
+        Raises
+        ------
+        ReceptionTaken
+            If another process holds a disk.
+        """
+        async with self.database.read() as session:
+            used = await Frames().disks(session)
+        await asyncio.to_thread(self.receptions.prepare, used)
+        await self.close_transfers()
+        await self.promise()
+        await self.heal(busy=())
+
     async def close_transfers(self) -> int:
         """End the fetches that an earlier life of this daemon had begun; to be called before any new one."""
         async with self.database.write() as session:

@@ -9,6 +9,7 @@ from dbclient.schema import FrameState, ReplicaState, RequestKind, RequestState
 from dbclient.stores import Events, Frames, Nodes, Replicas, Requests
 from snooppix.errors import ArchiveError, Refused, Rejection
 from snooppix.pardon import Pardon
+from snooppix.quarantine import Quarantine
 from snooppix.reception import Receptions
 from snooppix.verification import Verifier
 from snooppix.watcher import Watcher
@@ -34,7 +35,7 @@ class Orders:
         watcher: Watcher,
         verifier: Verifier,
         receptions: Receptions,
-        pardon: Pardon,
+        quarantine: Quarantine,
         *,
         clock: Clock,
     ) -> None:
@@ -42,7 +43,7 @@ class Orders:
         self.watcher = watcher
         self.verifier = verifier
         self.receptions = receptions
-        self.pardon = pardon
+        self.pardon = Pardon(database, verifier, receptions, quarantine, clock=clock)
         self.clock = clock
 
     async def answer_open(self) -> int:

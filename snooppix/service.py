@@ -15,7 +15,7 @@ from typing import Any, Final
 from dbclient.control import Control
 from dbclient.database import Database
 from dbclient.schema import Level
-from dbclient.stores import Events, Frames, Nodes
+from dbclient.stores import Events, Nodes
 from snooppix.archive import Archive
 from snooppix.archives import archive_of, carriers_of, prove
 from snooppix.breaker import Breakers, Rules
@@ -26,7 +26,7 @@ from snooppix.loops import first, pause, until_stopped
 from snooppix.names import Names
 from snooppix.orders import Orders
 from snooppix.outbox import Outbox
-from snooppix.pardon import Pardon
+from snooppix.outlook import Outlook
 from snooppix.quarantine import Quarantine
 from snooppix.reception import Receptions
 from snooppix.sorting import Sorter
@@ -88,13 +88,13 @@ class Snooppix:
             self.breakers,
             self.receptions,
             self.quarantine,
+            Outlook(database, archive, self.receptions, verifier.instrument, compression=verifier.compression),
             clock=clock,
             attempts=settings.snooppix.attempts,
         )
         self.sorter = Sorter(database, verifier, self.receptions, self.quarantine, clock=clock)
         self.healer = Healer(database, self.receptions, self.quarantine, clock=clock)
-        pardon = Pardon(database, verifier, self.receptions, self.quarantine, clock=clock)
-        self.orders = Orders(database, self.watcher, verifier, self.receptions, pardon, clock=clock)
+        self.orders = Orders(database, self.watcher, verifier, self.receptions, self.quarantine, clock=clock)
         self.outbox = Outbox(database, wire, settings.archive.acknowledge, clock=clock)
         self.trouble: str | None = None
         """What is wrong with the archive; none while it answers."""
@@ -112,14 +112,9 @@ class Snooppix:
 
     async def run(self) -> None:
         """Work until the daemon is asked to stop."""
-        async with self.database.read() as session:
-            used = await Frames().disks(session)
-        await asyncio.to_thread(self.receptions.prepare, used)
         try:
-            await self.healer.close_transfers()
+            await self.healer.begin()
             await self.breakers.load()
-            await self.healer.promise()
-            await self.healer.heal(busy=())
             await self.daemon.ready("follows the archive")
             loops = [
                 asyncio.create_task(loop(), name=loop.__name__)

@@ -15,12 +15,14 @@ from snooppix.errors import (
     Changed,
     Damaged,
     FetchError,
+    NoNode,
     NoRoom,
     NotAllowed,
     NotFits,
     NotSignedIn,
     NotStored,
     Resting,
+    TooLarge,
     Unreachable,
 )
 from terapix.retry import Backoff
@@ -83,6 +85,8 @@ TREATMENTS: Final[Mapping[type[FetchError], Treatment]] = {
     Damaged: Treatment(Class.INTEGRITY, AGAIN),
     NotFits: Treatment(Class.INTEGRITY, AGAIN),
     NoRoom: Treatment(Class.ROOM, ROOM, counted=False),
+    NoNode: Treatment(Class.ROOM, ROOM, counted=False),
+    TooLarge: Treatment(Class.ROOM, PARKED, counted=False),
 }
 """Every class of failure has one row here."""
 

@@ -12,6 +12,7 @@ from dbclient.stores.inventory import Inventory
 from dbclient.stores.jobs import Jobs
 from dbclient.stores.nodes import Nodes
 from dbclient.stores.products import Products
+from dbclient.stores.prospects import Prospects
 from dbclient.stores.publications import Publications
 from dbclient.stores.replicas import Replicas
 from dbclient.stores.requests import Requests
@@ -32,6 +33,7 @@ __all__ = [
     "Leases",
     "Nodes",
     "Products",
+    "Prospects",
     "Publications",
     "Replicas",
     "Requests",

@@ -40,9 +40,16 @@ async def test_frames_wait_for_room_on_a_full_node_and_go_on(night: Night, small
     ballast = fill(disk, leaving=5_000_000)
     node = {"name": "node1", "directory": str(disk), "capacity": 2_000_000_000, "reserve": 0}
     async with host(night, environment={"TERAPIX_NODES": json.dumps([node])}) as running:
-        for name in names(night.archive):
-            await running.until_frame(name, FrameState.VALID, because="missing")
+
+        async def all_wait() -> bool | None:
+            """At reception if they came before the node was measured; else they are not even begun."""
+            frames = [await running.frame(name) for name in names(night.archive)]
+            return True if all(frame and "missing" in (frame.reason or "") for frame in frames) else None
+
+        await running.until(all_wait, seconds=120)
         ballast.unlink()
+        for name in names(night.archive):
+            await running.ask(name)
         await running.until_weighted(FRAMES)
         await running.until_in_order()
 

@@ -1,6 +1,7 @@
 """The download pool: which frames are begun."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,11 +22,12 @@ async def test_a_fetch_that_ends_while_the_due_frames_are_read_is_not_begun_agai
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing: Any = None
+    roomy: Any = SimpleNamespace(full=False)
     database = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'terapix.sqlite'}", create=True)
     async with database.write() as session:
         frame = await night.sight(session)
     receptions = Receptions(Reception(tmp_path, reserve=0))
-    fetcher = Fetcher(database, nothing, nothing, nothing, receptions, nothing, clock=SystemClock(), attempts=3)
+    fetcher = Fetcher(database, nothing, nothing, nothing, receptions, nothing, roomy, clock=SystemClock(), attempts=3)
     fetcher.running[frame.id] = Running(frame)
     due = Frames.due
 
