@@ -35,6 +35,7 @@ class FileKind(StrEnum):
     DIAGNOSTIC = "diagnostic"  #: tables about a frame, no pixels
     WIRCAM = "WIRCam frame"
     FOREIGN = "frame of another camera"
+    PRODUCT = "product"  #: what another TERAPIX made
     UNKNOWN = "unknown"
 
 

@@ -27,6 +27,8 @@ class Wanted:
     """As the archive lists it; none if it lists none, then the server's own is believed."""
     mirrors: tuple[str, ...] = ()
     """Other addresses of the same bytes, of which damaged ones may be had instead."""
+    fits: bool = True
+    """Whether anything but a FITS file is refused from its first bytes on."""
 
 
 @dataclass(slots=True)

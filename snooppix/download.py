@@ -207,7 +207,7 @@ async def _receive(response: ClientResponse, wanted: Wanted, writer: Writer, pro
     given = loop.time()
     try:
         while chunk := await response.content.readany():
-            if come == 0 and _no_fits(chunk):
+            if come == 0 and wanted.fits and _no_fits(chunk):
                 raise NotFits(wanted.name, progress.host, "what comes does not begin as a FITS file", head=chunk[:4096])
             come += len(chunk)
             if 0 <= total < come:
@@ -220,7 +220,7 @@ async def _receive(response: ClientResponse, wanted: Wanted, writer: Writer, pro
     finally:
         if rest := _left_in(response):
             chunks.append(rest[: total - come] if total >= 0 else rest)
-        if chunks and not (come == 0 and _no_fits(chunks[0])):
+        if chunks and not (come == 0 and wanted.fits and _no_fits(chunks[0])):
             await writer.put(chunks)
         await writer.settle()
     if total < 0 and writer.part.bound:
@@ -252,7 +252,7 @@ def _verify(wanted: Wanted, part: Part, progress: Progress) -> Arrived:
         part.path.replace(part.path.with_suffix(".bad"))
         part.discard()
         raise Damaged(wanted.name, progress.host, expected=expected, found=str(found))
-    if not part.head(9).startswith(b"SIMPLE  ="):
+    if wanted.fits and not part.head(9).startswith(b"SIMPLE  ="):
         head = part.head()
         part.discard()
         raise NotFits(wanted.name, progress.host, "the file does not begin as a FITS file", head=head)

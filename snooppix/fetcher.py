@@ -32,6 +32,7 @@ from snooppix.errors import (
 from snooppix.healing import digest_of
 from snooppix.outlook import Outlook
 from snooppix.part import publish
+from snooppix.publisher.names import is_fits
 from snooppix.quarantine import Evidence, Quarantine
 from snooppix.reception import BAD, INCOMING, Reception, Receptions
 from snooppix.treatment import Case, GiveUp, Wait, decide
@@ -238,7 +239,7 @@ class Fetcher:
         frame, digest, full = running.frame, _digest(running.frame), set[str]()
         while True:
             part = disk.part(frame.name, digest)
-            wanted = Wanted(frame.name, part, frame.size, digest)
+            wanted = Wanted(frame.name, part, frame.size, digest, fits=is_fits(frame.name))
             try:
                 return disk, await self._carry(running, wanted, sources)
             except NoRoom:

@@ -105,6 +105,7 @@ class Sorter:
             await asyncio.to_thread(disk.move, lies, target)
         await self.quarantine.forgive(target.name)
         what = "frame" if frame.kind is FrameKind.OBJECT else frame.kind.value
+        images = "images" if frame.kind is FrameKind.PRODUCT else "CCDs"
         async with self.database.write() as session:
             await Frames().advance(
                 session,
@@ -112,11 +113,11 @@ class Sorter:
                 FrameState.VALID,
                 now=self.clock.now(),
                 source=SOURCE,
-                message=f"is a valid {what}: {verified.columns['ccds']} CCDs, headers and all pixels verified",
+                message=f"is a valid {what}: {verified.columns['ccds']} {images}, headers and all pixels verified",
                 event="valid",
                 path=str(target),
                 disk=disk.name,
-                pixel_digest=str(verified.pixel_digest),
+                pixel_digest=str(verified.pixel_digest) if verified.pixel_digest else None,
                 **verified.columns,
             )
         self.valid += 1

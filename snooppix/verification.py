@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from dbclient.schema import FrameKind
-from snooppix.acceptance import Verdict, judge, judge_calibration
+from snooppix.acceptance import FileKind, Verdict, judge, judge_calibration
 from snooppix.errors import Rejection
-from snooppix.headers import Hdu, Headers, read_headers
+from snooppix.headers import Hdu, Header, Headers, read_headers
 from snooppix.metadata import describe, get_ready
 from snooppix.pixels import PixelSum, examine, pixel_digest
+from snooppix.publisher.names import is_fits
 from terapix.identity import Digest
 from terapix.instruments import Instrument
 from terapix.journal import logger
@@ -41,7 +42,8 @@ class Verified:
 
     columns: dict[str, Any]
     """Metadata for its row."""
-    pixel_digest: Digest
+    pixel_digest: Digest | None
+    """None for a file without an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ def read_file(
     Rejection
         If the file cannot be read as FITS at all; what can be read has its rejection in the verdict.
     """
+    if kind is FrameKind.PRODUCT:
+        return _read_product(path, name)
     headers = read_headers(path)
     if kind is not FrameKind.OBJECT:
         verdict = judge_calibration(headers, instrument, wanted=kind)
@@ -86,6 +90,19 @@ def read_file(
     except Rejection as rejection:
         return Read(Verdict(verdict.kind, rejection), headers, {})
     return Read(verdict, headers, columns)
+
+
+def _read_product(path: Path, name: str) -> Read:
+    """Read a product: a FITS file of any kind, unless its name says that it is a table of text."""
+    with path.open("rb") as file:
+        begins = file.read(9) == b"SIMPLE  ="
+    if not begins and not is_fits(name):
+        bare = Headers(Header({}), (), (), path.stat().st_size)
+        return Read(Verdict(FileKind.PRODUCT, None), bare, {"ccds": 0})
+    headers = read_headers(path)
+    if headers.is_dump:
+        raise Rejection("not-fits", "it holds FITS headers and no data")
+    return Read(Verdict(FileKind.PRODUCT, None), headers, {"ccds": len(headers.images)})
 
 
 def shares(hdus: Sequence[Hdu], parts: int) -> list[list[Hdu]]:
@@ -142,8 +159,8 @@ class Verifier:
         read = await self.read(path, kind=kind, name=name)
         if read.verdict.rejection is not None:
             raise read.verdict.rejection
-        sums = await self.unpack(path, read.headers)
-        return Verified(read.columns, pixel_digest(sums))
+        sums = await self.unpack(path, read.headers) if read.headers.hdus else []
+        return Verified(read.columns, pixel_digest(sums) if sums else None)
 
     async def unpack(self, path: Path, headers: Headers) -> list[PixelSum]:
         """Verify the checksums of all HDUs and unpack their pixels."""

@@ -48,6 +48,24 @@ class Events:
         await session.flush()
         return event.id
 
+    async def append_once(
+        self,
+        session: AsyncSession,
+        *,
+        source: str,
+        kind: str,
+        message: str,
+        now: datetime,
+        frame_id: int,
+        level: Level = Level.INFO,
+    ) -> None:
+        """Add an event of a frame unless the latest of its kind says the same."""
+        query = select(Event.message).where(Event.frame_id == frame_id, Event.kind == kind)
+        if await session.scalar(query.order_by(Event.id.desc()).limit(1)) != message:
+            await self.append(
+                session, source=source, kind=kind, message=message, level=level, frame_id=frame_id, now=now
+            )
+
     async def after(self, session: AsyncSession, event_id: int, *, limit: int = 500) -> list[EventRecord]:
         """Give events newer than `event_id`, oldest first."""
         query = select(Event).where(Event.id > event_id).order_by(Event.id).limit(limit)

@@ -72,6 +72,7 @@ class Sighted(enum.Enum):
     NEW = "new"  #: never seen before
     KNOWN = "known"  #: seen before, the same bytes
     REPROCESSED = "re-processed"  #: same name, other bytes: a new generation
+    OUTDATED = "outdated"  #: an older generation than the one that is here, or the same with other bytes: refused
     RETURNED = "returned"  #: seen before, withdrawn by the archive since, and listed again
 
 
@@ -157,6 +158,19 @@ class FrameSightings:
         rows = await self.kept(session, [seen.name for seen in sightings])
         for seen in sightings:
             row = rows.get(seen.name)
+            if row is not None and (why := outdated(row, seen)):
+                outcomes[seen.name] = Sighted.OUTDATED
+                message = about(seen.name, why)
+                await Events().append_once(
+                    session,
+                    source=source,
+                    kind="outdated",
+                    message=message,
+                    level=Level.WARNING,
+                    frame_id=row.id,
+                    now=now,
+                )
+                continue
             cause = difference(row, seen) if row is not None else "new"
             if row is None or (cause and await _another(session, seen, cause, now=now, source=source)):
                 outcomes[seen.name] = Sighted.REPROCESSED if row is not None else Sighted.KNOWN
@@ -180,6 +194,26 @@ class FrameSightings:
         if learned:
             session.expire_all()
         return outcomes
+
+
+def outdated(row: Any, sighting: Sighting) -> str | None:
+    """Say why a product is refused that its publisher counts no higher than the one that is here; none if it is not.
+
+    A file of an older generation was once put back on-line by hand at both sites, and it took months to clear.
+    """
+    if sighting.offered is None or row.offered is None:
+        return None
+    if sighting.offered < row.offered:
+        return (
+            f"is listed with generation {sighting.offered} and generation {row.offered} is here: "
+            "the older one is refused"
+        )
+    if sighting.offered == row.offered and sighting.digest and row.wire_digest and sighting.digest != row.wire_digest:
+        return (
+            f"is listed as generation {sighting.offered} with {sighting.digest}, "
+            f"which was listed with {row.wire_digest} before: it is refused"
+        )
+    return None
 
 
 def difference(row: Any, sighting: Sighting) -> str | None:
@@ -212,6 +246,8 @@ def learnt(row: Any, sighting: Sighting, *, now: datetime) -> dict[str, Any]:
         held, told_now = getattr(row, column), getattr(sighting, field)
         if told_now is not None and held != told_now and (held is None or column in NEWEST_WINS):
             more[column] = told_now
+    if "offered" in more:  # the publisher counts the same bytes anew, and waits to be told of them
+        more["acknowledged_at"] = None
     parked = row.retry_at is not None and row.retry_at == row.release
     if parked and "release" in more:  # it waits for a date that is another one now
         more["retry_at"] = max(more["release"], now)

@@ -16,8 +16,8 @@ from dbclient.stores import Publications
 from snooppix.errors import Rejection
 from snooppix.headers import read_headers
 from snooppix.pixels import pixel_digest
-from snooppix.publisher.description import FITS, content_type
 from snooppix.publisher.ledger import SOURCE
+from snooppix.publisher.names import is_fits as must_be_fits
 from snooppix.publisher.shelf import Shelf, Staged
 from snooppix.verification import Verifier
 from terapix.clock import Clock
@@ -118,7 +118,7 @@ class Layout:
         with staged.path.open("rb") as file:
             is_fits = file.read(9) == b"SIMPLE  ="
         if not is_fits:
-            if content_type(name) == FITS:
+            if must_be_fits(name):
                 raise Rejection("not-fits", "it does not begin as a FITS file")
             return None
         headers = await asyncio.to_thread(read_headers, staged.path)

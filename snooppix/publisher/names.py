@@ -39,6 +39,8 @@ class Sort(enum.StrEnum):
 
 MAPS: Final = frozenset({Sort.WEIGHT, Sort.FLAG})
 """What is made of one exposure; all else is made of a stack."""
+TEXTS: Final = frozenset({Sort.CATALOGUE, Sort.REGIONS})
+"""What need not be a FITS file."""
 _ENDINGS: Final = {
     Sort.STACK: ".fits.fz",
     Sort.STACK_WEIGHT: "_weight.fits.fz",
@@ -140,3 +142,9 @@ def read_name(name: str) -> Published | None:
         observation = f"CFHTLS_{found['prog']}_{found['place']}"
         return Published(sort, observation, name.removesuffix(".fits.fz"), found["filter"], found["release"])
     return None
+
+
+def is_fits(name: str) -> bool:
+    """Tell whether a file must be FITS by its name: all are, except catalogues and regions that are published."""
+    published = read_name(name)
+    return published is None or published.sort not in TEXTS
