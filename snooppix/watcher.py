@@ -23,6 +23,8 @@ from terapix.journal import logger
 log = logger("watcher")
 
 SOURCE: Final = "snooppix"
+FOLLOWED: Final = frozenset({FrameKind.OBJECT, FrameKind.PRODUCT})
+"""What is taken as it is listed; flats and masks are asked for by the names that frames give."""
 UNIT: Final = 100
 """Sightings a transaction, so that others may write in between."""
 MOST_TOLD: Final = 1000
@@ -107,7 +109,7 @@ class Watcher:
         counts: Counter[Sighted] = Counter()
         passed_over = 0
         async for batch in self.archive.since(begin(reached, look_back=self.look_back)):
-            wanted = [seen for seen in batch.sightings if seen.kind is FrameKind.OBJECT]
+            wanted = [seen for seen in batch.sightings if seen.kind in FOLLOWED]
             passed_over += batch.passed_over + len(batch.sightings) - len(wanted)
             fresh = self._memory.fresh(wanted)
             for start in range(0, len(fresh), UNIT):

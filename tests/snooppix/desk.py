@@ -109,7 +109,8 @@ async def laid_out(
         Wire(settings.archive, settings.snooppix) as wire,
         InThread(camera or small_camera(), compression=0.3, processes=1) as verifier,
     ):
-        archive = archive_of(settings, wire, names=Names(), clock=daemon.clock)
+        names = Names(published=settings.archive.offers == "products")
+        archive = archive_of(settings, wire, names=names, clock=daemon.clock)
         yield Desk(settings, onlooker, Snooppix(daemon, database, archive, wire, verifier))
 
 
