@@ -19,8 +19,10 @@ from dbclient.stores import Events, Nodes
 from snooppix.archive import Archive
 from snooppix.archives import archive_of, carriers_of, prove
 from snooppix.breaker import Breakers, Rules
-from snooppix.errors import ArchiveError, ArchiveSilent
+from snooppix.difference import Differ
+from snooppix.discovery import Discovery
 from snooppix.fetcher import Fetcher
+from snooppix.files import Files
 from snooppix.healing import Healer
 from snooppix.loops import first, pause, until_stopped
 from snooppix.names import Names
@@ -32,12 +34,11 @@ from snooppix.reception import Receptions
 from snooppix.sorting import Sorter
 from snooppix.standing import Standing
 from snooppix.verification import Verifier
-from snooppix.watcher import Seen, Watcher
+from snooppix.watcher import Watcher
 from snooppix.wire import Wire
 from terapix.daemon import Daemon, command
 from terapix.instruments import load_instrument
 from terapix.journal import logger
-from terapix.retry import Backoff
 from terapix.sections import Settings
 
 log = logger("snooppix")
@@ -47,12 +48,8 @@ HEARTBEAT: Final = 10.0
 """Seconds between two heartbeats in the database while the status stays the same."""
 BREATH: Final = 0.2
 """Seconds between two passes at least: our own writes wake us too."""
-CALIBRATIONS: Final = 60.0
-"""Seconds between two looks for calibrations that are named and not here, while no frame becomes valid."""
 OWED: Final = 2.0
 """Seconds between two looks for products whose publisher does not know yet that they are here."""
-SILENCE: Final = Backoff(first=2.0, factor=2.0, ceiling=300.0, attempts=1_000_000)
-"""Seconds between looks at an archive that does not answer; never longer than the ordinary pace."""
 
 
 class Snooppix:
@@ -92,23 +89,24 @@ class Snooppix:
             clock=clock,
             attempts=settings.snooppix.attempts,
         )
+        differ = Differ(database, archive, self.watcher, Files(database, self.receptions, clock=clock), clock=clock)
+        self.discovery = Discovery(database, self.watcher, differ, settings.snooppix, clock=clock)
         self.sorter = Sorter(database, verifier, self.receptions, self.quarantine, clock=clock)
         self.healer = Healer(database, self.receptions, self.quarantine, clock=clock)
         self.orders = Orders(database, self.watcher, verifier, self.receptions, self.quarantine, clock=clock)
         self.outbox = Outbox(database, wire, settings.archive.acknowledge, clock=clock)
-        self.trouble: str | None = None
-        """What is wrong with the archive; none while it answers."""
         self._built = concerns_parts(settings)
-        self._silences = 0
         self._arrived = asyncio.Event()
         """Something may be there to be verified."""
-        self._needy = asyncio.Event()
-        """A frame became valid, and may name calibrations that are not here."""
         self._owed = asyncio.Event()
         """A product may have become valid, whose publisher is to be told."""
-        self._asked = float("-inf")
         self._beaten = float("-inf")
         self._said: tuple[str, dict[str, Any]] | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the archive; none while it answers."""
+        return self.discovery.trouble
 
     async def run(self) -> None:
         """Work until the daemon is asked to stop."""
@@ -147,6 +145,7 @@ class Snooppix:
             await self.healer.heal(busy=self._busy())
             if not self.control.rests:
                 await self.orders.answer_open()
+                await self.discovery.notice()
                 if await self.fetcher.start_due(self.daemon.settings.snooppix.downloads):
                     self.verifier.warm()
             await self._beat()
@@ -164,7 +163,7 @@ class Snooppix:
         while not stopping.is_set():
             self._arrived.clear()
             if await self.sorter.sort_due(stopping):
-                self._needy.set()
+                self.discovery.needy.set()
                 self._owed.set()
             else:
                 await first(stopping, self._arrived)
@@ -182,52 +181,7 @@ class Snooppix:
             await self.fetcher.tell_progress()
 
     async def _watch(self) -> None:
-        """Look at the archive at its pace, less often while it is silent; ask for calibrations as frames name them."""
-        stopping, clock = self.ending, self.daemon.clock
-        due = clock.monotonic()
-        while not stopping.is_set():
-            if self.control.rests:
-                await pause(stopping, 1.0)
-                continue
-            try:
-                if clock.monotonic() >= due:
-                    seen = await self.watcher.look()
-                    due = clock.monotonic() + self.daemon.settings.snooppix.poll
-                    await self._answered(seen)
-                await self._calibrations()
-            except ArchiveError as problem:
-                self._asked = float("-inf")
-                await self._silent(problem)
-                asked = problem.retry_after if isinstance(problem, ArchiveSilent) else None
-                pace = max(SILENCE.delay(self._silences), asked or 0.0)
-                due = clock.monotonic() + min(self.daemon.settings.snooppix.poll, pace)
-                await pause(stopping, due - clock.monotonic())
-            await first(stopping, self._needy, timeout=max(0.0, due - clock.monotonic()))
-
-    async def _calibrations(self) -> None:
-        """Ask for calibrations once a frame became valid, and now and then for what the archive lacked."""
-        now = self.daemon.clock.monotonic()
-        if not self._needy.is_set() and now - self._asked < CALIBRATIONS:
-            return
-        self._needy.clear()
-        self._asked = now
-        for name in await self.watcher.look_for_calibrations():
-            message = f"{name} is named by frames and the archive does not have it: their maps wait"
-            await self._event("calibration-missing", message, Level.WARNING)
-
-    async def _answered(self, seen: Seen) -> None:
-        if self.trouble is not None:
-            self.trouble, self._silences = None, 0
-            await self._event("archive-up", "the archive answers again", Level.INFO)
-        if seen.new or seen.reprocessed:
-            log.info("archive looked at", new=seen.new, reprocessed=seen.reprocessed, known=seen.known)
-
-    async def _silent(self, problem: ArchiveError) -> None:
-        self._silences += 1
-        begins, self.trouble = self.trouble is None, str(problem)
-        log.warning("archive trouble", why=str(problem), times=self._silences)
-        if begins:
-            await self._event("archive-down", str(problem), Level.WARNING)
+        await self.discovery.run(self.ending, rests=lambda: self.control.rests)
 
     async def _event(self, kind: str, message: str, level: Level) -> None:
         async with self.database.write() as session:
@@ -258,6 +212,8 @@ class Snooppix:
         parts = [f"fetches {running}"] if running else []
         if self.sorter.at_work:
             parts.append(f"verifies {self.sorter.at_work}")
+        if self.discovery.differs:
+            parts.append("compares archive, database and disks")
         status = ", ".join(parts) or "waits for new frames"
         if self.trouble:
             status = f"{self.trouble}; {status}"

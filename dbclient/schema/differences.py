@@ -28,7 +28,7 @@ class Difference(Base):
     asked_by: Mapped[str] = mapped_column(Text(60))
     """Operator, or the daemon's clock."""
     reason: Mapped[str | None]
-    """Why it failed."""
+    """Why it failed, or what it leaves to an operator."""
     started_at: Mapped[datetime]
     """When it began."""
     ended_at: Mapped[datetime | None]

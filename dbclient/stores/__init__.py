@@ -4,6 +4,7 @@ from dbclient.stores.accounts import Accounts
 from dbclient.stores.acknowledgements import Acknowledgements
 from dbclient.stores.bookmarks import Bookmarks
 from dbclient.stores.controls import Configurations, Controls
+from dbclient.stores.differences import Differences
 from dbclient.stores.events import Events
 from dbclient.stores.exchange import Exchange
 from dbclient.stores.frames import Frames, Sighted, Sighting
@@ -24,6 +25,7 @@ __all__ = [
     "Bookmarks",
     "Configurations",
     "Controls",
+    "Differences",
     "Events",
     "Exchange",
     "Frames",

@@ -76,7 +76,7 @@ class Sighted(enum.Enum):
     RETURNED = "returned"  #: seen before, withdrawn by the archive since, and listed again
 
 
-_KEPT: Final = (
+KEPT: Final = (
     *(Frame.id, Frame.name, Frame.state, Frame.retry_at, Frame.withdrawn_at),
     *(getattr(Frame, column) for column in NAMED),
 )
@@ -106,13 +106,19 @@ class FrameSightings:
             rest = [seen for name, seen in last.items() if name not in new]
             outcomes |= await self._compare(session, rest, now=now, source=source)
         await _tell_new(session, new, now=now, source=source)
-        return [outcomes[seen.name] for seen in sightings]
+        if len(last) == len(sightings):
+            return list(outcomes.values())
+        told_by = {seen.name: number for number, seen in enumerate(sightings)}
+        return [
+            outcomes[seen.name] if told_by[seen.name] == number else Sighted.KNOWN
+            for number, seen in enumerate(sightings)
+        ]
 
     async def kept(self, session: AsyncSession, names: Sequence[str]) -> dict[str, Row[Any]]:
         """Give what sightings are compared with: of each name the newest generation, if there is one."""
         found: dict[str, Row[Any]] = {}
         for start in range(0, len(names), ASKED_AT_ONCE):
-            query = select(*_KEPT).where(Frame.name.in_(names[start : start + ASKED_AT_ONCE]), Frame.current == true())
+            query = select(*KEPT).where(Frame.name.in_(names[start : start + ASKED_AT_ONCE]), Frame.current == true())
             found |= {row.name: row for row in await session.execute(query)}
         return found
 

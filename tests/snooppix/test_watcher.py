@@ -1,70 +1,22 @@
 """The watcher against an archive in memory: new, known, processed again; the bookmark never runs ahead."""
 
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dbclient.database import Database
-from dbclient.schema import FrameKind, FrameState
+from dbclient.schema import FrameState
 from dbclient.stores import Bookmarks, Frames
-from dbclient.stores.frames import Sighting
 from snooppix.archive import Batch
 from snooppix.errors import ArchiveSilent
 from snooppix.watcher import Seen, Watcher, advance, begin
 from terapix.clock import SetClock
+from tests.support.memory_archive import NIGHT, MemoryArchive
 
-NIGHT = datetime(2008, 3, 30, 6, tzinfo=UTC)
+MORNING = NIGHT + timedelta(days=2)
 LOOK_BACK = 3600.0
-
-
-class MemoryArchive:
-    """An archive that lists what it is told, in pages."""
-
-    name = "memory CFHT"
-
-    def __init__(self, page: int = 2) -> None:
-        self.rows: list[Sighting] = []
-        self.page = page
-        self.marks: list[datetime | None] = []
-        self.silent_after: int | None = None
-        """Pages after which it falls silent."""
-
-    def offer(self, name: str, *, at: datetime, digest: str = "md5:" + "0" * 32) -> None:
-        self.rows = [row for row in self.rows if row.name != name]
-        kind = FrameKind.OBJECT if name.endswith("p") else FrameKind.FLAT
-        self.rows.append(Sighting(name=name, kind=kind, uri=f"cadc:CFHT/{name}.fits.fz", digest=digest, modified=at))
-
-    async def since(self, mark: datetime | None) -> AsyncIterator[Batch]:
-        self.marks.append(mark)
-        listed = sorted(
-            (row for row in self.rows if mark is None or (row.modified and row.modified >= mark)),
-            key=lambda row: (row.modified or NIGHT, row.uri),
-        )
-        for number, start in enumerate(range(0, len(listed), self.page)):
-            if number == self.silent_after:
-                raise ArchiveSilent("memory", "it fell silent")
-            page = listed[start : start + self.page]
-            yield Batch(tuple(page), page[-1].modified)
-
-    async def released(self, after: datetime, until: datetime) -> AsyncIterator[Batch]:
-        yield Batch(tuple(row for row in self.rows if row.release and after <= row.release < until), None)
-
-    async def everything(self) -> AsyncIterator[Batch]:
-        yield Batch(tuple(sorted(self.rows, key=lambda row: row.uri)), None)
-
-    async def has(self, uris: Sequence[str]) -> set[str]:
-        return {row.uri for row in self.rows} & set(uris)
-
-    async def find(self, name: str) -> Sighting | None:
-        return next((row for row in self.rows if row.name == name), None)
-
-    async def locate(self, uri: str) -> list[str]:
-        return [f"http://127.0.0.1/{uri}"]
-
-    async def header(self, uri: str) -> str:
-        return uri
 
 
 @pytest.fixture
@@ -81,7 +33,7 @@ def archive() -> MemoryArchive:
 
 @pytest.fixture
 def watcher(database: Database, archive: MemoryArchive) -> Watcher:
-    return Watcher(database, archive, look_back=LOOK_BACK, clock=SetClock(NIGHT))
+    return Watcher(database, archive, look_back=LOOK_BACK, clock=SetClock(MORNING))
 
 
 async def bookmark(database: Database) -> datetime | None:
@@ -136,7 +88,7 @@ async def test_a_row_committed_late_with_an_older_stamp_is_not_missed(
 async def test_looking_again_changes_nothing(watcher: Watcher, archive: MemoryArchive, database: Database) -> None:
     archive.offer("979412p", at=NIGHT)
     await watcher.look()
-    fresh = Watcher(database, archive, look_back=LOOK_BACK, clock=SetClock(NIGHT))
+    fresh = Watcher(database, archive, look_back=LOOK_BACK, clock=SetClock(MORNING))
 
     assert await watcher.look() == Seen(known=1)
     assert await fresh.look() == Seen(known=1)
@@ -175,8 +127,11 @@ async def test_calibrations_are_asked_for_by_the_names_in_valid_frames(
     assert await names(database) == ["08Am03.flat.r.36.02", "979412p"]
 
 
-def test_the_bookmark_never_goes_back() -> None:
-    assert advance(NIGHT, Batch((), NIGHT - timedelta(days=1))) == NIGHT
-    assert advance(None, Batch((), NIGHT)) == NIGHT
-    assert advance(NIGHT, Batch((), None)) == NIGHT
+def test_the_bookmark_never_goes_back_and_never_ahead_of_our_clock() -> None:
+    later = NIGHT + timedelta(days=2)
+    assert advance(NIGHT, Batch((), NIGHT - timedelta(days=1)), now=later) == NIGHT
+    assert advance(None, Batch((), NIGHT), now=later) == NIGHT
+    assert advance(NIGHT, Batch((), None), now=later) == NIGHT
+    assert advance(NIGHT, Batch((), NIGHT + timedelta(days=9)), now=later) == later
+    assert advance(later, Batch((), NIGHT + timedelta(days=9)), now=NIGHT) == later
     assert begin(None, look_back=60) is None

@@ -219,7 +219,7 @@ async def test_many_sightings_at_once_mean_what_they_mean_one_by_one(database, c
 async def test_of_a_name_that_is_listed_twice_the_last_row_counts(database):
     async with database.write() as session:
         pair = [sighting(digest=md5("1")), sighting(digest=md5("2"))]
-        assert await Frames().sight_all(session, pair, now=NOW, source="t") == [Sighted.NEW, Sighted.NEW]
+        assert await Frames().sight_all(session, pair, now=NOW, source="t") == [Sighted.KNOWN, Sighted.NEW]
         assert [row.wire_digest for row in await Frames().generations(session, "979412p")] == [md5("2")]
         assert await Frames().sight_all(session, pair, now=NOW, source="t") == [Sighted.KNOWN, Sighted.KNOWN]
 

@@ -1,0 +1,98 @@
+"""Full differences: what each found, and the database's side of the comparison, page by page."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, select, true, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dbclient.errors import NoSuchRow
+from dbclient.records import DifferenceRecord, FrameRecord, record
+from dbclient.schema import Difference, DifferenceState, Frame, FrameKind, FrameState
+from dbclient.stores.sightings import KEPT
+
+RECEIVED: Final = (FrameState.FETCHED, FrameState.VALID)
+"""States in which the file of a frame lies on a reception disk."""
+
+
+class Differences:
+    async def begin(self, session: AsyncSession, archive: str, *, asked_by: str, now: datetime) -> int:
+        """Open a difference and give its number; one that an earlier life left open has failed."""
+        reason = "snooppix ended while it ran"
+        await session.execute(
+            update(Difference)
+            .where(Difference.archive == archive, Difference.state == DifferenceState.RUNNING)
+            .values(state=DifferenceState.FAILED, reason=reason, ended_at=now)
+        )
+        row = Difference(archive=archive, state=DifferenceState.RUNNING, asked_by=asked_by, started_at=now)
+        session.add(row)
+        await session.flush()
+        return row.id
+
+    async def progress(self, session: AsyncSession, number: int, **counts: int) -> None:
+        """Write down how far it is; it wakes no daemon."""
+        await session.execute(update(Difference).where(Difference.id == number).values(**counts))
+
+    async def end(
+        self,
+        session: AsyncSession,
+        number: int,
+        state: DifferenceState,
+        *,
+        now: datetime,
+        reason: str | None = None,
+        **counts: int,
+    ) -> None:
+        """Close a difference."""
+        ended = {"state": state, "reason": reason, "ended_at": now}
+        await session.execute(update(Difference).where(Difference.id == number).values(**ended, **counts))
+
+    async def get(self, session: AsyncSession, number: int) -> DifferenceRecord:
+        row = await session.get(Difference, number, populate_existing=True)
+        if row is None:
+            raise NoSuchRow("difference", number)
+        return record(DifferenceRecord, row)
+
+    async def latest(
+        self,
+        session: AsyncSession,
+        *,
+        archive: str | None = None,
+        state: DifferenceState | None = None,
+        limit: int = 10,
+    ) -> list[DifferenceRecord]:
+        """Give the latest differences, newest first."""
+        query = select(Difference).order_by(Difference.id.desc()).limit(limit)
+        if archive is not None:
+            query = query.where(Difference.archive == archive)
+        if state is not None:
+            query = query.where(Difference.state == state)
+        return [record(DifferenceRecord, row) for row in await session.scalars(query)]
+
+    async def known(
+        self, session: AsyncSession, *, after: str, kinds: Iterable[FrameKind], limit: int
+    ) -> Sequence[Row[Any]]:
+        """Give a page of what the database knows, by name: of each name the newest generation, as sightings see it."""
+        query = (
+            select(*KEPT)
+            .where(Frame.name > after, Frame.current == true(), Frame.kind.in_(list(kinds)))
+            .order_by(Frame.name)
+            .limit(limit)
+        )
+        return (await session.execute(query)).all()
+
+    async def received(self, session: AsyncSession, *, after: int, limit: int) -> list[FrameRecord]:
+        """Give a page of the frames and calibrations whose file lies on a reception disk, by row."""
+        query = (
+            select(Frame)
+            .where(Frame.id > after, Frame.state.in_(RECEIVED), Frame.path.is_not(None))
+            .order_by(Frame.id)
+            .limit(limit)
+        )
+        return [record(FrameRecord, row) for row in await session.scalars(query)]
+
+    async def paths(self, session: AsyncSession, names: Sequence[str]) -> set[tuple[str | None, str | None]]:
+        """Give the disk and path of each generation of these names that has a file on a reception disk."""
+        query = select(Frame.disk, Frame.path).where(Frame.name.in_(names), Frame.path.is_not(None))
+        return {(disk, path) for disk, path in await session.execute(query)}
