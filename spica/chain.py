@@ -81,7 +81,13 @@ async def summarise(session: AsyncSession, *, now: datetime, settings: Settings)
         _bar(node, rooms[node.name].leased if node.name in rooms else 0) for node in await Nodes().all(session)
     )
     daemons = tuple(await Nodes().daemons(session))
-    warnings = (*_ill_archive(daemons), *_ill_nodes(nodes), *_silent(daemons, now), *_ill_frames(states))
+    warnings = (
+        *_ill_archive(daemons),
+        *_resting(daemons),
+        *_ill_nodes(nodes),
+        *_silent(daemons, now),
+        *_ill_frames(states),
+    )
     return Summary(
         sentence=_sentence(states, total, warnings, looked=bool(daemons), poll=settings.snooppix.poll),
         chain=tuple(chain),
@@ -112,6 +118,11 @@ def _ill_archive(daemons: tuple[DaemonRecord, ...]) -> list[str]:
         for daemon in daemons
         if (daemon.figures or {}).get("archive_answers") is False
     ]
+
+
+def _resting(daemons: tuple[DaemonRecord, ...]) -> list[str]:
+    """Tell of daemons that were asked to rest: a rest that is forgotten looks like a quiet night."""
+    return [f"{daemon.name} {daemon.status}" for daemon in daemons if (daemon.figures or {}).get("wish_seen") == "rest"]
 
 
 def _ill_nodes(nodes: tuple[NodeBar, ...]) -> list[str]:

@@ -21,6 +21,8 @@ START: Final = ("systemctl start snooppix", "terapix up")
 """Commands that start a dead daemon: as a service, or by hand."""
 OBEYS: Final = timedelta(seconds=60)
 """A daemon that lives obeys within this time; later, somebody should look."""
+RESTS: Final = 4
+"""Rests of a host in a row from which on it is no passing trouble: a quarter of an hour as the settings come."""
 CERTIFICATE: Final = 7.0
 """Days before the end of a credential from which on it is a warning."""
 
@@ -31,6 +33,8 @@ class Warned:
 
     text: str
     link: str | None = None
+    grave: bool = True
+    """Whether a person is needed; what heals by itself is told and not grave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ def judge(facts: Facts) -> Health:
     """Say how SNOOPPIX does."""
     readback = (_work(facts), _settings(facts))
     warnings = tuple(_warnings(facts, readback)) if facts.heart else ()
-    well = facts.alive and not warnings
+    well = facts.alive and not any(warning.grave for warning in warnings)
     return Health(_sentence(facts, well=well), well, warnings, readback)
 
 
@@ -214,11 +218,11 @@ def _warnings(facts: Facts, readback: Sequence[Asked]) -> list[Warned]:
         kind = facts.figures.get("credential_kind") or "credential"
         left = "has expired" if days <= 0 else f"ends in {days:.1f} days"
         found.append(Warned(f"The archive's {kind} {left}: renew the file that archive.credential names"))
-    resting = [host.name for host in facts.hosts if host.state is not HostState.CLOSED]
+    resting = [host for host in facts.hosts if host.state is not HostState.CLOSED]
     if resting:
-        found.append(
-            Warned(f"{_counted(len(resting), 'host')} not asked at present: {', '.join(resting[:3])}", "#hosts")
-        )
+        names = ", ".join(host.name for host in resting[:3])
+        lasting = any(host.rests >= RESTS for host in resting)
+        found.append(Warned(f"{_counted(len(resting), 'host')} not asked at present: {names}", "#hosts", grave=lasting))
     failed = facts.states.get(FrameState.FAILED, 0)
     if failed:
         found.append(Warned(f"{_counted(failed, 'frame')} failed: all tries are used up", "/frames?state=failed"))

@@ -105,6 +105,24 @@ async def test_an_archive_that_does_not_answer_is_a_warning(database):
     assert summary.warnings == ("the archive does not answer snooppix: connection refused; waits for new frames",)
 
 
+async def test_a_rest_that_somebody_asked_for_is_not_forgotten(database):
+    async with database.write() as session:
+        await Nodes().heartbeat(
+            session,
+            name="snooppix",
+            host="h",
+            pid=1,
+            status="rests since 2008-03-30 06:00 UTC by ann; begins nothing new",
+            endpoint=None,
+            started_at=NOW,
+            now=NOW,
+            figures={"wish_seen": "rest"},
+        )
+    async with database.read() as session:
+        summary = await summarise(session, now=NOW, settings=Settings())
+    assert summary.warnings == ("snooppix rests since 2008-03-30 06:00 UTC by ann; begins nothing new",)
+
+
 async def test_the_story_says_why_a_frame_waits_and_until_when(database):
     (frame,) = await seen(database, "979412p")
     later = NOW + timedelta(seconds=90)

@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from dbclient.schema import RequestKind, Wish
-from dbclient.stores import Configurations, Controls, Events, Frames, Nodes, Requests, Sighting
+from dbclient.records import HostRecord
+from dbclient.schema import HostState, RequestKind, Wish
+from dbclient.stores import Configurations, Controls, Events, Frames, Hosts, Nodes, Requests, Sighting
 from spica.web.pages.daemonlog import LOGGED
 from terapix.logfile import LogFile, place
 from tests.support.console import Page, console, plain
@@ -51,7 +52,7 @@ async def test_an_empty_page_says_what_fills_it(empty):
         "systemctl start snooppix starts the service", "terapix up starts all daemons by hand",
         "Nothing is on the line",
         "No frame waits", "The queue is empty", "Nothing is set aside", "The archive has listed nothing yet",
-        "No file has arrived yet", "No host has been asked", "None yet. Once a day",
+        "No file has arrived yet", "No host was ever in trouble", "None yet. Once a day",
         "Runs appear with their first frame", "Nothing is published yet", "none: anonymous",
     ):  # fmt: skip
         assert words in text, words
@@ -66,6 +67,16 @@ async def test_the_page_begins_with_the_sentence_that_answers_the_question(empty
     assert "SNOOPPIX is silent since 2026-11-24 06:13:10 UTC, 10 min: it died, or its host did." in await sentence(
         empty
     )
+
+
+async def test_a_host_that_rests_for_a_while_is_told_and_needs_nobody(empty):
+    await beats(empty)
+    for rests, well in ((1, True), (4, False)):
+        async with empty.database.write() as session:
+            host = HostRecord("a.example", HostState.OPEN, 5, rests, "503", NOW + timedelta(minutes=1), None, NOW)
+            await Hosts().put(session, host)
+        assert (await sentence(empty)).startswith("SNOOPPIX is well") is well
+        assert "1 host not asked at present: a.example" in await empty.text("/snooppix")
 
 
 async def test_rest_is_told_with_whose_wish_it_is(empty):
