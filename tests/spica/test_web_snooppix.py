@@ -218,6 +218,11 @@ async def test_start_stop_and_reload_are_wishes(snooped):
         assert (await Controls().of(session, "snooppix")).reload_at == NOW
         assert (await Events().latest(session, limit=1))[0].kind == "wish-reload"
     assert (await snooped.post("/snooppix/control", {"ask": "kill", "csrf": token})).status == 400
+    assert (await snooped.post("/snooppix/control", {"ask": "rest", "daemon": "spica", "csrf": token})).status == 400
+    await snooped.post("/snooppix/control", {"ask": "rest", "daemon": "publisher", "csrf": token})
+    async with snooped.database.read() as session:
+        assert await Controls().wish(session, "publisher") is Wish.REST
+        assert await Controls().wish(session, "snooppix") is Wish.RUN
 
 
 async def test_look_compare_retry_and_accept_become_requests_and_are_read_back(snooped):
@@ -303,4 +308,4 @@ async def test_a_log_that_is_on_another_host_is_told(snooped):
             figures={},
         )  # fmt: skip
     assert "snooppix runs on far.example, this page on" in plain(await snooped.text("/snooppix/log"))
-    assert "has kept no line in" in await snooped.text("/snooppix/log?daemon=publish")
+    assert "has kept no line in" in await snooped.text("/snooppix/log?daemon=publisher")

@@ -96,6 +96,11 @@ async def _heart(session: AsyncSession, now: datetime, **figures: Any) -> None:
         session, name="snooppix", host=socket.gethostname(), pid=4711, status="fetches 2, verifies 1",
         endpoint=None, started_at=now - timedelta(hours=30), now=now - timedelta(seconds=3), figures=told,
     )  # fmt: skip
+    await Nodes().heartbeat(
+        session, name="publisher", host=socket.gethostname(), pid=4713,
+        status="offers products, 4 not acknowledged yet", endpoint=None, started_at=now - timedelta(hours=30),
+        now=now - timedelta(seconds=5), figures={"wish_seen": "run"},
+    )  # fmt: skip
 
 
 async def _waiting(session: AsyncSession, now: datetime) -> None:

@@ -13,8 +13,10 @@ from spica.web.console import Console, console_of, render
 from spica.web.gate import Access, access
 from terapix.logfile import LEVELS, kept, tail
 
-LOGGED: Final = ("snooppix", "publish", "datatransfer", "datatransfer-node", "spica")
+LOGGED: Final = ("snooppix", "publisher", "datatransfer", "datatransfer-node", "spica")
 """Daemons whose lines can be read: nothing that a browser sends becomes a path."""
+UNITS: Final = {"publisher": "snooppix-publish"}
+"""Units that are not called as their daemons are."""
 SHOWN: Final = 200
 """Lines on the page."""
 LONGEST: Final = 80
@@ -60,7 +62,8 @@ def _elsewhere(console: Console, daemon: str, heart: DaemonRecord | None) -> str
     """Say where the lines are, if not here."""
     here = socket.gethostname()
     if heart is not None and heart.host != here:
-        return f"{daemon} runs on {heart.host}, this page on {here}: journalctl -u {daemon} shows its lines there."
+        unit = UNITS.get(daemon, daemon)
+        return f"{daemon} runs on {heart.host}, this page on {here}: journalctl -u {unit} shows its lines there."
     if not console.settings.journal.keep:
         return "No lines are kept: journal.keep is 0. journalctl shows the journal."
     if not kept(console.logs, daemon):

@@ -19,6 +19,10 @@ from spica.web.console import Console, console_of, render, who_is
 from spica.web.gate import Access, access
 from spica.web.pages.actions import readback
 
+PUBLISHER: Final = "publisher"
+"""The daemon for the way back."""
+OBEYING: Final = (NAME, PUBLISHER)
+"""Daemons that obey wishes."""
 SHOWN: Final = 8
 """Rows of each list on the page."""
 PAGE: Final = 100
@@ -88,13 +92,13 @@ def word_of(frame: FrameRecord) -> str:
     return parts[2] if len(parts) > 3 and parts[1] == "rejected" else ""
 
 
-async def heard(session: AsyncSession, now: datetime) -> Facts:
-    """Look up what was asked of SNOOPPIX and what it says, and nothing of the frames."""
+async def heard(session: AsyncSession, now: datetime, name: str = NAME) -> Facts:
+    """Look up what was asked of a daemon and what it says, and nothing of the frames."""
     return Facts(
         now=now,
-        heart=next((one for one in await Nodes().daemons(session) if one.name == NAME), None),
-        control=await Controls().of(session, NAME),
-        newest=await Configurations().newest(session, NAME),
+        heart=next((one for one in await Nodes().daemons(session) if one.name == name), None),
+        control=await Controls().of(session, name),
+        newest=await Configurations().newest(session, name),
     )
 
 
@@ -124,11 +128,12 @@ async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[s
         "rejected": [Rejected(frame, word_of(frame)) for frame in rejected],
         "failed": await Frames().search(session, state=FrameState.FAILED, kind=None, limit=SHOWN),
         "differences": differences,
-        "bookmarks": bookmarks,
+        "bookmarks": [mark for mark in bookmarks if mark.archive == facts.figures.get("archive")] or bookmarks[:2],
         "released": await exchange.next_released(session, now=now, limit=SHOWN),
         "open_requests": await Requests().open(session, *OURS),
         "published": published,
         "publications": await exchange.publications(session, limit=SHOWN),
+        "publisher": await heard(session, now, PUBLISHER),
     }
     return facts, lists | await _drawn(session, now)
 
@@ -199,18 +204,21 @@ async def snooppix(request: web.Request) -> web.Response:
 
 @access(Access.OPERATOR)
 async def control(request: web.Request) -> web.Response:
-    """``POST /snooppix/control``: ask the daemon to work, to rest, or to read its settings again."""
+    """``POST /snooppix/control``: ask a daemon to work, to rest, or to read its settings again."""
     console, who = console_of(request), who_is(request)
     if who is None:
         raise web.HTTPForbidden(text="Sign in first.")
-    ask = (await request.post()).get("ask")
+    form = await request.post()
+    ask, daemon = form.get("ask"), form.get("daemon", NAME)
+    if daemon not in OBEYING:
+        raise web.HTTPBadRequest(text=f"Only {' and '.join(OBEYING)} obey wishes.")
     async with console.database.write() as session:
         if ask == "reload":
-            await Controls().ask_reload(session, NAME, by=who.name, now=console.now())
+            await Controls().ask_reload(session, daemon, by=who.name, now=console.now())
         elif ask in list(Wish):
-            await Controls().set_wish(session, NAME, Wish(ask), by=who.name, now=console.now())
+            await Controls().set_wish(session, daemon, Wish(ask), by=who.name, now=console.now())
         else:
-            raise web.HTTPBadRequest(text="SNOOPPIX can be asked to run, to rest or to reload.")
+            raise web.HTTPBadRequest(text="A daemon can be asked to run, to rest or to reload.")
     raise web.HTTPSeeOther("/snooppix")
 
 
