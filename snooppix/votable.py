@@ -11,6 +11,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
 from snooppix.binary_rows import LONGEST_CELL, BinaryRows, Field, TableBroken
+from snooppix.plain_rows import BEGIN, PlainRows, is_utf8
 
 __all__ = ["TableBroken", "TableReader", "TableRefused"]
 
@@ -34,8 +35,11 @@ class _Target:
         self._declaring = False
         self._binary: BinaryRows | None = None
         self._streaming = False
+        self.at_rows = False
+        """Whether the last thing that was read is the tag in front of the rows of TABLEDATA."""
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.at_rows = tag.rsplit("}", 1)[-1] == "TABLEDATA"
         match tag.rsplit("}", 1)[-1]:
             case "TD":
                 self._text, self._length = [], 0
@@ -99,6 +103,13 @@ class TableReader:
         self._columns = columns
         self._target = _Target()
         self._parser: Any = DefusedXMLParser(target=self._target, forbid_dtd=True)
+        self._plain: PlainRows | None = None
+        self._head = b""
+        """What came so far, until the rows begin."""
+        self._first = b""
+        """First bytes of the document, which may name its encoding."""
+        self._begun = False
+        """The rows were met, or will not be read as plain ones."""
         self.count = 0
         """Rows drawn so far."""
 
@@ -115,8 +126,42 @@ class TableReader:
         TableBroken
             If it is no XML, no table, or asks for what a table has no use for (entities, document types).
         """
+        if self._plain is not None:
+            self._read_plain(chunk)
+        elif self._begun:
+            self._parse(chunk)
+        else:
+            self._look_for_rows(chunk)
+
+    def _look_for_rows(self, chunk: bytes) -> None:
+        """Read on to the tag in front of the rows; those behind it may be plain."""
+        self._first = (self._first + chunk)[:200]
+        self._head += chunk
+        before, tag, behind = self._head.partition(BEGIN)
+        if not tag:
+            # what may be the beginning of the tag waits for its end
+            self._parse(self._head[: -len(BEGIN)])
+            self._head = self._head[-len(BEGIN) :]
+            return
+        self._begun, self._head = True, b""
+        self._parse(before + tag)
+        if self._target.at_rows and is_utf8(self._first):
+            self._plain = PlainRows(len(self._target.fields))
+            self._read_plain(behind)
+        else:
+            self._parse(behind)
+
+    def _read_plain(self, chunk: bytes) -> None:
+        assert self._plain is not None
+        rows, rest = self._plain.feed(chunk)
+        self._target.rows += rows
+        if rest is not None:
+            self._plain = None
+            self._parse(rest)
+
+    def _parse(self, raw: bytes) -> None:
         try:
-            self._parser.feed(chunk)
+            self._parser.feed(raw)
         except (ParseError, DefusedXmlException) as problem:
             raise TableBroken(str(problem)) from problem
 
@@ -140,6 +185,7 @@ class TableReader:
         TableBroken
             If the document ends early or has no table.
         """
+        self._parse(self._plain.end() if self._plain is not None else self._head)
         try:
             self._parser.close()
         except (ParseError, DefusedXmlException) as problem:

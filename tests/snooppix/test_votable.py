@@ -9,6 +9,8 @@ import pytest
 from astropy.io.votable import from_table, writeto
 from astropy.io.votable.tree import Info
 from astropy.table import MaskedColumn, Table
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from snooppix.votable import TableBroken, TableReader
 
@@ -99,3 +101,55 @@ def _stream(field: str, cells: bytes) -> bytes:
     text = base64.b64encode(cells).decode()
     head = f"<VOTABLE><RESOURCE><TABLE>{field}<DATA><BINARY><STREAM encoding='base64'>{text}"
     return f"{head}</STREAM></BINARY></DATA></TABLE></RESOURCE></VOTABLE>".encode()
+
+
+CELLS = st.sampled_from(
+    [
+        *("<TD>a</TD>", "<TD> a b\n</TD>", "<TD></TD>", "<TD/>", "<TD />", "<TD>R&amp;D</TD>", "<TD>&#233;</TD>"),
+        *("<TD>é€</TD>", "<TD><![CDATA[<TR>]]></TD>", "<TD>a<!-- </TR> -->b</TD>", "<TD ref='x'>a</TD>", "<td>a</td>"),
+        *("<TD>a", "<TD>]]&gt;</TD>", "<TD>&evil;</TD>", "<TD>\x01</TD>", "</TD>", "<TD>a</TD><!-- </TABLEDATA> -->"),
+    ]
+)
+ROWS_OF = st.lists(st.lists(CELLS, min_size=2, max_size=3), max_size=6)
+
+
+def outcome(raw: bytes, *, piece: int) -> object:
+    try:
+        return read(raw, piece=piece, columns=None)
+    except TableBroken:
+        return "broken"
+
+
+@settings(max_examples=400)
+@given(
+    rows=ROWS_OF,
+    between=st.sampled_from(["", "\n", "<!-- <TR> -->"]),
+    head=st.sampled_from(["", "<!-- <TABLEDATA> -->", "<INFO>&lt;TABLEDATA></INFO>"]),
+    piece=st.integers(1, 400),
+)
+def test_plain_rows_are_read_as_the_parser_reads_them(
+    rows: list[list[str]], between: str, head: str, piece: int
+) -> None:
+    """The tag that opens the rows, written with a blank in it, leaves all of them to the parser."""
+    body = between.join(f"<TR>{''.join(row)}</TR>" for row in rows)
+    fields = "".join(f'<FIELD name="{name}" datatype="char" arraysize="*"/>' for name in "ab")
+    plain, parsed = (
+        f"<VOTABLE><RESOURCE>{head}<TABLE>{fields}<DATA>{tag}{body}</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"
+        for tag in ("<TABLEDATA>", "<TABLEDATA >")
+    )
+    assert outcome(plain.encode(), piece=piece) == outcome(parsed.encode(), piece=1000)
+
+
+def test_another_encoding_is_left_to_the_parser() -> None:
+    table = '<TABLE><FIELD name="a"/><DATA><TABLEDATA><TR><TD>é</TD></TR></TABLEDATA></DATA></TABLE>'
+    raw = f'<?xml version="1.0" encoding="iso-8859-1"?><VOTABLE><RESOURCE>{table}</RESOURCE></VOTABLE>'
+    for piece in (1, 1000):
+        assert read(raw.encode("latin-1"), piece=piece, columns=1)[0] == [["é"]]
+
+
+@pytest.mark.parametrize(
+    "raw", [b"<TR><TD>" + b"x" * 300_000, b"<TR>" + b" " * 300_000, b"<TR><TD>%b</TD></TR>" % (b"x" * 30_000)]
+)
+def test_a_row_without_end_and_a_cell_too_long_are_refused(raw: bytes) -> None:
+    with pytest.raises(TableBroken, match="of more than"):
+        read(b"<VOTABLE><TABLE><FIELD name='a'/><DATA><TABLEDATA>" + raw, piece=1000, columns=1)
