@@ -94,10 +94,10 @@ class Reception:
         used : whether files were kept on it before: then its directories are not made anew on an empty mount point
         """
         try:
-            there = all((self.root / room).is_dir() for room in ROOMS)
-            if not there and used:
+            lacking = [room for room in ROOMS if not (self.root / room).is_dir()]
+            if used and len(lacking) == len(ROOMS):
                 return f"{self.root} is gone or empty: mount its disk"
-            if not there or not self._holds():
+            if lacking or not self._holds():
                 self.prepare()
             if not os.access(self.root / INCOMING, os.W_OK | os.X_OK):
                 return f"{self.root} cannot be written"

@@ -1,7 +1,7 @@
 """The story of a frame in sentences, from what the database remembers of it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dbclient.records import EventRecord, FrameRecord, JobRecord
 from dbclient.schema import FrameState, JobState, Level
@@ -12,10 +12,14 @@ NEXT = {
     FrameState.VALID: "It is verified and waits for room on a node.",
     FrameState.PLACED: "It is on its node and waits for its weight and flag maps.",
     FrameState.WEIGHTED: "Its weight and flag maps are registered: nothing is left to do.",
-    FrameState.REJECTED: "It was set aside in from_CADC/rejected/ with a note that says why.",
+    FrameState.REJECTED: "It was set aside in from_CADC/rejected/ with a note that says why: "
+    "terapix snooppix retry {name} fetches it again, terapix snooppix accept {name} --because … takes it all the same.",
     FrameState.FAILED: "All tries are used up: terapix retry {name} tries again.",
     FrameState.SUPERSEDED: "A newer processing of it has taken its place.",
 }
+
+TRIED = frozenset({FrameState.SPOTTED, FrameState.FETCHED})
+"""States in which a frame with a reason, and no later moment, is taken up at the next pass."""
 
 
 def tell(frame: FrameRecord, jobs: Sequence[JobRecord], events: Sequence[EventRecord], *, now: datetime) -> list[str]:
@@ -24,6 +28,14 @@ def tell(frame: FrameRecord, jobs: Sequence[JobRecord], events: Sequence[EventRe
     story += [_job(job) for job in jobs if job.state in {JobState.RUNNING, JobState.FAILED}]
     story += [f"{event.at:%Y-%m-%d %H:%M:%S}  {_mark(event.level)}{event.message}" for event in events]
     return story
+
+
+def unknown(name: str, refusals: Sequence[EventRecord]) -> str:
+    """Say of a frame that has no row why it has none."""
+    if not refusals:
+        return f"No frame {name} is known here: the archive has not listed it, or snooppix has not looked yet."
+    last = refusals[-1]
+    return f"No frame {name} is known here. {last.at:%Y-%m-%d %H:%M:%S}  ! {last.message}."
 
 
 def _what(frame: FrameRecord) -> str:
@@ -44,10 +56,25 @@ def _where(frame: FrameRecord, now: datetime) -> str:
     if frame.reason:
         then = f"{then} Why: {frame.reason.rstrip('.')}."
     if frame.retry_at and frame.retry_at > now:
-        then += f" The next try is at {frame.retry_at:%H:%M:%S} UTC, in {(frame.retry_at - now).total_seconds():.0f} s."
+        then += f" The next try is {until(frame.retry_at, now)}."
+    elif frame.reason and frame.state in TRIED:
+        then += " It is due again now."
     if frame.attempts:
         then += f" Tries so far: {frame.attempts}."
     return then
+
+
+def until(moment: datetime, now: datetime) -> str:
+    """Say when something will be: at a time of today, or on a day, and how long that is from now."""
+    wait = moment - now
+    seconds = wait.total_seconds()
+    if wait >= timedelta(days=2):
+        return f"on {moment:%Y-%m-%d} at {moment:%H:%M} UTC, in {wait.days} days"
+    if wait >= timedelta(hours=2):
+        return f"on {moment:%Y-%m-%d} at {moment:%H:%M} UTC, in {seconds / 3600:.0f} hours"
+    if wait >= timedelta(minutes=10):
+        return f"at {moment:%H:%M:%S} UTC, in {seconds / 60:.0f} minutes"
+    return f"at {moment:%H:%M:%S} UTC, in {seconds:.0f} s"
 
 
 def _job(job: JobRecord) -> str:

@@ -76,6 +76,12 @@ class Events:
         query = select(Event).where(Event.frame_id == frame_id).order_by(Event.id)
         return [record(EventRecord, row) for row in await session.scalars(query)]
 
+    async def refusals(self, session: AsyncSession, name: str) -> list[EventRecord]:
+        """Give the events of listings that claimed to be a frame and could not be taken, and so have no row."""
+        claims = Event.message.startswith(f"{name} ", autoescape=True)
+        query = select(Event).where(Event.kind == "listing-refused", claims).order_by(Event.id)
+        return [record(EventRecord, row) for row in await session.scalars(query)]
+
     async def latest(
         self, session: AsyncSession, *, limit: int = 50, level: Level | None = None, before: int | None = None
     ) -> list[EventRecord]:

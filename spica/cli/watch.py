@@ -10,7 +10,7 @@ from dbclient.schema import FrameState
 from dbclient.stores import Events, Frames, Jobs, Nodes, Products, Replicas
 from spica.chain import Summary, summarise
 from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, err, out, say_json, size, stop, table
-from spica.story import tell
+from spica.story import tell, unknown
 from terapix.settings import Loaded
 
 watch = typer.Typer()
@@ -66,7 +66,7 @@ def why(
         async with database.read() as session:
             held = await Frames().named(session, frame)
             if held is None:
-                return None
+                return await Events().refusals(session, frame)
             return {
                 "frame": held,
                 "replicas": await Replicas().of_frame(session, held.id),
@@ -76,11 +76,8 @@ def why(
             }
 
     known = ask(config, look)
-    if known is None:
-        stop(
-            f"No frame {frame} is known here: the archive has not listed it, or snooppix has not looked yet.",
-            Exit.NOT_FOUND,
-        )
+    if isinstance(known, list):
+        stop(unknown(frame, known), Exit.NOT_FOUND)
     story = tell(known["frame"], known["jobs"], known["events"], now=datetime.now(UTC))
     if as_json:
         say_json({**known, "story": story})

@@ -137,6 +137,24 @@ async def test_the_story_says_why_a_frame_waits_and_until_when(database):
     assert any("503 from 127.0.0.1" in line for line in story[2:])
 
 
+@pytest.mark.parametrize(
+    ("wait", "words"),
+    [
+        (timedelta(seconds=90), "The next try is at 06:24:30 UTC, in 90 s."),
+        (timedelta(minutes=30), "The next try is at 06:53:00 UTC, in 30 minutes."),
+        (timedelta(hours=20), "The next try is on 2008-03-31 at 02:23 UTC, in 20 hours."),
+        (timedelta(days=518, hours=2), "The next try is on 2009-08-30 at 08:23 UTC, in 518 days."),
+        (timedelta(seconds=-1), "It is due again now."),
+        (None, "It is due again now."),
+    ],
+)
+async def test_a_wait_ends_at_a_moment_that_a_person_can_plan_with(database, wait, words):
+    (frame,) = await seen(database, "979412p")
+    async with database.read() as session:
+        held = replace(await Frames().get(session, frame), reason="not public", retry_at=wait and NOW + wait)
+    assert words in tell(held, [], [], now=NOW)[1]
+
+
 @pytest.mark.parametrize("state", list(FrameState))
 async def test_every_state_has_a_sentence(database, state):
     (frame,) = await seen(database, "979412p")

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dbclient.database import Database
-from dbclient.stores import Configurations, Frames, Nodes
+from dbclient.stores import Configurations, Events, Frames, Nodes
 from dbclient.stores.frames import Sighting
 from spica.cli.application import app
 from terapix.sections import Settings
@@ -60,6 +60,21 @@ def test_why_tells_the_story_and_an_unknown_frame_is_exit_4(config):
     assert (code, "It waits to be fetched" in said) == (0, True)
     code, _, problem = call("why", "1p", "-c", config)
     assert (code, "No frame 1p is known here" in problem) == (4, True)
+
+
+async def test_why_tells_of_a_listing_that_was_refused_and_has_no_row(config):
+    database = await Database.open(load(Path(config)).settings.database_url)
+    async with database.write() as session:
+        for name in ("1p", "11p"):
+            message = f"{name} is listed with an address that no file of the archive has and is not fetched: 'a/../b'"
+            await Events().append(session, source="snooppix", kind="listing-refused", message=message, now=NOW)
+    await database.close()
+    code, _, problem = await asyncio.to_thread(call, "why", "1p", "-c", config)
+    assert code == 4
+    assert "No frame 1p is known here. 2008-03-30 06:23:00  ! 1p is listed with an address" in problem
+    assert "11p" not in problem
+    _, _, other = await asyncio.to_thread(call, "why", "2p", "-c", config)
+    assert "the archive has not listed it" in other
 
 
 @pytest.mark.parametrize("command", ["frames", "runs", "nodes", "history"])

@@ -12,7 +12,7 @@ from dbclient.errors import NoSuchRow
 from dbclient.records import FrameRecord, NodeRecord, ProductRecord, ReplicaRecord
 from dbclient.schema import FrameState, JobState, ProductState, ReplicaState
 from dbclient.stores import Events, Frames, Jobs, Nodes, Products, Replicas, Transfers
-from spica.story import tell
+from spica.story import tell, unknown
 from spica.web import drawing, header
 from spica.web.console import Console, console_of, is_fragment, render
 from spica.web.gate import Access, access
@@ -50,9 +50,9 @@ def asked_name(request: web.Request) -> str:
 async def _generation(session: AsyncSession, request: web.Request) -> tuple[FrameRecord, list[FrameRecord]]:
     generations = await Frames().generations(session, asked_name(request))
     if not generations:
-        raise web.HTTPNotFound(
-            text=f"No frame {request.match_info['name']} is known here. Fetch now asks the archive for it."
-        )
+        name = request.match_info["name"]
+        refusals = await Events().refusals(session, name)
+        raise web.HTTPNotFound(text=f"{unknown(name, refusals)} Fetch now asks the archive for it.")
     wanted = request.query.get("generation", "")
     chosen = [frame for frame in generations if str(frame.generation) == wanted] if wanted else generations
     if not chosen:
