@@ -3,6 +3,7 @@
     TerapixError
     ├── ArchiveError             a service of the archive does not do its part
     │   ├── ArchiveSilent        no answer, or none in time: look again later
+    │   ├── NotAdmitted          a service wants to know who asks (401), or refuses who does (403)
     │   ├── ListingRefused       the archive answers a query with an error, even inside a 200
     │   ├── ListingBroken        an answer that is no table
     │   ├── RuleNotFollowed      a rule of the selection asks for what the archive's table does not tell
@@ -45,6 +46,18 @@ class ArchiveSilent(ArchiveError):
         self.address = address
         self.retry_after = retry_after
         """Seconds that the archive asked us to wait."""
+
+
+class NotAdmitted(ArchiveError):
+    """A service wants to know who asks, or knows and refuses."""
+
+    retryable = True
+
+    def __init__(self, address: str, status: int) -> None:
+        meaning = {401: "it wants to know who asks", 403: "it knows who asks, and refuses"}.get(status, "it refuses us")
+        super().__init__(f"{address} answers with status {status}: {meaning}")
+        self.address = address
+        self.status = status
 
 
 class ListingRefused(ArchiveError):

@@ -13,7 +13,7 @@ from yarl import URL
 from dbclient.database import Database
 from dbclient.errors import IllegalMove
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameState, TransferKind, TransferState
+from dbclient.schema import FrameState, Level, TransferKind, TransferState
 from dbclient.stores import Frames, Transfers
 from snooppix.archive import Archive
 from snooppix.breaker import Breakers
@@ -23,6 +23,7 @@ from snooppix.errors import (
     ArchiveSilent,
     FetchError,
     NoRoom,
+    NotAdmitted,
     NotAllowed,
     NotSignedIn,
     NotStored,
@@ -103,6 +104,8 @@ class Fetcher:
         """Counted tries that a frame is allowed."""
         self.running: dict[int, Running] = {}
         self.tally = Tally()
+        self.unsigned: set[int] = set()
+        """Frames that wait for a credential which the archive accepts."""
 
     async def start_due(self, downloads: int) -> int:
         """Start as many due downloads as places are free; return how many were started."""
@@ -142,6 +145,12 @@ class Fetcher:
         any_disk = self.receptions.disk(frame.disk)
         incoming = any_disk.incoming(frame.uri, generation=frame.generation)
         return {any_disk.part(frame.name, _digest(frame)).stem, incoming.name}
+
+    async def take_up(self) -> None:
+        """Let the frames that waited for a credential be tried at once."""
+        async with self.database.write() as session:
+            await Frames().make_due(session, self.unsigned, now=self.clock.now())
+        self.unsigned.clear()
 
     async def stop(self) -> None:
         """End all downloads; their parts stay for the next start."""
@@ -222,6 +231,9 @@ class Fetcher:
             else:
                 await self.breakers.failed(service, str(problem))
             raise
+        except NotAdmitted as problem:
+            await self.breakers.answered(service)
+            raise (NotSignedIn if problem.status == 401 else NotAllowed)(frame.name, service, str(problem)) from problem
         finally:
             self.breakers.let_go(service)
         await self.breakers.answered(service)
@@ -320,6 +332,8 @@ class Fetcher:
     async def _fail(self, running: Running, problem: FetchError) -> None:
         frame, now = running.frame, self.clock.now()
         self.tally.failures += 1
+        if isinstance(problem, NotSignedIn):
+            self.unsigned.add(frame.id)
         self.tally.outage = self.tally.outage + 1 if isinstance(problem, Unreachable) else 0
         case = Case(frame.attempts, frame.spotted_at, frame.release, self.attempts, self.tally.outage)
         decision = decide(problem, case, now=now)
@@ -345,6 +359,7 @@ class Fetcher:
                 now=now,
                 source=SOURCE,
                 count=wait.counted,
+                level=Level.ERROR if wait.alert else Level.WARNING,
             )
             await self._ended(session, running, wait.reason, now)
 

@@ -32,7 +32,7 @@ from snooppix.outlook import Outlook
 from snooppix.quarantine import Quarantine
 from snooppix.reception import Receptions
 from snooppix.sorting import Sorter
-from snooppix.standing import Standing
+from snooppix.standing import RESUMED, Standing
 from snooppix.verification import Verifier
 from snooppix.watcher import Watcher
 from snooppix.wire import Wire
@@ -144,7 +144,8 @@ class Snooppix:
                 await self._event("disk", said, Level.WARNING if disk.trouble else Level.INFO)
             await self.healer.heal(busy=self._busy())
             if not self.control.rests:
-                await self.orders.answer_open()
+                if await self.orders.answer_open():
+                    self.standing.credential.resume()
                 await self.discovery.notice()
                 if await self.fetcher.start_due(self.daemon.settings.snooppix.downloads):
                     self.verifier.warm()
@@ -199,6 +200,8 @@ class Snooppix:
     async def _beat(self) -> None:
         for told in self.standing.look(self.daemon.clock.now()):
             await self._event(told.kind, told.message, told.level)
+            if told.kind == RESUMED:
+                await self.fetcher.take_up()
         status, figures = self._status()
         now = self.daemon.clock.monotonic()
         said = (status, self.control.figures)

@@ -8,6 +8,8 @@ from dbclient.schema import Level
 from snooppix.credentials import Credential
 from terapix.metrics import Metrics
 
+RESUMED: Final = "credential-resumed"
+"""Kind of the event that tells the end of a pause."""
 REMINDERS: Final = (14.0, 7.0, 3.0, 1.0, 0.0)
 """Days left at which there is a warning, the last of them being an error."""
 
@@ -43,7 +45,7 @@ class Standing:
         if refused == before:
             return []
         if refused is None:
-            return [Told("credential-resumed", f"the archive's {kind} is used again", Level.INFO)]
+            return [Told(RESUMED, f"the archive's {kind} is used again", Level.INFO)]
         message = (
             f"the archive's {kind} is paused: {refused}; what is public still comes, what needs it waits "
             f"until {self.credential.path} changes or an operator asks for a frame again"

@@ -7,9 +7,9 @@ from aiohttp import ClientPayloadError
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from snooppix.errors import ArchiveSilent, ListingBroken, ListingRefused
+from snooppix.errors import ListingBroken, ListingRefused
 from snooppix.votable import TableBroken, TableReader, TableRefused
-from snooppix.wire import Wire, heard, retry_after
+from snooppix.wire import Wire, heard, trouble
 from terapix.clock import Clock
 from terapix.sections import ArchiveSection
 
@@ -93,7 +93,7 @@ class Tap:
 
         Raises
         ------
-        ArchiveSilent, ListingRefused, ListingBroken
+        ArchiveSilent, NotAdmitted, ListingRefused, ListingBroken
             As the service is.
         """
         base = self.section.address.rstrip("/") or await self.services.address(self.section.tap, TAP, "")
@@ -102,8 +102,8 @@ class Tap:
         reader = TableReader(columns)
         rows: list[list[str]] = []
         async with heard(address), self.wire.ask("POST", address, data=form) as response:
-            if response.status in {429, 503}:
-                raise ArchiveSilent(address, f"status {response.status}", retry_after=retry_after(response))
+            if response.status in {401, 403, 429, 503}:
+                raise trouble(response, address)
             try:
                 async for chunk in response.content.iter_any():
                     reader.feed(chunk)
@@ -113,10 +113,10 @@ class Tap:
                 raise ListingRefused(address, str(problem)) from problem
             except (TableBroken, ClientPayloadError) as problem:
                 if response.status != 200:
-                    raise ArchiveSilent(address, f"status {response.status}") from problem
+                    raise trouble(response, address) from problem
                 raise ListingBroken(address, str(problem)) from problem
             if response.status != 200:
-                raise ArchiveSilent(address, f"status {response.status}")
+                raise trouble(response, address)
         return Answer(rows, reader.names, overflow or len(rows) >= limit)
 
 

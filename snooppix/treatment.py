@@ -119,6 +119,8 @@ class Wait:
     until: datetime
     reason: str
     counted: bool
+    alert: bool = False
+    """Somebody has to see to it: an error, and no warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +175,14 @@ def decide(error: FetchError, case: Case, *, now: datetime) -> Wait | Quarantine
         )
     if treatment.kind is Class.RELEASE and case.release is not None and case.release > now:
         return Wait(case.release, f"not public before {case.release:%Y-%m-%d}: {error.why}", counted=False)
+    if treatment.kind is Class.RELEASE and case.release is not None:
+        reason = f"refused although it is public since {case.release:%Y-%m-%d}: {error.why}"
+        return Wait(now + timedelta(seconds=treatment.backoff.first), reason, counted=False, alert=True)
     if isinstance(error, Busy) and error.retry_after is not None:
         delay = min(max(error.retry_after, 1.0), treatment.backoff.ceiling)
     elif treatment.patience is not None:
         delay = min(max(treatment.backoff.first, age.total_seconds()), treatment.backoff.ceiling)
     else:
         delay = treatment.backoff.delay(number if treatment.counted else 1)
-    return Wait(now + timedelta(seconds=delay), error.why, counted=treatment.counted)
+    reason = f"{error.why}; it waits for a credential" if treatment.kind is Class.CREDENTIAL else error.why
+    return Wait(now + timedelta(seconds=delay), reason, counted=treatment.counted)

@@ -11,7 +11,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, D
 from yarl import URL
 
 from snooppix.credentials import Credential, credential_of
-from snooppix.errors import ArchiveSilent, UnsafeAddress
+from snooppix.errors import ArchiveError, ArchiveSilent, NotAdmitted, UnsafeAddress
 from terapix.clock import SystemClock
 from terapix.journal import logger
 from terapix.sections import ArchiveSection, SnooppixSection
@@ -103,6 +103,13 @@ def retry_after(response: ClientResponse) -> float | None:
     return None
 
 
+def trouble(response: ClientResponse, address: str) -> ArchiveError:
+    """Return the error that a service's answer with another status than 200 stands for."""
+    if response.status in {401, 403}:
+        return NotAdmitted(address, response.status)
+    return ArchiveSilent(address, f"status {response.status}", retry_after=retry_after(response))
+
+
 class Wire:
     """Requests to the archive."""
 
@@ -146,7 +153,7 @@ class Wire:
         """Send one request and follow redirects, each only to an allowed host.
 
         The credential goes to the host that was asked for, not to where redirects lead; a certificate is shown there
-        too. A 401 has it renewed once; where that changes nothing it is paused, and the answer given as it is.
+        too. A 401 has it renewed once; where that changes nothing it is paused, and the same is asked without it.
 
         Raises
         ------
@@ -170,14 +177,15 @@ class Wire:
                 target = response.headers.get("Location")
                 again = False
                 if response.status == 401 and shown:
-                    again = not renewed and await known.refresh()
-                    if not again and not known.paused:
+                    fresh = not renewed and await known.refresh()
+                    if not fresh and not known.paused:
                         known.refuse(f"{url.host} does not accept it (status 401)")
+                    again = renewed = True
                 if not again and (response.status not in REDIRECTS or target is None):
                     yield response
                     return
             if again:
-                renewed, signed = True, await known.headers(url, session=self._session, **self._way())
+                signed = await known.headers(url, session=self._session, **self._way())
                 continue
             hops += 1
             following = self.hosts.check(url.join(URL(target or "")))
@@ -215,12 +223,14 @@ class Wire:
 
         Raises
         ------
+        NotAdmitted
+            For 401 and 403.
         ArchiveSilent
             For any other status, for a body beyond `LONGEST_ANSWER`, or if there is no answer.
         """
         async with heard(str(address)), self.ask(method, address, headers=headers, data=data) as response:
             if response.status != 200:
-                raise ArchiveSilent(str(address), f"status {response.status}", retry_after=retry_after(response))
+                raise trouble(response, str(address))
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk

@@ -181,6 +181,17 @@ class Frames(FrameSightings, FrameLists):
         )
         await told(session, row, "retry", "is to be tried again at once", now=now, source=source)
 
+    async def make_due(self, session: AsyncSession, frame_ids: Iterable[int], *, now: datetime) -> None:
+        """Let frames that wait for their file be tried at once: what they waited for has come."""
+        numbers = sorted(frame_ids)
+        for start in range(0, len(numbers), 500):
+            waiting = (
+                Frame.id.in_(numbers[start : start + 500]),
+                Frame.state == FrameState.SPOTTED,
+                Frame.retry_at > now,
+            )
+            await session.execute(update(Frame).where(*waiting).values(retry_at=now))
+
     async def describe(self, session: AsyncSession, frame_id: int, **columns: Any) -> None:
         """Set columns of a frame without an event."""
         _set(await self._row(session, frame_id), columns)

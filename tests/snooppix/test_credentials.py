@@ -42,7 +42,7 @@ async def test_a_token_that_is_refused_is_paused_until_its_file_changes(tmp_path
         assert await status(wire, address) == 200
         assert not wire.credential.paused
 
-    assert [asked.get("Authorization") for asked in origin.asked] == ["Bearer stale", None, "Bearer fresh"]
+    assert [asked.get("Authorization") for asked in origin.asked] == ["Bearer stale", None, None, "Bearer fresh"]
 
 
 async def test_an_operator_has_a_paused_token_tried_again(tmp_path: Path) -> None:

@@ -109,8 +109,16 @@ def test_a_proprietary_frame_is_parked_until_its_release() -> None:
 
 @pytest.mark.parametrize("kind", [NotAllowed, NotSignedIn])
 def test_without_a_release_date_a_refusal_is_tried_rarely(kind: type[FetchError]) -> None:
+    reason = "why" if kind is NotAllowed else "why; it waits for a credential"
     decision = decide(of_kind(kind), FRESH, now=NOW)
-    assert decision == Wait(NOW + timedelta(hours=1), "why", counted=False)
+    assert decision == Wait(NOW + timedelta(hours=1), reason, counted=False)
+
+
+def test_a_public_frame_that_is_refused_all_the_same_is_somebodys_business() -> None:
+    released = NOW - timedelta(days=3)
+    decision = decide(of_kind(NotAllowed), Case(0, FRESH.spotted_at, released, 8), now=NOW)
+    reason = "refused although it is public since 2008-03-27: why"
+    assert decision == Wait(NOW + timedelta(hours=1), reason, counted=False, alert=True)
 
 
 @pytest.mark.parametrize(("kind", "word"), [(Damaged, "damaged"), (NotFits, "not-fits")])
