@@ -28,7 +28,7 @@ from snooppix.listing import (
     sighting,
 )
 from snooppix.names import Names
-from snooppix.selection import Candidate, Rule, followed, keeps, rules, unsaid
+from snooppix.selection import Candidate, Rule, followed, keeps, quoted, rules, unsaid
 from snooppix.tap import Services, Tap
 from snooppix.wire import Wire
 from terapix.clock import Clock
@@ -90,6 +90,12 @@ class Cadc:
     async def everything(self) -> AsyncIterator[Batch]:
         """List all that is selected, ordered by address."""
         async for batch in self._pages(lambda behind: everything(self._where(), behind=behind)):
+            yield batch
+
+    async def run(self, runid: str) -> AsyncIterator[Batch]:
+        """List what is selected of one run, ordered by address."""
+        where = [*self._where(), f"{RULED.run}={quoted(runid)}"]
+        async for batch in self._pages(lambda behind: everything(where, behind=behind)):
             yield batch
 
     async def has(self, uris: Sequence[str]) -> set[str]:

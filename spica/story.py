@@ -26,6 +26,8 @@ def tell(frame: FrameRecord, jobs: Sequence[JobRecord], events: Sequence[EventRe
     """Give the story of a frame: what it is, where it stands and why, then its history."""
     story = [_what(frame), _where(frame, now)]
     story += [_job(job) for job in jobs if job.state in {JobState.RUNNING, JobState.FAILED}]
+    if not any(event.kind in {"spotted", "reprocessed"} for event in events):  # it came with many others
+        story.append(f"{frame.spotted_at:%Y-%m-%d %H:%M:%S}  {frame.name} spotted at the archive, with many others")
     story += [f"{event.at:%Y-%m-%d %H:%M:%S}  {_mark(event.level)}{event.message}" for event in events]
     return story
 

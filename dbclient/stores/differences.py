@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from dbclient.errors import NoSuchRow
 from dbclient.records import DifferenceRecord, FrameRecord, record
 from dbclient.schema import Difference, DifferenceState, Frame, FrameKind, FrameState
-from dbclient.stores.sightings import KEPT
+from dbclient.stores.sightings import ASKED_AT_ONCE, KEPT
 
 RECEIVED: Final = (FrameState.FETCHED, FrameState.VALID)
 """States in which the file of a frame lies on a reception disk."""
@@ -69,6 +69,22 @@ class Differences:
         if state is not None:
             query = query.where(Difference.state == state)
         return [record(DifferenceRecord, row) for row in await session.scalars(query)]
+
+    async def last_done(self, session: AsyncSession) -> DifferenceRecord | None:
+        """Give the last difference that compared everything."""
+        query = select(Difference).where(Difference.state == DifferenceState.DONE).order_by(Difference.id.desc())
+        row = await session.scalar(query.limit(1))
+        return record(DifferenceRecord, row) if row else None
+
+    async def of_run(self, session: AsyncSession, runid: str, *, names: Sequence[str]) -> list[FrameRecord]:
+        """Give all generations of the exposures of a run, and of those with certain names, whatever their run."""
+        mine = Frame.kind.in_((FrameKind.OBJECT, FrameKind.PRODUCT))
+        of_run = select(Frame).where(mine, Frame.runid == runid)
+        found = {row.id: record(FrameRecord, row) for row in await session.scalars(of_run)}
+        for start in range(0, len(names), ASKED_AT_ONCE):
+            query = select(Frame).where(Frame.name.in_(names[start : start + ASKED_AT_ONCE]))
+            found |= {row.id: record(FrameRecord, row) for row in await session.scalars(query)}
+        return list(found.values())
 
     async def known(
         self, session: AsyncSession, *, after: str, kinds: Iterable[FrameKind], limit: int

@@ -3,6 +3,7 @@
 import typer
 
 from snooppix.cli.check import app as check
+from snooppix.cli.difference import app as difference
 from snooppix.cli.publish import app as publish
 from snooppix.cli.rejected import app as rejected
 from snooppix.cli.selection import app as selection
@@ -15,5 +16,5 @@ def snooppix() -> None:
     """What the archive sent, and what goes back to it."""
 
 
-for room in (check, rejected, selection, publish):
+for room in (check, difference, rejected, selection, publish):
     app.registered_commands += room.registered_commands

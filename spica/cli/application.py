@@ -8,6 +8,7 @@ import typer
 from snooppix.cli import app as snooppix
 from spica.cli.install import config, db
 from spica.cli.operate import operate
+from spica.cli.runs import observed
 from spica.cli.start import start
 from spica.cli.watch import watch
 from terapix.journal import open_journal
@@ -21,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for room in (start, watch, operate):
+for room in (start, watch, observed, operate):
     app.registered_commands += room.registered_commands
 app.add_typer(config, name="config", help="Settings: where each comes from, and whether they hold.")
 app.add_typer(db, name="db", help="The database: its schema and its upgrade.")

@@ -132,31 +132,6 @@ def frames(
 
 
 @watch.command()
-def runs(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """List observing runs with how far their frames have come."""
-
-    async def look(database: Database, _: Loaded) -> Any:
-        async with database.read() as session:
-            return await Frames().runs(session)
-
-    found = ask(config, look)
-    if as_json:
-        say_json(found)
-        return
-    rows = [
-        (
-            run.runid,
-            run.frames,
-            size(run.bytes),
-            ", ".join(run.filters),
-            ", ".join(f"{n} {s}" for s, n in run.states.items()),
-        )
-        for run in found
-    ]
-    table("Runs", ("run", "frames", "size", "filters", "states"), rows, empty="No run is known yet.")
-
-
-@watch.command()
 def nodes(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """List nodes with their room: held, promised, free."""
 

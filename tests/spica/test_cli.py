@@ -155,3 +155,32 @@ async def test_the_origin_of_a_setting_may_be_a_version_that_was_saved_on_the_pa
             assert "Without operators' version: version 2 of the console:2: snooppix.poll = 0" in problem
             assert re.search(r"snooppix.poll = 300.0 +# default\n", said)
     await database.close()
+
+
+def test_completeness_of_a_run_is_an_exit_code_a_table_and_json(config):
+    code, said, _ = call("runs", "08AC14", "--complete", "--offline", "-c", config)
+    assert (code, said.splitlines()[0]) == (3, "08AC14 is not complete: 0 of 1 held, 1 missing, 0 extra.")
+    assert "waits to be fetched" in said
+    code, said, _ = call("runs", "08AC14", "--complete", "--offline", "-c", config, "--json")
+    found = json.loads(said)
+    assert (code, found["complete"], found["expected"], found["missing"][0]["name"]) == (3, False, 1, "979412p")
+    assert call("runs", "--complete", "-c", config)[0] == 2
+    assert call("runs", "08BC99", "-c", config)[0] == 4
+    assert call("runs", "08AC14", "-c", config)[0] == 0
+
+
+def test_completeness_needs_an_archive_that_answers(config):
+    with Path(config).open("a") as file:
+        file.write('[archive]\nregistry = "http://127.0.0.1:9/reg/resource-caps"\n')
+    code, _, said = call("runs", "08AC14", "--complete", "-c", config)
+    assert (code, "does not answer" in said) == (75, True)
+
+
+def test_differences_are_listed_and_asked_for(config):
+    code, said, _ = call("snooppix", "difference", "-c", config)
+    assert (code, said.startswith("No full difference was made yet")) == (0, True)
+    code, said, _ = call("snooppix", "difference", "--now", "--wait", "0", "-c", config, "--json")
+    assert (code, json.loads(said)["kind"]) == (75, "difference")
+    assert call("snooppix", "look", "--wait", "0", "-c", config)[0] == 75
+    assert call("snooppix", "difference", "--trust", "-c", config)[0] == 2
+    assert json.loads(call("snooppix", "difference", "-c", config, "--json")[1]) == []
