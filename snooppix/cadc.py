@@ -22,10 +22,9 @@ from snooppix.listing import (
     changes,
     everything,
     moment,
-    refusal,
     releases,
     selected,
-    sighting,
+    told,
 )
 from snooppix.names import Names
 from snooppix.selection import Candidate, Rule, followed, keeps, quoted, rules, unsaid
@@ -123,15 +122,16 @@ class Cadc:
     async def _pages(self, query: Callable[[Key | None], str]) -> AsyncIterator[Batch]:
         """Read what the rows of each page say."""
         async for rows in self._rows(query):
-            found = [
-                seen
-                for row in rows
-                if (seen := sighting(row, self.names)) is not None
-                and (not self._unsaid or keeps(self._unsaid, candidate(row, self.names)))
-            ]
+            found: list[Sighting] = []
+            refused: list[str] = []
+            for row in rows:
+                match told(row, self.names):
+                    case Sighting() as seen if not self._unsaid or keeps(self._unsaid, candidate(row, self.names)):
+                        found.append(seen)
+                    case str(why):
+                        refused.append(why)
             reached = moment(rows[-1][_MODIFIED]) if rows else None
-            refused = tuple(why for row in rows if (why := refusal(row, self.names)) is not None)
-            yield Batch(tuple(found), reached, len(rows) - len(found), refused)
+            yield Batch(tuple(found), reached, len(rows) - len(found), tuple(refused))
 
     async def _rows(self, query: Callable[[Key | None], str]) -> AsyncIterator[list[list[str]]]:
         """Ask page after page, each behind the last row of the one before."""
@@ -150,7 +150,7 @@ class Cadc:
         rows, _ = await self._query(
             by_name(name, collection=self.section.collection, names=self.names), limit=self.page
         )
-        found = [seen for row in rows if (seen := sighting(row, self.names)) is not None and seen.name == name]
+        found = [seen for row in rows if isinstance(seen := told(row, self.names), Sighting) and seen.name == name]
         return found[-1] if found else None
 
     async def locate(self, uri: str) -> list[str]:

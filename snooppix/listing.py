@@ -1,6 +1,8 @@
 """The query that asks the archive what it has, and what its rows mean."""
 
-from collections.abc import Sequence
+import functools
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -53,9 +55,12 @@ _FROM: Final = (
 _ARTIFACTS: Final = "FROM caom2.Artifact a"
 ELIXIR: Final = Names()
 """Names of MegaCam's and WIRCam's processed frames: a number and the letter p."""
+_URI: Final = COLUMNS.index("a.uri")
+_PRODUCT: Final = COLUMNS.index("p.productID")
 LONGEST_ADDRESS: Final = 300
 """Characters of a URI; those of the archive have 25."""
 LAST_GENERATION: Final = 2**31 - 1
+_MD5: Final = re.compile(r"md5:[0-9a-f]{32}")
 _MJD_0: Final = datetime(1858, 11, 17, tzinfo=UTC)
 
 
@@ -129,6 +134,7 @@ def by_name(name: str, *, collection: str, names: Names = ELIXIR) -> str:
     return _query([where], "o.maxLastModified,a.uri")
 
 
+@functools.lru_cache(maxsize=4096)  # an exposure's stamps and a semester's releases come again and again
 def moment(text: str) -> datetime | None:
     """Read a time of the archive; none if it is empty or none."""
     try:
@@ -158,6 +164,8 @@ def generation(text: str) -> int | None:
 
 
 def _digest(text: str) -> str | None:
+    if _MD5.fullmatch(text):
+        return text
     try:
         return str(Digest.parse(text))
     except ValueError:
@@ -194,51 +202,48 @@ def _file(uri: str) -> str:
         return ""
 
 
-def refusal(row: Sequence[str], names: Names = ELIXIR) -> str | None:
-    """Say why a row that claims to be one of our files cannot be one; none for all that is in order, or not ours."""
-    cells = dict(zip(COLUMNS, row, strict=True))
-    uri = cells["a.uri"]
-    name = cells["p.productID"] if names.products else _file(uri)
-    kind = names.kind(name)
+def told(row: Sequence[str], names: Names = ELIXIR) -> Sighting | str | None:
+    """Read one row: a file of ours, or why one that claims to be ours is not taken; none if it claims nothing."""
+    uri, product = row[_URI], row[_PRODUCT]
+    file = _file(uri)
+    claimed = product if names.products else file
+    kind = names.kind(claimed)
     if kind is None:
         return None
-    if kind is FrameKind.PRODUCT and generation(cells["p.provenance_version"]) is None:
-        return f"{name} is listed without the generation of a product in provenance_version and is not fetched"
-    begin = f"{name} is listed with an address that no file of the archive has and is not fetched:"
-    if len(uri) > LONGEST_ADDRESS:
-        return f"{begin} {uri[:60]!r}… has {len(uri)} characters"
-    try:
-        FrameId.of_file(uri)
-    except UnsafeName as problem:
-        return f"{begin} {problem}"
-    return f"{begin} {uri!r} leads out of its directory" if ".." in uri else None
-
-
-def sighting(row: Sequence[str], names: Names = ELIXIR) -> Sighting | None:
-    """Read one row of the listing; none if it is no file of ours."""
     cells = dict(zip(COLUMNS, row, strict=True))
-    uri = cells["a.uri"]
-    name = _file(uri)
-    kind = names.kind(name)
-    if kind is None or (names.products and name != cells["p.productID"]) or refusal(row, names) is not None:
-        return None
+    why = _refusal(claimed, kind, cells)
+    if why is not None or file != claimed:
+        return why
     size = number(cells["a.contentLength"])
     version = cells["p.provenance_version"][:20] or None
-    product = kind is FrameKind.PRODUCT
+    published = kind is FrameKind.PRODUCT
     return Sighting(
-        name=name,
+        name=claimed,
         kind=kind,
         uri=uri,
         size=int(size) if size is not None and size >= 0 else None,
         digest=_digest(cells["a.contentChecksum"]),
         modified=moment(cells["o.maxLastModified"]),
         release=moment(cells["p.dataRelease"]),
-        processed_at=None if product else moment(cells["p.provenance_lastExecuted"]),
-        version=None if product else version,
-        offered=generation(version or "") if product else None,
+        processed_at=None if published else moment(cells["p.provenance_lastExecuted"]),
+        version=None if published else version,
+        offered=generation(version or "") if published else None,
         runid=cells["o.proposal_id"][:20] or None,
         filter=cells["p.energy_bandpassName"][:40] or None,
         object=cells["o.target_name"][:80] or None,
         exposure_time=number(cells["p.time_exposure"]),
         observed_at=day(cells["p.time_bounds_lower"]),
     )
+
+
+def _refusal(name: str, kind: FrameKind, cells: Mapping[str, str]) -> str | None:
+    """Say why a row that claims to be one of our files cannot be one; none if it is in order."""
+    if kind is FrameKind.PRODUCT and generation(cells["p.provenance_version"]) is None:
+        return f"{name} is listed without the generation of a product in provenance_version and is not fetched"
+    uri = cells["a.uri"]
+    begin = f"{name} is listed with an address that no file of the archive has and is not fetched:"
+    if len(uri) > LONGEST_ADDRESS:
+        return f"{begin} {uri[:60]!r}… has {len(uri)} characters"
+    if not _file(uri):
+        return f"{begin} {UnsafeName(uri.rsplit('/', 1)[-1])}"
+    return f"{begin} {uri!r} leads out of its directory" if ".." in uri else None

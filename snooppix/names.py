@@ -1,5 +1,6 @@
 """What the files of a camera are called at its archive, and so what we would take each for."""
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Self
@@ -10,6 +11,7 @@ from terapix.identity import FrameId, UnsafeName
 from terapix.instruments import Instrument
 
 
+@functools.lru_cache(maxsize=256)
 def matching(pattern: str) -> re.Pattern[str]:
     """Make of a pattern, in which * and ? stand for any letters and for any one, what a whole text is held against."""
     parts = {"*": ".*", "?": "."}
@@ -36,6 +38,8 @@ class Names:
 
     def kind(self, name: str) -> FrameKind | None:
         """Tell what SNOOPPIX would take a file for: processed frame, flat, mask, or nothing it wants."""
+        if name[:-1].isdecimal() and name.isascii() and name[-1:] == self.suffix and self.plain and len(name) <= 10:
+            return FrameKind.OBJECT  # nearly all are, and a million of them are asked about at once
         try:
             frame = FrameId(name)
         except UnsafeName:
@@ -48,6 +52,11 @@ class Names:
         if "mask" in words:
             return FrameKind.MASK
         return FrameKind.FLAT if "flat" in words else None
+
+    @property
+    def plain(self) -> bool:
+        """Whether frames are called by number and letter."""
+        return not self.pattern and not self.published
 
     @property
     def products(self) -> bool:

@@ -8,9 +8,10 @@ import pytest
 from aiohttp import web
 
 from dbclient.schema import FrameKind
+from dbclient.stores.frames import Sighting
 from snooppix.cadc import Cadc
 from snooppix.errors import ArchiveSilent, ListingBroken, ListingRefused, UnsafeAddress
-from snooppix.listing import COLUMNS, moment, sighting, stamp
+from snooppix.listing import COLUMNS, moment, stamp, told
 from snooppix.selection import quoted
 from snooppix.standin.faults import Busy, Down, DuplicateRows, Listed, QueryError, Unlocated
 from snooppix.wire import Hosts, Wire
@@ -190,8 +191,8 @@ def test_cells_that_make_no_sense_become_none() -> None:
         "p.time_bounds_lower": "1e300",
         "p.time_exposure": "nan",
     }
-    seen = sighting(list(row.values()))
-    assert seen is not None
+    seen = told(list(row.values()))
+    assert isinstance(seen, Sighting)
     assert (seen.size, seen.digest, seen.observed_at, seen.modified) == (None, None, None, None)
 
 
