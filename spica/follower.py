@@ -218,6 +218,9 @@ def _warnings(facts: Facts, readback: Sequence[Asked]) -> list[Warned]:
         kind = facts.figures.get("credential_kind") or "credential"
         left = "has expired" if days <= 0 else f"ends in {days:.1f} days"
         found.append(Warned(f"The archive's {kind} {left}: renew the file that archive.credential names"))
+    refused = facts.figures.get("credential_refused")
+    if refused:
+        found.append(Warned(f"The archive refuses our credential: {refused}"))
     resting = [host for host in facts.hosts if host.state is not HostState.CLOSED]
     if resting:
         names = ", ".join(host.name for host in resting[:3])

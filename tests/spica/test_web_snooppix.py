@@ -242,6 +242,14 @@ async def test_look_compare_retry_and_accept_become_requests_and_are_read_back(s
         assert "No daemon has answered yet" in await snooped.text(answer.headers["Location"])
 
 
+async def test_a_rejected_frame_is_accepted_on_its_own_page_too(snooped):
+    token = await snooped.sign_in()
+    assert 'action="/actions/accept"' in await snooped.text("/frames/979430p")
+    assert 'action="/actions/accept"' not in await snooped.text("/frames/979400p")
+    answer = await snooped.post("/actions/accept", {"frame": "979430p", "because": "x", "back": "", "csrf": token})
+    assert answer.headers["Location"] == "/frames/979430p?request=1"
+
+
 @pytest.mark.parametrize(
     "form",
     [
