@@ -68,7 +68,7 @@ class Site:
         """Have a frame or calibration verified at reception."""
         room = "headervalid" if kind is FrameKind.OBJECT else "calibrations"
         path = f"from_CADC/{room}/{name}.fits.fz"
-        place = self.settings.reception / path
+        place = self.settings.received(columns.get("disk"), path)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
         digest = f"md5:{hashlib.md5(content).hexdigest()}"
