@@ -1,18 +1,22 @@
 """The stand-in's catalogue: what lies in its directory, and what the faults make of it."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from snooppix.protocol.tables import STEPS, Row, Tables
-from snooppix.standin.faults import Faults, Listed
+from snooppix.standin.faults import Faults
 from snooppix.standin.inventory import Inventory, StoredFile
+from snooppix.standin.kinds import ClockSkew, Hidden, Listed, Withdrawn
 from snooppix.standin.observations import describe
 
 
 class Catalogue(Tables):
     """The tables, kept in step with the inventory and with what the faults make of it."""
 
-    def __init__(self, inventory: Inventory, faults: Faults, *, steps: int = STEPS) -> None:
+    def __init__(
+        self, inventory: Inventory, faults: Faults, *, steps: int = STEPS, now: Callable[[], str] = str
+    ) -> None:
         super().__init__(steps=steps)
+        self._now = now
         self._inventory = inventory
         self._faults = faults
 
@@ -28,19 +32,37 @@ class Catalogue(Tables):
 
     def _look_again(self) -> Hashable:
         self._inventory.refresh()
-        return self._inventory.version, self._faults.version
+        return self._inventory.version, self._faults.version, self._hidden()
 
     def _rows(self, visible_at: str | None) -> Mapping[str, Sequence[Row]]:
-        rows = describe(self._inventory.files, lag=self._lag)
+        files = [file for file in self._inventory.files if not self._faults.peek(Withdrawn, file.name)]
+        rows = describe(files, lag=self._lag)
         self._alter(rows["Artifact"])
         if visible_at is not None:
             for name in ("Observation", "Plane"):
                 rows[name] = [row for row in rows[name] if row["metaRelease"] and row["metaRelease"] <= visible_at]
+        if hidden := self._hidden():
+            planes = {row["planeID"] for row in rows["Artifact"] if row["uri"].rsplit("/", 1)[-1] in hidden}
+            rows["Plane"] = [row for row in rows["Plane"] if row["planeID"] not in planes]
+            seen = {row["obsID"] for row in rows["Plane"]}
+            rows["Observation"] = [row for row in rows["Observation"] if row["obsID"] in seen]
         return rows
+
+    def _hidden(self) -> frozenset[str]:
+        """Names of files whose planes are not to be seen now."""
+        if not any(isinstance(fault, Hidden) for fault in self._faults.standing):
+            return frozenset()
+        now, found = self._now(), set()
+        for file in self._inventory.files:
+            fault = self._faults.peek(Hidden, file.name)
+            if fault and (not fault.until or now < fault.until.replace(" ", "T")):
+                found.add(file.name)
+        return frozenset(found)
 
     def _lag(self, file: StoredFile) -> float:
         fault = self._faults.peek(Listed, file.name)
-        return fault.lag if fault else 0.0
+        skew = self._faults.peek(ClockSkew, "")
+        return (fault.lag if fault else 0.0) - (skew.seconds if skew else 0.0)
 
     def _alter(self, artifacts: list[Row]) -> None:
         for row in artifacts:

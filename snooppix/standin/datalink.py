@@ -9,7 +9,8 @@ from aiohttp import web
 from snooppix.protocol.schema import Column
 from snooppix.protocol.tables import Answer
 from snooppix.protocol.votable import error, votable
-from snooppix.standin.site import SITE, Verdict, base
+from snooppix.standin.access import Verdict
+from snooppix.standin.site import SITE, base
 
 MEDIA = "application/x-votable+xml;content=datalink"
 SEMANTICS = {"science": "#this", "calibration": "#this", "preview": "#preview", "thumbnail": "#thumbnail"}

@@ -2,8 +2,6 @@
 
 import asyncio
 import gzip
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,9 +9,9 @@ from typing import BinaryIO
 from aiohttp import web
 
 from snooppix.protocol.sending import BLOCK, cut, send
-from snooppix.standin.faults import Dropped, Flipped, Gzip, Replaced, Short, Slow, Stalled
 from snooppix.standin.inventory import StoredFile
-from snooppix.standin.site import SITE, Site
+from snooppix.standin.kinds import Dropped, Flipped, Gzip, Replaced, Short, Slow, Stalled
+from snooppix.standin.site import SITE, Site, put_in_place, service_of
 
 TICKS = 10
 """Blocks per second of a slow body."""
@@ -45,12 +43,13 @@ async def deliver(
 ) -> web.StreamResponse:
     """Send bytes of a file with its facts as headers, and whatever is to go wrong."""
     site = request.app[SITE]
-    plan = _plan(site, file.name, count)
+    at = service_of(request)
+    plan = _plan(site, file.name, at, count)
     answer = web.StreamResponse(status=200 if whole else 206, headers=facts)
     with file.path.open("rb") as source:
-        if site.faults.take(Gzip, file.name):
+        if site.faults.take(Gzip, file.name, at=at):
             return await _compressed(request, answer, source, start, count)
-        if short := site.faults.take(Short, file.name):
+        if short := site.faults.take(Short, file.name, at=at):
             count = max(0, count - short.missing)
         answer.content_length = count
         await answer.prepare(request)
@@ -61,19 +60,19 @@ async def deliver(
         end = start + (count if plan.stop is None else min(plan.stop, count))
         await _blocks(site, answer, source, start, end, plan)
     if plan.replacement is not None:
-        await asyncio.to_thread(_replace, plan.replacement, file.path)
+        await asyncio.to_thread(put_in_place, plan.replacement, file.path)
     if plan.stall:
         await site.closing.wait()
     await (answer.write_eof() if plan.stop is None else cut(request))
     return answer
 
 
-def _plan(site: Site, name: str, count: int) -> Plan:
-    stalled = site.faults.take(Stalled, name, at="minoc")
-    dropped = site.faults.take(Dropped, name)
-    replaced = site.faults.take(Replaced, name)
-    slow = site.faults.take(Slow, name)
-    flipped = site.faults.take(Flipped, name)
+def _plan(site: Site, name: str, at: str, count: int) -> Plan:
+    stalled = site.faults.take(Stalled, name, at=at)
+    dropped = site.faults.take(Dropped, name, at=at)
+    replaced = site.faults.take(Replaced, name, at=at)
+    slow = site.faults.take(Slow, name, at=at)
+    flipped = site.faults.take(Flipped, name, at=at)
     stops = [fault.after for fault in (stalled, dropped, replaced) if fault is not None]
     return Plan(
         stop=min(after if after >= 0 else max(0, count + after) for after in stops) if stops else None,
@@ -110,9 +109,3 @@ async def _compressed(
     await answer.write(body)
     await answer.write_eof()
     return answer
-
-
-def _replace(source: Path, target: Path) -> None:
-    new = target.with_name(f".{target.name}.new")
-    shutil.copyfile(source, new)
-    os.replace(new, target)  # noqa: PTH105 - the word for what is meant: atomic

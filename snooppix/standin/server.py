@@ -1,29 +1,27 @@
 """The stand-in archive: an aiohttp server over a directory of FITS files that speaks CADC's protocol."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Self
 
 from aiohttp import web
 
 from snooppix.protocol import vosi
-from snooppix.standin import datalink, storage, tap
-from snooppix.standin.faults import Busy, Down, Faults, LoginPage, Refused, Stalled
-from snooppix.standin.site import SITE, Access, Site, base
+from snooppix.standin import datalink, putting, storage, tap
+from snooppix.standin.access import Access
+from snooppix.standin.faults import Faults
+from snooppix.standin.site import NOBODY, SITE, Site, base
+from snooppix.standin.trouble import trouble
 from terapix.clock import Clock, SystemClock
 from terapix.journal import logger
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 GRACE = 0.2
 """Seconds that answers under way are given when the stand-in ends."""
 LARGEST_REQUEST = 1 << 20
 """Bytes of a form or a transfer document."""
-LOGIN = (
-    "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><h1>Sign in</h1>"
-    '<form method="post"><input name="username"><input name="password" type="password"></form></body></html>\n'
-)
 
 
 class StandIn:
@@ -43,17 +41,22 @@ class StandIn:
         self.access = access
         self.address: str | None = None
         """Root of all services, once started."""
+        self.site: Site | None = None
+        """What its handlers share, once started."""
         self._runner: web.AppRunner | None = None
         self._port = 0
 
     @property
     def app(self) -> web.Application:
         """A new application over the directory."""
-        app = web.Application(middlewares=[_trouble], client_max_size=LARGEST_REQUEST)
-        app[SITE] = site = Site(self.directory, faults=self.faults, clock=self.clock, access=self.access)
+        app = web.Application(middlewares=[trouble], client_max_size=LARGEST_REQUEST)
+        site = Site(self.directory, faults=self.faults, clock=self.clock, access=self.access)
+        self.site = app[SITE] = site
         site.inventory.note()
+        site.uploads.sweep()
         app.cleanup_ctx.append(_prepared)
         app.on_shutdown.append(_ending)
+        app.on_response_prepare.append(_signed)
         add = app.router.add_route
         add("GET", "/reg/resource-caps", _registry)
         for service in vosi.SERVICES:
@@ -65,7 +68,16 @@ class StandIn:
         add("GET", "/argus/tables", _tables)
         for method in ("GET", "HEAD"):
             add(method, "/raven/files/{uri:.+}", storage.locate_file)
-            add(method, "/minoc/files/{uri:.+}", storage.read_file)
+        files = {
+            "GET": storage.read_file,
+            "HEAD": storage.read_file,
+            "PUT": putting.put_file,
+            "POST": putting.change_file,
+            "DELETE": putting.delete_file,
+        }
+        for method, handler in files.items():
+            for path in ("/files/{ticket:[^/:]+}/{uri:[^/]+:.+}", "/files/{uri:.+}"):
+                add(method, f"/{{site:minoc[0-9]*}}{path}", handler)
         add("POST", "/raven/locate", storage.locate)
         return app
 
@@ -134,30 +146,6 @@ async def serve(
         await archive.close()
 
 
-@web.middleware
-async def _trouble(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Commit the faults of whole services, before they answer."""
-    site = request.app[SITE]
-    faults = site.faults
-    service = request.path.split("/")[1]
-    name = request.path.rsplit("/", 1)[-1] if "/files/" in request.path else ""
-    if faults.take(Refused, name, at=service):
-        if request.transport is not None:
-            request.transport.close()
-        return web.Response(status=503)
-    if faults.take(Down, name, at=service):
-        return web.Response(status=503, text="service unavailable\n")
-    if busy := faults.take(Busy, name, at=service):
-        wait = {"Retry-After": busy.retry_after} if busy.retry_after else {}
-        return web.Response(status=busy.status, text="too busy, try later\n", headers=wait)
-    if faults.take(LoginPage, name, at=service):
-        return web.Response(text=LOGIN, content_type="text/html")
-    body = service == "minoc" and request.method == "GET" and name
-    if not body and faults.take(Stalled, name, at=service):
-        await site.closing.wait()
-    return await handler(request)
-
-
 async def _prepared(app: web.Application) -> AsyncIterator[None]:
     first = asyncio.create_task(asyncio.to_thread(app[SITE].catalogue.refresh))
     yield
@@ -167,6 +155,14 @@ async def _prepared(app: web.Application) -> AsyncIterator[None]:
 
 async def _ending(app: web.Application) -> None:
     app[SITE].closing.set()
+
+
+async def _signed(request: web.Request, answer: web.StreamResponse) -> None:
+    """Put the archive's time on an answer, and the name of a caller that it knows."""
+    site = request.app[SITE]
+    answer.headers["Date"] = format_datetime(site.time().astimezone(UTC), usegmt=True)
+    if (user := site.caller(request)) is not None and user is not NOBODY:
+        answer.headers["x-vo-authenticated"] = user.name
 
 
 async def _registry(request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ from aiohttp import web
 from snooppix.protocol.adql import BadQuery
 from snooppix.protocol.asking import asked, parameters, refused, written
 from snooppix.protocol.tables import Answer
-from snooppix.standin.faults import DuplicateRows, QueryError
+from snooppix.standin.kinds import DuplicateRows, Overflow, QueryError
 from snooppix.standin.site import SITE
 
 
@@ -15,7 +15,7 @@ async def sync(request: web.Request) -> web.Response:
     """Answer a query. Parameters are taken from the address and from the form, whatever their case."""
     site = request.app[SITE]
     given = await parameters(request)
-    if fault := site.faults.take(QueryError, ""):
+    if fault := site.faults.take(QueryError, "", at="argus"):
         return refused(fault.message, status=200)
     try:
         wanted = asked(given)
@@ -24,6 +24,8 @@ async def sync(request: web.Request) -> web.Response:
         )
     except BadQuery as problem:
         return refused(str(problem))
-    if site.faults.take(DuplicateRows, ""):
+    if cut := site.faults.take(Overflow, "", at="argus"):
+        answer = Answer(answer.columns, answer.rows[: cut.rows], overflow=True)
+    if site.faults.take(DuplicateRows, "", at="argus"):
         answer = Answer(answer.columns, [row for row in answer.rows for _ in range(2)], answer.overflow)
     return web.Response(body=await asyncio.to_thread(written, answer, wanted), content_type=wanted.media)

@@ -16,6 +16,7 @@ from snooppix.standin.faults import (
     Busy,
     Down,
     Dropped,
+    Fault,
     Faults,
     FaultsUnreadable,
     Flipped,
@@ -248,10 +249,15 @@ async def test_unreadable_faults_say_where_and_what(tmp_path: Path, text: str, r
         await serve(tmp_path, "127.0.0.1", 0, path, asyncio.Event())
 
 
-def test_every_fault_and_its_keys_are_documented() -> None:
+def test_every_fault_and_its_keys_are_documented(tmp_path: Path) -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "stand-in.md").read_text()
     rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `") and "/" not in line[:4]}
-    assert set(KINDS) <= set(rows)
+    common = {field.name for field in fields(Fault)}
+    assert common <= set(rows)
+    assert {kind for kind, row in rows.items() if row.count("|") == 5} == set(KINDS)
     for kind, fault in KINDS.items():
         for field in fields(fault):
-            assert field.name in {"name", "times"} or f"`{field.name}`" in rows[kind], (kind, field.name)
+            assert field.name in common or f"`{field.name}`" in rows[kind], (kind, field.name)
+        example = tmp_path / f"{kind}.toml"
+        example.write_text(f'[[fault]]\nkind = "{kind}"\n{rows[kind].split("|")[4].strip(" `")}\n')
+        assert [type(read) for read in Faults.read(example).standing] == [fault]

@@ -183,7 +183,7 @@ async def test_a_transfer_is_negotiated(served_archive: ServedArchive, session: 
     served_archive.faults.add(Unlocated())
     assert await places(uri) == []
     bomb = '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'
-    for body in ("no xml", "<a/>", bomb, TRANSFER.format(uri=uri, direction="pushToVoSpace")):
+    for body in ("no xml", "<a/>", bomb, TRANSFER.format(uri=uri, direction="biDirectional")):
         async with session.post(address, data=body) as answer:
             assert answer.status == 400
 

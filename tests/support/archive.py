@@ -21,6 +21,7 @@ from snooppix.standin.faults import Faults
 from snooppix.standin.inventory import ending
 from snooppix.standin.server import StandIn
 from snooppix.standin.site import Access
+from snooppix.standin.uploads import Uploads
 from terapix.clock import Clock, SystemClock
 
 ELIXIR = {
@@ -157,6 +158,12 @@ class ServedArchive:
         """Root of the services."""
         assert self.standin.address is not None
         return self.standin.address
+
+    @property
+    def uploads(self) -> Uploads:
+        """Transactions that are open, and the bounds of their segments."""
+        assert self.standin.site is not None
+        return self.standin.site.uploads
 
     @property
     def registry(self) -> str:
