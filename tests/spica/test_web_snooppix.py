@@ -173,6 +173,14 @@ async def test_a_list_is_read_page_by_page_and_nonsense_is_told(snooped, monkeyp
     await snooped.text("/snooppix/lists/waiting?page=x")
 
 
+async def test_a_run_says_what_it_lacks_and_why(snooped):
+    text = plain(await snooped.text("/snooppix/runs/08AC14"))
+    assert "08AC14 is not complete: 8 of 19 held, 11 missing, 0 extra." in text
+    assert "979415p failed not at the archive for 48 hours" in text
+    assert "in the last full difference" in text
+    await snooped.text("/snooppix/runs/99ZZ99", status=404)
+
+
 async def test_programs_read_the_same_as_json(snooped):
     facts = await (await snooped.get("/api/v1/snooppix")).json()
     assert facts["well"] is False

@@ -23,6 +23,7 @@ PAGES = (
     "/snooppix/configuration?from=1",
     "/snooppix/lists/publications",
     "/snooppix/lists/runs",
+    "/snooppix/runs/08AC14",
 )
 
 

@@ -13,6 +13,7 @@ from dbclient.records import FrameRecord, FrameRow, RunRow
 from dbclient.schema import FrameState, PublicationState, RequestKind, TransferKind, Wish
 from dbclient.stores import Configurations, Controls, Events, Exchange, Frames, Nodes, Requests, Transfers
 from dbclient.stores.exchange import PublishedRun
+from snooppix.completeness import as_of_last_difference
 from spica.follower import NAME, START, Facts, judge
 from spica.web import charts
 from spica.web.console import Console, console_of, render, who_is
@@ -286,3 +287,15 @@ def _publication_state(said: str) -> PublicationState | None:
         raise web.HTTPBadRequest(
             text=f"state={said[:20]!r} makes no sense here: one of {', '.join(PublicationState)} was expected."
         ) from None
+
+
+@access(Access.READER)
+async def run(request: web.Request) -> web.Response:
+    """``/snooppix/runs/{runid}``: what the archive is known to list of a run, what is here, and why the rest is not."""
+    console, runid = console_of(request), request.match_info["runid"]
+    found = await as_of_last_difference(console.database, runid)
+    if not (found.expected or found.extra):
+        raise web.HTTPNotFound(text=f"No frame of run {runid} is known here.")
+    async with console.database.read() as session:
+        newest = await Events().newest_id(session)
+    return render(request, "run.html", run=found, most=PAGE, newest=newest)
