@@ -26,7 +26,7 @@ from dbclient.stores import Publications
 from snooppix.errors import ArchiveError
 from snooppix.protocol.facts import digest_header
 from snooppix.publisher.acknowledgement import Acknowledgement
-from snooppix.publisher.description import content_type, uri_of
+from snooppix.publisher.description import content_type
 from snooppix.publisher.ledger import SOURCE, Ledger
 from snooppix.publisher.shelf import Shelf
 from snooppix.wire import Wire, retry_after
@@ -39,6 +39,8 @@ from terapix.steps import reached
 
 log = logger("publisher")
 
+SCHEME: Final = "cadc"
+"""Of the URIs under which an archive keeps what is put there: its own."""
 WAITS: Final = Backoff(first=10.0, factor=2.0, ceiling=1800.0, attempts=1_000_000)
 REPEATS: Final = 5
 """Times that one segment is sent again before the file waits."""
@@ -127,7 +129,7 @@ class Pusher:
         if publication.path is None or publication.size is None or publication.wire_digest is None:
             return False
         path, digest = self.shelf.reception / publication.path, Digest.parse(publication.wire_digest)
-        address = f"{self.address}/files/{quote(uri_of(publication.name, collection=self.collection), safe=':/')}"
+        address = f"{self.address}/files/{quote(f'{SCHEME}:{self.collection}/{publication.name}', safe=':/')}"
         if await self._held(address) != digest:  # else an earlier life put it, and was killed before it could say so
             if publication.size <= self.segment:
                 await self._put(address, path, publication.size, digest)
@@ -168,7 +170,7 @@ class Pusher:
             await asyncio.to_thread(_hash_on, ahead, path, done, end)
             try:
                 await self._append(transaction, path, done, end, Digest("md5", ahead.hexdigest()))
-            except (ClientError, TimeoutError, NotTaken) as problem:
+            except (ClientError, OSError, TimeoutError, NotTaken) as problem:
                 failures += 1
                 if failures > REPEATS or (isinstance(problem, NotTaken) and problem.retry_after is not None):
                     raise

@@ -23,7 +23,7 @@ from snooppix.standin.server import StandIn
 from spica.chain import Summary, summarise
 from spica.demo import Night, prepare
 from spica.story import tell
-from spica.supervisor import DAEMONS, Supervisor
+from spica.supervisor import Supervisor, daemons_of
 from terapix.clock import SystemClock
 from terapix.retry import Backoff
 from terapix.sections import Settings
@@ -179,7 +179,9 @@ class Host:
         for node in nodes.values():
             wrong += [f"orphan {path}" for path in _files(Path(node.directory)) if path not in known]
         wrong += [
-            f"left in reception: {path}" for path in _files(self.settings.reception) if "calibrations" not in path.parts
+            f"left in reception: {path}"
+            for path in _files(self.settings.reception)
+            if not {"calibrations", "to_CADC"} & set(path.parts)
         ]
         return wrong
 
@@ -217,7 +219,8 @@ async def host(
 
     Parameters
     ----------
-    environment : settings that the daemons get beside those of the demo, as ``TERAPIX_SECTION__KEY``
+    environment : settings that the daemons get beside those of the demo, as ``TERAPIX_SECTION__KEY``; with any for the
+        publisher, it runs too
     faults : what goes wrong at the archive
     daemons : whether the daemons run; a test may also start them by another way
     """
@@ -230,7 +233,11 @@ async def host(
         archive = await exits.enter_async_context(StandIn(night.archive, faults=faults, clock=SystemClock()))
         around["TERAPIX_ARCHIVE__REGISTRY"] = archive.registry
         supervisor = Supervisor(
-            night.config, logs=night.directory / "log", environment=around, restart=AT_ONCE, daemons=DAEMONS
+            night.config,
+            logs=night.directory / "log",
+            environment=around,
+            restart=AT_ONCE,
+            daemons=daemons_of(settings),
         )
         if daemons:
             await supervisor.start()
