@@ -17,7 +17,7 @@ from dbclient.records import FrameRecord
 from dbclient.schema import FrameState, TransferKind, TransferState
 from dbclient.stores import Frames, Transfers
 from snooppix.quarantine import Quarantine
-from snooppix.reception import BAD, BOUND, INCOMING, PART, Reception, Receptions
+from snooppix.reception import BAD, BOUND, DEADLINE, INCOMING, PART, Reception, Receptions
 from terapix.clock import Clock
 from terapix.identity import Digest, FrameId, UnsafeName
 from terapix.journal import logger
@@ -123,15 +123,22 @@ class Healer:
         """Look through incoming/ of each disk once; return the number of files that were dealt with."""
         dealt = 0
         for disk in self.receptions.usable:
-            files = await asyncio.to_thread(_files, disk)
-            if not files:
-                continue
-            frames, parts = await self._known(disk, files)
-            for leftover in diagnose(files, frames, parts, busy=busy):
-                if leftover.remedy is not Remedy.KEEP:
-                    await self._treat(disk, leftover)
-                    dealt += 1
+            try:
+                dealt += await self._heal(disk, busy)
+            except OSError as problem:  # the disk has just gone: the next look at it tells
+                log.warning("reception disk fails while it is looked through", disk=disk.name, why=str(problem))
         return dealt
+
+    async def _heal(self, disk: Reception, busy: Collection[str]) -> int:
+        async with asyncio.timeout(DEADLINE):
+            files = await asyncio.to_thread(_files, disk)
+        if not files:
+            return 0
+        frames, parts = await self._known(disk, files)
+        treated = [left for left in diagnose(files, frames, parts, busy=busy) if left.remedy is not Remedy.KEEP]
+        for leftover in treated:
+            await self._treat(disk, leftover)
+        return len(treated)
 
     async def _known(self, disk: Reception, files: Iterable[str]) -> tuple[dict[str, FrameRecord], set[str]]:
         """Frames whose files these may be, and the stems of parts that are gone on with on this disk."""

@@ -165,7 +165,7 @@ class Outlook:
         need, told = await self.need(frame), frame.needs is not None
         while True:
             async with self._promising:
-                begun = len(self.receptions.promises.keys() - {frame.id})
+                begun = await self.receptions.begun(besides=frame.id)
                 against = await self.objection(frame, need, begun=begun)
                 if against is None:
                     return await self._choose(frame, need.frame, avoid)

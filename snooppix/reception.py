@@ -260,11 +260,18 @@ class Receptions:
             If no disk can take it; nothing is promised then.
         """
         async with self._choosing:
-            able = [disk for disk in self.usable if disk.name not in avoid]
-            measures = {disk.name: await asyncio.to_thread(self._measure, disk, frame_id) for disk in able}
-            lacking = {disk.name: await asyncio.to_thread(disk.lacks, disk.part(name, digest), size) for disk in able}
-            left = {disk.name: measures[disk.name] - lacking[disk.name] for disk in able}
-            begun = {disk.name for disk in able if disk.part(name, digest).exists()}
+            left: dict[str, int] = {}
+            begun: set[str] = set()
+            for disk in self.usable:
+                if disk.name in avoid:
+                    continue
+                with contextlib.suppress(TimeoutError, OSError):  # the next look says what is wrong with it
+                    async with asyncio.timeout(DEADLINE):
+                        part = disk.part(name, digest)
+                        left[disk.name] = await asyncio.to_thread(self._left, disk, part, size, besides=frame_id)
+                        if await asyncio.to_thread(part.exists):
+                            begun.add(disk.name)
+            able = [disk for disk in self.usable if disk.name in left]
             best = sorted(able, key=lambda disk: (disk.name not in begun, -left[disk.name]))
             chosen = next((disk for disk in best if left[disk.name] >= 0), None)
             if chosen is None:
@@ -273,6 +280,11 @@ class Receptions:
             self.promises[frame_id] = Promise(chosen.name, chosen.part(name, digest), size)
             self.running.add(frame_id)
             return chosen
+
+    async def begun(self, *, besides: int) -> int:
+        """Count the other downloads to which room is promised."""
+        await asyncio.to_thread(self._prune)
+        return len(self.promises.keys() - {besides})
 
     def settle(self, frame_id: int) -> None:
         """A download ended: its promise goes on only while a part waits."""
@@ -283,17 +295,19 @@ class Receptions:
         self.running.discard(frame_id)
         self.promises.pop(frame_id, None)
 
-    def _measure(self, disk: Reception, besides: int) -> int:
-        """Bytes that may still be promised on a disk."""
-        room = disk.room()
+    def _left(self, disk: Reception, part: Path, size: int, *, besides: int) -> int:
+        """Bytes left to promise on a disk once a file of `size` is whole there; negative if it does not fit."""
+        room = disk.room() - disk.lacks(part, size)
+        self._prune()
+        others = [promise for number, promise in list(self.promises.items()) if number != besides]
+        return room - sum(disk.lacks(other.part, other.size) for other in others if other.disk == disk.name)
+
+    def _prune(self) -> None:
+        """Forget the promises to downloads that neither run nor have left a part on a disk that answers."""
+        usable = {disk.name for disk in self.usable}
         for frame_id, promise in list(self.promises.items()):
-            if promise.disk != disk.name or frame_id == besides:
-                continue
-            if frame_id in self.running or promise.part.exists():
-                room -= disk.lacks(promise.part, promise.size)
-            else:
+            if frame_id not in self.running and not (promise.disk in usable and promise.part.exists()):
                 self.promises.pop(frame_id, None)
-        return room
 
     def find(self, path: Path) -> Reception | None:
         """The usable disk on which a file lies; none if it lies on no such one."""

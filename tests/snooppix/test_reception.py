@@ -20,7 +20,7 @@ from terapix.sections import Settings
 from terapix.settings import load
 from tests.snooppix.desk import at_work, small_camera
 from tests.support.archive import ServedArchive, small_fits
-from tests.support.small_disk import SmallDisk, fill, small_disk
+from tests.support.small_disk import SmallDisk, fill, make_read_only, small_disk
 
 __all__ = ["small_disk"]
 
@@ -120,6 +120,39 @@ async def test_a_disk_that_is_gone_is_passed_over_and_taken_up_when_it_is_back(t
     assert [said for _, said in await disks.look()] == [f"reception disk fc1 is used again: {root}"]
     with pytest.raises(ReceptionTaken):
         Reception(root, reserve=0).prepare()
+    disks.release()
+
+
+async def test_a_disk_that_can_only_be_read_is_passed_over(tmp_path: Path, small_disk: SmallDisk) -> None:
+    small_disk(tmp_path / "fc1", 1_000_000)
+    disks = two(tmp_path, fc1=1000, fc2=1000)
+    make_read_only(tmp_path / "fc1")
+    assert (await disks.look())[0][1].endswith("fc1 cannot be written")
+    assert [disk.name for disk in disks.usable] == ["fc2"]
+    disks.release()
+
+
+async def test_a_disk_that_fails_while_room_is_looked_for_is_left_out(tmp_path: Path) -> None:
+    disks = two(tmp_path, fc1=1000, fc2=1000)
+
+    def dead() -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    disks.disk("fc1").room = dead  # type: ignore[method-assign]
+    assert (await disks.choose(1, "1p", MD5, 500)).name == "fc2"
+    disks.release()
+
+
+async def test_only_downloads_that_run_or_left_a_part_count_as_begun(tmp_path: Path) -> None:
+    disks = two(tmp_path, fc1=1000, fc2=1000)
+    for number in range(5):
+        disks.remember(number, "fc1", f"{number}p", MD5, 100)
+    disks.disk("fc1").part("3p", MD5).write_bytes(b"begun")
+    await disks.choose(9, "9p", MD5, 100)
+    assert await disks.begun(besides=0) == 2
+    assert await disks.begun(besides=9) == 1
+    disks.settle(9)
+    assert await disks.begun(besides=0) == 1
     disks.release()
 
 

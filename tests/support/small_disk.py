@@ -36,3 +36,8 @@ def fill(disk: Path, *, leaving: int) -> Path:
     with ballast.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - leaving)
     return ballast
+
+
+def make_read_only(disk: Path) -> None:
+    """Let a disk be read only from now on, as the kernel does when it meets an error."""
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
