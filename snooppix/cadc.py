@@ -21,13 +21,13 @@ from snooppix.listing import (
     candidate,
     changes,
     everything,
-    moment,
     releases,
     selected,
     told,
 )
 from snooppix.names import Names
-from snooppix.selection import Candidate, Rule, followed, keeps, quoted, rules, unsaid
+from snooppix.pages import PageReader
+from snooppix.selection import Candidate, Rule, followed, quoted, rules, unsaid
 from snooppix.tap import Services, Tap
 from snooppix.wire import Wire
 from terapix.clock import Clock
@@ -121,27 +121,24 @@ class Cadc:
 
     async def _pages(self, query: Callable[[Key | None], str]) -> AsyncIterator[Batch]:
         """Read what the rows of each page say."""
+        reader = PageReader(self.names, self._unsaid)
         async for rows in self._rows(query):
-            found: list[Sighting] = []
-            refused: list[str] = []
-            for row in rows:
-                match told(row, self.names):
-                    case Sighting() as seen if not self._unsaid or keeps(self._unsaid, candidate(row, self.names)):
-                        found.append(seen)
-                    case str(why):
-                        refused.append(why)
-            reached = moment(rows[-1][_MODIFIED]) if rows else None
-            yield Batch(tuple(found), reached, len(rows) - len(found), tuple(refused))
+            yield reader.read(rows)
 
     async def _rows(self, query: Callable[[Key | None], str]) -> AsyncIterator[list[list[str]]]:
-        """Ask page after page, each behind the last row of the one before."""
+        """Ask page after page, each behind the last row of the one before; rows are given as they come."""
         behind: Key | None = None
         while True:
-            rows, more = await self._query(query(behind), limit=self.page)
-            yield rows
-            if not more or not rows:
+            last, more = None, False
+            async for piece in self.tap.stream(query(behind), limit=self.page, columns=len(COLUMNS)):
+                more = piece.more
+                if piece.rows:
+                    last = Key(piece.rows[-1][_MODIFIED], piece.rows[-1][_URI])
+                    yield piece.rows
+            if last is None and behind is None:
+                yield []
+            if not more or last is None:
                 return
-            last = Key(rows[-1][_MODIFIED], rows[-1][_URI])
             if last == behind:
                 raise ListingBroken(self.section.tap, "the page behind a row begins with that row again")
             behind = last

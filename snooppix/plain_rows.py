@@ -13,6 +13,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from snooppix.binary_rows import LONGEST_CELL, TableBroken
+from snooppix.like_rows import split
 
 BEGIN: Final = b"<TABLEDATA>"
 _END_OF_ROW: Final = b"</TR>"
@@ -39,6 +40,7 @@ class PlainRows:
     """Takes what stands behind ``<TABLEDATA>`` and gives its rows, as long as they are plain."""
 
     def __init__(self, columns: int) -> None:
+        self._columns = columns
         self._pattern = _pattern(columns)
         self._most = (LONGEST_CELL + 20) * (columns + 1)
         """Bytes of a row at most."""
@@ -62,7 +64,11 @@ class PlainRows:
             raise TableBroken(f"its text is no UTF-8: {problem.reason}") from problem
         if _FORBIDDEN.search(text):
             raise TableBroken("not well-formed: a character that XML does not have")
-        rows, place = [], 0
+        rows, place = split(text, self._columns, longest=LONGEST_CELL), 0
+        if rows is not None:
+            self._held = raw[whole:]
+            return rows, None
+        rows = []
         match = self._pattern.match
         while found := match(text, place):
             rows.append(self._cells(found))

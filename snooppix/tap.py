@@ -1,5 +1,6 @@
 """Services of an archive: where they are, and what its TAP service answers to a query."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,18 +97,28 @@ class Tap:
         ArchiveSilent, NotAdmitted, ListingRefused, ListingBroken
             As the service is.
         """
+        rows: list[list[str]] = []
+        names: list[str] = []
+        more = False
+        async for piece in self.stream(query, limit=limit, columns=columns):
+            rows += piece.rows
+            names, more = piece.names, piece.more
+        return Answer(rows, names, more)
+
+    async def stream(self, query: str, *, limit: int, columns: int | None) -> AsyncIterator[Answer]:
+        """Run a query and give its rows as they come; the last piece, without rows, tells whether there are more."""
         base = self.section.address.rstrip("/") or await self.services.address(self.section.tap, TAP, "")
         address = base if base.endswith("/sync") else f"{base}/sync"
         form = {"LANG": "ADQL", "QUERY": query, "RESPONSEFORMAT": "votable", "MAXREC": str(limit)}
         reader = TableReader(columns)
-        rows: list[list[str]] = []
         async with heard(address), self.wire.ask("POST", address, data=form) as response:
             if response.status in {401, 403, 429, 503}:
                 raise trouble(response, address)
             try:
                 async for chunk in response.content.iter_any():
                     reader.feed(chunk)
-                    rows += reader.rows()
+                    if rows := list(reader.rows()):
+                        yield Answer(rows, reader.names, more=False)
                 overflow = reader.close()
             except TableRefused as problem:
                 raise ListingRefused(address, str(problem)) from problem
@@ -117,7 +128,8 @@ class Tap:
                 raise ListingBroken(address, str(problem)) from problem
             if response.status != 200:
                 raise trouble(response, address)
-        return Answer(rows, reader.names, overflow or len(rows) >= limit)
+        rows = list(reader.rows())
+        yield Answer(rows, reader.names, more=overflow or reader.count >= limit)
 
 
 def _access(document: str, standard: str) -> str | None:

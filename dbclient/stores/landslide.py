@@ -56,10 +56,9 @@ def _row(seen: "Sighting", spotted: str) -> tuple[Any, ...]:
     processed, version, offered = seen[12:]
     if exposed is not None and not isfinite(exposed):
         exposed = None
-    if not (digest or "").isprintable() or not (runid or "").isprintable() or not (target or "").isprintable():
-        digest, runid, target = (_clean(text) for text in (digest, runid, target))
-    if not (version or "").isprintable() or not (band or "").isprintable() or not uri.isprintable():
-        version, band, uri = _clean(version), _clean(band), _clean(uri) or ""
+    if not f"{uri}{digest}{runid}{target}{version}{band}".isprintable():
+        uri, digest, runid = _clean(uri) or "", _clean(digest), _clean(runid)
+        target, version, band = _clean(target), _clean(version), _clean(band)
     return (
         name[:80],
         uri,
