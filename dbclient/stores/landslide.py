@@ -5,7 +5,7 @@ index while rows come in order; constants stand in its text. bench_listing.py.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
@@ -80,7 +80,9 @@ def _row(seen: "Sighting", spotted: str) -> tuple[Any, ...]:
 
 
 def _stamp(moment: datetime) -> str:
-    """Write a moment as SQLAlchemy has it in SQLite; moments here are in UTC."""
+    """Write a moment as SQLAlchemy has it in SQLite: in UTC, without its zone."""
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
     return moment.isoformat(" ", "microseconds")[:26]
 
 
