@@ -11,6 +11,8 @@ SERVICES = {
     "raven": "ivo://cadc.nrc.ca/global/raven",
     "minoc": "ivo://cadc.nrc.ca/minoc",
     "caom2ops": "ivo://cadc.nrc.ca/caom2ops",
+    "gms": "ivo://cadc.nrc.ca/gms",
+    "data": "ivo://cadc.nrc.ca/data",
 }
 """Path of each service and the identity under which the registry has it."""
 
@@ -35,6 +37,12 @@ CAPABILITIES = {
     ),
     "minoc": (_FILES,),
     "caom2ops": (Capability("ivo://ivoa.net/std/DataLink#links-1.0", "datalink"),),
+    "gms": (
+        Capability("ivo://ivoa.net/sso#tls-with-password", "login"),
+        Capability("ivo://ivoa.net/std/UMS#login-0.1", "login"),
+        Capability("http://www.opencadc.org/std/sso#whoami", "whoami"),
+    ),
+    "data": (),
 }
 
 _VOSI = (

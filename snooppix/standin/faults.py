@@ -57,6 +57,7 @@ from snooppix.standin.kinds import (
     Slow,
     Stalled,
     Standing,
+    SyncElsewhere,
     Unauthorised,
     Unlocated,
     WholeForRange,
@@ -76,8 +77,8 @@ KINDS: dict[str, type[Fault]] = {
     for fault in (
         Down, Refused, Busy, Stalled, LoginPage, Dropped, Slow, Short, WrongDigest, NoDigest, HexDigest, Flipped,
         WholeForRange, Replaced, Missing, Unlocated, Gzip, QueryError, DuplicateRows, Failing, Unauthorised,
-        Forbidden, Redirected, Expired, WrongRange, Renewed, Overflow, PutCut, PutDamaged, PutLost, Hidden,
-        Withdrawn, ClockSkew, Listed,
+        Forbidden, Redirected, Expired, WrongRange, Renewed, Overflow, SyncElsewhere, PutCut, PutDamaged, PutLost,
+        Hidden, Withdrawn, ClockSkew, Listed,
     )
 }  # fmt: skip
 

@@ -272,6 +272,13 @@ class Overflow(Fault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SyncElsewhere(Fault):
+    """A query by POST is answered with 303: the answer is at another address."""
+
+    kind: ClassVar[str] = "sync-elsewhere"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PutCut(Fault):
     """The connection ends while a file or a segment is put; nothing of it is kept."""
 

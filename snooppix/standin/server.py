@@ -1,6 +1,7 @@
 """The stand-in archive: an aiohttp server over a directory of FITS files that speaks CADC's protocol."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC
 from email.utils import format_datetime
@@ -10,7 +11,7 @@ from typing import Self
 from aiohttp import web
 
 from snooppix.protocol import vosi
-from snooppix.standin import datalink, putting, storage, tap
+from snooppix.standin import async_tap, datalink, legacy, login, putting, storage, tap
 from snooppix.standin.access import Access
 from snooppix.standin.faults import Faults
 from snooppix.standin.site import NOBODY, SITE, Site, base
@@ -34,7 +35,11 @@ class StandIn:
         faults: Faults | None = None,
         clock: Clock | None = None,
         access: Access | None = None,
+        mirrors: int = 1,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._mirrors = mirrors
+        self._tls = tls
         self.directory = directory
         self.faults = faults if faults is not None else Faults()
         self.clock: Clock = clock if clock is not None else SystemClock()
@@ -63,9 +68,9 @@ class StandIn:
             add("GET", f"/{service}/capabilities", _capabilities)
             add("GET", f"/{service}/availability", _availability)
         for method in ("GET", "POST"):
-            add(method, "/argus/sync", tap.sync)
+            add(method, "/argus{slashes:/+}sync", tap.sync)  # astroquery asks for /argus//sync
             add(method, "/caom2ops/datalink", datalink.links)
-        add("GET", "/argus/tables", _tables)
+        add("GET", "/argus{slashes:/+}tables", _tables)
         for method in ("GET", "HEAD"):
             add(method, "/raven/files/{uri:.+}", storage.locate_file)
         files = {
@@ -79,6 +84,13 @@ class StandIn:
             for path in ("/files/{ticket:[^/:]+}/{uri:[^/]+:.+}", "/files/{uri:.+}"):
                 add(method, f"/{{site:minoc[0-9]*}}{path}", handler)
         add("POST", "/raven/locate", storage.locate)
+        for route in async_tap.routes():
+            add(*route)
+        for method in ("GET", "POST"):
+            add(method, "/gms/login", login.login)
+        add("GET", "/gms/whoami", login.whoami)
+        for method in ("GET", "HEAD"):
+            add(method, "/data/{door:pub|auth}/{collection}/{name}", legacy.read_legacy)
         return app
 
     @property
@@ -91,14 +103,18 @@ class StandIn:
         runner = web.AppRunner(self.app, handler_cancellation=True, shutdown_timeout=GRACE, access_log=None)
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port or self._port).start()
+            await web.TCPSite(runner, host, port or self._port, ssl_context=self._tls).start()
+            for number in range(1, self._mirrors):  # each on a port of its own, so that it counts as another host
+                await web.TCPSite(runner, host, port + number if port else 0, ssl_context=self._tls).start()
         except OSError:
             await runner.cleanup()
             raise
         self._runner = runner
         self._port = runner.addresses[0][1]
+        assert self.site is not None
+        self.site.mirrors = [address[1] for address in runner.addresses[1:]]
         shown = f"[{host}]" if ":" in host else host
-        self.address = f"http://{shown}:{self._port}"
+        self.address = f"{'https' if self._tls else 'http'}://{shown}:{self._port}"
         return self.address
 
     async def close(self) -> None:
@@ -123,6 +139,9 @@ async def serve(
     stopping: asyncio.Event,
     *,
     announce: Callable[[str], None] | None = None,
+    access: Access | Path | None = None,
+    mirrors: int = 1,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Run a stand-in until `stopping` is set; `announce` is told the registry's address once it answers.
 
@@ -130,11 +149,14 @@ async def serve(
     ------
     FaultsUnreadable
         The file of faults does not say what it should.
+    AccessUnreadable
+        The file of users does not.
     OSError
         The port is taken.
     """
     wanted = Faults.read(faults) if isinstance(faults, Path) else faults
-    archive = StandIn(directory, faults=wanted, clock=SystemClock())
+    known = Access.read(access) if isinstance(access, Path) else access
+    archive = StandIn(directory, faults=wanted, clock=SystemClock(), access=known, mirrors=mirrors, tls=tls)
     await archive.start(host, port)
     log = logger("snooppix.standin")
     log.info("stand-in archive listens", registry=archive.registry, directory=str(directory))
@@ -155,6 +177,7 @@ async def _prepared(app: web.Application) -> AsyncIterator[None]:
 
 async def _ending(app: web.Application) -> None:
     app[SITE].closing.set()
+    app[SITE].jobs.close()
 
 
 async def _signed(request: web.Request, answer: web.StreamResponse) -> None:

@@ -15,6 +15,7 @@ from snooppix.standin.access import Access, User, Verdict, basic_of, common_name
 from snooppix.standin.catalogue import Catalogue
 from snooppix.standin.faults import Faults
 from snooppix.standin.inventory import Inventory, StoredFile
+from snooppix.standin.jobs import Jobs
 from snooppix.standin.kinds import ClockSkew, Expired, Listed, Renewed, Withdrawn
 from snooppix.standin.tickets import Tickets
 from snooppix.standin.uploads import Uploads
@@ -49,6 +50,7 @@ class Site:
         self.access = access
         self.uploads = uploads if uploads is not None else Uploads(directory, clock=clock)
         self.tickets = Tickets(clock=clock)
+        self.jobs = Jobs(clock=clock)
         self.mirrors: list[int] = []
         """Port of each storage site but the first."""
         self.closing = asyncio.Event()

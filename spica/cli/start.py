@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import ssl
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -96,10 +97,23 @@ def stand_in(
     frames: Annotated[int, typer.Option("--frames", min=0, max=10000, help="Paint so many frames first.")] = 0,
     ccds: CcdsOption = 36,
     faults: Annotated[Path | None, typer.Option("--faults", help="TOML file of faults to commit.")] = None,
+    access: Annotated[Path | None, typer.Option("--access", help="TOML file of users; release dates count.")] = None,
+    mirrors: Annotated[
+        int, typer.Option("--mirrors", min=1, max=9, help="Storage sites; the others take the ports behind --port.")
+    ] = 1,
+    tls: Annotated[
+        tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="Speak HTTPS with this certificate.")
+    ] = None,
+    client_ca: Annotated[
+        Path | None, typer.Option("--client-ca", help="With --tls: authority of certificates that callers may show.")
+    ] = None,
 ) -> None:
-    """Run a stand-in archive that speaks CADC's protocol: registry, TAP, locator, files."""
+    """Run a stand-in archive that speaks the protocol of CADC: TAP, locator, files, login; see docs/stand-in.md."""
     from snooppix.standin.server import serve  # noqa: PLC0415 - only this command needs the server
 
+    if client_ca is not None and tls is None:
+        stop("--client-ca needs --tls: only HTTPS knows certificates.", Exit.USAGE)
+    context = _tls(*tls, client_ca) if tls is not None else None
     directory.mkdir(parents=True, exist_ok=True)
     if frames:
         _paint(directory, frames, ccds)
@@ -110,13 +124,35 @@ def stand_in(
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
         try:
-            await serve(directory, host, port, faults, stopping, announce=_announce)
+            await serve(
+                directory,
+                host,
+                port,
+                faults,
+                stopping,
+                announce=_announce,
+                access=access,
+                mirrors=mirrors,
+                tls=context,
+            )
         except OSError as problem:
             why = os.strerror(problem.errno) if problem.errno else str(problem)
             stop(f"Port {port} of {host} is not to be had ({why}): take another with --port.", Exit.FAILURE)
         return Exit.OK
 
     raise typer.Exit(_run(whole()))
+
+
+def _tls(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+        if client_ca is not None:
+            context.load_verify_locations(client_ca)
+            context.verify_mode = ssl.CERT_OPTIONAL
+    except OSError as problem:
+        stop(f"Certificate {certificate} with key {key} can not be used: {problem}", Exit.USAGE)
+    return context
 
 
 def _announce(registry: str) -> None:
