@@ -8,7 +8,6 @@ again as an operator would, and counted.
 import argparse
 import asyncio
 import contextlib
-import dataclasses
 import json
 import os
 import re
@@ -30,7 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from dbclient.database import Database
 from dbclient.schema import FrameState
 from dbclient.stores import Frames
-from snooppix.standin.faults import KINDS, Service
+from snooppix.standin.faults import KINDS
+from snooppix.standin.kinds import Standing
 from terapix.installation import etc_directory
 from terapix.settings import load
 from tests.support.archive import small_fits
@@ -39,8 +39,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FIRST = 1_000_000
 SHARE = 0.01
 """Of all requests, for each kind of fault."""
-STANDING = {"down", "listed", "replaced", "stalled", "slow"}
-"""Faults that stand until somebody takes them back, need a file of their own, or last by the clock alone."""
+APART = {"down", "replaced", "renewed", "stalled", "slow", "put-cut", "put-damaged", "put-lost"}
+"""Faults that need a file of their own, last by the clock alone, or are of the way back."""
 LOOK = 2.0
 """Seconds between two looks at how far it is."""
 
@@ -73,14 +73,8 @@ def paint(directory: Path, frames: int) -> None:
 
 def order_faults(path: Path) -> int:
     """Write a file of faults: each kind that passes by itself, at one request in a hundred."""
-    kinds = [kind for kind in KINDS if kind not in STANDING]
-    faults = []
-    for number, kind in enumerate(kinds):
-        fault = {"kind": kind, "times": 0, "probability": SHARE, "seed": number}
-        known = {known.name for known in dataclasses.fields(KINDS[kind])}
-        if issubclass(KINDS[kind], Service):
-            fault["at"] = "minoc" if kind in {"busy", "login-page"} else "*"
-        faults.append({key: value for key, value in fault.items() if key in known or key == "kind"})
+    kinds = [kind for kind, fault in KINDS.items() if kind not in APART and not issubclass(fault, Standing)]
+    faults = [{"kind": kind, "times": 0, "probability": SHARE, "seed": number} for number, kind in enumerate(kinds)]
     path.write_text(tomlkit.dumps({"fault": faults}))
     return len(kinds)
 

@@ -22,23 +22,36 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from dbclient.schema import FrameState, TransferState
 from dbclient.stores import Frames, Transfers
 from snooppix.errors import ArchiveError
-from snooppix.standin.faults import (
+from snooppix.standin.kinds import (
     Busy,
+    ClockSkew,
     Dropped,
     DuplicateRows,
+    Expired,
+    Failing,
     Fault,
     Flipped,
+    Forbidden,
     Gzip,
     HexDigest,
+    Hidden,
+    Listed,
     LoginPage,
     Missing,
     NoDigest,
+    Overflow,
     QueryError,
+    Redirected,
     Refused,
+    Renewed,
+    Replaced,
     Short,
+    Unauthorised,
     Unlocated,
     WholeForRange,
+    Withdrawn,
     WrongDigest,
+    WrongRange,
 )
 from terapix.clock import SetClock
 from tests.snooppix.desk import Desk, laid_out, settings_for, small_camera
@@ -57,19 +70,35 @@ PATIENCE = 60
 
 names = st.sampled_from(NAMES)
 places = st.integers(0, SIZE - 1)
+services = st.sampled_from(["minoc*", "raven", "argus", "reg"])
+files = names.map("{}*".format)
 faults = st.one_of(
-    st.builds(Dropped, name=names.map("{}*".format), after=places, times=st.integers(1, 3)),
-    st.builds(Flipped, name=names.map("{}*".format), byte=places, times=st.integers(1, 4)),
-    st.builds(Short, missing=st.integers(1, SIZE)),
-    st.builds(Missing, name=names.map("{}*".format)),
+    st.builds(Dropped, name=files, after=places, times=st.integers(1, 3)),
+    st.builds(Flipped, name=files, byte=places, times=st.integers(1, 4)),
+    st.builds(Short, name=files, missing=st.integers(1, SIZE)),
+    st.builds(Missing, name=files),
     st.builds(Busy, retry_after=st.sampled_from(["", "1", "120", "Sun, 30 Mar 2008 06:30:00 GMT"])),
-    st.builds(Busy, status=st.just(429), at=st.sampled_from(["minoc", "raven", "argus"])),
-    st.builds(LoginPage, at=st.sampled_from(["minoc", "raven", "argus", "reg"])),
-    st.builds(Refused, at=st.sampled_from(["minoc", "raven", "argus", "reg"]), times=st.integers(1, 3)),
+    st.builds(Busy, status=st.just(429), at=services),
+    st.builds(Failing, status=st.sampled_from([500, 502, 504, 408, 404]), at=services),
+    st.builds(LoginPage, at=services),
+    st.builds(Refused, at=services, times=st.integers(1, 3)),
+    st.builds(Unauthorised, at=services),
+    st.builds(Forbidden, at=services),
+    st.builds(Redirected, at=services),
+    st.builds(Expired, name=files, status=st.sampled_from([401, 403])),
+    st.builds(WrongRange, name=files, shift=st.integers(-3, 3)),
+    st.builds(Overflow, rows=st.integers(0, 3)),
+    st.builds(Hidden, name=files),
+    st.builds(Withdrawn, name=files),
+    st.builds(ClockSkew, seconds=st.sampled_from([-90_000.0, -60.0, 60.0, 90_000.0])),
+    st.builds(Listed, name=files, lag=st.sampled_from([60.0, 7_200.0])),
+    st.builds(Listed, name=files, length=st.integers(0, 2 * SIZE)),
+    st.builds(Listed, name=files, checksum=st.just("md5:" + "0" * 32)),
     st.sampled_from(
         [WrongDigest(), NoDigest(), HexDigest(), Gzip(), QueryError(), DuplicateRows(), Unlocated(), WholeForRange()]
     ),
 )
+"""All that pass by themselves or are taken back at the end; those that stall need real time and have tests of their own."""
 
 
 class WhateverTheOrder(RuleBasedStateMachine):
@@ -81,6 +110,7 @@ class WhateverTheOrder(RuleBasedStateMachine):
         self.place = Path(tempfile.mkdtemp(prefix="whatever-"))
         self.clock = SetClock(NIGHT)
         self.offered: dict[str, bytes] = {}
+        """By name, what the archive has now."""
         self.ever: dict[str, set[bytes]] = {name: set() for name in NAMES}
         self.open = contextlib.AsyncExitStack()
 
@@ -89,7 +119,8 @@ class WhateverTheOrder(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        (self.place / "archive").mkdir()
+        for directory in ("archive", "other"):
+            (self.place / directory).mkdir()
         self.archive = ServedArchive(self.place / "archive", clock=self.clock)
         self.do(self.archive.standin.start("127.0.0.1", 0))
         self.do(self._start())
@@ -110,18 +141,25 @@ class WhateverTheOrder(RuleBasedStateMachine):
     def offer(self, name: str, seed: int) -> None:
         content = CONTENTS[name, seed]
         self.archive.offer(name, content=content)
-        self.offered[name] = content
         self.ever[name].add(content)
         self.clock.advance(1.0)
 
     @rule(name=names)
     def withdraw(self, name: str) -> None:
-        if self.offered.pop(name, None) is not None:
+        if (self.archive.directory / f"{name}.fits.fz").exists():
             self.archive.withdraw(name)
 
     @rule(fault=faults)
     def go_wrong(self, fault: Fault) -> None:
         self.archive.faults.add(fault)
+
+    @rule(name=names, seed=st.integers(0, 2), after=places, kind=st.sampled_from([Replaced, Renewed]))
+    def change_while_it_is_read(self, name: str, seed: int, after: int, kind: type[Replaced | Renewed]) -> None:
+        other = self.place / "other" / f"{name}.{seed}"
+        other.write_bytes(CONTENTS[name, seed])
+        self.ever[name].add(CONTENTS[name, seed])
+        where = {"after": after} if kind is Replaced else {}
+        self.archive.faults.add(kind(name=f"{name}*", source=str(other), **where))
 
     @rule()
     def come_right(self) -> None:
@@ -130,6 +168,10 @@ class WhateverTheOrder(RuleBasedStateMachine):
     @rule()
     def look(self) -> None:
         self.do(self._look())
+
+    @rule()
+    def compare(self) -> None:
+        self.do(self.desk.snooppix.discovery.differ.compare(asked_by="the clock"))
 
     @rule()
     def fetch(self) -> None:
@@ -186,8 +228,10 @@ class WhateverTheOrder(RuleBasedStateMachine):
     async def _come_to_rest(self) -> None:
         """Let the archive behave, an operator ask once more for what was given up, and time pass."""
         self.archive.faults.clear()
+        self.offered = {path.name.split(".")[0]: path.read_bytes() for path in self.archive.directory.glob("*.fz")}
         for _ in range(PATIENCE):
             await self._look()
+            await self.desk.snooppix.discovery.differ.compare(asked_by="the end", trusting=True)
             await self._ask_again()
             await self._fetch()
             await self.desk.snooppix.sorter.sort_due(asyncio.Event())
@@ -212,6 +256,7 @@ class WhateverTheOrder(RuleBasedStateMachine):
         for name, content in self.offered.items():
             newest, *older = await self.desk.generations(name)
             assert newest.state is FrameState.VALID, (newest, told)
+            assert newest.withdrawn_at is None, told
             assert newest.path is not None
             assert (reception / newest.path).read_bytes() == content, told
             assert {frame.state for frame in older} <= {FrameState.SUPERSEDED}, told
