@@ -12,6 +12,7 @@ import pytest
 from dbclient.schema import FrameState, Level
 from dbclient.stores import Frames
 from snooppix.errors import NoRoom
+from snooppix.fetcher import Fetcher, Running
 from snooppix.part import Bound, Part
 from snooppix.reception import Reception, Receptions, ReceptionTaken
 from snooppix.standin.faults import Slow
@@ -20,6 +21,7 @@ from terapix.sections import Settings
 from terapix.settings import load
 from tests.snooppix.desk import at_work, small_camera
 from tests.support.archive import ServedArchive, small_fits
+from tests.support.awaits import Watched, power_cut
 from tests.support.small_disk import SmallDisk, fill, make_read_only, small_disk
 
 __all__ = ["small_disk"]
@@ -53,6 +55,11 @@ def offer(archive: ServedArchive, name: str, seed: int = 1) -> bytes:
     content = small_fits(name, ccds=FEW, seed=seed)
     archive.offer(name, content=content)
     return content
+
+
+def full_on_fc1(self: Part, total: int) -> None:
+    if "fc1" in self.path.parts:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded", str(self.path))
 
 
 async def test_each_frame_goes_where_most_is_left_after_the_promises(tmp_path: Path) -> None:
@@ -198,10 +205,6 @@ async def test_a_disk_that_turns_out_full_gives_way_to_another_without_a_counted
     small_disk(root / "fc2", 3_000_000)
     settings = settings_for(root, served_archive.registry)
 
-    def full_on_fc1(self: Part, total: int) -> None:
-        if "fc1" in self.path.parts:
-            raise OSError(errno.EDQUOT, "Disk quota exceeded", str(self.path))
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Part, "_hold", full_on_fc1)
         async with at_work(settings, camera=CAMERA) as desk:
@@ -271,3 +274,40 @@ async def test_a_frame_on_a_disk_that_is_gone_waits_and_goes_on_when_it_is_back(
     assert [level for level, message in events if "passed over" in message] == [Level.WARNING]
     assert [level for level, message in events if "used again" in message] == [Level.INFO]
     assert len([message for _, message in events if "979412p" in message]) == 1, "it is fetched once"
+
+
+async def test_killed_at_any_await_of_a_change_of_disks_the_file_lies_once(
+    served_archive: ServedArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fc1 is chosen, turns out to be full, and fc2 takes over: a power cut may come anywhere in between."""
+    root, cuts = tmp_path / "host", tmp_path / "cuts"
+    content = offer(served_archive, "979412p")
+    remains: dict[str, Path] = {}
+    run, room = Fetcher._run, Reception.room
+
+    def cut(number: int) -> None:
+        target = cuts / str(number)
+        remains.setdefault(power_cut(root, root / "terapix.sqlite", target), target)
+
+    async def watched(self: Fetcher, running: Running) -> None:
+        await Watched(run(self, running), cut)
+
+    monkeypatch.setattr(Reception, "room", lambda self: room(self) + (10**6 if self.name == "fc1" else 0))
+    monkeypatch.setattr(Part, "_hold", full_on_fc1)
+    cuts.mkdir()
+    with monkeypatch.context() as watching:
+        watching.setattr(Fetcher, "_run", watched)
+        async with at_work(settings_for(root, served_archive.registry), camera=CAMERA) as desk:
+            frame = await desk.until_state("979412p", FrameState.VALID)
+    assert frame.disk == "fc2"
+    assert len(remains) >= 6, "placed, begun, moved to the other disk, downloaded, renamed, recorded"
+
+    for left in remains.values():
+        async with at_work(settings_for(left, served_archive.registry), camera=CAMERA) as desk:
+            frame = await desk.until_state("979412p", FrameState.VALID)
+            await desk.snooppix.healer.heal(busy=())
+            fetched = [event for event in await desk.events() if event.kind == "fetched"]
+        files = [path for path in left.glob("fc*/**/*") if path.is_file()]
+        assert files == [left / str(frame.disk) / str(frame.path)], "a part that fc1 held already may end there"
+        assert files[0].read_bytes() == content
+        assert len(fetched) == 1
