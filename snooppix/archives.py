@@ -1,6 +1,7 @@
 """Which class follows which kind of archive, and which fetches its files."""
 
 from snooppix.archive import Archive
+from snooppix.bandwidth import Limits
 from snooppix.cadc import Cadc
 from snooppix.carrier import Carrier
 from snooppix.download import Downloader
@@ -9,6 +10,7 @@ from snooppix.ftp.carrier import FtpDownloader
 from snooppix.ftp.door import Door
 from snooppix.names import Names
 from snooppix.obscore import ObsCore
+from snooppix.segments import Growth
 from snooppix.wire import Wire
 from terapix.clock import Clock, SystemClock
 from terapix.instruments import load_instrument
@@ -50,9 +52,10 @@ def prove(settings: Settings) -> None:
     archive_of(settings, Wire(settings.archive, settings.snooppix), names=names, clock=SystemClock())
 
 
-def carriers_of(settings: Settings, wire: Wire) -> dict[str, Carrier]:
+def carriers_of(settings: Settings, wire: Wire, *, clock: Clock) -> dict[str, Carrier]:
     """Give who brings files, by the scheme of their addresses."""
-    http = Downloader(wire)
+    limits = Limits(settings.snooppix.limits, clock=clock)
+    http = Downloader(wire, limits=limits, growth=Growth(most=settings.snooppix.segments), clock=clock)
     carriers: dict[str, Carrier] = {"http": http, "https": http}
     if settings.archive.kind == "ftp":
         ftp = FtpDownloader(Door(settings.archive, settings.snooppix, wire.credential))

@@ -1,6 +1,6 @@
 """One file from the archive to a verified part: streamed, digested on the way, resumed after any interruption.
 
-While one block of 4 MiB is written and digested in a thread, the event loop
+While one block of 4 MiB is written and digested in threads, the event loop
 receives the next; so a verified download takes about as long as the digest alone
 (bench_download.py).
 """
@@ -9,85 +9,33 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Self
+from functools import partial
+from typing import Final
 
 from aiohttp import ClientError, ClientResponse
 from aiohttp.streams import EmptyStreamReader
 from yarl import URL
 
+from snooppix.bandwidth import Limits
+from snooppix.blocks import BLOCK
 from snooppix.carrier import Arrived, Progress, Wanted, told
 from snooppix.errors import ArchiveSilent, Changed, Damaged, FetchError, NoRoom, NotFits, Unreachable, UnsafeAddress
+from snooppix.mending import Mender
 from snooppix.part import Bound, Part
+from snooppix.segments import Claim, Growth, Segments
 from snooppix.treatment import failure
 from snooppix.wire import Wire, retry_after
+from snooppix.writer import Writer
+from terapix.clock import Clock, SystemClock
 from terapix.identity import Digest
 from terapix.steps import reached
 
-__all__ = ["Arrived", "Downloader", "Progress", "Wanted"]
+__all__ = ["BLOCK", "Arrived", "Downloader", "Progress", "Wanted", "Writer"]
 
-BLOCK: Final = 4 * 1024**2
-"""Bytes that go to the writing thread at once."""
 LINGER: Final = 0.5
 """Seconds after which a smaller block is written too: over a slow line 4 MiB are much to lose, and to wait for."""
 RESUMES: Final = 20
 """Interruptions of one connection that are answered by resuming at once, as long as each brought bytes."""
-
-
-class Writer:
-    """Appends blocks to a part in a thread of its own, one block behind the network."""
-
-    def __init__(self, part: Part, progress: Progress) -> None:
-        self.part = part
-        self._progress = progress
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="part")
-        self._pending: asyncio.Future[None] | None = None
-        """The block that is being written."""
-        self._flushing: asyncio.Future[None] | None = None
-        self._passed: set[str] = set()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *problem: object) -> None:
-        await asyncio.to_thread(self._threads.shutdown)
-        self.part.close()
-
-    async def put(self, chunks: list[bytes]) -> None:
-        """Hand a block over; returns as soon as the block before it is written."""
-        await self.settle()
-        loop = asyncio.get_running_loop()
-        self._pending = loop.run_in_executor(self._threads, self._append, chunks)
-        if self.part.flush_due() and (self._flushing is None or self._flushing.done()):
-            await self.flushed()
-            self._flushing = loop.run_in_executor(self._threads, self.part.flush)
-
-    async def settle(self) -> None:
-        """Wait until everything handed over is written."""
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
-            await asyncio.shield(pending)
-
-    async def flushed(self) -> None:
-        """Wait for the disk, which may have refused what was written before."""
-        if self._flushing is not None:
-            flushing, self._flushing = self._flushing, None
-            await asyncio.shield(flushing)
-
-    def _append(self, chunks: list[bytes]) -> None:
-        self.part.append(chunks)
-        self.tell()
-
-    def tell(self) -> None:
-        """Pass the steps that the number of bytes stands for."""
-        done, total = self.part.done, self.part.bound.total if self.part.bound else -1
-        self._progress.done = done
-        if done and "first" not in self._passed:
-            self._passed.add("first")
-            reached("fetch.first-bytes")
-        if done and 2 * done >= total and "half" not in self._passed:
-            self._passed.add("half")
-            reached("fetch.half")
 
 
 class _Afresh(Exception):
@@ -95,10 +43,23 @@ class _Afresh(Exception):
 
 
 class Downloader:
-    """Fetches files over one wire."""
+    """Fetches files over one wire.
 
-    def __init__(self, wire: Wire) -> None:
+    Parameters
+    ----------
+    wire : how hosts are asked
+    limits : connections and bytes a second that each host may be asked for; none: any
+    growth : when a large file comes over several connections; none: over one
+    clock : waits and rates
+    """
+
+    def __init__(
+        self, wire: Wire, *, limits: Limits | None = None, growth: Growth | None = None, clock: Clock | None = None
+    ) -> None:
         self.wire = wire
+        self.clock = clock or SystemClock()
+        self.limits = limits or Limits(clock=self.clock)
+        self.growth = growth or Growth()
 
     async def fetch(self, wanted: Wanted, sources: Sequence[str], progress: Progress) -> Arrived:
         """Fetch a file from the first source that gives it whole.
@@ -114,8 +75,9 @@ class Downloader:
         problem: FetchError | None = None
         for source in sources:
             progress.host = URL(source).host or ""
+            others = tuple(other for other in (*sources, *wanted.mirrors) if other != source)
             try:
-                return await self._from(source, wanted, progress)
+                return await self._from(source, others, wanted, progress)
             except NoRoom:
                 raise
             except FetchError as found:
@@ -124,67 +86,130 @@ class Downloader:
                 problem = Unreachable(wanted.name, progress.host, str(found))
         raise problem or failure(404, wanted.name, "the archive")
 
-    async def _from(self, source: str, wanted: Wanted, progress: Progress) -> Arrived:
+    async def _from(self, source: str, mirrors: Sequence[str], wanted: Wanted, progress: Progress) -> Arrived:
         """Fetch from one source, resuming as long as that brings the file nearer."""
         algorithm = wanted.digest.algorithm if wanted.digest else "md5"
         part = await asyncio.to_thread(Part.open, wanted.part, algorithm=algorithm)
         async with Writer(part, progress) as writer:
             try:
-                for _ in range(RESUMES):
-                    before = part.done
-                    try:
-                        await self._stream(source, wanted, writer, progress)
-                    except _Afresh:
-                        await asyncio.to_thread(part.restart)
-                    except Unreachable:
-                        if not part.complete and part.done <= before:
-                            raise
-                        progress.interruptions += 1
-                    if part.complete:
-                        break
-                await writer.flushed()
+                await self._complete(source, wanted, writer, progress)
+                expected = expected_of(wanted, part)
+                if part.complete and expected is not None and part.digest != expected:
+                    again = partial(self._again, wanted, part)
+                    await Mender(part, expected, [source, *mirrors], again, progress).mend()
                 return await asyncio.to_thread(_verify, wanted, part, progress)
             except OSError as problem:
                 raise _disk(problem, wanted, part) from problem
 
-    async def _stream(self, source: str, wanted: Wanted, writer: Writer, progress: Progress) -> None:
-        """Ask for what is missing, once, and append what comes."""
-        part = writer.part
-        if part.complete:
-            writer.tell()
-            return
-        headers = {"Range": f"bytes={part.done}-"} if part.done else {}
-        async with _reachable(wanted.name, progress.host), self.wire.ask("GET", source, headers=headers) as response:
+    async def _complete(self, source: str, wanted: Wanted, writer: Writer, progress: Progress) -> None:
+        """Ask until all is here."""
+        part, cuts, host = writer.part, 0, URL(source).host or ""
+        segments = Segments(part, growth=self.growth, clock=self.clock, may_open=lambda: self.limits.has_room(host))
+        while not part.complete and cuts < RESUMES:
+            before = part.done
+            try:
+                segments.clear()
+                await self._stream(source, wanted, writer, progress, segments)
+            except _Afresh:
+                cuts += 1
+                await asyncio.to_thread(part.restart)
+            except Unreachable:
+                if not part.complete and part.done <= before:
+                    raise
+                cuts += 1
+                progress.interruptions += 1
+            else:
+                cuts += part.done <= before
+        writer.tell()
+        await writer.flushed()
+
+    async def _stream(
+        self, source: str, wanted: Wanted, writer: Writer, progress: Progress, segments: Segments
+    ) -> None:
+        """Ask for the first of what is missing, and put what comes in its place; further connections may help."""
+        part, host = writer.part, URL(source).host or ""
+        begin, end = part.gaps()[0]
+        last = str(end - 1) if part.bound and 0 <= end < part.bound.total else ""
+        headers = {"Range": f"bytes={begin}-{last}"} if begin or last else {}
+        async with (
+            self.limits.connection(host),
+            _reachable(wanted.name, host),
+            self.wire.ask("GET", source, headers=headers) as response,
+        ):
             if response.status == 416:
-                if wanted.digest != part.digest:
+                if wanted.digest != part.digest or part.ahead:
                     raise _Afresh
                 part.bound = Bound(str(part.digest), "", part.done)
                 return
             if response.status not in {200, 206}:
-                raise failure(response.status, wanted.name, progress.host, retry_after=retry_after(response))
-            _refuse_pages(response, wanted.name, progress.host)
-            await self._bind(response, wanted, part, progress)
+                raise failure(response.status, wanted.name, host, retry_after=retry_after(response))
+            _refuse_pages(response, wanted.name, host)
+            await self._bind(response, wanted, part, begin)
             progress.total = part.bound.total if part.bound else None
             progress.headers = told(response.headers)
             writer.tell()
-            await _receive(response, wanted, writer, progress)
+            claim = segments.claim(*(part.gaps() or [(0, 0)])[0])
+            writer.begin(claim.begin)
+            async with segments.growing(partial(self._segment, source, wanted, part, progress, segments)):
+                await self._receive(response, wanted, writer, progress, claim, segments)
+        if (total := part.bound.total if part.bound else -1) < 0:
+            part.settle(part.front)
+        elif claim.left:
+            raise Unreachable(wanted.name, host, f"the body ends after {part.done} of {total} bytes")
 
-    async def _bind(self, response: ClientResponse, wanted: Wanted, part: Part, progress: Progress) -> None:
+    async def _segment(
+        self, source: str, wanted: Wanted, part: Part, progress: Progress, segments: Segments, claim: Claim
+    ) -> None:
+        """Bring one stretch over a connection of its own; what it does not bring the first one will."""
+        host = URL(source).host or ""
+        headers = {"Range": f"bytes={claim.begin}-{claim.end - 1}"}
+        progress.connections += 1
+        try:
+            async with (
+                self.limits.connection(host),
+                _reachable(wanted.name, host),
+                self.wire.ask("GET", source, headers=headers) as response,
+                Writer(part, progress, at=claim.begin) as writer,
+            ):
+                if _is_same(response, part, claim.begin):
+                    await self._receive(response, wanted, writer, progress, claim, segments)
+        except Unreachable:
+            return
+        finally:
+            progress.connections -= 1
+
+    async def _again(self, wanted: Wanted, part: Part, source: str, begin: int, end: int) -> bytes:
+        """Fetch some bytes of the file once more."""
+        host, content = URL(source).host or "", bytearray()
+        async with (
+            self.limits.connection(host),
+            _reachable(wanted.name, host),
+            self.wire.ask("GET", source, headers={"Range": f"bytes={begin}-{end - 1}"}) as response,
+        ):
+            if response.status not in {200, 206}:
+                raise failure(response.status, wanted.name, host, retry_after=retry_after(response))
+            whole = response.status == 200 and begin == 0 and end == (part.bound.total if part.bound else -1)
+            if not whole and not _is_same(response, part, begin):
+                raise Unreachable(wanted.name, host, "it does not give a part of the file, or has another file")
+            while len(content) < end - begin and (chunk := await response.content.readany()):
+                content += chunk
+                await self.limits.spend(host, len(chunk))
+            content += _left_in(response)
+        if len(content) < end - begin:
+            raise Unreachable(wanted.name, host, "the body ends early")
+        return bytes(content[: end - begin])
+
+    async def _bind(self, response: ClientResponse, wanted: Wanted, part: Part, asked: int) -> None:
         """Compare what the server offers with what was listed and with what the part belongs to."""
+        host = response.url.host or ""
         offered = Digest.of_header(response.headers.get("Digest", ""))
         begin, total = _extent(response)
         if wanted.digest and offered and offered != wanted.digest and offered.algorithm == wanted.digest.algorithm:
-            raise Changed(
-                wanted.name,
-                progress.host,
-                f"the archive now has {offered} where it listed {wanted.digest}; its next listing decides",
-            )
+            why = f"the archive now has {offered} where it listed {wanted.digest}; its next listing decides"
+            raise Changed(wanted.name, host, why)
         if wanted.size is not None and total not in {wanted.size, -1} and offered is None:
-            raise Changed(
-                wanted.name,
-                progress.host,
-                f"the archive now has {total} bytes where it listed {wanted.size}; its next listing decides",
-            )
+            why = f"the archive now has {total} bytes where it listed {wanted.size}; its next listing decides"
+            raise Changed(wanted.name, host, why)
         known = wanted.digest or offered
         bound = Bound(
             digest=str(known) if known else "",
@@ -192,42 +217,78 @@ class Downloader:
             # where listing and server disagree on the length alone, the digest will tell when it is reached
             total=max(total, wanted.size) if wanted.size is not None else total,
         )
-        if response.status == 206 and (bound != part.bound or begin != part.done):
+        if response.status == 206 and (bound != part.bound or begin != asked):
             raise _Afresh
         if response.status == 200 and part.done:
             await asyncio.to_thread(part.restart)
         await asyncio.to_thread(part.bind, bound)
 
-
-async def _receive(response: ClientResponse, wanted: Wanted, writer: Writer, progress: Progress) -> None:
-    """Pass the body on in blocks."""
-    total = writer.part.bound.total if writer.part.bound else -1
-    come, size, chunks = writer.part.done, 0, list[bytes]()
-    loop = asyncio.get_running_loop()
-    given = loop.time()
-    try:
-        while chunk := await response.content.readany():
-            if come == 0 and wanted.fits and _no_fits(chunk):
-                raise NotFits(wanted.name, progress.host, "what comes does not begin as a FITS file", head=chunk[:4096])
-            come += len(chunk)
-            if 0 <= total < come:
-                raise Unreachable(wanted.name, progress.host, f"more than the {total} bytes announced came")
-            chunks.append(chunk)
-            size += len(chunk)
-            if size >= BLOCK or loop.time() - given >= LINGER:
+    async def _receive(
+        self,
+        response: ClientResponse,
+        wanted: Wanted,
+        writer: Writer,
+        progress: Progress,
+        claim: Claim,
+        segments: Segments,
+    ) -> None:
+        """Pass the body on in blocks, until the claim is met."""
+        host = progress.host
+        total = writer.part.bound.total if writer.part.bound else -1
+        size, chunks = 0, list[bytes]()
+        loop = asyncio.get_running_loop()
+        given = loop.time()
+        refused = False
+        try:
+            while claim.left != 0 and (chunk := await _some(response, self.limits.most_at_once(host))):
+                if claim.at == 0 and wanted.fits and _no_fits(chunk):
+                    refused = True
+                    why = "what comes does not begin as a FITS file"
+                    raise NotFits(wanted.name, host, why, head=chunk[:4096])
+                if 0 <= total < claim.at + len(chunk):
+                    raise Unreachable(wanted.name, host, f"more than the {total} bytes announced came")
+                chunk = chunk[: claim.left] if claim.left >= 0 else chunk
+                claim.at += len(chunk)
+                segments.received += len(chunk)
+                chunks.append(chunk)
+                size += len(chunk)
+                if size >= BLOCK or loop.time() - given >= LINGER:
+                    await writer.put(chunks)
+                    chunks, size, given = [], 0, loop.time()
+                await self.limits.spend(host, len(chunk))
+        finally:
+            if not refused and claim.left and (rest := _left_in(response)):
+                rest = rest[: claim.left] if claim.left >= 0 else rest
+                if claim.at or not wanted.fits or not _no_fits(rest):
+                    claim.at += len(rest)
+                    chunks.append(rest)
+            if chunks:
                 await writer.put(chunks)
-                chunks, size, given = [], 0, loop.time()
-    finally:
-        if rest := _left_in(response):
-            chunks.append(rest[: total - come] if total >= 0 else rest)
-        if chunks and not (come == 0 and wanted.fits and _no_fits(chunks[0])):
-            await writer.put(chunks)
-        await writer.settle()
-    if total < 0 and writer.part.bound:
-        found = writer.part.bound
-        writer.part.bound = Bound(found.digest, found.artifact, writer.part.done)
-    elif writer.part.done < total:
-        raise Unreachable(wanted.name, progress.host, f"the body ends after {writer.part.done} of {total} bytes")
+            await writer.settle()
+
+
+async def _some(response: ClientResponse, most: int) -> bytes:
+    return await (response.content.readany() if most < 0 else response.content.read(most))
+
+
+def _is_same(response: ClientResponse, part: Part, begin: int) -> bool:
+    """Tell whether an answer gives bytes of the very file that the part holds, from where they were asked for."""
+    offered = Digest.of_header(response.headers.get("Digest", ""))
+    bound = part.bound
+    return (
+        response.status == 206
+        and bound is not None
+        and _extent(response) == (begin, bound.total)
+        and (offered is None or not bound.digest or str(offered) == bound.digest)
+        and (offered is not None or response.headers.get("x-artifact-id", "") == bound.artifact)
+    )
+
+
+def expected_of(wanted: Wanted, part: Part) -> Digest | None:
+    """Return the digest that the whole file must have; none if neither listing nor server tells one."""
+    if wanted.digest is not None:
+        return wanted.digest
+    return Digest.parse(part.bound.digest) if part.bound and part.bound.digest else None
 
 
 def _left_in(response: ClientResponse) -> bytes:
@@ -245,7 +306,7 @@ def _verify(wanted: Wanted, part: Part, progress: Progress) -> Arrived:
     if not part.complete:
         raise Unreachable(wanted.name, progress.host, f"cut off {RESUMES} times, {part.done} bytes are here")
     reached("fetch.downloaded")
-    expected = str(wanted.digest) if wanted.digest else (part.bound.digest if part.bound else "")
+    expected = str(expected_of(wanted, part) or "")
     found = part.digest
     if expected and str(found) != expected:
         part.close()

@@ -81,7 +81,7 @@ class Snooppix:
         self.fetcher = Fetcher(
             database,
             archive,
-            carriers_of(settings, wire),
+            carriers_of(settings, wire, clock=clock),
             self.breakers,
             self.receptions,
             self.quarantine,
