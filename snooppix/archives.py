@@ -48,7 +48,7 @@ def prove(settings: Settings) -> None:
     """
     bare = settings.archive.model_copy(update={"credential": None, "authority": None})
     settings = settings.model_copy(update={"archive": bare})
-    names = Names.of(load_instrument(settings.snooppix.instrument))
+    names = Names.of(load_instrument(settings.snooppix.instrument), products=settings.archive.offers == "products")
     archive_of(settings, Wire(settings.archive, settings.snooppix), names=names, clock=SystemClock())
 
 

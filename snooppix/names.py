@@ -38,14 +38,14 @@ class Names:
 
     def kind(self, name: str) -> FrameKind | None:
         """Tell what SNOOPPIX would take a file for: processed frame, flat, mask, or nothing it wants."""
+        if self.published:
+            return FrameKind.PRODUCT if read_name(name) else None
         if name[:-1].isdecimal() and name.isascii() and name[-1:] == self.suffix and self.plain and len(name) <= 10:
             return FrameKind.OBJECT  # nearly all are, and a million of them are asked about at once
         try:
             frame = FrameId(name)
         except UnsafeName:
             return None
-        if self.published:
-            return FrameKind.PRODUCT if read_name(name) else None
         if matching(self.pattern).fullmatch(name) if self.pattern else frame.kind == self.suffix:
             return FrameKind.OBJECT
         words = name.split(".")

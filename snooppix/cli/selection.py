@@ -56,7 +56,7 @@ def selection(
     """
     settings = settings_of(config)
     try:
-        names = Names.of(load_instrument(settings.snooppix.instrument))
+        names = Names.of(load_instrument(settings.snooppix.instrument), products=settings.archive.offers == "products")
         if not test:
             _show(rules(settings.selection, RULED, names=names), as_json=as_json)
             return

@@ -49,7 +49,7 @@ def _prove(config: Any, runid: str, *, offline: bool, as_json: bool) -> None:
         if offline:
             return await as_of_last_difference(database, runid)
         settings, clock = loaded.settings, SystemClock()
-        names = Names.of(load_instrument(settings.snooppix.instrument))
+        names = Names.of(load_instrument(settings.snooppix.instrument), products=settings.archive.offers == "products")
         async with Wire(settings.archive, settings.snooppix) as wire:
             archive = archive_of(settings, wire, names=names, clock=clock)
             return await asked_now(database, archive, runid, now=clock.now())

@@ -154,6 +154,7 @@ async def test_products_come_back_although_either_side_is_killed_at_random(tmp_p
                     await put_products(ours.database, ours.settings, f"97941{number}p", "weight", "flag")
                     await ours.pause(chance.uniform(0.2, 1.2))
                     kill(chance.choice([ours.supervisor, theirs.supervisor]))
+                await until_generations(ours, 12)
                 await put_products(ours.database, ours.settings, "979410p", "weight", "flag", seed=2)
                 await until_generations(ours, 14)
                 await until_newest_back(ours, theirs)
