@@ -65,14 +65,27 @@ class Publications:
     def __init__(self) -> None:
         self._events = Events()
 
-    async def unpublished(self, session: AsyncSession, *, kinds: Sequence[str], limit: int) -> list[Unpublished]:
-        """Give products of exposures that are held and not in the ledger with these bytes, oldest first."""
+    async def unpublished(
+        self, session: AsyncSession, *, kinds: Sequence[str], limit: int, behind: int = 0
+    ) -> list[Unpublished]:
+        """Give products of exposures that are held and not in the ledger with these bytes, oldest first.
+
+        Parameters
+        ----------
+        behind : a product's number: only those made after it are compared
+        """
         known = exists().where(Publication.product_id == Product.id, Publication.wire_digest == Product.digest)
         query = (
             select(Product, Frame.name, Frame.runid, Node.directory)
             .join(Frame, Frame.id == Product.frame_id)
             .join(Node, Node.id == Product.node_id)
-            .where(Product.state == ProductState.HELD, Product.kind.in_(kinds), Frame.kind == FrameKind.OBJECT, ~known)
+            .where(
+                Product.id > behind,
+                Product.state == ProductState.HELD,
+                Product.kind.in_(kinds),
+                Frame.kind == FrameKind.OBJECT,
+                ~known,
+            )
             .order_by(Product.id)
             .limit(limit)
         )
@@ -257,12 +270,12 @@ class Publications:
         said = "was acknowledged long ago and goes from to_CADC/"
         await self._event(session, row, "deleted", said, now=now, source=source)
 
-    async def listed(self, session: AsyncSession) -> list[Listed]:
-        """Give all that is listed, by name: of each name the newest generation that was offered."""
+    async def listed(self, session: AsyncSession, names: Sequence[str] | None = None) -> list[Listed]:
+        """Give what is listed, of all names or of some, by name: of each the newest generation that was offered."""
         query = (
             select(Publication, Frame)
             .outerjoin(Frame, Frame.id == Publication.frame_id)
-            .where(*_listed())
+            .where(*_listed(), *([] if names is None else [Publication.name.in_(names)]))
             .order_by(Publication.name, Publication.generation)
         )
         found: dict[str, Listed] = {}
@@ -274,9 +287,13 @@ class Publications:
             found[row.name] = Listed(record(PublicationRecord, row), **seen)
         return list(found.values())
 
-    async def ledger(self, session: AsyncSession) -> list[PublicationRecord]:
-        """Give all rows, by name and generation."""
-        query = select(Publication).order_by(Publication.name, Publication.generation)
+    async def ledger(
+        self, session: AsyncSession, *, behind: tuple[str, int] = ("", 0), limit: int | None = None
+    ) -> list[PublicationRecord]:
+        """Give rows by name and generation: all, or a page of them behind one."""
+        name, generation = behind
+        later = or_(Publication.name > name, and_(Publication.name == name, Publication.generation > generation))
+        query = select(Publication).where(later).order_by(Publication.name, Publication.generation).limit(limit)
         return [record(PublicationRecord, row) for row in await session.scalars(query)]
 
     async def counts(self, session: AsyncSession) -> dict[PublicationState, int]:

@@ -41,25 +41,28 @@ def artifact_identity(name: str, digest: str | None, *, collection: str) -> str:
 
 
 class Offers(Tables):
-    """The tables that followers query; `show` replaces what they describe."""
+    """The tables that followers query, and what they describe by name."""
 
     def __init__(self, archive: ArchiveSection) -> None:
         super().__init__()
         self._archive = archive
-        self._listed: Sequence[Listed] = ()
+        self.listed: dict[str, Listed] = {}
         self._version = 0
 
     def show(self, listed: Sequence[Listed]) -> None:
-        """Say what is offered from now on."""
-        self._listed = tuple(listed)
-        self._version += 1
+        """Say what is offered from now on under these names; the others stay."""
+        if listed:
+            self.listed = self.listed | {item.publication.name: item for item in listed}
+            self._version += 1
 
     def _look_again(self) -> Hashable:
         return self._version
 
     def _rows(self, visible_at: str | None) -> Mapping[str, Sequence[Row]]:
         del visible_at  # followers see all, and nobody else sees anything
-        return describe(self._listed, collection=self._archive.collection, instrument=self._archive.instrument)
+        return describe(
+            [*self.listed.values()], collection=self._archive.collection, instrument=self._archive.instrument
+        )
 
 
 def describe(listed: Sequence[Listed], *, collection: str, instrument: str) -> dict[str, list[Row]]:

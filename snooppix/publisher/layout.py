@@ -29,8 +29,8 @@ log = logger("publisher")
 
 WAITS: Final = Backoff(first=30.0, factor=2.0, ceiling=3600.0, attempts=1_000_000)
 """A file that is not there, or a full disk, is looked at again."""
-AT_ONCE: Final = 50
-"""Files laid out a pass, so that what is offered is listed and acknowledged meanwhile."""
+AT_ONCE: Final = 10
+"""Files laid out before they are listed together."""
 
 
 class Layout:
@@ -44,17 +44,18 @@ class Layout:
         self.at_work: str | None = None
         """File that is laid out now."""
 
-    async def lay_out_due(self, stopping: asyncio.Event) -> int:
-        """Lay out what is due, until `stopping`; return how many files are offered that were not."""
+    async def lay_out_due(self, stopping: asyncio.Event) -> list[str]:
+        """Lay out what is due, until `stopping`; return the names of files that are offered now and were not."""
         async with self.database.read() as session:
             due = await Publications().due(session, now=self.clock.now(), limit=AT_ONCE)
-        offered = 0
+        offered = []
         for publication in due:
             if stopping.is_set():
                 break
             self.at_work = publication.name
             try:
-                offered += await self._lay_out(publication)
+                if await self._lay_out(publication):
+                    offered.append(publication.name)
             except Rejection as rejection:
                 await self._fail(publication, f"it cannot be published: {rejection.sentence}")
             except FileNotFoundError:

@@ -19,6 +19,8 @@ log = logger("publisher")
 
 SOURCE: Final = "publisher"
 REFUSED: Final = "acknowledgement-refused"
+ANEW: Final = 60.0
+"""Seconds between two comparisons of all products with the ledger."""
 UNIT: Final = 100
 """Entries a transaction, so that others may write in between."""
 
@@ -64,24 +66,34 @@ class Ledger:
         self.clock = clock
         self.floors = dict(floors or {})
         """Generations that names have reached, as the shelf's manifest tells."""
+        self._behind = 0
+        """Number of the newest product that was looked at."""
+        self._compared = float("-inf")
         self._warned: set[tuple[str, int, str]] = set()
 
     async def enter_wanted(self, sorts: Sequence[Sort]) -> int:
-        """Enter every product of these sorts that is held and not in the ledger; return how many were."""
-        entered = 0
-        unnameable: set[int] = set()
+        """Enter every product of these sorts that is held and not in the ledger; return how many were.
+
+        Between two comparisons of everything only what was made since is looked at.
+        """
+        entered, behind = 0, 0
+        now = self.clock.monotonic()
+        if now - self._compared < ANEW:
+            behind = self._behind
+        else:
+            self._compared = now
         while sorts:
             async with self.database.read() as session:
-                found = await Publications().unpublished(session, kinds=sorts, limit=UNIT + len(unnameable))
-            found = [product for product in found if product.product_id not in unnameable]
+                found = await Publications().unpublished(session, kinds=sorts, limit=UNIT, behind=behind)
             if not found:
                 break
+            behind = found[-1].product_id
+            self._behind = max(self._behind, behind)
             async with self.database.write() as session:
                 for product in found:
                     try:
                         name = map_name(product.frame, Sort(product.kind))
                     except NoPublishedName as problem:
-                        unnameable.add(product.product_id)
                         log.debug("product has no published name", why=str(problem))
                         continue
                     wanted = Registration(
@@ -176,10 +188,23 @@ def entry(publication: PublicationRecord) -> dict[str, Any]:
     }
 
 
-def manifest_line(publication: PublicationRecord) -> dict[str, Any]:
-    """Give what the manifest says of a file that is offered."""
-    told = entry(publication)
-    return {key: told[key] for key in ("name", "generation", "kind", "size", "wire_digest", "pixel_digest", "runid")}
+def manifest(offered: Sequence[PublicationRecord], floors: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Give the lines of the manifest.
+
+    Where the ledger was lost, or an older one was put back, the generations
+    that names had reached stand there as ``reached``, so that they are not given again.
+    """
+    lines = []
+    for publication in offered:
+        told = entry(publication)
+        line = {
+            key: told[key] for key in ("name", "generation", "kind", "size", "wire_digest", "pixel_digest", "runid")
+        }
+        reached = floors.get(publication.name, 0)
+        lines.append(line | {"reached": reached} if reached > publication.generation else line)
+    known = {publication.name for publication in offered}
+    lines += [{"name": name, "reached": number} for name, number in sorted(floors.items()) if name not in known]
+    return lines
 
 
 def source_of(path: Path) -> str:

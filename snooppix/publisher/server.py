@@ -39,6 +39,8 @@ log = logger("publisher")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LARGEST_REQUEST: Final = 1 << 20
 """Bytes of a form, a transfer document or an acknowledgement."""
+LEDGER_PAGE: Final = 500
+"""Entries that are read at once."""
 SERVICES: Final = {path: vosi.SERVICES[path] for path in ("argus", "raven", "minoc")}
 """Path of each service and its identity: those that a follower's settings have from the start."""
 _TRIES = 3
@@ -291,12 +293,20 @@ async def _acknowledge(request: web.Request) -> web.Response:
     )
 
 
-async def _ledger(request: web.Request) -> web.Response:
+async def _ledger(request: web.Request) -> web.StreamResponse:
     """Give the ledger, one JSON object a line, by name and generation."""
-    async with request.app[SITE].database.read() as session:
-        rows = await Publications().ledger(session)
-    text = await asyncio.to_thread(lambda: "".join(f"{json.dumps(entry(row))}\n" for row in rows))
-    return web.Response(text=text, content_type="application/jsonl")
+    answer = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+    set_guards(answer, GUARDS)
+    await answer.prepare(request)
+    behind = ("", 0)
+    while True:
+        async with request.app[SITE].database.read() as session:
+            rows = await Publications().ledger(session, behind=behind, limit=LEDGER_PAGE)
+        if not rows:
+            await answer.write_eof()
+            return answer
+        behind = (rows[-1].name, rows[-1].generation)
+        await answer.write("".join(f"{json.dumps(entry(row))}\n" for row in rows).encode())
 
 
 def _json(value: dict[str, Any], *, status: int) -> web.Response:

@@ -18,7 +18,7 @@ from dbclient.stores import Publications
 from snooppix.publisher.description import Offers
 from snooppix.publisher.followers import Followers, FollowersUnreadable
 from snooppix.publisher.layout import Layout
-from snooppix.publisher.ledger import Ledger, manifest_line, sorts_of
+from snooppix.publisher.ledger import Ledger, manifest, sorts_of
 from snooppix.publisher.push import Pusher
 from snooppix.publisher.retention import delete_acknowledged, sweep
 from snooppix.publisher.server import Site, application
@@ -34,8 +34,12 @@ from terapix.sections import ArchiveSection, Settings
 log = logger("publisher")
 
 NAME: Final = "publisher"
+GRACE: Final = 5.0
+"""Seconds that what goes on has to end by itself once the daemon is asked to stop."""
 BREATH: Final = 0.2
 """Seconds between two passes at least: our own writes wake us too."""
+MANIFEST_PACE: Final = 1.0
+"""Seconds between two writings of the manifest at least."""
 PACE: Final = 10.0
 """Seconds between two passes while nothing is written."""
 
@@ -58,8 +62,13 @@ class Publisher:
         self.pusher = self._pusher(push) if push else None
         self.address: str | None = None
         """Where followers find us, once we listen."""
-        self._changed = True
-        """What is offered is another than the tables and the manifest show."""
+        self._due = asyncio.Event()
+        """Something may be there to be laid out."""
+        self._to_push = asyncio.Event()
+        """Something may be there to be put."""
+        self._manifest_due = True
+        """What is offered is another than the manifest shows."""
+        self._manifest_at = float("-inf")
 
     def _pusher(self, wire: Wire) -> Pusher:
         section = self.daemon.settings.publisher
@@ -81,50 +90,76 @@ class Publisher:
             await self.control.begin()
             if swept := await sweep(self.database, self.shelf):
                 log.info("left by a publisher that was killed, and removed", files=len(swept))
-            await self._show()
+            await self._show(None)
             async with self._served():
                 await self.daemon.ready("offers products")
-                await self._work()
+                loops = [asyncio.create_task(loop(), name=loop.__name__) for loop in (self._lay_out, self._push)]
+                try:
+                    await self._work(loops)
+                finally:
+                    await _end(loops)
+                    self._manifest_at = float("-inf")
+                    await self._write_manifest()
         finally:
             self.shelf.release()
             self.offers.close()
 
-    async def _work(self) -> None:
+    async def _work(self, loops: list[asyncio.Task[None]]) -> None:
+        """Enter what is held, delete what may go, say how things are; layout and push run beside it at their pace."""
         stopping = self.daemon.stopping
         while not stopping.is_set():
+            for failed in (loop for loop in loops if loop.done()):
+                await failed
             if await self.control.look():
                 self._take_over()
-            more = False
+            more = 0
             if not self.control.rests:
-                more = await self._pass(stopping)
+                more = await self.ledger.enter_wanted(self.sorts)
+                keep = self.daemon.settings.publisher.keep
+                more += await delete_acknowledged(self.database, self.shelf, keep=keep, clock=self.daemon.clock)
+                self._due.set()
+                self._to_push.set()
+            await self._write_manifest()
             await self._beat()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), BREATH)
-            await self.database.changed(timeout=BREATH if more else PACE, stop=stopping)
+            pace = BREATH if more else MANIFEST_PACE if self._manifest_due else PACE
+            await self.database.changed(timeout=pace, stop=stopping)
 
-    async def _pass(self, stopping: asyncio.Event) -> bool:
-        """Compare what is wanted with what is done, and do what lacks; return whether there may be more at once."""
-        settings = self.daemon.settings.publisher
-        entered = await self.ledger.enter_wanted(self.sorts)
-        offered = await self.layout.lay_out_due(stopping)
-        self._changed = self._changed or offered > 0
-        await self._show()
-        arrived = await self.pusher.put_due(stopping) if self.pusher else 0
-        deleted = await delete_acknowledged(self.database, self.shelf, keep=settings.keep, clock=self.daemon.clock)
-        self._changed = self._changed or deleted > 0
-        await self._show()
-        return bool(entered or offered or arrived or deleted)
+    async def _lay_out(self) -> None:
+        """Lay out what is due, and list it."""
+        stopping = self.daemon.stopping
+        while not stopping.is_set():
+            self._due.clear()
+            offered = [] if self.control.rests else await self.layout.lay_out_due(stopping)
+            await self._show(offered)
+            if not offered:
+                await _first(stopping, self._due)
 
-    async def _show(self) -> None:
-        """Bring the tables and the manifest up to what the ledger says is offered."""
-        if not self._changed:
+    async def _push(self) -> None:
+        """Put what is offered to an archive that receives."""
+        stopping = self.daemon.stopping
+        while self.pusher is not None and not stopping.is_set():
+            self._to_push.clear()
+            if self.control.rests or not await self.pusher.put_due(stopping):
+                await _first(stopping, self._to_push)
+        await stopping.wait()
+
+    async def _show(self, names: list[str] | None) -> None:
+        """List what is offered under some names, or all at the start."""
+        if names == []:
             return
         async with self.database.read() as session:
-            listed = await Publications().listed(session)
-        self.offers.show(listed)
-        lines = [manifest_line(item.publication) for item in listed]
-        await asyncio.to_thread(self.shelf.write_manifest, lines)
-        self._changed = False
+            self.offers.show(await Publications().listed(session, names))
+        self._manifest_due = True
+
+    async def _write_manifest(self) -> None:
+        """Bring the manifest up to what is offered, not oftener than is of use."""
+        now = self.daemon.clock.monotonic()
+        if self._manifest_due and now - self._manifest_at >= MANIFEST_PACE:
+            self._manifest_due, self._manifest_at = False, now
+            offered = [item.publication for _, item in sorted(self.offers.listed.items())]
+            await asyncio.to_thread(self.shelf.write_manifest, manifest(offered, self.ledger.floors))
 
     @contextlib.asynccontextmanager
     async def _served(self) -> Any:
@@ -172,6 +207,24 @@ class Publisher:
             registry=f"{self.address}/reg/resource-caps",
             followers=bool(self.followers),
         )
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait for the first of some events."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _end(loops: list[asyncio.Task[None]]) -> None:
+    """Let loops end as they were asked to; what does not in time is cut, and its next start goes on."""
+    await asyncio.wait(loops, timeout=GRACE)
+    for loop in loops:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)
 
 
 def can_be_taken_over(settings: Settings) -> None:

@@ -176,8 +176,8 @@ class Shelf:
         for line in lines:
             try:
                 told = json.loads(line)
-                found[str(told["name"])] = int(told["generation"])
-            except (ValueError, KeyError, TypeError):
+                found[str(told["name"])] = max(int(told.get("generation", 0)), int(told.get("reached", 0)))
+            except (ValueError, KeyError, TypeError, AttributeError):
                 continue
         return found
 
