@@ -91,7 +91,7 @@ async def test_passing_trouble_leaves_a_valid_frame(
 async def test_an_archive_that_is_down_is_told_once_and_its_return_too(
     served_archive: ServedArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snooppix.service.SILENCE", Backoff(first=0.05, factor=1.0, ceiling=0.1, attempts=9))
+    monkeypatch.setattr("snooppix.discovery.SILENCE", Backoff(first=0.05, factor=1.0, ceiling=0.1, attempts=9))
     served_archive.offer("979412p")
     served_archive.faults.add(Down(times=8))
     async with at_work(settings_for(tmp_path / "host", served_archive.registry)) as desk:
