@@ -93,9 +93,12 @@ class Publisher:
             await self._show(None)
             async with self._served():
                 await self.daemon.ready("offers products")
-                loops = [asyncio.create_task(loop(), name=loop.__name__) for loop in (self._lay_out, self._push)]
+                parts = (self._work, self._lay_out, self._push)
+                loops = [asyncio.create_task(loop(), name=loop.__name__) for loop in parts]
                 try:
-                    await self._work(loops)
+                    ended, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+                    for loop in ended:
+                        loop.result()
                 finally:
                     await _end(loops)
                     self._manifest_at = float("-inf")
@@ -104,12 +107,10 @@ class Publisher:
             self.shelf.release()
             self.offers.close()
 
-    async def _work(self, loops: list[asyncio.Task[None]]) -> None:
+    async def _work(self) -> None:
         """Enter what is held, delete what may go, say how things are; layout and push run beside it at their pace."""
         stopping = self.daemon.stopping
         while not stopping.is_set():
-            for failed in (loop for loop in loops if loop.done()):
-                await failed
             if await self.control.look():
                 self._take_over()
             more = 0

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomlkit
@@ -128,3 +129,21 @@ def test_two_ledgers_differ_in_generation_digest_or_acknowledgement() -> None:
     assert differences(line(), line(acknowledged_at=None)) == ["generation 2 is acknowledged here and not there"]
     assert differences(line(), line(state="due")) == ["generation 2 is here and nothing is there"]
     assert lines_of([line(generation=1), line()])["a"].generation == 2
+
+
+def test_snooppix_publish_is_a_daemon_of_its_own(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    from snooppix import service
+
+    monkeypatch.setattr("sys.argv", ["snooppix", "publish", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        service.main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("publisher ")
+
+
+def test_a_host_runs_the_publisher_once_its_settings_speak_of_it() -> None:
+    from spica.supervisor import daemons_of
+
+    assert "publisher" not in daemons_of(load(environment={}).settings)
+    spoken = load(environment={"TERAPIX_PUBLISHER__PORT": "8200"}).settings
+    assert daemons_of(spoken)["publisher"] == "snooppix.publisher.service"
