@@ -1,12 +1,13 @@
 """What a TAP service is asked, and how it answers: parameters checked, tables and refusals written."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from snooppix.protocol.adql import BadQuery
 from snooppix.protocol.tables import Answer
-from snooppix.protocol.votable import MEDIA, error, separated, votable
+from snooppix.protocol.votable import BINARY2, MEDIA, error, separated_parts, votable_parts
 
 LANGUAGES = {"ADQL", "ADQL-2.0", "ADQL-2.1"}
 
@@ -20,6 +21,8 @@ class Asked:
     """Content type of the answer."""
     most: int | None
     """Rows that are wanted at most."""
+    binary: bool = False
+    """The rows of a VOTable are wanted as BINARY2."""
 
 
 async def parameters(request: web.Request) -> dict[str, str]:
@@ -46,22 +49,30 @@ def asked(given: dict[str, str]) -> Asked:
     if "QUERY" not in given:
         raise BadQuery("there is no QUERY")
     name = given.get("RESPONSEFORMAT") or given.get("FORMAT") or "votable"
-    media = MEDIA.get(name.lower().replace(" ", ""))
+    wanted = name.lower().replace(" ", "")
+    media = MEDIA.get(wanted)
     if media is None:
         raise BadQuery(f"RESPONSEFORMAT={name} is not known here, only {', '.join(MEDIA)}")
     most = given.get("MAXREC", "")
     if most and not most.isdecimal():
         raise BadQuery(f"MAXREC={most} is no number of rows")
-    return Asked(given["QUERY"], media, int(most) if most else None)
+    return Asked(given["QUERY"], media, int(most) if most else None, wanted in {BINARY2, "votable/b2"})
+
+
+def parts(answer: Answer, asked: Asked) -> Iterator[bytes]:
+    """Write an answer in the format that was asked for, piece by piece."""
+    if asked.media == "text/csv":
+        pieces = separated_parts(answer, ",")
+    elif asked.media == "text/tab-separated-values":
+        pieces = separated_parts(answer, "\t")
+    else:
+        pieces = votable_parts(answer, query=asked.query, binary=asked.binary)
+    return (piece.encode() for piece in pieces)
 
 
 def written(answer: Answer, asked: Asked) -> bytes:
     """Write an answer in the format that was asked for."""
-    if asked.media == "text/csv":
-        return separated(answer, ",").encode()
-    if asked.media == "text/tab-separated-values":
-        return separated(answer, "\t").encode()
-    return votable(answer, query=asked.query).encode()
+    return b"".join(parts(answer, asked))
 
 
 def refused(message: str, *, status: int = 400) -> web.Response:

@@ -11,6 +11,9 @@ from astropy.io.votable import parse
 from pyvo.dal import DALQueryError
 from pyvo.dal.adhoc import DatalinkResults
 
+from snooppix.protocol.schema import Column
+from snooppix.protocol.tables import Answer
+from snooppix.protocol.votable import votable
 from snooppix.standin.catalogue import Catalogue
 from snooppix.standin.faults import DuplicateRows, Faults, Listed, QueryError
 from snooppix.standin.inventory import Inventory
@@ -226,3 +229,25 @@ async def test_datalink_lists_the_files_of_a_plane(night: ServedArchive) -> None
     assert found["access_url"][0] == f"{night.address}/raven/files/cadc:CFHT/979412p.fits.fz"
     assert list(found["link_authorized"])[:2] == ["true", "true"]
     assert "NotFound" in found["error_message"][2]
+
+
+async def test_a_large_answer_comes_in_pieces_and_in_either_serialisation(night: ServedArchive) -> None:
+    query = (
+        "SELECT a.uri, a.contentLength, a.planeID, b.time_exposure, b.calibrationLevel, b.provenance_version "
+        "FROM caom2.Artifact a, caom2.Plane b, caom2.Plane c, caom2.Plane d, caom2.Plane e ORDER BY 1, 3, 4, 5, 6"
+    )
+    _, _, text = await asked(night, QUERY=query)
+    _, _, binary = await asked(night, QUERY=query, RESPONSEFORMAT="application/x-votable+xml;serialization=BINARY2")
+    _, _, plain = await asked(night, QUERY=query, FORMAT="csv")
+    tables = [parse(io.BytesIO(body.encode())).get_first_table().array for body in (text, binary)]
+    assert len(tables[0]) == len(plain.splitlines()) - 1 > 2000
+    assert "<STREAM" in binary
+    assert tables[0].tolist() == tables[1].tolist()
+
+
+def test_cells_are_escaped_and_keep_to_their_columns() -> None:
+    rows: list[tuple[Any, ...]] = [('a<b>&"c"', None, 1.5), ("x\x1fy", "é", 0.1), ("", "plain text", 1e300)]
+    answer = Answer((Column("s", "char"), Column("t", "char"), Column("d", "double")), rows, overflow=False)
+    found = parse(io.BytesIO(votable(answer).encode())).get_first_table().array
+    assert [str(row["s"]) for row in found] == ['a<b>&"c"', "x?y", ""]
+    assert [float(row["d"]) for row in found] == [1.5, 0.1, 1e300]
