@@ -218,17 +218,26 @@ class Outlook:
         """Learn what a frame needs from its headers at the archive, and keep it; none if they do not tell."""
         try:
             text = await self.archive.header(frame.uri)
-            headers: Headers = await asyncio.to_thread(read_dump, text)
+            headers = _whole(await asyncio.to_thread(read_dump, text), frame.kind)
             size = frame.size if frame.size is not None else file_size(text)
         except (ArchiveError, Rejection) as problem:
             log.info("headers do not tell what a frame needs", frame=frame.name, why=str(problem))
             return None
         told = needs(headers, size=size, compression=self.compression)
-        if frame.kind is FrameKind.OBJECT and headers.images:
+        if frame.kind is FrameKind.OBJECT:
             async with self.database.write() as session:
                 await Frames().describe(session, frame.id, needs=told)
         log.info("headers tell what a frame needs", frame=frame.name, needs=told)
         return Need(size, told["weight"] + told["flag"], told["scratch"])
+
+
+def _whole(headers: Headers, kind: FrameKind) -> Headers:
+    """Refuse to conclude from some of a frame's headers alone, as an archive may give them."""
+    announced = headers.primary.integer("NEXTEND")
+    lacks = announced is not None and announced != len(headers.extensions)
+    if lacks or (kind is FrameKind.OBJECT and not headers.images):
+        raise Rejection("incomplete", f"{len(headers.extensions)} extensions are told, NEXTEND = {announced}")
+    return headers
 
 
 def _mb(count: int) -> str:
