@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -34,6 +35,8 @@ __all__ = ["BLOCK", "Arrived", "Downloader", "Progress", "Wanted", "Writer"]
 
 LINGER: Final = 0.5
 """Seconds after which a smaller block is written too: over a slow line 4 MiB are much to lose, and to wait for."""
+THREADS: Final = 24
+"""For all downloads together: three for each of eight. Threads made anew for each file cost small ones a third."""
 RESUMES: Final = 20
 """Interruptions of one connection that are answered by resuming at once, as long as each brought bytes."""
 
@@ -60,6 +63,7 @@ class Downloader:
         self.clock = clock or SystemClock()
         self.limits = limits or Limits(clock=self.clock)
         self.growth = growth or Growth()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="part")
 
     async def fetch(self, wanted: Wanted, sources: Sequence[str], progress: Progress) -> Arrived:
         """Fetch a file from the first source that gives it whole.
@@ -90,7 +94,7 @@ class Downloader:
         """Fetch from one source, resuming as long as that brings the file nearer."""
         algorithm = wanted.digest.algorithm if wanted.digest else "md5"
         part = await asyncio.to_thread(Part.open, wanted.part, algorithm=algorithm)
-        async with Writer(part, progress) as writer:
+        async with Writer(part, progress, threads=self._threads) as writer:
             try:
                 await self._complete(source, wanted, writer, progress)
                 expected = expected_of(wanted, part)
@@ -169,7 +173,7 @@ class Downloader:
                 self.limits.connection(host),
                 _reachable(wanted.name, host),
                 self.wire.ask("GET", source, headers=headers) as response,
-                Writer(part, progress, at=claim.begin) as writer,
+                Writer(part, progress, at=claim.begin, threads=self._threads) as writer,
             ):
                 if _is_same(response, part, claim.begin):
                     await self._receive(response, wanted, writer, progress, claim, segments)

@@ -5,12 +5,16 @@ from collections.abc import Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final, Self
 
+from snooppix.blocks import BLOCK
 from snooppix.carrier import Progress
 from snooppix.part import Part, Span
 from terapix.steps import reached
 
 THREADS: Final = 3
 """One writes and digests the block, one digests the file, one flushes: bench_download.py."""
+
+SMALL: Final = 512 * 1024
+"""Bytes that one thread writes and digests sooner than two."""
 
 
 class Writer:
@@ -57,14 +61,22 @@ class Writer:
         loop = asyncio.get_running_loop()
         if self._span is None or (self._at is None and self._span.at != self.part.front):
             begin = self.part.front if self._at is None else self._at
-            self._span = await loop.run_in_executor(self._threads, Span, self.part, begin)
+            aligned = begin % BLOCK == 0  # then nothing is read
+            make = loop.run_in_executor(self._threads, Span, self.part, begin) if not aligned else None
+            self._span = Span(self.part, begin) if make is None else await make
         at = self._span.at
-        written = loop.run_in_executor(self._threads, self._span.write, chunks)
-        followed = loop.run_in_executor(self._threads, self.part.follow, at, chunks)
-        self._pending = {written, followed}
+        if sum(map(len, chunks)) < SMALL:
+            self._pending = {loop.run_in_executor(self._threads, self._write, self._span, at, chunks)}
+        else:
+            written = loop.run_in_executor(self._threads, self._span.write, chunks)
+            self._pending = {written, loop.run_in_executor(self._threads, self.part.follow, at, chunks)}
         if self.part.flush_due() and (self._flushing is None or self._flushing.done()):
             await self.flushed()
             self._flushing = loop.run_in_executor(self._threads, self.part.flush)
+
+    def _write(self, span: Span, at: int, chunks: list[bytes]) -> None:
+        span.write(chunks)
+        self.part.follow(at, chunks)
 
     async def settle(self) -> None:
         """Wait until everything handed over is written."""
