@@ -16,10 +16,10 @@ from snooppix.archive import Batch
 from snooppix.listing import COLUMNS, candidate, day, moment, number, told
 from snooppix.names import Names
 from snooppix.selection import Rule, keeps
+from terapix.collector import paused
 
 _USUAL_ADDRESS: Final = r"[a-z]{1,20}:[A-Za-z0-9_-]{1,40}/(\d{1,9}%s)\.fits(?:\.fz|\.gz)?"
 _USUAL_DIGEST: Final = re.compile(r"md5:[0-9a-f]{32}")
-_USUAL_STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?")
 _AT: Final = {name: place for place, name in enumerate(COLUMNS)}
 _URI, _PRODUCT, _MODIFIED = _AT["a.uri"], _AT["p.productID"], _AT["o.maxLastModified"]
 _LENGTH, _DIGEST, _RELEASE = _AT["a.contentLength"], _AT["a.contentChecksum"], _AT["p.dataRelease"]
@@ -46,6 +46,10 @@ class PageReader:
 
     def read(self, rows: Sequence[Sequence[str]]) -> Batch:
         """Read what rows say."""
+        with paused():
+            return self._read(rows)
+
+    def _read(self, rows: Sequence[Sequence[str]]) -> Batch:
         found: list[Sighting] = []
         refused: list[str] = []
         for row in rows:
@@ -93,10 +97,8 @@ class PageReader:
 
 
 def _moment(text: str) -> datetime | None:
-    """Read a time of the archive; what is written otherwise than always is read with all doubts."""
-    if _USUAL_STAMP.fullmatch(text):
-        try:
-            return datetime.fromisoformat(text + "+00:00")
-        except ValueError:
-            return None
-    return moment(text)
+    """Read a time of the archive, which nearly always names no zone."""
+    try:
+        return datetime.fromisoformat(text + "+00:00")
+    except ValueError:
+        return moment(text)

@@ -14,6 +14,7 @@ from defusedxml.ElementTree import ParseError, fromstring
 
 from snooppix.binary_rows import LONGEST_CELL, TableBroken
 from snooppix.like_rows import split
+from terapix.collector import paused
 
 BEGIN: Final = b"<TABLEDATA>"
 _END_OF_ROW: Final = b"</TR>"
@@ -64,11 +65,12 @@ class PlainRows:
             raise TableBroken(f"its text is no UTF-8: {problem.reason}") from problem
         if _FORBIDDEN.search(text):
             raise TableBroken("not well-formed: a character that XML does not have")
-        rows, place = split(text, self._columns, longest=LONGEST_CELL), 0
+        with paused():
+            rows = split(text, self._columns, longest=LONGEST_CELL)
         if rows is not None:
             self._held = raw[whole:]
             return rows, None
-        rows = []
+        rows, place = [], 0
         match = self._pattern.match
         while found := match(text, place):
             rows.append(self._cells(found))

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.schema import Frame, FrameKind
+from terapix.collector import paused
 
 if TYPE_CHECKING:
     from dbclient.stores.sightings import Sighting
@@ -31,6 +32,7 @@ _CONSTANTS: Final = ("generation", "current", "cause", "state", "attempts", "pri
 _BEGIN: Final = " ".join(("INSERT INTO frames", f"({','.join((*_COLUMNS, *_CONSTANTS))})", "VALUES "))
 _END: Final = " ON CONFLICT DO NOTHING"
 _ASIDE: Final = "\0"
+_KINDS: Final[dict[str, str]] = {kind: kind.value for kind in FrameKind}
 
 
 async def pour(session: AsyncSession, sightings: Sequence["Sighting"], *, now: datetime) -> dict[str, int | None]:
@@ -41,7 +43,8 @@ async def pour(session: AsyncSession, sightings: Sequence["Sighting"], *, now: d
     made = 0
     for start in range(0, len(sightings), AT_ONCE):
         some = sightings[start : start + AT_ONCE]
-        values = tuple(chain.from_iterable([_row(seen, spotted) for seen in some]))
+        with paused():
+            values = tuple(chain.from_iterable([_row(seen, spotted) for seen in some]))
         done = await line.exec_driver_sql(_BEGIN + ",".join([_ROW] * len(some)) + _END, values)
         made += done.rowcount
     if made == len(sightings):
@@ -62,7 +65,7 @@ def _row(seen: "Sighting", spotted: str) -> tuple[Any, ...]:
     return (
         name[:80],
         uri,
-        FrameKind(kind).value,
+        _KINDS[kind],
         size,
         digest[:80] if digest else digest,
         _stamp(modified) if modified else None,

@@ -4,6 +4,7 @@ import enum
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, bindparam, select, true, update
@@ -36,6 +37,8 @@ NAMED: Final = {
     "size": "size",
 } | {name: name for name in DESCRIBED}
 """Columns and the fields of a sighting that fill them."""
+_HELD: Final = attrgetter(*NAMED)
+_TOLD: Final = attrgetter(*NAMED.values())
 NEWEST_WINS: Final = ("archive_modified", "release", "uri", "offered")
 """Columns that follow the archive; the others are filled once and then belong to the file."""
 
@@ -247,11 +250,14 @@ def difference(row: Any, sighting: Sighting) -> str | None:
 
 def learnt(row: Any, sighting: Sighting, *, now: datetime) -> dict[str, Any]:
     """Give the columns that the archive knows now and the row does not; only what differs is written."""
-    more: dict[str, Any] = {}
-    for column, field in NAMED.items():
-        held, told_now = getattr(row, column), getattr(sighting, field)
-        if told_now is not None and held != told_now and (held is None or column in NEWEST_WINS):
-            more[column] = told_now
+    held, told_now = _HELD(row), _TOLD(sighting)
+    if held == told_now:
+        return {}
+    more: dict[str, Any] = {
+        column: new
+        for column, old, new in zip(NAMED, held, told_now, strict=True)
+        if new is not None and new != old and (old is None or column in NEWEST_WINS)
+    }
     if "offered" in more:  # the publisher counts the same bytes anew, and waits to be told of them
         more["acknowledged_at"] = None
     parked = row.retry_at is not None and row.retry_at == row.release
