@@ -99,6 +99,7 @@ class PageReader:
 def _moment(text: str) -> datetime | None:
     """Read a time of the archive, which nearly always names no zone."""
     try:
-        return datetime.fromisoformat(text + "+00:00")
+        found = datetime.fromisoformat(text + "+00:00")
     except ValueError:
         return moment(text)
+    return moment(text) if found.tzinfo is None else found  # behind a bare day it is read as a time of day
