@@ -89,3 +89,18 @@ async def test_a_throttled_download_of_a_server_that_closes_early_has_every_byte
     assert (tmp_path / "a.part").read_bytes() == content
     assert seconds >= 0.7
     assert server.given <= len(content)
+
+
+async def test_a_download_may_last_longer_than_any_total_time(tmp_path: Path) -> None:
+    """By itself aiohttp ends everything after 300 s unless told otherwise (#2249); here only a pause between bytes counts."""
+    content = b"SIMPLE  =" + os.urandom(2 * 1024**2)
+    digest = Digest("md5", hashlib.md5(content, usedforsecurity=False).hexdigest())
+    server, progress = Mirror(content, pause=0.15), Progress()
+    settings = SnooppixSection(read_timeout=1.0, connect_timeout=1.0)
+    async with mirrors(server) as [address], Wire(ArchiveSection(registry=address), settings) as wire:
+        assert wire._session is not None
+        assert wire._session.timeout.total is None
+        wanted = Wanted("979412p", tmp_path / "a.part", len(content), digest)
+        await Downloader(wire).fetch(wanted, [address], progress)
+    assert progress.interruptions == 0
+    assert server.asked == [""]
