@@ -92,7 +92,7 @@ async def test_a_throttled_download_of_a_server_that_closes_early_has_every_byte
 
 
 async def test_a_download_may_last_longer_than_any_total_time(tmp_path: Path) -> None:
-    """By itself aiohttp ends everything after 300 s unless told otherwise (#2249); here only a pause between bytes counts."""
+    """By itself aiohttp ends everything after 300 s (#2249); here only a pause between bytes counts."""
     content = b"SIMPLE  =" + os.urandom(2 * 1024**2)
     digest = Digest("md5", hashlib.md5(content, usedforsecurity=False).hexdigest())
     server, progress = Mirror(content, pause=0.15), Progress()
