@@ -103,6 +103,8 @@ class Fetcher:
         self.attempts = attempts
         """Counted tries that a frame is allowed."""
         self.running: dict[int, Running] = {}
+        self.due = asyncio.Event()
+        """A place in the pool is free, or a frame may have become due."""
         self.tally = Tally()
         self.unsigned: set[int] = set()
         """Frames that wait for a credential which the archive accepts."""
@@ -183,6 +185,7 @@ class Fetcher:
         finally:
             self.receptions.settle(frame.id)
             self.running.pop(frame.id, None)
+            self.due.set()
 
     async def _fetch(self, running: Running) -> None:
         frame = running.frame

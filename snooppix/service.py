@@ -122,6 +122,7 @@ class Snooppix:
                     self._acknowledge,
                     self._tell_progress,
                     self._work,
+                    self._fill,
                     self._end_with_daemon,
                 )
             ]
@@ -133,7 +134,7 @@ class Snooppix:
             self.receptions.release()
 
     async def _work(self) -> None:
-        """Heal, answer, fill the download pool; then wait until the database changes."""
+        """Heal, answer, have the pool filled; then wait until the database changes."""
         stopping = self.ending
         while not stopping.is_set():
             if await self.control.look() and concerns_parts(self.daemon.settings) != self._built:
@@ -147,12 +148,20 @@ class Snooppix:
                 if await self.orders.answer_open():
                     self.standing.credential.resume()
                 await self.discovery.notice()
-                if await self.fetcher.start_due(self.daemon.settings.snooppix.downloads):
-                    self.verifier.warm()
             await self._beat()
             self._arrived.set()
+            self.fetcher.due.set()
             await pause(stopping, BREATH)
             await self.database.changed(timeout=HEARTBEAT, stop=stopping)
+
+    async def _fill(self) -> None:
+        """Keep the download pool full: a place that becomes free is taken at once."""
+        while not self.ending.is_set():
+            self.fetcher.due.clear()
+            downloads = self.daemon.settings.snooppix.downloads
+            if not self.control.rests and await self.fetcher.start_due(downloads):
+                self.verifier.warm()
+            await first(self.ending, self.fetcher.due)
 
     async def _end_with_daemon(self) -> None:
         await first(self.daemon.stopping, self.ending)
