@@ -96,6 +96,8 @@ class Snooppix:
         self.orders = Orders(database, self.watcher, verifier, self.receptions, self.quarantine, clock=clock)
         self.outbox = Outbox(database, wire, settings.archive.acknowledge, clock=clock)
         self._built = concerns_parts(settings)
+        self._begins = asyncio.Lock()
+        """No fetch begins while the healer looks through incoming/: what it finds unfinished there is its own."""
         self._arrived = asyncio.Event()
         """Something may be there to be verified."""
         self._owed = asyncio.Event()
@@ -143,7 +145,8 @@ class Snooppix:
                 return
             for disk, said in await self.receptions.look():
                 await self._event("disk", said, Level.WARNING if disk.trouble else Level.INFO)
-            await self.healer.heal(busy=self._busy())
+            async with self._begins:
+                await self.healer.heal(busy=self._busy())
             if not self.control.rests:
                 if await self.orders.answer_open():
                     self.standing.credential.resume()
@@ -159,7 +162,9 @@ class Snooppix:
         while not self.ending.is_set():
             self.fetcher.due.clear()
             downloads = self.daemon.settings.snooppix.downloads
-            if not self.control.rests and await self.fetcher.start_due(downloads):
+            async with self._begins:
+                begun = 0 if self.control.rests else await self.fetcher.start_due(downloads)
+            if begun:
                 self.verifier.warm()
             await first(self.ending, self.fetcher.due)
 

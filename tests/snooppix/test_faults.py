@@ -191,9 +191,10 @@ async def test_a_rejected_frame_is_fetched_again_when_an_operator_asks(
     served_archive: ServedArchive, tmp_path: Path
 ) -> None:
     served_archive.offer("979412p")
-    served_archive.faults.add(Flipped(byte=5000, times=3))
+    served_archive.faults.add(Flipped(byte=5000, times=0))
     async with at_work(settings_for(tmp_path / "host", served_archive.registry)) as desk:
-        await desk.until_state("979412p", FrameState.REJECTED)
+        await desk.until_state("979412p", FrameState.REJECTED, seconds=60)
+        served_archive.faults.clear()
         state, _ = await _ask(desk, RequestKind.RETRY, "979412p")
         await desk.until_state("979412p", FrameState.VALID)
     assert state is RequestState.DONE

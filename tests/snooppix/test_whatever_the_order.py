@@ -98,7 +98,7 @@ faults = st.one_of(
         [WrongDigest(), NoDigest(), HexDigest(), Gzip(), QueryError(), DuplicateRows(), Unlocated(), WholeForRange()]
     ),
 )
-"""All that pass by themselves or are taken back at the end; those that stall need real time, and have their own tests."""
+"""All that pass by themselves or are taken back at the end; those that stall need real time and are tested alone."""
 
 
 class WhateverTheOrder(RuleBasedStateMachine):
