@@ -170,9 +170,8 @@ def decide(error: FetchError, case: Case, *, now: datetime) -> Wait | Quarantine
         return GiveUp(f"given up after {number} tries: {error.why}")
     age = now - case.spotted_at
     if treatment.patience is not None and age > treatment.patience:
-        return GiveUp(
-            f"listed by the archive {age / timedelta(hours=1):.0f} h ago and still not to be had: {error.why}"
-        )
+        reason = f"listed by the archive {age / timedelta(hours=1):.0f} h ago and still not to be had: {error.why}"
+        return Quarantine("listed-not-stored", reason)
     if treatment.kind is Class.RELEASE and case.release is not None and case.release > now:
         return Wait(case.release, f"not public before {case.release:%Y-%m-%d}: {error.why}", counted=False)
     if treatment.kind is Class.RELEASE and case.release is not None:
