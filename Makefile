@@ -2,11 +2,12 @@
 SHELL  := /bin/bash
 PYTHON ?= python3
 VENV   := .venv
+FRAMES ?= 100000
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export TERAPIX_ETC := $(CURDIR)/etc
 
-.PHONY: run test test-dachs lint bench lock help clean check-python
+.PHONY: run test test-dachs lint bench soak lock help clean check-python
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -27,6 +28,9 @@ lint: $(VENV)/.testing  ## ruff and mypy, both strict
 
 bench: $(VENV)/.testing  ## measure ours beside the peers; the table goes to benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py
+
+soak: $(VENV)/.testing  ## FRAMES=100000 small frames through SNOOPPIX while the archive commits every fault; takes long
+	$(BIN)/python benchmarks/soak.py --frames $(FRAMES)
 
 lock: $(VENV)/bin/python  ## pin the newest versions again (maintainers)
 	$(PIP) install uv
