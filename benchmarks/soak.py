@@ -53,6 +53,8 @@ class Watch:
     memory: list[tuple[int, float]] = field(default_factory=list)
     """Frames valid, and MB resident in the daemon."""
     asked_again: int = 0
+    cpu: float = 0.0
+    """Seconds of user and system time of the daemon."""
     states: Counter[str] = field(default_factory=Counter)
 
     def level(self, share: float, frames: int) -> float:
@@ -117,6 +119,7 @@ async def follow(database: Database, daemon: subprocess.Popen[bytes], frames: in
         valid, total = states.get("valid", 0), sum(states.values())
         watch.states = Counter(states)
         watch.memory.append((valid, resident(process)))
+        watch.cpu = sum(process.cpu_times()[:2])
         seconds = time.perf_counter() - watch.begin
         print(
             f"\r{seconds:6.0f} s  {valid}/{frames} valid  {states}  {watch.memory[-1][1]:.0f} MB ",
@@ -180,6 +183,7 @@ async def soak(place: Path, frames: int) -> dict[str, object]:
         "share of each": SHARE,
         "seconds": round(seconds, 1),
         "frames a second": round(frames / seconds, 1),
+        "CPU ms a frame in the daemon": round(1000 * watch.cpu / frames, 1),
         "asked for again": watch.asked_again,
         "lost or other bytes": len(lost),
         "more than offered": len(more),

@@ -46,6 +46,8 @@ log = logger("snooppix")
 NAME: Final = "snooppix"
 HEARTBEAT: Final = 10.0
 """Seconds between two heartbeats in the database while the status stays the same."""
+HEAL: Final = 5.0
+"""Seconds between two looks for leftovers in incoming/, each of which asks the database for every file there."""
 BREATH: Final = 0.2
 """Seconds between two passes at least: our own writes wake us too."""
 OWED: Final = 2.0
@@ -103,6 +105,7 @@ class Snooppix:
         self._owed = asyncio.Event()
         """A product may have become valid, whose publisher is to be told."""
         self._beaten = float("-inf")
+        self._healed = float("-inf")
         self._said: tuple[str, dict[str, Any]] | None = None
 
     @property
@@ -145,8 +148,10 @@ class Snooppix:
                 return
             for disk, said in await self.receptions.look():
                 await self._event("disk", said, Level.WARNING if disk.trouble else Level.INFO)
-            async with self._begins:
-                await self.healer.heal(busy=self._busy())
+            if self.daemon.clock.monotonic() - self._healed >= HEAL:
+                async with self._begins:
+                    await self.healer.heal(busy=self._busy())
+                self._healed = self.daemon.clock.monotonic()
             if not self.control.rests:
                 if await self.orders.answer_open():
                     self.standing.credential.resume()
