@@ -128,14 +128,12 @@ class Session:
         return self
 
     async def __aexit__(self, *problem: object) -> None:
-        with contextlib.suppress(Exception):
-            if problem[0] is None:
-                async with asyncio.timeout(1.0):
-                    await self._client.command("QUIT", "2xx")
         self.close()
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Take leave without waiting for an answer."""
+        with contextlib.suppress(Exception):
+            self._client.stream.writer.write(b"QUIT\r\n")
         self._client.close()
 
     async def _sign_in(self) -> None:
