@@ -138,7 +138,7 @@ class Downloader:
         async with (
             self.limits.connection(host),
             _reachable(wanted.name, host),
-            self.wire.ask("GET", source, headers=headers) as response,
+            self.wire.ask("GET", source, headers=headers, pauses=False) as response,
         ):
             if response.status == 416:
                 if wanted.digest != part.digest or part.ahead:
@@ -172,7 +172,7 @@ class Downloader:
             async with (
                 self.limits.connection(host),
                 _reachable(wanted.name, host),
-                self.wire.ask("GET", source, headers=headers) as response,
+                self.wire.ask("GET", source, headers=headers, pauses=False) as response,
                 Writer(part, progress, at=claim.begin, threads=self._threads) as writer,
             ):
                 if _is_same(response, part, claim.begin):
@@ -188,7 +188,7 @@ class Downloader:
         async with (
             self.limits.connection(host),
             _reachable(wanted.name, host),
-            self.wire.ask("GET", source, headers={"Range": f"bytes={begin}-{end - 1}"}) as response,
+            self.wire.ask("GET", source, headers={"Range": f"bytes={begin}-{end - 1}"}, pauses=False) as response,
         ):
             if response.status not in {200, 206}:
                 raise failure(response.status, wanted.name, host, retry_after=retry_after(response))

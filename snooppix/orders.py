@@ -1,5 +1,6 @@
 """What operators ask of SNOOPPIX: fetch, retry, reload, accept. Each request is a row; its answer is a sentence."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,10 +47,15 @@ class Orders:
         self.pardon = Pardon(database, verifier, receptions, quarantine, clock=clock)
         self.clock = clock
 
-    async def answer_open(self) -> int:
-        """Answer every open request; return their number."""
+    async def answer_open(self, *, beforehand: Callable[[], None] | None = None) -> int:
+        """Answer every open request; return their number.
+
+        `beforehand` is called if there are any: a frame is fetched as soon as it is due, before its answer is written.
+        """
         async with self.database.read() as session:
             waiting = await Requests().open(session, *KINDS)
+        if waiting and beforehand is not None:
+            beforehand()
         for request in waiting:
             try:
                 text, state = await self._answer(request), RequestState.DONE

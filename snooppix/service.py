@@ -153,8 +153,7 @@ class Snooppix:
                     await self.healer.heal(busy=self._busy())
                 self._healed = self.daemon.clock.monotonic()
             if not self.control.rests:
-                if await self.orders.answer_open():
-                    self.standing.credential.resume()
+                await self.orders.answer_open(beforehand=self.standing.credential.resume)
                 await self.discovery.notice()
             await self._beat()
             self._arrived.set()

@@ -149,11 +149,13 @@ class Wire:
         *,
         headers: Mapping[str, str] | None = None,
         data: Mapping[str, str] | bytes | AsyncIterator[bytes] | None = None,
+        pauses: bool = True,
     ) -> AsyncIterator[ClientResponse]:
         """Send one request and follow redirects, each only to an allowed host.
 
         The credential goes to the host that was asked for, not to where redirects lead; a certificate is shown there
         too. A 401 has it renewed once; where that changes nothing it is paused, and the same is asked without it.
+        Not so (`pauses`) for a file: its address may carry a leave of its own, which ran out.
 
         Raises
         ------
@@ -178,9 +180,10 @@ class Wire:
                 again = False
                 if response.status == 401 and shown:
                     fresh = not renewed and await known.refresh()
-                    if not fresh and not known.paused:
+                    if not fresh and pauses and not known.paused:
                         known.refuse(f"{url.host} does not accept it (status 401)")
-                    again = renewed = True
+                    renewed = True
+                    again = (fresh or pauses) and not isinstance(data, AsyncIterator)  # what was sent is gone
                 if not again and (response.status not in REDIRECTS or target is None):
                     yield response
                     return

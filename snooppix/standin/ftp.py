@@ -17,7 +17,8 @@ from typing import Any, Final, Self
 import aioftp
 from aioftp.common import Connection
 
-from snooppix.standin.faults import Busy, Dropped, Faults, Flipped, Listed, Missing, Refused, Short, Slow, Stalled
+from snooppix.standin.faults import Faults
+from snooppix.standin.kinds import Busy, Dropped, Flipped, Listed, Missing, Refused, Short, Slow, Stalled
 
 BLOCK: Final = 256 * 1024
 """Bytes that are sent at once."""

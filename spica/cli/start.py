@@ -107,10 +107,18 @@ def stand_in(
     client_ca: Annotated[
         Path | None, typer.Option("--client-ca", help="With --tls: authority of certificates that callers may show.")
     ] = None,
+    ftp: Annotated[
+        int | None, typer.Option("--ftp", min=0, max=65535, help="Offer the directory by FTP too, on this port.")
+    ] = None,
+    ftps: Annotated[bool, typer.Option("--ftps", help="With --ftp and --tls: demand AUTH TLS.")] = False,
 ) -> None:
     """Run a stand-in archive that speaks the protocol of CADC: TAP, locator, files, login; see docs/stand-in.md."""
-    from snooppix.standin.server import serve  # noqa: PLC0415 - only this command needs the server
+    from snooppix.standin.faults import Faults  # noqa: PLC0415 - only this command needs the server
+    from snooppix.standin.ftp import FtpTwin  # noqa: PLC0415 - as above
+    from snooppix.standin.server import serve  # noqa: PLC0415 - as above
 
+    if ftps and (ftp is None or tls is None):
+        stop("--ftps needs --ftp and --tls: a port, and a certificate to show.", Exit.USAGE)
     if client_ca is not None and tls is None:
         stop("--client-ca needs --tls: only HTTPS knows certificates.", Exit.USAGE)
     context = _tls(*tls, client_ca) if tls is not None else None
@@ -123,12 +131,16 @@ def stand_in(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
+        wanted = Faults.read(faults) if faults else Faults()
         try:
+            if ftp is not None:
+                twin = FtpTwin(directory, faults=wanted, tls=context if ftps else None)
+                _announce(await twin.begin(host, ftp))
             await serve(
                 directory,
                 host,
                 port,
-                faults,
+                wanted,
                 stopping,
                 announce=_announce,
                 access=access,

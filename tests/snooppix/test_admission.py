@@ -20,12 +20,17 @@ MAY_READ, MAY_NOT = "one-of-the-proposal", "of-another-proposal"
 
 
 @pytest.fixture
-def served_with_care(tmp_path: Path) -> ServedArchive:
+def tokens() -> dict[str, frozenset[str] | None]:
+    """Whom the archive knows, and for which runs; may change while it answers."""
+    return {MAY_READ: frozenset({"08AC14"}), MAY_NOT: frozenset({"08AC99"})}
+
+
+@pytest.fixture
+def served_with_care(tmp_path: Path, tokens: dict[str, frozenset[str] | None]) -> ServedArchive:
     """An archive with a public frame and one that is not."""
     directory = tmp_path / "archive"
     directory.mkdir()
-    access = Access({MAY_READ: frozenset({"08AC14"}), MAY_NOT: frozenset({"08AC99"})})
-    archive = ServedArchive(directory, clock=SystemClock(), access=access)
+    archive = ServedArchive(directory, clock=SystemClock(), access=Access(tokens))
     archive.offer("979412p", REL_DATE=LATER)
     archive.offer("979413p")
     return archive
@@ -67,14 +72,14 @@ async def test_a_token_that_ran_out_holds_up_only_what_needs_it(
     assert all("ran out last night" not in event.message for event in events)
 
 
-async def test_an_operator_has_a_paused_token_tried_again(served_with_care: ServedArchive, tmp_path: Path) -> None:
+async def test_an_operator_has_a_paused_token_tried_again(
+    served_with_care: ServedArchive, tokens: dict[str, frozenset[str] | None], tmp_path: Path
+) -> None:
     """The archive forgot the token for a while, as while its own database is away."""
-    token = written(tmp_path / "token", "known again soon")
-    tokens: dict[str, frozenset[str] | None] = {}
-    served_with_care.standin.access = Access(tokens)
+    token = written(tmp_path / "token", "known-again-soon")
     async with served_with_care.standin, at_work(settings_for(tmp_path / "host", served_with_care, token)) as desk:
         await desk.until(waits, "979412p")
-        tokens["known again soon"] = None
+        tokens["known-again-soon"] = None
         async with desk.database.write() as session:
             await Requests().ask(
                 session,

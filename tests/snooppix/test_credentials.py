@@ -45,6 +45,15 @@ async def test_a_token_that_is_refused_is_paused_until_its_file_changes(tmp_path
     assert [asked.get("Authorization") for asked in origin.asked] == ["Bearer stale", None, None, "Bearer fresh"]
 
 
+async def test_a_file_whose_address_ran_out_says_nothing_of_the_token(tmp_path: Path) -> None:
+    path = written(tmp_path / "token", SECRET)
+    async with serving(Origin(judge=lambda _: False)) as origin, wire_to(origin, path) as wire:
+        async with wire.ask("GET", f"{origin.address}/file", pauses=False) as response:
+            assert response.status == 401
+        assert not wire.credential.paused
+    assert len(origin.asked) == 1
+
+
 async def test_an_operator_has_a_paused_token_tried_again(tmp_path: Path) -> None:
     path = written(tmp_path / "token", "good")
     welcome: list[bool] = []

@@ -32,10 +32,10 @@ from snooppix.ftp.carrier import FtpDownloader, failure
 from snooppix.ftp.door import Door
 from snooppix.ftp.session import Refused
 from snooppix.names import Names
-from snooppix.standin.faults import Busy as BusyFault
-from snooppix.standin.faults import Dropped, Fault, Flipped, Listed, Missing, Short, Stalled
-from snooppix.standin.faults import Refused as RefusedFault
 from snooppix.standin.ftp import FtpTwin
+from snooppix.standin.kinds import Busy as BusyFault
+from snooppix.standin.kinds import Dropped, Fault, Flipped, Listed, Missing, Short, Stalled
+from snooppix.standin.kinds import Refused as RefusedFault
 from terapix.clock import SystemClock
 from terapix.identity import Digest
 from terapix.sections import ArchiveSection, SelectionSection, SnooppixSection
