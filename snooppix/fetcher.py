@@ -217,6 +217,8 @@ class Fetcher:
         reached("fetch.renamed")
         seconds, cuts = time.monotonic() - begin, running.progress.interruptions
         how = f"arrived in {seconds:.1f} s" + {0: "", 1: ", resumed once"}.get(cuts, f", resumed {cuts} times")
+        if again := running.progress.repaired:
+            how += f", {again / 1e6:.1f} MB of it fetched again for damage"
         await self._record(running, disk, incoming, arrived, how, seconds=seconds)
         reached("fetch.recorded")
 

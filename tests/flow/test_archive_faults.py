@@ -47,7 +47,7 @@ async def test_each_trouble_of_the_archive_has_its_end_and_the_others_go_on(tmp_
         assert "resumed once" in await running.story(stalled)
         assert "resumed once" in await running.story(short)
         assert "a web page came in its place" in await running.story(login)
-        assert "its digest is md5:" in await running.story(flipped)
+        assert "fetched again for damage" in await running.story(flipped)
         arrivals = [(await running.story(name)).count(" arrived in ") for name in names(painted)[:-1]]
         assert set(arrivals) == {1}
         assert "3 tries gave no better copy" in await running.story(lost)
