@@ -101,9 +101,9 @@ class Downloader:
                 if part.complete and expected is not None and part.digest != expected:
                     again = partial(self._again, wanted, part)
                     await Mender(part, expected, [source, *mirrors], again, progress).mend()
-                return await asyncio.to_thread(_verify, wanted, part, progress)
+                return await asyncio.to_thread(verify, wanted, part, progress)
             except OSError as problem:
-                raise _disk(problem, wanted, part) from problem
+                raise disk_failure(problem, wanted, part) from problem
 
     async def _complete(self, source: str, wanted: Wanted, writer: Writer, progress: Progress) -> None:
         """Ask until all is here."""
@@ -245,7 +245,7 @@ class Downloader:
         refused = False
         try:
             while claim.left != 0 and (chunk := await _some(response, self.limits.most_at_once(host))):
-                if claim.at == 0 and wanted.fits and _no_fits(chunk):
+                if claim.at == 0 and wanted.fits and no_fits(chunk):
                     refused = True
                     why = "what comes does not begin as a FITS file"
                     raise NotFits(wanted.name, host, why, head=chunk[:4096])
@@ -263,7 +263,7 @@ class Downloader:
         finally:
             if not refused and claim.left and (rest := _left_in(response)):
                 rest = rest[: claim.left] if claim.left >= 0 else rest
-                if claim.at or not wanted.fits or not _no_fits(rest):
+                if claim.at or not wanted.fits or not no_fits(rest):
                     claim.at += len(rest)
                     chunks.append(rest)
             if chunks:
@@ -302,11 +302,11 @@ def _left_in(response: ClientResponse) -> bytes:
     return response.content._read_nowait(-1)  # noqa: SLF001 - there is no public way to these bytes
 
 
-def _no_fits(begin: bytes) -> bool:
+def no_fits(begin: bytes) -> bool:
     return not begin.startswith(b"SIMPLE  ="[: len(begin)])
 
 
-def _verify(wanted: Wanted, part: Part, progress: Progress) -> Arrived:
+def verify(wanted: Wanted, part: Part, progress: Progress) -> Arrived:
     if not part.complete:
         raise Unreachable(wanted.name, progress.host, f"cut off {RESUMES} times, {part.done} bytes are here")
     reached("fetch.downloaded")
@@ -360,7 +360,7 @@ async def _reachable(name: str, host: str) -> AsyncIterator[None]:
         raise Unreachable(name, host, f"the connection failed: {problem.strerror}") from problem
 
 
-def _disk(problem: OSError, wanted: Wanted, part: Part) -> Exception:
+def disk_failure(problem: OSError, wanted: Wanted, part: Part) -> Exception:
     """Return what a failure of the disk means: no room is a case of its own, anything else is a fault of this host."""
     if problem.errno in {errno.ENOSPC, errno.EDQUOT}:
         total = part.bound.total if part.bound else wanted.size or 0

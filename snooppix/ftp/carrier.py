@@ -14,10 +14,7 @@ from typing import Final, TypeVar
 from yarl import URL
 
 from snooppix.carrier import Arrived, Progress, Wanted
-from snooppix.download import BLOCK, LINGER, RESUMES, Writer
-from snooppix.download import _disk as disk_failure
-from snooppix.download import _no_fits as no_fits
-from snooppix.download import _verify as verify
+from snooppix.download import BLOCK, LINGER, RESUMES, Writer, disk_failure, no_fits, verify
 from snooppix.errors import (
     ArchiveError,
     Busy,
