@@ -15,6 +15,7 @@ TYPES = {
     "long": ("INTEGER", "long", None, None),
     "int": ("INTEGER", "int", None, None),
     "double": ("REAL", "double", None, None),
+    "boolean": ("TEXT", "boolean", None, None),
 }
 """Type of a column: affinity in SQLite; datatype, arraysize and xtype in a VOTable."""
 

@@ -1,4 +1,4 @@
-"""The publisher's services: registry, listing (TAP), locator, files, acknowledgements and ledger.
+"""The publisher's services: registry, listing (TAP), links, locator, files, acknowledgements and ledger.
 
 They speak the archive's own protocol, so that a follower is an ordinary
 SNOOPPIX. The registry and what services say of themselves are open; all else is
@@ -19,13 +19,13 @@ from aiohttp import web
 from dbclient.database import Database
 from dbclient.records import PublicationRecord
 from dbclient.stores import Publications
-from snooppix.protocol import vosi
-from snooppix.protocol.adql import BadQuery
-from snooppix.protocol.asking import asked, parameters, refused, written
+from snooppix.protocol import async_tap, vosi
 from snooppix.protocol.facts import facts_of, header_text, unchanged
 from snooppix.protocol.negotiation import BadTransfer, read_transfer, write_transfer
 from snooppix.protocol.ranges import Unsatisfiable, span
 from snooppix.protocol.sending import cut, send
+from snooppix.protocol.uws import Jobs
+from snooppix.publisher import queries
 from snooppix.publisher.acknowledgement import Acknowledgement, BadAcknowledgement
 from snooppix.publisher.description import FITS, Offers, artifact_identity, content_type, uri_of
 from snooppix.publisher.followers import LOCAL, Followers, comes_from_here, is_loopback
@@ -41,7 +41,7 @@ LARGEST_REQUEST: Final = 1 << 20
 """Bytes of a form, a transfer document or an acknowledgement."""
 LEDGER_PAGE: Final = 500
 """Entries that are read at once."""
-SERVICES: Final = {path: vosi.SERVICES[path] for path in ("argus", "raven", "minoc")}
+SERVICES: Final = {path: vosi.SERVICES[path] for path in ("argus", "raven", "minoc", "caom2ops")}
 """Path of each service and its identity: those that a follower's settings have from the start."""
 _TRIES = 3
 """Times that a file is opened while newer generations take its place."""
@@ -58,6 +58,8 @@ class Site:
     archive: ArchiveSection
     followers: Callable[[], Followers]
     """Who may read now: the file may change while we serve."""
+    jobs: Jobs
+    """Queries that run by themselves."""
 
 
 SITE = web.AppKey("site", Site)
@@ -68,14 +70,19 @@ def application(site: Site) -> web.Application:
     """Make the application."""
     app = web.Application(middlewares=[_admit], client_max_size=LARGEST_REQUEST)
     app[SITE] = site
+    app[async_tap.DESK] = queries.desk(site.offers, site.jobs, base=base, owner=lambda request: request[FOLLOWER])
+    app.on_shutdown.append(_ending)
     add = app.router.add_route
     add("GET", "/reg/resource-caps", _registry)
     for service in SERVICES:
         add("GET", f"/{service}/capabilities", _capabilities)
         add("GET", f"/{service}/availability", _availability)
-    add("GET", "/argus/tables", _tables)
+    add("GET", "/argus{slashes:/+}tables", _tables)
     for method in ("GET", "POST"):
-        add(method, "/argus/sync", _query)
+        add(method, "/argus{slashes:/+}sync", _query)  # astroquery asks for /argus//sync
+        add(method, "/caom2ops/datalink", _links)
+    for route in async_tap.routes():
+        add(*route)
     for method in ("GET", "HEAD"):
         add(method, "/raven/files/{uri:.+}", _locate_file)
         add(method, "/minoc/files/{uri:.+}", _read_file)
@@ -83,6 +90,10 @@ def application(site: Site) -> web.Application:
     add("POST", "/acknowledge", _acknowledge)
     add("GET", "/ledger", _ledger)
     return app
+
+
+async def _ending(app: web.Application) -> None:
+    app[SITE].jobs.close()
 
 
 def base(request: web.Request) -> str:
@@ -147,13 +158,16 @@ _FOR_ALL = frozenset({_registry, _capabilities, _availability, _tables})
 
 
 async def _query(request: web.Request) -> web.Response:
-    given = await parameters(request)
-    try:
-        wanted = asked(given)
-        answer = await asyncio.to_thread(request.app[SITE].offers.query, wanted.query, most=wanted.most)
-    except BadQuery as problem:
-        return refused(str(problem))
-    return web.Response(body=await asyncio.to_thread(written, answer, wanted), content_type=wanted.media)
+    return await queries.sync(request, request.app[SITE].offers)
+
+
+async def _links(request: web.Request) -> web.Response:
+    site = request.app[SITE]
+
+    async def on_shelf(uri: str) -> bool:
+        return await _offered(site, uri) is not None
+
+    return await queries.links(request, site.offers, base=base(request), on_shelf=on_shelf)
 
 
 async def _offered(site: Site, uri: str) -> PublicationRecord | None:

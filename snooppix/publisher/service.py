@@ -15,6 +15,8 @@ from dbclient.database import Database
 from dbclient.heartbeat import keep_heartbeat
 from dbclient.schema import PublicationState
 from dbclient.stores import Publications
+from snooppix.protocol.uws import Jobs
+from snooppix.publisher import queries
 from snooppix.publisher.description import Offers
 from snooppix.publisher.followers import Followers, FollowersUnreadable
 from snooppix.publisher.layout import Layout
@@ -166,8 +168,9 @@ class Publisher:
     async def _served(self) -> Any:
         """Serve followers."""
         settings = self.daemon.settings
+        jobs = Jobs(clock=self.daemon.clock, most=queries.JOBS, room=queries.ROOM)
         site = Site(
-            self.database, self.ledger, self.offers, settings.reception, settings.archive, lambda: self.followers
+            self.database, self.ledger, self.offers, settings.reception, settings.archive, lambda: self.followers, jobs
         )
         runner = web.AppRunner(application(site), handler_cancellation=True, access_log=None, shutdown_timeout=2.0)
         await runner.setup()

@@ -10,8 +10,8 @@ from typing import Self
 
 from aiohttp import web
 
-from snooppix.protocol import vosi
-from snooppix.standin import async_tap, datalink, legacy, login, putting, storage, tap
+from snooppix.protocol import async_tap, vosi
+from snooppix.standin import legacy, links, login, putting, storage, tap
 from snooppix.standin.access import Access
 from snooppix.standin.faults import Faults
 from snooppix.standin.site import NOBODY, SITE, Site, base
@@ -57,6 +57,7 @@ class StandIn:
         app = web.Application(middlewares=[trouble], client_max_size=LARGEST_REQUEST)
         site = Site(self.directory, faults=self.faults, clock=self.clock, access=self.access)
         self.site = app[SITE] = site
+        app[async_tap.DESK] = links.desk(site)
         site.inventory.note()
         site.uploads.sweep()
         app.cleanup_ctx.append(_prepared)
@@ -69,7 +70,7 @@ class StandIn:
             add("GET", f"/{service}/availability", _availability)
         for method in ("GET", "POST"):
             add(method, "/argus{slashes:/+}sync", tap.sync)  # astroquery asks for /argus//sync
-            add(method, "/caom2ops/datalink", datalink.links)
+            add(method, "/caom2ops/datalink", links.links)
         add("GET", "/argus{slashes:/+}tables", _tables)
         for method in ("GET", "HEAD"):
             add(method, "/raven/files/{uri:.+}", storage.locate_file)

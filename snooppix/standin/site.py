@@ -11,11 +11,11 @@ from urllib.parse import quote
 from aiohttp import web
 
 from snooppix.protocol.sealing import stamp
+from snooppix.protocol.uws import Jobs
 from snooppix.standin.access import Access, User, Verdict, basic_of, common_name_of, token_of
 from snooppix.standin.catalogue import Catalogue
 from snooppix.standin.faults import Faults
 from snooppix.standin.inventory import Inventory, StoredFile
-from snooppix.standin.jobs import Jobs
 from snooppix.standin.kinds import ClockSkew, Expired, Listed, Renewed, Withdrawn
 from snooppix.standin.tickets import Tickets
 from snooppix.standin.uploads import Uploads

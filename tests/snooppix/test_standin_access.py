@@ -144,10 +144,10 @@ async def test_links_tell_beforehand_whether_the_caller_may_read(tmp_path: Path)
     async with archive.standin:
         address = f"{archive.address}/caom2ops/datalink?ID=ivo://cadc.nrc.ca/CFHT?979412/979412p"
         found = await asyncio.to_thread(DatalinkResults.from_result_url, address)
-        assert (found["link_auth"][0], found["link_authorized"][0]) == ("optional", "false")
+        assert (found["link_auth"][0], found["link_authorized"][0]) == ("optional", False)
         later.advance(365 * 86400)
         found = await asyncio.to_thread(DatalinkResults.from_result_url, address)
-        assert found["link_authorized"][0] == "true"
+        assert found["link_authorized"][0]
 
 
 async def test_a_client_certificate_is_a_credential_where_https_is_spoken(tmp_path: Path, access: Access) -> None:

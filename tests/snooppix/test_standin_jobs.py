@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from snooppix.standin.jobs import Job, Jobs, NoJob, Phase, Result
+from snooppix.protocol.uws import Job, Jobs, NoJob, Phase, Result
 from snooppix.standin.kinds import Overflow, SyncElsewhere
 from snooppix.standin.site import Access
 from terapix.clock import SetClock

@@ -227,7 +227,7 @@ async def test_datalink_lists_the_files_of_a_plane(night: ServedArchive) -> None
     found = await asyncio.to_thread(DatalinkResults.from_result_url, address)
     assert list(found["semantics"]) == ["#this", "#thumbnail", "#this"]
     assert found["access_url"][0] == f"{night.address}/raven/files/cadc:CFHT/979412p.fits.fz"
-    assert list(found["link_authorized"])[:2] == ["true", "true"]
+    assert list(found["link_authorized"])[:2] == [True, True]
     assert "NotFound" in found["error_message"][2]
 
 

@@ -11,6 +11,9 @@ from snooppix.protocol.sealing import stamp
 from snooppix.protocol.votable import xml
 from terapix.clock import Clock
 from terapix.errors import TerapixError
+from terapix.journal import logger
+
+log = logger("snooppix.protocol")
 
 MOST = 1000
 """Jobs that are kept; the oldest that has ended makes room."""
@@ -176,6 +179,10 @@ class Jobs:
             self._enter(job, Phase.ABORTED)
         except TerapixError as problem:
             job.error = str(problem)
+            self._enter(job, Phase.ERROR)
+        except Exception:
+            log.exception("query failed", job=job.id)
+            job.error = "this went wrong here; the log says why"
             self._enter(job, Phase.ERROR)
         else:
             self._enter(job, Phase.COMPLETED)

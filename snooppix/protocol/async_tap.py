@@ -2,22 +2,41 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aiohttp import web
 
-from snooppix.protocol.asking import asked, parameters, written
+from snooppix.protocol.asking import Asked, asked, parameters, written
+from snooppix.protocol.tables import Answer
+from snooppix.protocol.uws import Job, Jobs, NoJob, Phase, Result, document, listing
+from snooppix.protocol.uws import parameters as parameters_of
+from snooppix.protocol.uws import results as results_of
 from snooppix.protocol.votable import error
-from snooppix.standin.access import Verdict
-from snooppix.standin.jobs import Job, NoJob, Phase, Result, document, listing
-from snooppix.standin.jobs import parameters as parameters_of
-from snooppix.standin.jobs import results as results_of
-from snooppix.standin.site import NOBODY, SITE, Site, base, refuse
-from snooppix.standin.tap import find
 
 XML = "text/xml"
 TEXT = "text/plain"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What the archive whose queries these are brings along."""
+
+    jobs: Jobs
+    base: Callable[[web.Request], str]
+    """Address under which the caller reached us."""
+    owner: Callable[[web.Request], str]
+    """Name of the caller; empty for one without a credential."""
+    refusal: Callable[[web.Request], web.Response | None]
+    """Answer to a caller who may make no jobs; none where he may."""
+    visible_at: Callable[[web.Request], str | None]
+    """Time at which descriptions must be public for this caller; none: the caller sees all."""
+    find: Callable[[Asked, str | None], Awaitable[Answer]]
+    """Runs a query on what is visible at a time."""
+
+
+DESK = web.AppKey("desk", Desk)
 
 
 def routes() -> list[tuple[str, str, Handler]]:
@@ -37,28 +56,23 @@ def routes() -> list[tuple[str, str, Handler]]:
 
 
 def _list_address(request: web.Request) -> str:
-    return f"{base(request)}/argus/async"
-
-
-def _owner(request: web.Request) -> str:
-    user = request.app[SITE].caller(request)
-    return user.name if user is not None else ""
+    return f"{request.app[DESK].base(request)}/argus/async"
 
 
 def _to(address: str) -> web.Response:
     return web.Response(status=303, headers={"Location": address})
 
 
-def _told(answer: Callable[[web.Request, Site, Job], Awaitable[web.StreamResponse]]) -> Handler:
+def _told(answer: Callable[[web.Request, Desk, Job], Awaitable[web.StreamResponse]]) -> Handler:
     """Find the job for a handler, if it is the caller's."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        site = request.app[SITE]
+        desk = request.app[DESK]
         try:
-            job = site.jobs.find(request.match_info["job"])
-            if job.owner != _owner(request):
-                return refuse(request, Verdict.FORBIDDEN, why="this job is somebody else's")
-            return await answer(request, site, job)
+            job = desk.jobs.find(request.match_info["job"])
+            if job.owner != desk.owner(request):
+                return web.Response(status=403, text="permission denied: this job is somebody else's\n")
+            return await answer(request, desk, job)
         except NoJob as problem:
             return web.Response(status=problem.status, text=f"{problem}\n")
 
@@ -66,7 +80,8 @@ def _told(answer: Callable[[web.Request, Site, Job], Awaitable[web.StreamRespons
 
 
 async def _all(request: web.Request) -> web.Response:
-    jobs = request.app[SITE].jobs.owned(_owner(request))
+    desk = request.app[DESK]
+    jobs = desk.jobs.owned(desk.owner(request))
     phases = {text.upper() for text in request.query.getall("PHASE", [])}
     jobs = [job for job in jobs if not phases or job.phase.value in phases]
     last = request.query.get("LAST", "")
@@ -76,55 +91,55 @@ async def _all(request: web.Request) -> web.Response:
 
 
 async def _create(request: web.Request) -> web.StreamResponse:
-    site = request.app[SITE]
-    if site.caller(request) is NOBODY:
-        return refuse(request, Verdict.UNKNOWN)
+    desk = request.app[DESK]
+    if (refusal := desk.refusal(request)) is not None:
+        return refusal
     given = await parameters(request)
     try:
-        job = site.jobs.create(given, owner=_owner(request), visible_at=site.visible_at(request))
+        job = desk.jobs.create(given, owner=desk.owner(request), visible_at=desk.visible_at(request))
     except NoJob as problem:
         return web.Response(status=problem.status, text=f"{problem}\n", headers={"Retry-After": "10"})
     if given.get("PHASE", "").upper() == "RUN":
-        site.jobs.run(job, _work(site))
+        desk.jobs.run(job, _work(desk))
     return _to(f"{_list_address(request)}/{job.id}")
 
 
-def _work(site: Site) -> Callable[[Job], Awaitable[Result]]:
+def _work(desk: Desk) -> Callable[[Job], Awaitable[Result]]:
     async def work(job: Job) -> Result:
         wanted = asked(job.parameters)
         if "DEST" in job.parameters:
-            raise NoJob(400, "DEST: results are kept here alone, there is no VOSpace at the stand-in")
-        answer = await find(site, wanted, visible_at=job.visible_at)
+            raise NoJob(400, "DEST: results are kept here alone, there is no VOSpace here")
+        answer = await desk.find(wanted, job.visible_at)
         return Result(await asyncio.to_thread(written, answer, wanted), wanted.media)
 
     return work
 
 
 @_told
-async def _show(request: web.Request, site: Site, job: Job) -> web.Response:
+async def _show(request: web.Request, desk: Desk, job: Job) -> web.Response:
     if wait := request.query.get("WAIT", ""):
         try:
             seconds = float(wait)
         except ValueError:
             raise NoJob(400, f"WAIT={wait} is no number of seconds") from None
-        await site.jobs.wait(job, request.query.get("PHASE", "").upper(), seconds)
+        await desk.jobs.wait(job, request.query.get("PHASE", "").upper(), seconds)
     return web.Response(text=document(job, _list_address(request)), content_type=XML)
 
 
 @_told
-async def _change(request: web.Request, site: Site, job: Job) -> web.Response:
+async def _change(request: web.Request, desk: Desk, job: Job) -> web.Response:
     given = await parameters(request)
     address = _list_address(request)
     part = request.match_info.get("part")
     if given.get("ACTION", "").upper() == "DELETE":
-        site.jobs.remove(job)
+        desk.jobs.remove(job)
         return _to(address)
     if "PHASE" in given:
         wish = given["PHASE"].upper()
         if wish == "RUN":
-            site.jobs.run(job, _work(site))
+            desk.jobs.run(job, _work(desk))
         elif wish == "ABORT":
-            site.jobs.abort(job)
+            desk.jobs.abort(job)
         else:
             raise NoJob(400, f"PHASE={wish} can not be asked for, only RUN and ABORT")
     elif part == "destruction" or "DESTRUCTION" in given:
@@ -142,13 +157,13 @@ async def _change(request: web.Request, site: Site, job: Job) -> web.Response:
 
 
 @_told
-async def _delete(request: web.Request, site: Site, job: Job) -> web.Response:
-    site.jobs.remove(job)
+async def _delete(request: web.Request, desk: Desk, job: Job) -> web.Response:
+    desk.jobs.remove(job)
     return _to(_list_address(request))
 
 
 @_told
-async def _part(request: web.Request, _: Site, job: Job) -> web.Response:
+async def _part(request: web.Request, _: Desk, job: Job) -> web.Response:
     part = request.match_info["part"]
     found = f"{_list_address(request)}/{job.id}/results/result"
     told: dict[str, Callable[[], tuple[str, str]]] = {
@@ -168,7 +183,7 @@ async def _part(request: web.Request, _: Site, job: Job) -> web.Response:
 
 
 @_told
-async def _result(_: web.Request, __: Site, job: Job) -> web.Response:
+async def _result(_: web.Request, __: Desk, job: Job) -> web.Response:
     if job.result is None:
         raise NoJob(404, f"job {job.id} is {job.phase.value}: it has no result")
     return web.Response(body=job.result.body, content_type=job.result.media)
