@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from dbclient.database import Database
 from dbclient.schema import FrameState
 from dbclient.stores import Frames
-from snooppix.standin.faults import KINDS
 from snooppix.standin.kinds import Standing
+from snooppix.standin.orders import KINDS
 from terapix.installation import etc_directory
 from terapix.settings import load
 from tests.support.archive import small_fits

@@ -10,7 +10,6 @@ write = true           # may put files
 """
 
 import base64
-import binascii
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -106,9 +105,14 @@ class Access:
             It is no TOML, or has a key that does not exist.
         """
         try:
-            entries = tomllib.loads(path.read_text()).get("user", [])
-        except (OSError, tomllib.TOMLDecodeError) as error:
+            text = tomllib.loads(path.read_bytes().decode())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise AccessUnreadable(f"{path}: {error}") from error
+        entries = text.pop("user", [])
+        if text:
+            raise AccessUnreadable(f"{path}: there is {', '.join(map(repr, text))}; each user begins with [[user]]")
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise AccessUnreadable(f"{path}: each user begins with [[user]], in double brackets")
         return cls(users=tuple(_user(path, number, entry) for number, entry in enumerate(entries, 1)))
 
 
@@ -118,6 +122,10 @@ def _user(path: Path, number: int, entry: Mapping[str, Any]) -> User:
             raise AccessUnreadable(f"{path}: user {number} has no {key!r}, only {', '.join(KEYS)}")
         if not isinstance(value, KEYS[key]):
             raise AccessUnreadable(f"{path}: user {number}: {key} = {value!r} is no {KEYS[key].__name__}")
+        if isinstance(value, str) and not value.isprintable():
+            raise AccessUnreadable(
+                f"{path}: user {number}: {key} = {value!r} can not stand in a header: one plain line"
+            )
     if not entry.get("name"):
         raise AccessUnreadable(f"{path}: user {number} has no name")
     given = dict(entry)
@@ -140,7 +148,7 @@ def basic_of(request: web.Request) -> tuple[str, str] | None:
         return None
     try:
         name, _, password = base64.b64decode(text.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, or no text within
         return "", ""
     return name, password
 

@@ -50,7 +50,7 @@ class Catalogue(Tables):
 
     def _hidden(self) -> frozenset[str]:
         """Names of files whose planes are not to be seen now."""
-        if not any(isinstance(fault, Hidden) for fault in self._faults.standing):
+        if not self._faults.expects(Hidden):
             return frozenset()
         now, found = self._now(), set()
         for file in self._inventory.files:
@@ -61,7 +61,7 @@ class Catalogue(Tables):
 
     def _lag(self, file: StoredFile) -> float:
         fault = self._faults.peek(Listed, file.name)
-        skew = self._faults.peek(ClockSkew, "")
+        skew = self._faults.peek(ClockSkew, file.name)
         return (fault.lag if fault else 0.0) - (skew.seconds if skew else 0.0)
 
     def _alter(self, artifacts: list[Row]) -> None:

@@ -5,7 +5,8 @@ pattern over file names) or at which service, and how many times; `Faults`
 counts them down. The handlers ask `Faults` at each request, so that faults can
 be added while the stand-in runs. Chance has no part in it: a fault with a
 probability strikes by a hash of its seed, the file and the number of the
-request for that file. From the command line they are read from TOML:
+request for that file. From the command line they are read from TOML
+(`snooppix.standin.orders`):
 
     [[fault]]
     kind = "dropped"
@@ -14,75 +15,20 @@ request for that file. From the command line they are read from TOML:
     times = 2
 """
 
-import dataclasses
-import difflib
 import fnmatch
 import hashlib
-import tomllib
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from snooppix.standin.kinds import (
-    ALWAYS,
-    Busy,
-    ClockSkew,
-    Down,
-    Dropped,
-    DuplicateRows,
-    Expired,
-    Failing,
-    Fault,
-    Flipped,
-    Forbidden,
-    Gzip,
-    HexDigest,
-    Hidden,
-    Listed,
-    LoginPage,
-    Missing,
-    NoDigest,
-    Overflow,
-    PutCut,
-    PutDamaged,
-    PutLost,
-    QueryError,
-    Redirected,
-    Refused,
-    Renewed,
-    Replaced,
-    Short,
-    Slow,
-    Stalled,
-    Standing,
-    SyncElsewhere,
-    Unauthorised,
-    Unlocated,
-    WholeForRange,
-    Withdrawn,
-    WrongDigest,
-    WrongRange,
-)
-from terapix.errors import TerapixError
-
-
-class FaultsUnreadable(TerapixError):
-    """A file of faults that does not say what it should."""
-
-
-KINDS: dict[str, type[Fault]] = {
-    fault.kind: fault
-    for fault in (
-        Down, Refused, Busy, Stalled, LoginPage, Dropped, Slow, Short, WrongDigest, NoDigest, HexDigest, Flipped,
-        WholeForRange, Replaced, Missing, Unlocated, Gzip, QueryError, DuplicateRows, Failing, Unauthorised,
-        Forbidden, Redirected, Expired, WrongRange, Renewed, Overflow, SyncElsewhere, PutCut, PutDamaged, PutLost,
-        Hidden, Withdrawn, ClockSkew, Listed,
-    )
-}  # fmt: skip
+from snooppix.standin.kinds import ALWAYS, Fault, Standing
+from snooppix.standin.orders import FaultsUnreadable, complaint, read_orders
 
 Kind = TypeVar("Kind", bound=Fault)
+Matching = Callable[[str], bool]
+"""Tells whether what is asked for has a name of this pattern."""
 
 
 @dataclass(slots=True)
@@ -92,13 +38,30 @@ class _Order:
     fault: Fault
     left: int
     skip: int
+    met: dict[str, bool] = field(default_factory=dict)
+    """Files that a standing fault has met, and whether it strikes them."""
+
+    def holds_for(self, name: str) -> bool:
+        """Tell whether a standing fault strikes a file; the first `skip` it meets pass, and `times` more are struck."""
+        if not name:  # the archive as a whole, its clock for instance, is no share of the files and not counted
+            return self.fault.probability >= 1
+        if name not in self.met:
+            chosen = self.fault.probability >= 1 or _chosen(self.fault, name, 0)
+            if chosen and self.skip:
+                self.skip -= 1
+                chosen = False
+            elif chosen and self.fault.times != ALWAYS:
+                chosen = self.left > 0
+                self.left -= chosen
+            self.met[name] = chosen
+        return self.met[name]
 
 
 class Faults:
     """The faults that stand, and those that were committed."""
 
     def __init__(self, *faults: Fault) -> None:
-        self._orders: list[_Order] = []
+        self._orders: dict[type[Fault], list[_Order]] = defaultdict(list)
         self._asked: Counter[str] = Counter()
         self.committed: list[tuple[Fault, str]] = []
         """Each fault that happened, with the file or service it happened to."""
@@ -107,8 +70,18 @@ class Faults:
         self.add(*faults)
 
     def add(self, *faults: Fault) -> None:
-        """Let these happen from now on."""
-        self._orders += [_Order(fault, fault.times, fault.skip) for fault in faults]
+        """Let these happen from now on.
+
+        Raises
+        ------
+        FaultsUnreadable
+            One of them can not happen; none is added.
+        """
+        for fault in faults:
+            if said := complaint(fault):
+                raise FaultsUnreadable(f"{fault.kind}: {said}")
+        for fault in faults:
+            self._orders[type(fault)].append(_Order(fault, fault.times, fault.skip))
         self.version += 1
 
     def clear(self) -> None:
@@ -118,24 +91,37 @@ class Faults:
 
     @property
     def standing(self) -> tuple[Fault, ...]:
-        """Faults that are still to happen."""
-        return tuple(order.fault for order in self._orders)
+        """Faults that are still to happen, kind by kind."""
+        return tuple(order.fault for orders in self._orders.values() for order in orders)
+
+    def expects(self, kind: type[Fault]) -> bool:
+        """Tell whether any fault of a kind is still to happen."""
+        return bool(self._orders.get(kind))
 
     def peek(self, kind: type[Kind], name: str, *, at: str = "") -> Kind | None:
         """Find a standing fault of this kind for a file (and a service), without counting it down.
 
         With a probability, only `Standing` faults are found, and always at the same files.
         """
-        for order in self._matching(kind, name, at):
+        for order in self._orders.get(kind, ()):
             fault = order.fault
-            chosen = fault.probability >= 1 or (isinstance(fault, Standing) and _chosen(fault, name, 0))
-            if isinstance(fault, kind) and chosen and order.skip == 0:
+            if not _strikes(fault, name, at) or not isinstance(fault, kind):
+                continue
+            if order.holds_for(name) if isinstance(fault, Standing) else fault.probability >= 1 and order.skip == 0:
                 return fault
         return None
 
-    def take(self, kind: type[Kind], name: str, *, at: str = "") -> Kind | None:
-        """Find a standing fault and count it down."""
-        for order in self._matching(kind, name, at):
+    def take(self, kind: type[Kind], name: str, *, at: str = "", matching: Matching | None = None) -> Kind | None:
+        """Find a standing fault and count it down.
+
+        Parameters
+        ----------
+        kind : what may happen
+        name : of the file that is asked for; empty where none is
+        at : the service that is asked
+        matching : decides in place of `name` whether a pattern is met, where one request is about many files
+        """
+        for order in self._matching(kind, name, at, matching):
             fault = order.fault
             if fault.probability < 1:
                 self._asked[name or at] += 1
@@ -149,15 +135,18 @@ class Faults:
                 return fault
         return None
 
-    def _matching(self, kind: type[Fault], name: str, at: str) -> Iterator[_Order]:
-        return (order for order in self._orders if isinstance(order.fault, kind) and _strikes(order.fault, name, at))
+    def _matching(self, kind: type[Fault], name: str, at: str, matching: Matching | None) -> Iterator[_Order]:
+        for order in self._orders.get(kind, ()):
+            fault = order.fault
+            if _strikes(fault, name, at) if matching is None else _serves(fault, at) and matching(fault.name):
+                yield order
 
     def _commit(self, order: _Order, where: str) -> None:
         self.committed.append((order.fault, where))
         if order.left != ALWAYS:
             order.left -= 1
             if order.left == 0:
-                self._orders.remove(order)
+                self._orders[type(order.fault)].remove(order)
                 self.version += 1
 
     @classmethod
@@ -167,35 +156,20 @@ class Faults:
         Raises
         ------
         FaultsUnreadable
-            It is no TOML, or names a kind or a key that does not exist.
+            It is no TOML, or orders what can not happen.
         """
-        try:
-            entries = tomllib.loads(path.read_text()).get("fault", [])
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise FaultsUnreadable(f"{path}: {error}") from error
-        return cls(*(_fault(path, number, entry) for number, entry in enumerate(entries, 1)))
+        return cls(*read_orders(path))
 
 
 def _strikes(fault: Fault, name: str, at: str) -> bool:
-    return fnmatch.fnmatchcase(at, fault.at) and fnmatch.fnmatchcase(name, fault.name)
+    return _serves(fault, at) and (fault.name == "*" or fnmatch.fnmatchcase(name, fault.name))
+
+
+def _serves(fault: Fault, at: str) -> bool:
+    return fault.at == "*" or fnmatch.fnmatchcase(at, fault.at)
 
 
 def _chosen(fault: Fault, where: str, number: int) -> bool:
     """Decide as a die would, and always the same for the same fault, file and request."""
     thrown = hashlib.blake2b(f"{fault.seed} {fault.kind} {where} {number}".encode(), digest_size=8).digest()
     return int.from_bytes(thrown) < fault.probability * 2**64
-
-
-def _fault(path: Path, number: int, entry: Mapping[str, Any]) -> Fault:
-    given = dict(entry)
-    kind = str(given.pop("kind", ""))
-    if kind not in KINDS:
-        raise FaultsUnreadable(f"{path}: fault {number}: kind = {kind!r} is none of {', '.join(sorted(KINDS))}")
-    known = {field.name: type(field.default) for field in dataclasses.fields(KINDS[kind])}
-    for key, value in given.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1) or sorted(known)
-            raise FaultsUnreadable(f"{path}: fault {number} ({kind}) has no {key!r}; did you mean {near[0]!r}?")
-        if type(value) is not known[key] and not (known[key] is float and type(value) is int):
-            raise FaultsUnreadable(f"{path}: fault {number} ({kind}): {key} = {value!r} is no {known[key].__name__}")
-    return KINDS[kind](**given)

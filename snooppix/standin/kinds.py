@@ -27,13 +27,24 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OfQuery(Fault):
+    """A fault of a query; with a `name`, of those whose answer tells of such a file."""
+
+    at: str = "argus"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service(Fault):
     """A fault of a whole service; `name` holds where a file is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing(Fault):
-    """A fault that no request brings about and none uses up: it holds until it is taken back."""
+    """A fault that no request brings about and none uses up: it holds until it is taken back.
+
+    `times` and `skip` count files: the first `skip` that anybody asks about
+    are left alone, the next `times` are struck, and always the same ones.
+    """
 
     times: int = ALWAYS
 
@@ -181,7 +192,7 @@ class Gzip(Fault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueryError(Fault):
+class QueryError(OfQuery):
     """A query is answered with status 200 and QUERY_STATUS ERROR in the table."""
 
     kind: ClassVar[str] = "query-error"
@@ -189,8 +200,8 @@ class QueryError(Fault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DuplicateRows(Fault):
-    """Each row of the answer to a query comes twice."""
+class DuplicateRows(OfQuery):
+    """Each row of the answer to a query comes twice; with a `name`, those of such a file."""
 
     kind: ClassVar[str] = "duplicate-rows"
 
@@ -263,16 +274,16 @@ class Renewed(Fault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overflow(Fault):
+class Overflow(OfQuery):
     """An answer ends early, as at the service's own MAXREC: a VOTable tells, CSV and TSV do not."""
 
     kind: ClassVar[str] = "overflow"
     rows: int = 0
-    """Rows that come."""
+    """Rows that come; with a `name`, those before that file's, and so many more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SyncElsewhere(Fault):
+class SyncElsewhere(OfQuery):
     """A query by POST is answered with 303: the answer is at another address."""
 
     kind: ClassVar[str] = "sync-elsewhere"
@@ -321,7 +332,7 @@ class Withdrawn(Standing):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockSkew(Standing):
-    """The archive's clock is wrong: Date, Last-Modified and the stamps of the catalogue."""
+    """The archive's clock is wrong: Date, Last-Modified and stamps of the catalogue; with a `name`, of that file."""
 
     kind: ClassVar[str] = "clock-skew"
     seconds: float = 0.0

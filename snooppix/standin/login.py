@@ -4,7 +4,7 @@ from aiohttp import web
 
 from snooppix.protocol.asking import parameters
 from snooppix.standin.access import COOKIE, Verdict
-from snooppix.standin.site import LOGIN_LIFETIME, NOBODY, SITE, refuse
+from snooppix.standin.site import LOGIN, LOGIN_LIFETIME, NOBODY, SITE, refuse
 
 
 async def login(request: web.Request) -> web.Response:
@@ -14,7 +14,7 @@ async def login(request: web.Request) -> web.Response:
     user = access.by_password(given.get("USERNAME", ""), given.get("PASSWORD", "")) if access is not None else None
     if user is None:
         return refuse(request, Verdict.UNKNOWN)
-    token = site.tickets.issue(f"user {user.name}", seconds=LOGIN_LIFETIME)
+    token = site.tickets.issue(LOGIN, user.name, seconds=LOGIN_LIFETIME)
     answer = web.Response(text=token)
     answer.set_cookie(COOKIE, token, max_age=int(LOGIN_LIFETIME), httponly=True)
     return answer

@@ -44,8 +44,8 @@ async def _writing(
 ) -> web.StreamResponse:
     site = request.app[SITE]
     ticket = request.match_info.get("ticket")
-    said = (site.tickets.read(ticket) or "").split(" ", 2) if ticket is not None else []
-    authorised = len(said) == 3 and said[0] == "put" and said[2] == request.match_info["uri"]
+    said = site.tickets.read(ticket) if ticket is not None else ()
+    authorised = said[:1] == ("put",) and said[2] == request.match_info["uri"]
     if not authorised and (verdict := site.may_write(request)) is not Verdict.ALLOWED:
         return refuse(request, verdict, why="you may not write here")
     try:

@@ -31,6 +31,8 @@ ADDRESS_LIFETIME = 3600.0
 """Seconds for which a pre-authorised address is good."""
 LOGIN_LIFETIME = 172_800.0
 """Seconds for which a token of the login service is good."""
+LOGIN = "login"
+"""First word of a ticket that says who somebody is; those of pre-authorised addresses begin with get or put."""
 USER: web.RequestKey[User | None] = web.RequestKey("user", User)
 """Key under which a request keeps who the caller is."""
 NOBODY = User("")
@@ -73,7 +75,7 @@ class Site:
             file = self._listed(uri)
         if file is None or self.faults.peek(Withdrawn, file.name):
             return None
-        skew = self.faults.peek(ClockSkew, "")
+        skew = self.faults.peek(ClockSkew, file.name)
         return replace(file, modified=file.modified + timedelta(seconds=skew.seconds)) if skew else file
 
     def _listed(self, uri: str) -> StoredFile | None:
@@ -95,8 +97,9 @@ class Site:
 
     def _known(self, request: web.Request, access: Access) -> User | None:
         if given := token_of(request):
-            name = self.tickets.read(given) or ""
-            return access.by_token(given) or access.by_name(name.removeprefix("user ")) or NOBODY
+            said = self.tickets.read(given)
+            signed = access.by_name(said[1]) if said[:1] == (LOGIN,) else None
+            return access.by_token(given) or signed or NOBODY
         if (basic := basic_of(request)) is not None:
             # Basic counts at the legacy service alone, as at the real archive
             legacy = request.path.startswith("/data/")
@@ -133,10 +136,10 @@ class Site:
     def addresses(self, request: web.Request, uri: str, *, verb: str = "get") -> list[str]:
         """Addresses of a file, the best first: of each storage site, pre-authorised where access is restricted."""
         quoted = quote(uri, safe=":/")
-        if self.access is not None or any(isinstance(fault, Expired) for fault in self.faults.standing):
+        if self.access is not None or self.faults.expects(Expired):
             user = self.caller(request)
             who = user.name if user is not None else ""
-            quoted = f"{self.tickets.issue(f'{verb} {who} {uri}', seconds=ADDRESS_LIFETIME)}/{quoted}"
+            quoted = f"{self.tickets.issue(verb, who, uri, seconds=ADDRESS_LIFETIME)}/{quoted}"
         host = request.url.host or "127.0.0.1"
         shown = f"[{host}]" if ":" in host else host
         others = [f"{request.scheme}://{shown}:{port}/minoc{n}/files" for n, port in enumerate(self.mirrors, 2)]

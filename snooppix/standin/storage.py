@@ -121,8 +121,8 @@ async def _found(request: web.Request, uri: str) -> StoredFile | web.Response:
 
 
 def _good(site: Site, ticket: str, uri: str) -> bool:
-    said = (site.tickets.read(ticket) or "").split(" ", 2)
-    return len(said) == 3 and said[0] == "get" and said[2] == uri
+    said = site.tickets.read(ticket)
+    return said[:1] == ("get",) and said[2] == uri
 
 
 async def _head(request: web.Request, file: StoredFile) -> web.StreamResponse:

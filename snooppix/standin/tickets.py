@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import itertools
+import json
 import secrets
 from datetime import datetime, timedelta
 
@@ -19,24 +20,30 @@ class Tickets:
         self._numbers = itertools.count(1)
         self._revoked: set[str] = set()
 
-    def issue(self, what: str, *, seconds: float) -> str:
-        """Sign `what`; good for so many seconds. Letters, digits, ``-``, ``_`` and one dot: it can stand in a path."""
+    def issue(self, *words: str, seconds: float) -> str:
+        """Sign words; good for so many seconds. Letters, digits, ``-``, ``_`` and one dot: it can stand in a path."""
         until = (self._clock.now() + timedelta(seconds=seconds)).isoformat()
-        said = base64.urlsafe_b64encode(f"{until} {next(self._numbers)} {what}".encode()).rstrip(b"=").decode()
+        text = json.dumps([until, next(self._numbers), *words])
+        said = base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
         return f"{said}.{self._sign(said)}"
 
-    def read(self, ticket: str) -> str | None:
-        """Return what a ticket says; None if it is forged, too old or taken back."""
+    def read(self, ticket: str) -> tuple[str, ...]:
+        """Return the words of a ticket; none if it is forged, too old or taken back."""
         said, _, signature = ticket.partition(".")
-        if ticket in self._revoked or not hmac.compare_digest(signature.encode(), self._sign(said).encode()):
-            return None
-        until, _, what = base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)).decode().split(" ", 2)
-        return what if self._clock.now() < datetime.fromisoformat(until) else None
+        if ticket in self._revoked or not hmac.compare_digest(_bytes(signature), self._sign(said).encode()):
+            return ()
+        until, _, *words = json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))
+        return tuple(words) if self._clock.now() < datetime.fromisoformat(until) else ()
 
     def revoke(self, ticket: str) -> None:
         """Take a ticket back."""
         self._revoked.add(ticket)
 
     def _sign(self, said: str) -> str:
-        signed = hmac.digest(self._secret, said.encode(), hashlib.sha256)
+        signed = hmac.digest(self._secret, _bytes(said), hashlib.sha256)
         return base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
+
+
+def _bytes(said: str) -> bytes:
+    """Give the bytes of what a caller said, which may be no text."""
+    return said.encode(errors="surrogateescape")

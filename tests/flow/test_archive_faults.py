@@ -8,7 +8,18 @@ import pytest
 from dbclient.records import FrameRecord
 from dbclient.schema import FrameState, ProductState
 from dbclient.stores import Events, Frames, Jobs, Products
-from snooppix.standin.faults import Down, Dropped, Faults, Flipped, Listed, LoginPage, Short, Slow, Stalled, WrongDigest
+from snooppix.standin.faults import Faults
+from snooppix.standin.kinds import (
+    Down,
+    Dropped,
+    Flipped,
+    Listed,
+    LoginPage,
+    Short,
+    Slow,
+    Stalled,
+    WrongDigest,
+)
 from spica.demo import Night
 from tests.flow.conftest import PAINTED, names, served
 from tests.support.damage import negative_axis, processed_again, truncated, without_end

@@ -13,7 +13,7 @@ from snooppix.cadc import Cadc
 from snooppix.errors import ArchiveSilent, ListingBroken, ListingRefused, UnsafeAddress
 from snooppix.listing import COLUMNS, moment, stamp, told
 from snooppix.selection import quoted
-from snooppix.standin.faults import Busy, Down, DuplicateRows, Listed, QueryError, Unlocated
+from snooppix.standin.kinds import Busy, Down, DuplicateRows, Listed, QueryError, Unlocated
 from snooppix.wire import Hosts, Wire
 from terapix.clock import SystemClock
 from terapix.sections import ArchiveSection, SelectionSection, SnooppixSection

@@ -14,8 +14,8 @@ from snooppix.cadc import Cadc
 from snooppix.download import Arrived, Downloader, Progress, Wanted
 from snooppix.errors import Busy, Changed, Damaged, NoRoom, NotFits, NotStored, Unreachable
 from snooppix.part import Bound, Part, publish
-from snooppix.standin.faults import Busy as BusyFault
-from snooppix.standin.faults import (
+from snooppix.standin.kinds import Busy as BusyFault
+from snooppix.standin.kinds import (
     Dropped,
     Flipped,
     Gzip,

@@ -11,7 +11,17 @@ from dbclient.stores import Frames, Requests
 from snooppix import treatment
 from snooppix.part import Bound, Part
 from snooppix.reception import Reception, ReceptionTaken
-from snooppix.standin.faults import Busy, Down, Dropped, Flipped, Listed, LoginPage, Missing, Slow, WrongDigest
+from snooppix.standin.kinds import (
+    Busy,
+    Down,
+    Dropped,
+    Flipped,
+    Listed,
+    LoginPage,
+    Missing,
+    Slow,
+    WrongDigest,
+)
 from terapix.clock import SystemClock
 from terapix.retry import Backoff
 from tests.snooppix.desk import Desk, at_work, settings_for

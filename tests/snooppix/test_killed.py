@@ -14,7 +14,7 @@ import tomlkit
 from dbclient.database import Database
 from dbclient.schema import FrameState, TransferState
 from dbclient.stores import Events, Frames, Transfers
-from snooppix.standin.faults import Slow
+from snooppix.standin.kinds import Slow
 from terapix.installation import etc_directory
 from terapix.settings import load
 from terapix.steps import STEPS

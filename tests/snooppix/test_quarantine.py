@@ -13,7 +13,7 @@ from dbclient.stores import Requests
 from snooppix import quarantine, treatment
 from snooppix.quarantine import set_aside, set_aside_on
 from snooppix.reception import Reception
-from snooppix.standin.faults import Flipped
+from snooppix.standin.kinds import Flipped
 from terapix.clock import SystemClock
 from terapix.retry import Backoff
 from tests.snooppix.desk import Desk, at_work, settings_for, small_camera

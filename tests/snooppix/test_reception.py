@@ -15,7 +15,7 @@ from snooppix.errors import NoRoom
 from snooppix.fetcher import Fetcher, Running
 from snooppix.part import Bound, Part
 from snooppix.reception import Reception, Receptions, ReceptionTaken
-from snooppix.standin.faults import Slow
+from snooppix.standin.kinds import Slow
 from terapix.identity import Digest
 from terapix.sections import Settings
 from terapix.settings import load

@@ -180,6 +180,9 @@ async def test_a_client_certificate_is_a_credential_where_https_is_spoken(tmp_pa
         ("[[user]]\ntoken = 'x'", "user 1 has no name"),
         ("[[user]]\nname = 'x'\nruns = 'y'", "runs = 'y' is no list"),
         ("[[user]", "access.toml"),
+        ("[[users]]\nname = 'x'", r"there is 'users'; each user begins with \[\[user\]\]"),
+        ("[user]\nname = 'x'", r"each user begins with \[\[user\]\], in double brackets"),
+        ('[[user]]\nname = "a\\nb"', "name = 'a.*b' is no plain line"),
     ],
 )
 def test_users_that_can_not_be_read_say_why(tmp_path: Path, text: str, reason: str) -> None:
@@ -191,3 +194,31 @@ def test_users_that_can_not_be_read_say_why(tmp_path: Path, text: str, reason: s
 def test_secrets_are_not_shown(access: Access) -> None:
     assert "secret" not in repr(access.users)
     assert access.users[0] == User("geha", "secret", "t0ken", "Marla Geha", frozenset({"08AC14"}))
+
+
+async def test_a_name_or_a_token_with_spaces_opens_a_pre_authorised_address(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    known = Access({"one two  three": None}, users=(User("Ann of CFHT", password="x y"),))
+    served = ServedArchive(tmp_path, clock=SetClock(NOW), access=known)
+    served.offer("979412p", content=CONTENT)
+    async with served.standin:
+        form = {"username": "Ann of CFHT", "password": "x y"}
+        async with session.post(f"{served.address}/gms/login", data=form) as answer:
+            login = await answer.text()
+        places = [await located(session, served, **bearer(token)) for token in ("one two  three", login)]
+        assert [await status(session, place) for place in places] == [200, 200]
+        # what is signed for one purpose is nothing for another
+        ticket = places[1].split("/files/")[1].partition("/")[0]
+        assert await status(session, f"{served.address}/gms/whoami", headers=bearer(ticket)) == 401
+        assert await status(session, places[1].replace(ticket, login)) == 401
+
+
+@pytest.mark.parametrize("said", ["Bearer \udcff.\udcff", "Basic \udcff", "Basic ¤", "Bearer a.b", "Basic Og=="])
+async def test_a_credential_that_is_no_text_is_one_that_is_not_known(archive: ServedArchive, said: str) -> None:
+    host, port = archive.address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"GET /gms/whoami HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: {said}\r\n\r\n"
+    writer.write(head.encode(errors="surrogateescape"))
+    assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+    writer.close()

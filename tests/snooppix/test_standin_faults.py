@@ -11,14 +11,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from snooppix.standin.faults import (
-    KINDS,
+from snooppix.standin.faults import Faults
+from snooppix.standin.kinds import (
     Busy,
     Down,
     Dropped,
     Fault,
-    Faults,
-    FaultsUnreadable,
     Flipped,
     Gzip,
     HexDigest,
@@ -33,6 +31,7 @@ from snooppix.standin.faults import (
     WholeForRange,
     WrongDigest,
 )
+from snooppix.standin.orders import KINDS, FaultsUnreadable
 from snooppix.standin.server import serve
 from terapix.clock import SetClock
 from terapix.identity import Digest
@@ -225,20 +224,40 @@ def test_faults_are_frozen_counted_and_chosen_by_name() -> None:
     assert faults.committed.count((fault, NAME)) == 2
 
 
+def _least(kind: str) -> str:
+    """Order a fault with no more than it needs."""
+    return f'[[fault]]\nkind = "{kind}"\n' + 'source = "new.fits"\n' * (kind in {"replaced", "renewed"})
+
+
 def test_faults_are_read_from_toml(tmp_path: Path) -> None:
     path = tmp_path / "faults.toml"
     path.write_text('[[fault]]\nkind = "dropped"\nname = "97*"\nafter = 5\n[[fault]]\nkind = "down"\nat = "argus"\n')
     assert Faults.read(path).standing == (Dropped(name="97*", after=5), Down(at="argus"))
-    path.write_text("".join(f'[[fault]]\nkind = "{kind}"\n' for kind in KINDS))
+    (tmp_path / "new.fits").write_bytes(b"another")
+    path.write_text("".join(_least(kind) for kind in KINDS))
     assert [type(fault) for fault in Faults.read(path).standing] == list(KINDS.values())
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('[[fault]]\nkind = "drop"', "fault 1: kind = 'drop' is none of busy"),
+        ('[[fault]]\nkind = "drop"', "fault 1: kind = 'drop' is none of busy, .*; did you mean 'dropped'"),
+        ("[[fault]]\nkind = []", r"fault 1: kind = \[\] is none of busy"),
+        ('[[faults]]\nkind = "down"', r"faults.toml: there is 'faults'; each fault begins with \[\[fault\]\]"),
+        ('[fault]\nkind = "down"', r"faults.toml: each fault begins with \[\[fault\]\], in double brackets"),
+        ('[[fault]]\nkind = "renewed"', 'fault 1 .renewed.: source = "" names no file; give the path'),
+        ('[[fault]]\nkind = "replaced"\nsource = "gone.fits"', "source = .*gone.fits' is no file; give the path"),
+        ('[[fault]]\nkind = "short"\nprobability = 50', "probability = 50 makes no sense: a share from 0 to 1"),
+        ('[[fault]]\nkind = "short"\nprobability = nan', "probability = nan makes no sense"),
+        ('[[fault]]\nkind = "short"\ntimes = -1', "times = -1 makes no sense: a number of times, 0 for ever"),
+        ('[[fault]]\nkind = "slow"\nrate = 0', "rate = 0 makes no sense: at least 1 byte"),
+        ('[[fault]]\nkind = "busy"\nstatus = 200', "status = 200 makes no sense: a status from 400 to 599"),
+        ('[[fault]]\nkind = "expired"\nstatus = 404', "status = 404 makes no sense: 401 or 403"),
+        ('[[fault]]\nkind = "hidden"\nuntil = "noon"', "until = 'noon' makes no sense: a time"),
+        ('[[fault]]\nkind = "down"\nat = "agrus"', "at = 'agrus' is no service; did you mean 'argus'"),
+        ('[[fault]]\nkind = "down"\nat = "vospace"', "at = 'vospace' is no service; there are reg, argus"),
         ('[[fault]]\nkind = "down"\n[[fault]]\nkind = "dropped"\nafer = 5', "fault 2 .* did you mean 'after'"),
-        ('[[fault]]\nkind = "dropped"\nafter = "5"', "after = '5' is no int"),
+        ('[[fault]]\nkind = "dropped"\nafter = "5"', "after = '5' makes no sense: a whole number is expected"),
         ("[[fault]", "faults.toml"),
     ],
 )
@@ -255,6 +274,7 @@ def test_every_fault_and_its_keys_are_documented(tmp_path: Path) -> None:
     common = {field.name for field in fields(Fault)}
     assert common <= set(rows)
     assert {kind for kind, row in rows.items() if row.count("|") == 5} == set(KINDS)
+    (tmp_path / "new.fits").write_bytes(b"another")
     for kind, fault in KINDS.items():
         for field in fields(fault):
             assert field.name in common or f"`{field.name}`" in rows[kind], (kind, field.name)

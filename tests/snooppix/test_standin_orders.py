@@ -8,12 +8,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from snooppix.standin.faults import Fault, Faults
+from snooppix.standin.faults import Faults
 from snooppix.standin.kinds import (
     Busy,
     ClockSkew,
     Dropped,
     Failing,
+    Fault,
     Flipped,
     Forbidden,
     Hidden,

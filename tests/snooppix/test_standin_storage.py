@@ -16,7 +16,7 @@ from astropy.io import fits
 from defusedxml.ElementTree import fromstring
 
 from snooppix.protocol.ranges import Span, Unsatisfiable, span
-from snooppix.standin.faults import Listed, Unlocated
+from snooppix.standin.kinds import Listed, Unlocated
 from snooppix.standin.server import StandIn, serve
 from snooppix.standin.site import Access
 from terapix.clock import SetClock, SystemClock

@@ -15,8 +15,9 @@ from snooppix.protocol.schema import Column
 from snooppix.protocol.tables import Answer
 from snooppix.protocol.votable import votable
 from snooppix.standin.catalogue import Catalogue
-from snooppix.standin.faults import DuplicateRows, Faults, Listed, QueryError
+from snooppix.standin.faults import Faults
 from snooppix.standin.inventory import Inventory
+from snooppix.standin.kinds import DuplicateRows, Listed, QueryError
 from terapix.clock import SystemClock
 from tests.support.archive import ServedArchive
 
