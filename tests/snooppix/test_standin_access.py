@@ -182,7 +182,7 @@ async def test_a_client_certificate_is_a_credential_where_https_is_spoken(tmp_pa
         ("[[user]", "access.toml"),
         ("[[users]]\nname = 'x'", r"there is 'users'; each user begins with \[\[user\]\]"),
         ("[user]\nname = 'x'", r"each user begins with \[\[user\]\], in double brackets"),
-        ('[[user]]\nname = "a\\nb"', "name = 'a.*b' is no plain line"),
+        ('[[user]]\nname = "a\\nb"', "user 1: name = .* is no plain line"),
     ],
 )
 def test_users_that_can_not_be_read_say_why(tmp_path: Path, text: str, reason: str) -> None:
