@@ -123,9 +123,7 @@ def _user(path: Path, number: int, entry: Mapping[str, Any]) -> User:
         if not isinstance(value, KEYS[key]):
             raise AccessUnreadable(f"{path}: user {number}: {key} = {value!r} is no {KEYS[key].__name__}")
         if isinstance(value, str) and not value.isprintable():
-            raise AccessUnreadable(
-                f"{path}: user {number}: {key} = {value!r} can not stand in a header: one plain line"
-            )
+            raise AccessUnreadable(f"{path}: user {number}: {key} = {value!r} is no plain line, as a header needs it")
     if not entry.get("name"):
         raise AccessUnreadable(f"{path}: user {number} has no name")
     given = dict(entry)

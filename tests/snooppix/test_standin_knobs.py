@@ -17,13 +17,13 @@ import pytest
 
 from snooppix.protocol.facts import digest_header
 from snooppix.standin.access import Access
-from snooppix.standin.faults import Fault, Standing
 from snooppix.standin.kinds import (
     Busy,
     ClockSkew,
     Dropped,
     DuplicateRows,
     Expired,
+    Fault,
     Flipped,
     Forbidden,
     Gzip,
@@ -37,6 +37,7 @@ from snooppix.standin.kinds import (
     Replaced,
     Short,
     Stalled,
+    Standing,
     Unauthorised,
     Unlocated,
     WholeForRange,
