@@ -7,17 +7,20 @@ The digests were taken from the bytes as they came over the wire: a block that
 reads otherwise was damaged on our disk. A file of one block has no such lines.
 """
 
-import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import xxhash
+
 BLOCK: Final = 4 * 1024**2
-"""Bytes of a block: what one damaged byte costs. sha256 of it takes 2 ms beside the 7 ms of md5."""
+"""Bytes of a block: what one damaged byte costs."""
+ALGORITHM: Final = "xxh3-128"
+"""Against accidents on our disk: 0.4 ms a block beside the 7 ms of md5, where sha256 takes 3."""
 LENGTH: Final = 32
-"""Hexadecimal digits that are kept of a block's digest: 128 bits, against accidents."""
+"""Hexadecimal digits of a block's digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,14 @@ class Bound:
 
 def fresh_hash() -> Any:
     """Begin the digest of a block."""
-    return hashlib.sha256(usedforsecurity=False)
+    return xxhash.xxh3_128()
 
 
 def digest_of_block(content: bytes | memoryview) -> str:
     """Return the digest of a block."""
     found = fresh_hash()
     found.update(content)
-    return str(found.hexdigest()[:LENGTH])
+    return str(found.hexdigest())
 
 
 def extent(index: int, total: int) -> tuple[int, int]:
@@ -66,7 +69,7 @@ class Sidecar:
             bound = Bound(str(raw["digest"]), str(raw["artifact"]), int(raw["total"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None, {}
-        if raw.get("block") != BLOCK:
+        if (raw.get("block"), raw.get("by")) != (BLOCK, ALGORITHM):
             return bound, {}
         for line in lines:
             number, _, digest = line.partition(" ")
@@ -78,7 +81,7 @@ class Sidecar:
         """Begin anew, in one go."""
         self.close()
         fresh = self.path.with_suffix(".bound-new")
-        fresh.write_text(json.dumps({**asdict(bound), "block": BLOCK}) + "\n")
+        fresh.write_text(json.dumps({**asdict(bound), "block": BLOCK, "by": ALGORITHM}) + "\n")
         fresh.rename(self.path)
 
     def add(self, index: int, digest: str) -> None:

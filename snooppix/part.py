@@ -13,7 +13,9 @@ import errno
 import hashlib
 import os
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -26,6 +28,8 @@ KEEP_SIZE: Final = 0x01
 """FALLOC_FL_KEEP_SIZE: the blocks are held, and the size of the file still says how many bytes came."""
 FLUSH: Final = 64 * 1024**2
 """Bytes after which the disk is told to write, so that the flush at the end is short: bench_download.py."""
+
+IOV_MAX: Final = os.sysconf("SC_IOV_MAX")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -161,17 +165,21 @@ class Part:
             if index * BLOCK >= self.front:
                 self.ahead.add(index)
 
-    def write(self, content: bytes | memoryview, at: int) -> None:
-        """Write bytes, whatever they are."""
-        view = memoryview(content)
-        while view:
-            written = os.pwrite(self._fd, view, at)
-            view, at = view[written:], at + written
+    def write(self, pieces: Sequence[bytes | memoryview], at: int) -> None:
+        """Write bytes that follow each other, whatever they are."""
+        left = deque(memoryview(piece) for piece in pieces)
+        while left:
+            written = os.pwritev(self._fd, list(islice(left, IOV_MAX)), at)
+            at += written
             self._unflushed += written
+            while left and written >= len(left[0]):
+                written -= len(left.popleft())
+            if written:
+                left[0] = left[0][written:]
 
     def replace(self, index: int, content: bytes) -> None:
         """Put a block in the place of a damaged one; the digest of the whole file must be taken anew."""
-        self.write(content, index * BLOCK)
+        self.write([content], index * BLOCK)
         self.seal(index, digest_of_block(content))
 
     def read_block(self, index: int) -> bytes:
@@ -278,17 +286,24 @@ class Span:
         """Write bytes and digest them block by block."""
         bound = self.part.bound
         total = bound.total if bound else -1
-        for chunk in chunks:
-            view = memoryview(chunk)
-            while view:
-                index = self.at // BLOCK
-                piece = view[: extent(index, -1)[1] - self.at]
-                self.part.write(piece, self.at)
+        pending = deque(memoryview(chunk) for chunk in chunks)
+        while pending:
+            index = self.at // BLOCK
+            pieces, end = list[memoryview](), self.at
+            while pending and end < (stop := extent(index, -1)[1]):
+                view = pending.popleft()
+                if end + len(view) > stop:
+                    pending.appendleft(view[stop - end :])
+                    view = view[: stop - end]
+                pieces.append(view)
+                end += len(view)
+            self.part.write(pieces, self.at)
+            for piece in pieces:
                 self._hash.update(piece)
-                view, self.at = view[len(piece) :], self.at + len(piece)
-                if self.at % BLOCK == 0 or self.at == total:
-                    self.part.seal(index, self._hash.hexdigest()[:32])
-                    self._hash = fresh_hash()
+            self.at = end
+            if end % BLOCK == 0 or end == total:
+                self.part.seal(index, self._hash.hexdigest())
+                self._hash = fresh_hash()
 
 
 def publish(part: Path, target: Path) -> None:

@@ -238,14 +238,12 @@ async def test_a_part_longer_than_the_file_begins_again(bench: Bench) -> None:
 
 
 async def test_a_full_disk_is_a_case_of_its_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = os.pwrite
-
-    def limited(fd: int, data: bytes, offset: int) -> int:
-        if offset > 2 * MB:
+    def limited(fd: int, pieces: list[memoryview], offset: int) -> int:
+        if offset >= 2 * MB:
             raise OSError(28, "No space left on device")
-        return written(fd, data, offset)
+        return os.pwrite(fd, b"".join(pieces)[: 2 * MB - offset], offset)  # as much as fits, as a disk does
 
-    monkeypatch.setattr(part_module.os, "pwrite", limited)
+    monkeypatch.setattr(part_module.os, "pwritev", limited)
     with pytest.raises(NoRoom) as problem:
         await bench.fetch()
     assert problem.value.missing > 0

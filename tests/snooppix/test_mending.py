@@ -113,7 +113,7 @@ def test_hdus_are_judged_by_their_checksums(tmp_path: Path) -> None:
     part.bind(Bound("", "", len(MOSAIC)))
     part.append([MOSAIC])
     assert damaged_hdus(part) == []
-    part.write(b"x", 17_000_000)
+    part.write([b"x"], 17_000_000)
     [(begin, end)] = damaged_hdus(part)
     part.close()
 
