@@ -24,6 +24,8 @@ LOG_IN: Final = "ivo://ivoa.net/sso#tls-with-password"
 """Standard identity of a service that gives a cookie for name and password."""
 READ_BUFFER: Final = 4 * 1024**2
 """Bytes. With aiohttp's own 64 kB a 400 MB file takes 1.3 s on loopback, with this 0.7 s: bench_download.py."""
+LONGEST_REST: Final = 7 * 86_400.0
+"""Seconds that a server can keep us away with one answer; a number without end would be no moment at all."""
 LONGEST_ANSWER: Final = 16 * 1024**2
 """Bytes of an answer that is read as a whole: registry, capabilities, locations, headers of one frame."""
 
@@ -91,15 +93,18 @@ def _origin(url: URL) -> tuple[str, str | None, int | None]:
 
 
 def retry_after(response: ClientResponse) -> float | None:
-    """Seconds that the server asks us to wait, given as a number or as a date; none if it does not say."""
+    """Seconds that the server asks us to wait, given as a number or as a date; none if it does not say.
+
+    More than `LONGEST_REST` is not believed.
+    """
     text = response.headers.get("Retry-After", "").strip()
-    if text.isdigit():
-        return float(text)
+    if text.isascii() and text.isdigit():
+        return min(float(text), LONGEST_REST)
     with contextlib.suppress(ValueError, TypeError):
         until = parsedate_to_datetime(text)
         said = response.headers.get("Date", "")
         now = parsedate_to_datetime(said) if said else datetime.now(UTC)
-        return max(0.0, (until - now).total_seconds())
+        return min(max(0.0, (until - now).total_seconds()), LONGEST_REST)
     return None
 
 

@@ -176,9 +176,18 @@ class Publications:
 
     async def lay_out(
         self, session: AsyncSession, publication_id: int, *, size: int, pixel_digest: str | None, now: datetime
-    ) -> None:
-        """Note what a file is that is about to take its place; the generations before it give theirs up."""
+    ) -> bool:
+        """Note what a file is that is about to take its place; the generations before it give theirs up.
+
+        False where a newer generation was offered meanwhile: this one is superseded and takes no place.
+        """
         row = await self._row(session, publication_id)
+        newer = exists().where(
+            Publication.name == row.name, Publication.generation > row.generation, Publication.offered_at.is_not(None)
+        )
+        if await session.scalar(select(newer)):
+            row.state, row.reason, row.retry_at = PublicationState.SUPERSEDED, None, None
+            return False
         row.size, row.pixel_digest = size, pixel_digest
         older = and_(Publication.name == row.name, Publication.generation < row.generation)
         await session.execute(
@@ -190,13 +199,21 @@ class Publications:
             .where(older, unfinished)
             .values(state=PublicationState.SUPERSEDED, reason=None, retry_at=None)
         )
+        return True
 
     async def offer(
-        self, session: AsyncSession, publication_id: int, *, path: str, now: datetime, source: str
+        self,
+        session: AsyncSession,
+        publication_id: int,
+        *,
+        path: str,
+        now: datetime,
+        source: str,
+        disk: str | None = None,
     ) -> PublicationRecord:
-        """Say that a file lies in its place, and is listed from now on."""
+        """Say that a file lies in its place, on a reception disk, and is listed from now on."""
         row = await self._row(session, publication_id)
-        row.state, row.path, row.offered_at = PublicationState.OFFERED, path, now
+        row.state, row.disk, row.path, row.offered_at = PublicationState.OFFERED, disk, path, now
         row.reason, row.retry_at, row.attempts = None, None, 0
         said = f"is offered to the archive: generation {row.generation}, {(row.size or 0) / 1e6:.1f} MB"
         await self._event(session, row, "offered", said, now=now, source=source)
@@ -263,12 +280,43 @@ class Publications:
         )
         return [record(PublicationRecord, row) for row in await session.scalars(query)]
 
-    async def deleted(self, session: AsyncSession, publication_id: int, *, now: datetime, source: str) -> None:
-        """Say that a file is about to go from to_CADC/."""
+    async def deleted(self, session: AsyncSession, publication_id: int, *, now: datetime, source: str) -> bool:
+        """Say that a file is about to go from to_CADC/; False where it may not, or has gone."""
         row = await self._row(session, publication_id)
+        if row.path is None or row.state is not PublicationState.ACKNOWLEDGED:
+            return False
         row.path, row.deleted_at = None, now
         said = "was acknowledged long ago and goes from to_CADC/"
         await self._event(session, row, "deleted", said, now=now, source=source)
+        return True
+
+    async def lay_out_again(
+        self, session: AsyncSession, seen: PublicationRecord, *, reason: str, now: datetime, source: str
+    ) -> bool:
+        """Let a file that is offered be brought to its place anew; False where that was done, or it is not any more."""
+        row = await self._row(session, seen.id)
+        if row.state is not PublicationState.OFFERED or row.offered_at != seen.offered_at:
+            return False
+        row.state, row.reason, row.retry_at, row.attempts = PublicationState.DUE, reason, None, 0
+        await self._event(
+            session, row, "lost", f"is laid out again: {reason}", now=now, source=source, level=Level.WARNING
+        )
+        return True
+
+    async def outdate(
+        self, session: AsyncSession, publication_id: int, *, reached: int, now: datetime, source: str
+    ) -> None:
+        """Say that a newer generation was published, unknown to this ledger; this one is no more offered."""
+        row = await self._row(session, publication_id)
+        row.state, row.path, row.retry_at = PublicationState.SUPERSEDED, None, None
+        row.reason = f"generation {reached} was published before this ledger was put back"
+        said = f"generation {row.generation} is not published: {row.reason}"
+        await self._event(session, row, "outdated", said, now=now, source=source, level=Level.ERROR)
+
+    async def on_shelves(self, session: AsyncSession) -> list[PublicationRecord]:
+        """Give what lies in to_CADC/ of any disk, by name."""
+        query = select(Publication).where(Publication.path.is_not(None)).order_by(Publication.name)
+        return [record(PublicationRecord, row) for row in await session.scalars(query)]
 
     async def listed(self, session: AsyncSession, names: Sequence[str] | None = None) -> list[Listed]:
         """Give what is listed, of all names or of some, by name: of each the newest generation that was offered."""

@@ -18,7 +18,7 @@ from snooppix.errors import ArchiveError
 from snooppix.publisher.comparison import Line, compare, lines_of, received_line
 from snooppix.publisher.ledger import Ledger, entry, source_of
 from snooppix.publisher.names import MAPS, NoPublishedName, Sort, map_name, stack_name
-from snooppix.publisher.shelf import Shelf
+from snooppix.publisher.shelves import Shelves
 from snooppix.wire import Wire, heard
 from terapix.clock import SystemClock
 from terapix.errors import TerapixError
@@ -77,7 +77,7 @@ async def _register(settings: Settings, file: Path, *, name: str, kind: Sort, fr
     try:
         async with database.read() as session:
             known = await Frames().named(session, frame) if frame else None
-        floors = Shelf(settings.reception, reserve=0).generations()
+        floors = Shelves.of(settings).generations()
         row = await Ledger(database, clock=SystemClock(), floors=floors).enter_by_hand(
             Registration(
                 name=name,

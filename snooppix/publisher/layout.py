@@ -16,9 +16,10 @@ from dbclient.stores import Publications
 from snooppix.errors import Rejection
 from snooppix.headers import read_headers
 from snooppix.pixels import pixel_digest
-from snooppix.publisher.ledger import SOURCE
+from snooppix.publisher.ledger import SOURCE, Ledger
 from snooppix.publisher.names import is_fits as must_be_fits
-from snooppix.publisher.shelf import Shelf, Staged
+from snooppix.publisher.shelf import ShelfFull, Staged
+from snooppix.publisher.shelves import Shelves
 from snooppix.verification import Verifier
 from terapix.clock import Clock
 from terapix.journal import logger
@@ -36,9 +37,12 @@ AT_ONCE: Final = 10
 class Layout:
     """Brings what is due to the shelf, one file after the other; its pixels are unpacked on several processes."""
 
-    def __init__(self, database: Database, shelf: Shelf, verifier: Verifier, *, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, shelves: Shelves, ledger: Ledger, verifier: Verifier, *, clock: Clock
+    ) -> None:
         self.database = database
-        self.shelf = shelf
+        self.shelves = shelves
+        self.ledger = ledger
         self.verifier = verifier
         self.clock = clock
         self.at_work: str | None = None
@@ -58,8 +62,8 @@ class Layout:
                     offered.append(publication.name)
             except Rejection as rejection:
                 await self._fail(publication, f"it cannot be published: {rejection.sentence}")
-            except FileNotFoundError:
-                await self._wait(publication, f"its file is not on this host: {publication.source}")
+            except OSError as problem:
+                await self._wait(publication, await asyncio.to_thread(_lacking, publication, problem))
             except Exception as problem:  # one file's trouble must not hold back the others
                 log.exception("file is not laid out", file=publication.name)
                 await self._wait(publication, f"trouble on this host: {problem}")
@@ -68,9 +72,13 @@ class Layout:
         return offered
 
     async def _lay_out(self, publication: PublicationRecord) -> bool:
-        if publication.size is None or not await self._finish(publication):
+        if await self.ledger.outdated(publication):
+            return False
+        staged = await asyncio.to_thread(self._begun, publication)
+        pixels = publication.pixel_digest
+        if staged is None:
             staged = await asyncio.to_thread(
-                self.shelf.stage,
+                self.shelves.stage,
                 Path(publication.source),
                 publication.name,
                 publication.generation,
@@ -78,41 +86,46 @@ class Layout:
             )
             if str(staged.digest) != publication.wire_digest:
                 reason = f"the file has digest {staged.digest} and was registered with {publication.wire_digest}"
-                await asyncio.to_thread(staged.path.unlink)
                 await self._fail(publication, f"{reason}: it was changed or damaged since")
                 return False
             reached("publish.staged")
             pixels = await self._pixels(publication.name, staged)
-            async with self.database.write() as session:
-                await Publications().lay_out(
-                    session, publication.id, size=staged.size, pixel_digest=pixels, now=self.clock.now()
-                )
-            reached("publish.recorded")
-            await asyncio.to_thread(self.shelf.put_in_place, staged, publication.name)
-            reached("publish.placed")
-        async with self.database.write() as session:
-            path = self.shelf.relative(publication.name)
-            await Publications().offer(session, publication.id, path=path, now=self.clock.now(), source=SOURCE)
-        log.info("product offered", file=publication.name, generation=publication.generation)
+        async with self.shelves.moving:
+            if not await self._offer(publication, staged, pixels):
+                await asyncio.to_thread(self.shelves.discard, publication.name, publication.generation)
+                return False
+        log.info("product offered", file=publication.name, generation=publication.generation, disk=staged.shelf.name)
         reached("publish.offered")
         return True
 
-    async def _finish(self, publication: PublicationRecord) -> bool:
-        """Go on where an earlier life ended behind the ledger's note: the file is in its place, or next to it."""
-        try:
-            placed = await asyncio.to_thread(self.shelf.placed, publication.name)
-        except FileNotFoundError:
-            placed = None
-        if placed is not None and str(placed.digest) == publication.wire_digest:
-            return True
-        try:
-            staged = await asyncio.to_thread(self.shelf.staged, publication.name, publication.generation)
-        except FileNotFoundError:
-            return False
-        if str(staged.digest) != publication.wire_digest:
-            return False
-        await asyncio.to_thread(self.shelf.put_in_place, staged, publication.name)
+    async def _offer(self, publication: PublicationRecord, staged: Staged, pixels: str | None) -> bool:
+        async with self.database.write() as session:
+            if not await Publications().lay_out(
+                session, publication.id, size=staged.size, pixel_digest=pixels, now=self.clock.now()
+            ):
+                return False
+        reached("publish.recorded")
+        await asyncio.to_thread(self.shelves.put_in_place, staged, publication.name)
+        reached("publish.placed")
+        async with self.database.write() as session:
+            await Publications().offer(
+                session,
+                publication.id,
+                disk=staged.shelf.name,
+                path=staged.shelf.relative(publication.name),
+                now=self.clock.now(),
+                source=SOURCE,
+            )
         return True
+
+    def _begun(self, publication: PublicationRecord) -> Staged | None:
+        """Find the file where an earlier life left it behind the ledger's note: in its place, or next to it. Blocks."""
+        if publication.size is None:
+            return None
+        found = [*self.shelves.placed(publication.name)]
+        if staged := self.shelves.staged(publication.name, publication.generation):
+            found.append(staged)
+        return next((one for one in found if str(one.digest) == publication.wire_digest), None)
 
     async def _pixels(self, name: str, staged: Staged) -> str | None:
         """Verify a FITS file whole and give the digest of its decoded pixels; none where it holds no image."""
@@ -133,6 +146,14 @@ class Layout:
             await Publications().wait(session, publication.id, reason=reason, retry_at=retry_at, now=now, source=SOURCE)
 
     async def _fail(self, publication: PublicationRecord, reason: str) -> None:
-        await asyncio.to_thread(self.shelf.temporary(publication.name, publication.generation).unlink, missing_ok=True)
+        await asyncio.to_thread(self.shelves.discard, publication.name, publication.generation)
         async with self.database.write() as session:
             await Publications().fail(session, publication.id, reason=reason, now=self.clock.now(), source=SOURCE)
+
+
+def _lacking(publication: PublicationRecord, problem: OSError) -> str:
+    """Say what a file waits for: its source, room, or a disk that can be written. Blocks."""
+    if isinstance(problem, FileNotFoundError) and not Path(publication.source).exists():
+        return f"its file is not on this host: {publication.source}"
+    where = f": {problem.filename}" if problem.filename and not isinstance(problem, ShelfFull) else ""
+    return f"{problem.strerror or type(problem).__name__}{where}"

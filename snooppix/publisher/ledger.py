@@ -19,6 +19,7 @@ log = logger("publisher")
 
 SOURCE: Final = "publisher"
 REFUSED: Final = "acknowledgement-refused"
+LOST: Final = "it was not on its shelf, or not whole"
 ANEW: Final = 60.0
 """Seconds between two comparisons of all products with the ledger."""
 UNIT: Final = 100
@@ -129,6 +130,23 @@ class Ledger:
         return await Publications().register(
             session, wanted, floor=self.floors.get(wanted.name, 0), now=self.clock.now(), source=SOURCE
         )
+
+    async def outdated(self, publication: PublicationRecord) -> bool:
+        """Take out of the listing what the manifest knows a newer generation of: an older ledger was put back."""
+        reached = self.floors.get(publication.name, 0)
+        if publication.generation >= reached:
+            return False
+        async with self.database.write() as session:
+            await Publications().outdate(session, publication.id, reached=reached, now=self.clock.now(), source=SOURCE)
+        log.error("an older generation is not published", file=publication.name, newest=reached)
+        return True
+
+    async def lost(self, publication: PublicationRecord) -> bool:
+        """Let what is offered and not whole on its shelf be laid out again."""
+        async with self.database.write() as session:
+            return await Publications().lay_out_again(
+                session, publication, reason=LOST, now=self.clock.now(), source=SOURCE
+            )
 
     async def judge(self, told: Acknowledgement, *, by: str) -> Judgement:
         """Take an acknowledgement in. Doing it twice does no harm."""

@@ -5,16 +5,16 @@ as preconditions. A larger one goes within a transaction: started, appended to
 segment by segment, and committed. How far it is, the archive knows; which
 transaction it is, a sidecar on the shelf keeps, so that a kill or a cut
 connection costs one segment. The answer 201 with our digest is the acknowledgement.
+A file is opened once: what is put is one generation whole, whatever takes its
+name meanwhile, and nothing is committed whose bytes are not those of the ledger.
 """
 
 import asyncio
-import hashlib
-import json
-from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from aiohttp import ClientError, ClientResponse
@@ -22,13 +22,16 @@ from yarl import URL
 
 from dbclient.database import Database
 from dbclient.records import PublicationRecord
+from dbclient.schema import PublicationState
 from dbclient.stores import Publications
 from snooppix.errors import ArchiveError
 from snooppix.protocol.facts import digest_header
 from snooppix.publisher.acknowledgement import Acknowledgement
 from snooppix.publisher.description import content_type
 from snooppix.publisher.ledger import SOURCE, Ledger
-from snooppix.publisher.shelf import Shelf
+from snooppix.publisher.parcel import Parcel, Transaction, keep, kept
+from snooppix.publisher.shelf import PUT
+from snooppix.publisher.shelves import Shelves
 from snooppix.wire import Wire, retry_after
 from terapix.clock import Clock
 from terapix.errors import TerapixError
@@ -44,10 +47,10 @@ SCHEME: Final = "cadc"
 WAITS: Final = Backoff(first=10.0, factor=2.0, ceiling=1800.0, attempts=1_000_000)
 REPEATS: Final = 5
 """Times that one segment is sent again before the file waits."""
-BLOCK: Final = 1 << 20
-"""Bytes sent at once."""
 AT_ONCE: Final = 20
 """Files put a pass."""
+OF_ARCHIVE: Final = {401, 403, 408, 429}
+"""Answers, beside those of 500 and more, that another file would have too: then all wait."""
 ID, OP, TOTAL = "x-put-txn-id", "x-put-txn-op", "x-total-length"
 SMALLEST, LARGEST = "x-put-segment-minbytes", "x-put-segment-maxbytes"
 
@@ -55,27 +58,21 @@ SMALLEST, LARGEST = "x-put-segment-minbytes", "x-put-segment-maxbytes"
 class NotTaken(TerapixError):
     """The archive does not take a file now."""
 
-    def __init__(self, why: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, why: str, *, retry_after: float | None = None, status: int = 0) -> None:
         super().__init__(why)
         self.retry_after = retry_after
         """Seconds that it asked us to wait."""
+        self.of_archive = status in OF_ARCHIVE or status >= 500
+        """It would take no other file either."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """An upload that goes on over several requests."""
+class Damaged(TerapixError):
+    """What lies on the shelf is not what the ledger says."""
 
-    id: str
-    address: str
-    digest: str
-    """Of the whole file, so that a newer generation is never appended to an older one."""
-    smallest: int
-    largest: int
-    """Bytes of a segment."""
-
-    def segment(self, wanted: int) -> int:
-        """Bytes to append at once, as near to what is wanted as the archive lets us."""
-        return max(1, self.smallest, min(wanted, self.largest or wanted))
+    def __init__(self, publication: PublicationRecord, found: str) -> None:
+        super().__init__(
+            f"{publication.name} has digest {found} on its shelf, and {publication.wire_digest} in the ledger"
+        )
 
 
 class Pusher:
@@ -84,7 +81,7 @@ class Pusher:
     def __init__(
         self,
         database: Database,
-        shelf: Shelf,
+        shelves: Shelves,
         ledger: Ledger,
         wire: Wire,
         *,
@@ -94,7 +91,7 @@ class Pusher:
         clock: Clock,
     ) -> None:
         self.database = database
-        self.shelf = shelf
+        self.shelves = shelves
         self.ledger = ledger
         self.wire = wire
         self.address = address.rstrip("/")
@@ -104,45 +101,127 @@ class Pusher:
         self.clock = clock
         self.at_work: str | None = None
         """File that is put now."""
+        self.rests_until: datetime | None = None
+        """Until then nothing is asked of the archive: it did not answer, or takes nothing."""
+        self._troubles = 0
 
     async def put_due(self, stopping: asyncio.Event) -> int:
         """Put what is offered and not acknowledged, until `stopping`; return how many files arrived."""
+        now = self.clock.now()
+        if self.rests_until is not None and now < self.rests_until:
+            return 0
+        self.rests_until = None
         async with self.database.read() as session:
-            due = await Publications().to_push(session, now=self.clock.now(), limit=AT_ONCE)
+            due = await Publications().to_push(session, now=now, limit=AT_ONCE)
         arrived = 0
         for publication in due:
-            if stopping.is_set():
+            if stopping.is_set() or self.rests_until is not None:
                 break
             self.at_work = publication.name
             try:
-                arrived += await self._deliver(publication)
-            except NotTaken as problem:
-                await self._wait(publication, str(problem), problem.retry_after)
-            except (ArchiveError, ClientError, OSError, TimeoutError) as problem:
-                why = str(problem) or type(problem).__name__
-                await self._wait(publication, f"the archive does not take it at {self.address}: {why}", None)
+                arrived += await self._attempt(publication)
+            except Exception as problem:  # one file's trouble must not hold back the others
+                log.exception("file is not put", file=publication.name)
+                await self._wait(publication, f"trouble on this host: {problem}", None)
             finally:
                 self.at_work = None
         return arrived
 
-    async def _deliver(self, publication: PublicationRecord) -> bool:
-        if publication.path is None or publication.size is None or publication.wire_digest is None:
+    async def _attempt(self, publication: PublicationRecord) -> bool:
+        """Put one file; what is in its way is noted with it, and where it is in the way of all, all wait."""
+        try:
+            arrived = await self._deliver(publication)
+        except NotTaken as problem:
+            await self._wait(publication, str(problem), problem.retry_after)
+            if problem.of_archive:
+                self._rest(problem.retry_after)
             return False
-        path, digest = self.shelf.reception / publication.path, Digest.parse(publication.wire_digest)
+        except Damaged as problem:
+            log.warning("a file on the shelf is damaged", file=publication.name, why=str(problem))
+            await self.ledger.lost(publication)
+            return False
+        except FileNotFoundError:
+            if self.shelves.named(publication.disk).trouble is None:
+                await self.ledger.lost(publication)
+            return False
+        except (ArchiveError, ClientError, OSError, TimeoutError) as problem:
+            why = str(problem) or type(problem).__name__
+            await self._wait(publication, f"the archive does not take it at {self.address}: {why}", None)
+            self._rest(None)
+            return False
+        self._troubles = 0
+        return arrived
+
+    def _rest(self, asked: float | None) -> None:
+        """Ask nothing of the archive for a while: what waits, waits with the file that met the trouble."""
+        self._troubles += 1
+        pause = max(WAITS.delay(self._troubles), asked or 0.0)
+        self.rests_until = self.clock.now() + timedelta(seconds=pause)
+        log.warning("the archive takes nothing", address=self.address, seconds=pause)
+
+    async def _deliver(self, publication: PublicationRecord) -> bool:
+        path = self.shelves.path(publication)
+        if path is None or publication.size is None or publication.wire_digest is None:
+            return False
+        if await self.ledger.outdated(publication):
+            return False
+        digest = Digest.parse(publication.wire_digest)
         address = f"{self.address}/files/{quote(f'{SCHEME}:{self.collection}/{publication.name}', safe=':/')}"
         if await self._held(address) != digest:  # else an earlier life put it, and was killed before it could say so
-            if publication.size <= self.segment:
-                await self._put(address, path, publication.size, digest)
-            else:
-                await self._put_in_segments(address, path, publication.name, publication.size, digest)
+            with path.open("rb") as file:
+                parcel = Parcel(publication, file.fileno(), digest)
+                if os.fstat(file.fileno()).st_size != publication.size:
+                    raise Damaged(publication, await asyncio.to_thread(parcel.found))
+                if publication.size <= self.segment:
+                    await self._put(address, parcel)
+                else:
+                    await self._put_in_segments(address, parcel)
             reached("put.committed")
         there = await self._held(address)
         if there is None:
             raise NotTaken("the archive took the file and does not show it")
-        self.shelf.sidecar(publication.name).unlink(missing_ok=True)
+        self._sidecar(publication).unlink(missing_ok=True)
         told = Acknowledgement(publication.name, publication.generation, str(there), None)
         await self.ledger.judge(told, by=URL(self.address).host or "archive")
         return there == digest
+
+    def _sidecar(self, publication: PublicationRecord) -> Path:
+        return self.shelves.named(publication.disk).sidecar(publication.name)
+
+    async def undo_abandoned(self) -> int:
+        """Give up the transactions of files that are not to be put any more; return how many there were.
+
+        An earlier life began them, and the file was replaced, or acknowledged by another way.
+        """
+        sidecars = await asyncio.to_thread(lambda: [*self._sidecars()])
+        if not sidecars:
+            return 0
+        async with self.database.read() as session:
+            rows = {row.name: row for row in await Publications().on_shelves(session)}
+        undone = 0
+        for name, sidecar in sidecars:
+            row, begun = rows.get(name), await asyncio.to_thread(kept, sidecar)
+            wanted = row is not None and row.state is PublicationState.OFFERED and self._sidecar(row) == sidecar
+            if wanted and begun is not None and row is not None and begun.digest == row.wire_digest:
+                continue
+            try:
+                if begun is not None and begun.address.startswith(f"{self.address}/"):
+                    await self._abort(begun, name)
+            except (ArchiveError, ClientError, OSError, TimeoutError) as problem:
+                log.warning("an old transaction cannot be given up yet", file=name, why=str(problem))
+                continue
+            await asyncio.to_thread(sidecar.unlink, missing_ok=True)
+            undone += 1
+        return undone
+
+    def _sidecars(self) -> Iterator[tuple[str, Path]]:
+        for shelf in self.shelves.usable:
+            for sidecar in shelf.sidecars():
+                yield sidecar.name[1 : -len(PUT)], sidecar
+
+    async def _abort(self, transaction: Transaction, name: str) -> None:
+        async with self.wire.ask("POST", transaction.address, headers={ID: transaction.id, OP: "abort"}) as response:
+            log.info("an old transaction is given up", file=name, status=response.status)
 
     async def _held(self, address: str) -> Digest | None:
         """Ask for the digest of what the archive has there; none if it has nothing."""
@@ -152,67 +231,78 @@ class Pusher:
             _expect(response, 200)
             return Digest.of_header(response.headers.get("Digest", ""))
 
-    async def _put(self, address: str, path: Path, size: int, digest: Digest) -> None:
-        headers = {"Content-Length": str(size), "Digest": _header(digest), "Content-Type": content_type(path.name)}
-        async with self.wire.ask("PUT", address, headers=headers, data=_bytes(path, 0, size)) as response:
+    async def _put(self, address: str, parcel: Parcel) -> None:
+        size, name = parcel.size, parcel.publication.name
+        headers = {"Content-Length": str(size), "Digest": _header(parcel.digest), "Content-Type": content_type(name)}
+        async with self.wire.ask("PUT", address, headers=headers, data=parcel.blocks(0, size)) as response:
+            if response.status == 412:
+                found = await asyncio.to_thread(parcel.found)
+                if found != str(parcel.digest):
+                    raise Damaged(parcel.publication, found)
             _expect(response, 201)
-            self._compare(response, digest)
+            self._compare(response, parcel.digest)
 
-    async def _put_in_segments(self, address: str, path: Path, name: str, size: int, digest: Digest) -> None:
-        transaction, done = await self._resume(address, path, name, digest)
+    async def _put_in_segments(self, address: str, parcel: Parcel) -> None:
+        name, size = parcel.publication.name, parcel.size
+        transaction, done = await self._resume(address, parcel)
         if transaction is None:
-            transaction = await self._start(address, name, size, digest)
+            transaction = await self._start(address, parcel)
         step, failures = transaction.segment(self.segment), 0
-        hasher = await asyncio.to_thread(_hashed, path, done)
+        hasher = await asyncio.to_thread(parcel.hashed, done)
         while done < size:
             end = min(size, done + step)
             ahead = hasher.copy()
-            await asyncio.to_thread(_hash_on, ahead, path, done, end)
+            await asyncio.to_thread(parcel.hash_on, ahead, done, end)
             try:
-                await self._append(transaction, path, done, end, Digest("md5", ahead.hexdigest()))
+                await self._append(transaction, parcel, done, end, Digest("md5", ahead.hexdigest()))
             except (ClientError, OSError, TimeoutError, NotTaken) as problem:
                 failures += 1
                 if failures > REPEATS or (isinstance(problem, NotTaken) and problem.retry_after is not None):
                     raise
-                found = await self._state(transaction, path)
+                found = await self._state(transaction, parcel)
                 if found is None:
                     raise NotTaken("the archive has given the transaction up: it is begun again") from problem
                 log.info("segment is sent again", file=name, begin=found, why=str(problem))
                 done = found
-                hasher = await asyncio.to_thread(_hashed, path, done)
+                hasher = await asyncio.to_thread(parcel.hashed, done)
                 continue
             done, hasher, failures = end, ahead, 0
             reached("put.appended")
-        await self._commit(transaction, digest, content_type(name))
+        if hasher.hexdigest() != parcel.digest.hexadecimal:
+            await self._abort(transaction, name)
+            raise Damaged(parcel.publication, f"md5:{hasher.hexdigest()}")
+        await self._commit(transaction, parcel.digest, content_type(name))
 
-    async def _start(self, address: str, name: str, size: int, digest: Digest) -> Transaction:
-        headers = {OP: "start", TOTAL: str(size), "Content-Length": "0", "Content-Type": content_type(name)}
+    async def _start(self, address: str, parcel: Parcel) -> Transaction:
+        kind = content_type(parcel.publication.name)
+        headers = {OP: "start", TOTAL: str(parcel.size), "Content-Length": "0", "Content-Type": kind}
         async with self.wire.ask("PUT", address, headers=headers) as response:
             _expect(response, 202)
             number = response.headers.get(ID, "")
             if not number:
                 raise NotTaken("the archive starts a transaction and does not name it")
-            begun = Transaction(number, address, str(digest), _whole(response, SMALLEST), _whole(response, LARGEST))
-        await asyncio.to_thread(_keep, self.shelf.sidecar(name), begun)
+            smallest, largest = _whole(response, SMALLEST), _whole(response, LARGEST)
+        begun = Transaction(number, address, str(parcel.digest), smallest, largest)
+        await asyncio.to_thread(keep, self._sidecar(parcel.publication), begun)
         reached("put.started")
         return begun
 
-    async def _resume(self, address: str, path: Path, name: str, digest: Digest) -> tuple[Transaction | None, int]:
+    async def _resume(self, address: str, parcel: Parcel) -> tuple[Transaction | None, int]:
         """Take up the transaction of an earlier life, where the archive still has it and it is of this file."""
-        sidecar = self.shelf.sidecar(name)
-        kept = await asyncio.to_thread(_kept, sidecar)
-        if kept is None:
+        sidecar = self._sidecar(parcel.publication)
+        begun = await asyncio.to_thread(kept, sidecar)
+        if begun is None:
             return None, 0
-        found = await self._state(kept, path) if (kept.address, kept.digest) == (address, str(digest)) else None
+        ours = (begun.address, begun.digest) == (address, str(parcel.digest))
+        found = await self._state(begun, parcel) if ours else None
         if found is not None:
-            log.info("upload goes on", file=name, begin=found)
-            return kept, found
-        async with self.wire.ask("POST", kept.address, headers={ID: kept.id, OP: "abort"}) as response:
-            log.info("an old transaction is given up", file=name, status=response.status)
-        sidecar.unlink(missing_ok=True)
+            log.info("upload goes on", file=parcel.publication.name, begin=found)
+            return begun, found
+        await self._abort(begun, parcel.publication.name)
+        await asyncio.to_thread(sidecar.unlink, missing_ok=True)
         return None, 0
 
-    async def _state(self, transaction: Transaction, path: Path) -> int | None:
+    async def _state(self, transaction: Transaction, parcel: Parcel) -> int | None:
         """Ask how many bytes the archive has; none if it lost the transaction, or has other bytes than ours."""
         async with self.wire.ask("HEAD", transaction.address, headers={ID: transaction.id}) as response:
             if response.status in {400, 404}:
@@ -220,13 +310,15 @@ class Pusher:
             _expect(response, 200, 202)
             done = _whole(response, "Content-Length")
             there = Digest.of_header(response.headers.get("Digest", ""))
-        ours = await asyncio.to_thread(lambda: Digest("md5", _hashed(path, done).hexdigest()))
+        if done > parcel.size:
+            return None
+        ours = await asyncio.to_thread(lambda: Digest("md5", parcel.hashed(done).hexdigest()))
         return done if done == 0 or there in {None, ours} else None
 
-    async def _append(self, transaction: Transaction, path: Path, begin: int, end: int, digest: Digest) -> None:
+    async def _append(self, transaction: Transaction, parcel: Parcel, begin: int, end: int, digest: Digest) -> None:
         headers = {ID: transaction.id, "Content-Length": str(end - begin)}
         async with self.wire.ask(
-            "PUT", transaction.address, headers=headers, data=_bytes(path, begin, end)
+            "PUT", transaction.address, headers=headers, data=parcel.blocks(begin, end)
         ) as response:
             _expect(response, 202)
             there = Digest.of_header(response.headers.get("Digest", ""))
@@ -263,53 +355,14 @@ def _expect(response: ClientResponse, *allowed: int) -> None:
         raise NotTaken(
             f"the archive answers {response.status} {response.reason or ''} to {response.method} {response.url.path}",
             retry_after=retry_after(response),
+            status=response.status,
         )
 
 
 def _header(digest: Digest) -> str:
-
     return digest_header(bytes.fromhex(digest.hexadecimal))
 
 
 def _whole(response: ClientResponse, header: str) -> int:
     text = response.headers.get(header, "")
     return int(text) if text.isdecimal() else 0
-
-
-async def _bytes(path: Path, begin: int, end: int) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(begin)
-        while begin < end and (block := await asyncio.to_thread(file.read, min(BLOCK, end - begin))):
-            begin += len(block)
-            yield block
-
-
-def _hashed(path: Path, end: int) -> Any:
-    """Give the digest of a file's beginning, to go on with."""
-    hasher = hashlib.md5(usedforsecurity=False)
-    _hash_on(hasher, path, 0, end)
-    return hasher
-
-
-def _hash_on(hasher: Any, path: Path, begin: int, end: int) -> None:
-    with path.open("rb") as file:
-        file.seek(begin)
-        while begin < end and (block := file.read(min(BLOCK, end - begin))):
-            hasher.update(block)
-            begin += len(block)
-
-
-def _keep(sidecar: Path, transaction: Transaction) -> None:
-    fresh = sidecar.with_name(f"{sidecar.name}.new")
-    fresh.write_text(json.dumps(asdict(transaction)))
-    fresh.rename(sidecar)
-
-
-def _kept(sidecar: Path) -> Transaction | None:
-    try:
-        told = json.loads(sidecar.read_text())
-        return Transaction(
-            str(told["id"]), str(told["address"]), str(told["digest"]), int(told["smallest"]), int(told["largest"])
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

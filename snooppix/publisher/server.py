@@ -30,6 +30,8 @@ from snooppix.publisher.acknowledgement import Acknowledgement, BadAcknowledgeme
 from snooppix.publisher.description import FITS, Offers, artifact_identity, content_type, uri_of
 from snooppix.publisher.followers import LOCAL, Followers, comes_from_here, is_loopback
 from snooppix.publisher.ledger import Ledger, entry
+from snooppix.publisher.shelves import Shelves
+from terapix.errors import TerapixError
 from terapix.http import GUARDS, set_guards
 from terapix.journal import logger
 from terapix.sections import ArchiveSection
@@ -54,7 +56,7 @@ class Site:
     database: Database
     ledger: Ledger
     offers: Offers
-    reception: Path
+    shelves: Shelves
     archive: ArchiveSection
     followers: Callable[[], Followers]
     """Who may read now: the file may change while we serve."""
@@ -171,13 +173,21 @@ async def _links(request: web.Request) -> web.Response:
 
 
 async def _offered(site: Site, uri: str) -> PublicationRecord | None:
-    """Give what is offered under a URI and lies on the shelf."""
+    """Give what is offered under a URI and lies on a shelf."""
     name = uri.rsplit("/", 1)[-1]
     if uri != uri_of(name, collection=site.archive.collection):
         return None
     async with site.database.read() as session:
         found = await Publications().offered(session, name)
     return found if found is not None and found.path is not None else None
+
+
+class Lost(TerapixError):
+    """What is offered cannot be read now."""
+
+    def __init__(self, publication: PublicationRecord, why: str) -> None:
+        super().__init__(f"{publication.name} is offered and cannot be read: {why}")
+        self.publication = publication
 
 
 async def _opened(site: Site, uri: str) -> tuple[PublicationRecord, BinaryIO] | None:
@@ -188,13 +198,13 @@ async def _opened(site: Site, uri: str) -> tuple[PublicationRecord, BinaryIO] | 
     """
     found = await _offered(site, uri)
     for _ in range(_TRIES):
-        if found is None or found.path is None:
+        path = site.shelves.path(found) if found is not None else None
+        if found is None or path is None:
             return None
         try:
-            file = await asyncio.to_thread((site.reception / found.path).open, "rb")
-        except FileNotFoundError:
-            log.warning("an offered file is not on the shelf", file=found.name)
-            return None
+            file = await asyncio.to_thread(path.open, "rb")
+        except OSError as problem:
+            raise Lost(found, str(problem)) from problem
         again = await _offered(site, uri)
         if again is not None and again.id == found.id:
             return found, file
@@ -229,7 +239,10 @@ async def _locate(request: web.Request) -> web.Response:
 async def _read_file(request: web.Request) -> web.StreamResponse:
     """Give a file, a part of it, its facts (HEAD) or its headers (META=true)."""
     site = request.app[SITE]
-    opened = await _opened(site, request.match_info["uri"])
+    try:
+        opened = await _opened(site, request.match_info["uri"])
+    except Lost as problem:
+        return await _looked_after(site, problem)
     if opened is None:
         return _not_found()
     found, file = opened
@@ -237,15 +250,14 @@ async def _read_file(request: web.Request) -> web.StreamResponse:
         if request.method == "HEAD":
             return await _head(request, site, found)
         if request.query.get("META", "").lower() == "true":
-            return await _meta(site, found)
+            return await _meta(found, file)
         return await _body(request, site, found, file)
 
 
 async def _body(request: web.Request, site: Site, found: PublicationRecord, file: BinaryIO) -> web.StreamResponse:
     size = os.fstat(file.fileno()).st_size
     if size != found.size:
-        log.error("an offered file has another size than the ledger says", file=found.name, size=size)
-        return web.Response(status=503, text="this file is being looked after\n", headers={"Retry-After": "60"})
+        return await _looked_after(site, Lost(found, f"it has {size} bytes and {found.size} in the ledger"))
     try:
         part = span(request.headers.get("Range"), size)
     except Unsatisfiable:
@@ -264,10 +276,18 @@ async def _body(request: web.Request, site: Site, found: PublicationRecord, file
     return answer
 
 
-async def _meta(site: Site, found: PublicationRecord) -> web.Response:
-    if content_type(found.name) != FITS or found.path is None:
+async def _looked_after(site: Site, problem: Lost) -> web.Response:
+    """Answer that a file is offered and will be there again; it is laid out anew, unless its whole disk is away."""
+    log.error("an offered file cannot be read", file=problem.publication.name, why=str(problem))
+    if site.shelves.named(problem.publication.disk).trouble is None:
+        await site.ledger.lost(problem.publication)
+    return web.Response(status=503, text="this file is being looked after\n", headers={"Retry-After": "60"})
+
+
+async def _meta(found: PublicationRecord, file: BinaryIO) -> web.Response:
+    if content_type(found.name) != FITS:
         return web.Response(status=400, text=f"not a fits file: {found.name}\n")
-    text = await asyncio.to_thread(header_text, site.reception / found.path)
+    text = await asyncio.to_thread(header_text, Path(f"/proc/self/fd/{file.fileno()}"))
     disposition = {"Content-Disposition": f'inline; filename="{found.name}.txt"'}
     return web.Response(text=text, content_type="text/plain", headers=disposition)
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from dbclient.control import Control
 from dbclient.database import Database
 from dbclient.heartbeat import keep_heartbeat
+from dbclient.records import PublicationRecord
 from dbclient.schema import PublicationState
 from dbclient.stores import Publications
 from snooppix.protocol.uws import Jobs
@@ -22,9 +23,9 @@ from snooppix.publisher.followers import Followers, FollowersUnreadable
 from snooppix.publisher.layout import Layout
 from snooppix.publisher.ledger import Ledger, manifest, sorts_of
 from snooppix.publisher.push import Pusher
-from snooppix.publisher.retention import delete_acknowledged, sweep
+from snooppix.publisher.retention import delete_acknowledged, missed, sweep
 from snooppix.publisher.server import Site, application
-from snooppix.publisher.shelf import Shelf
+from snooppix.publisher.shelves import Shelves
 from snooppix.verification import Verifier
 from snooppix.wire import Wire
 from terapix.daemon import Daemon, EndpointTaken, command
@@ -42,6 +43,8 @@ BREATH: Final = 0.2
 """Seconds between two passes at least: our own writes wake us too."""
 MANIFEST_PACE: Final = 1.0
 """Seconds between two writings of the manifest at least."""
+ABANDONED: Final = 60.0
+"""Seconds between two looks for uploads that nobody will finish."""
 PACE: Final = 10.0
 """Seconds between two passes while nothing is written."""
 
@@ -57,10 +60,10 @@ class Publisher:
         self.sorts = sorts_of(settings.publisher.kinds)
         self.followers = Followers.read(settings.publisher.followers)
         self.followers.check_host(settings.publisher.host)
-        self.shelf = Shelf(settings.reception, reserve=settings.snooppix.reserve)
+        self.shelves = Shelves.of(settings)
         self.offers = Offers(settings.archive)
-        self.ledger = Ledger(database, clock=clock, floors=self.shelf.generations())
-        self.layout = Layout(database, self.shelf, verifier, clock=clock)
+        self.ledger = Ledger(database, clock=clock, floors=self.shelves.generations())
+        self.layout = Layout(database, self.shelves, self.ledger, verifier, clock=clock)
         self.pusher = self._pusher(push) if push else None
         self.address: str | None = None
         """Where followers find us, once we listen."""
@@ -76,7 +79,7 @@ class Publisher:
         section = self.daemon.settings.publisher
         return Pusher(
             self.database,
-            self.shelf,
+            self.shelves,
             self.ledger,
             wire,
             address=section.push,
@@ -87,11 +90,16 @@ class Publisher:
 
     async def run(self) -> None:
         """Work until the daemon is asked to stop."""
-        await asyncio.to_thread(self.shelf.prepare)
+        async with self.database.read() as session:
+            rows = await Publications().on_shelves(session)
         try:
+            await asyncio.to_thread(self.shelves.prepare, {row.disk for row in rows})
             await self.control.begin()
-            if swept := await sweep(self.database, self.shelf):
+            if swept := await sweep(self.database, self.shelves):
                 log.info("left by a publisher that was killed, and removed", files=len(swept))
+            for row in rows:
+                await self.ledger.outdated(row)
+            await missed(self.database, self.shelves, clock=self.daemon.clock)
             await self._show(None)
             async with self._served():
                 await self.daemon.ready("offers products")
@@ -106,7 +114,7 @@ class Publisher:
                     self._manifest_at = float("-inf")
                     await self._write_manifest()
         finally:
-            self.shelf.release()
+            self.shelves.release()
             self.offers.close()
 
     async def _work(self) -> None:
@@ -119,7 +127,7 @@ class Publisher:
             if not self.control.rests:
                 more = await self.ledger.enter_wanted(self.sorts)
                 keep = self.daemon.settings.publisher.keep
-                more += await delete_acknowledged(self.database, self.shelf, keep=keep, clock=self.daemon.clock)
+                more += await delete_acknowledged(self.database, self.shelves, keep=keep, clock=self.daemon.clock)
                 self._due.set()
                 self._to_push.set()
             await self._write_manifest()
@@ -134,6 +142,8 @@ class Publisher:
         stopping = self.daemon.stopping
         while not stopping.is_set():
             self._due.clear()
+            for shelf, said in await asyncio.to_thread(lambda: [*self.shelves.look()]):
+                log.warning(said, disk=shelf.name)
             offered = [] if self.control.rests else await self.layout.lay_out_due(stopping)
             await self._show(offered)
             if not offered:
@@ -141,9 +151,13 @@ class Publisher:
 
     async def _push(self) -> None:
         """Put what is offered to an archive that receives."""
-        stopping = self.daemon.stopping
+        stopping, clock = self.daemon.stopping, self.daemon.clock
+        undone_at = float("-inf")
         while self.pusher is not None and not stopping.is_set():
             self._to_push.clear()
+            if not self.control.rests and clock.monotonic() - undone_at >= ABANDONED:
+                await self.pusher.undo_abandoned()
+                undone_at = clock.monotonic()
             if self.control.rests or not await self.pusher.put_due(stopping):
                 await _first(stopping, self._to_push)
         await stopping.wait()
@@ -162,7 +176,17 @@ class Publisher:
         if self._manifest_due and now - self._manifest_at >= MANIFEST_PACE:
             self._manifest_due, self._manifest_at = False, now
             offered = [item.publication for _, item in sorted(self.offers.listed.items())]
-            await asyncio.to_thread(self.shelf.write_manifest, manifest(offered, self.ledger.floors))
+            await asyncio.to_thread(self._write_manifests, offered)
+
+    def _write_manifests(self, offered: list[PublicationRecord]) -> None:
+        """Write on each disk what is offered from there, and on the first what else names have reached."""
+        floors = self.ledger.floors
+        for shelf in self.shelves.usable:
+            here = [item for item in offered if self.shelves.named(item.disk) is shelf]
+            known = {item.name for item in offered}
+            others = {name: number for name, number in floors.items() if name not in known}
+            own = {item.name: floors[item.name] for item in here if item.name in floors}
+            shelf.write_manifest(manifest(here, own | others if shelf is self.shelves.usable[0] else own))
 
     @contextlib.asynccontextmanager
     async def _served(self) -> Any:
@@ -170,7 +194,7 @@ class Publisher:
         settings = self.daemon.settings
         jobs = Jobs(clock=self.daemon.clock, most=queries.JOBS, room=queries.ROOM)
         site = Site(
-            self.database, self.ledger, self.offers, settings.reception, settings.archive, lambda: self.followers, jobs
+            self.database, self.ledger, self.offers, self.shelves, settings.archive, lambda: self.followers, jobs
         )
         runner = web.AppRunner(application(site), handler_cancellation=True, access_log=None, shutdown_timeout=2.0)
         await runner.setup()

@@ -1,9 +1,9 @@
-"""The shelf to_CADC/ of the reception disk: what is offered lies here under its published name.
+"""The shelf to_CADC/ of a reception disk: what is offered lies here under its published name.
 
 to_CADC/979412p_weight.fits.fz               what is offered
 to_CADC/.979412p_weight.fits.fz.g2.new       on its way there
 to_CADC/.979412p_weight.fits.fz.put          how far it was put to an archive that receives
-to_CADC/MANIFEST.jsonl                       what is offered, one JSON object a line, by name
+to_CADC/MANIFEST.jsonl                       what is offered from here, one JSON object a line, by name
 """
 
 import ctypes
@@ -41,10 +41,21 @@ class ShelfTaken(TerapixError):
         super().__init__(f"another publisher works on {directory}: stop it, or give this one its own paths.reception")
 
 
+class ShelfFull(OSError):
+    """A file does not fit on the shelf."""
+
+    def __init__(self, shelf: "Shelf", *, needed: int, room: int) -> None:
+        said = (
+            f"reception disk {shelf.name} is full up to its reserve: {needed} bytes are needed and {max(room, 0)} left"
+        )
+        super().__init__(errno.ENOSPC, said, str(shelf.directory))
+
+
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A file that lies on the shelf under a temporary name, durably."""
+    """A file that lies on a shelf, under a temporary name or in its place, durably."""
 
+    shelf: "Shelf"
     path: Path
     size: int
     digest: Digest
@@ -53,11 +64,15 @@ class Staged:
 class Shelf:
     """The directory, and the steps by which files come to it and go. All methods block: they belong in a thread."""
 
-    def __init__(self, reception: Path, *, reserve: int) -> None:
-        self.reception = reception
-        self.directory = reception / RETURNS
+    def __init__(self, root: Path, *, reserve: int, name: str = "reception") -> None:
+        self.name = name
+        """Of the reception disk."""
+        self.root = root
+        self.directory = root / RETURNS
         self.reserve = reserve
         """Bytes of the disk that are never filled."""
+        self.trouble: str | None = None
+        """Why the disk cannot be used; none while it can."""
         self._lock = -1
         self._said: bytes | None = None
 
@@ -70,11 +85,32 @@ class Shelf:
             If another process holds it.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.release()
         self._lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as problem:
+            self.release()
             raise ShelfTaken(self.directory) from problem
+
+    def examine(self, *, used: bool) -> str | None:
+        """Say what is wrong with the disk, and take it up where it is back.
+
+        Parameters
+        ----------
+        used : whether files were offered from it: then its directory is not made anew on an empty mount point
+        """
+        try:
+            if not (self.directory if used else self.root).is_dir():
+                return f"{self.root} is gone or empty: mount its disk"
+            if self._lock < 0 or not os.path.samestat(os.fstat(self._lock), self.directory.stat()):
+                self.prepare()
+                self._said = None
+        except ShelfTaken as problem:
+            return str(problem)
+        except OSError as problem:
+            return f"{self.root} does not answer: {problem.strerror or problem}"
+        return None
 
     def release(self) -> None:
         if self._lock >= 0:
@@ -86,7 +122,7 @@ class Shelf:
         return str(RETURNS / safe_name(name))
 
     def place(self, name: str) -> Path:
-        """Absolute path of a published file."""
+        """Absolute path of a file that is published from here."""
         return self.directory / safe_name(name)
 
     def temporary(self, name: str, generation: int) -> Path:
@@ -95,6 +131,10 @@ class Shelf:
     def sidecar(self, name: str) -> Path:
         """Where it is kept how far a file was put."""
         return self.directory / f".{safe_name(name)}{PUT}"
+
+    def sidecars(self) -> list[Path]:
+        """Those of all files."""
+        return sorted(self.directory.glob(f".*{PUT}"))
 
     def stage(self, source: Path, name: str, generation: int, *, ours: bool) -> Staged:
         """Bring a file onto the shelf under a temporary name, and take its digest there.
@@ -111,9 +151,21 @@ class Shelf:
         """
         target = self.temporary(name, generation)
         target.unlink(missing_ok=True)
-        if not (ours and _linked(source, target)):
-            self._copy(source, target)
-        return self.staged(name, generation)
+        try:
+            if not (ours and _linked(source, target)):
+                self._copy(source, target)
+            return self.staged(name, generation)
+        except BaseException:
+            target.unlink(missing_ok=True)  # a full disk is not kept full by half a file
+            raise
+
+    def room(self) -> int:
+        """Bytes that may still be filled; negative if the reserve is touched."""
+        return shutil.disk_usage(self.directory).free - self.reserve
+
+    def shares(self, source: Path) -> bool:
+        """Tell whether a file lies on the same file system, where a second name or shared blocks cost no room."""
+        return source.stat().st_dev == self.directory.stat().st_dev
 
     def staged(self, name: str, generation: int) -> Staged:
         """Take size and digest of what lies under a temporary name."""
@@ -127,21 +179,23 @@ class Shelf:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
             size = os.fstat(file.fileno()).st_size
-        return Staged(path, size, Digest("md5", digest))
+        return Staged(self, path, size, Digest("md5", digest))
 
     def _copy(self, source: Path, target: Path) -> None:
         """Copy a file, sharing its blocks where the disk can; what is on the shelf is on the disk."""
         with source.open("rb") as read, target.open("xb") as write:
-            needed, free = os.fstat(read.fileno()).st_size, shutil.disk_usage(self.directory).free
+            needed, room = os.fstat(read.fileno()).st_size, self.room()
             if not _cloned(read.fileno(), write.fileno()):
-                if free - self.reserve < needed:
-                    raise OSError(errno.ENOSPC, "the reception disk is full up to its reserve", str(self.directory))
+                if room < needed:
+                    raise ShelfFull(self, needed=needed, room=room)
                 shutil.copyfileobj(read, write, READ_AT_ONCE)
             write.flush()
             os.fsync(write.fileno())
 
     def put_in_place(self, staged: Staged, name: str) -> None:
         """Give a staged file its published name, durably; a file of that name gives way at the same moment."""
+        if staged.path == self.place(name):
+            return
         staged.path.rename(self.place(name))
         staged.path.unlink(missing_ok=True)  # where both were names of one file, renaming does nothing
         sync_directory(self.directory)
@@ -149,7 +203,6 @@ class Shelf:
     def remove(self, name: str) -> None:
         """Take a published file away."""
         self.place(name).unlink(missing_ok=True)
-        self.sidecar(name).unlink(missing_ok=True)
         sync_directory(self.directory)
 
     def write_manifest(self, lines: Iterable[Mapping[str, Any]]) -> None:

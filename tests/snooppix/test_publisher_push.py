@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dbclient.schema import PublicationState
-from snooppix.publisher.push import Transaction
+from snooppix.publisher.parcel import Transaction
 from snooppix.standin.access import Access
 from snooppix.standin.kinds import Fault, PutCut, PutDamaged, PutLost
 from terapix.clock import SystemClock
@@ -134,7 +134,7 @@ async def test_a_publisher_that_was_killed_goes_on_where_the_archive_is(
 async def killed(press: Press) -> None:
     """Wait for the publisher's end."""
     async with asyncio.timeout(10):
-        while press.publisher.shelf._lock >= 0:
+        while press.publisher.shelves.all[0]._lock >= 0:
             await asyncio.sleep(0.01)
 
 
