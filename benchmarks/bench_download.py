@@ -24,9 +24,9 @@ from figures import Row, command_line, timed
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from snooppix.download import Downloader, Progress, Wanted
-from snooppix.part import publish
 from snooppix.wire import Wire
 from terapix.identity import Digest
+from terapix.part import publish
 from terapix.sections import ArchiveSection, SnooppixSection
 
 SIZE = 400_000_000

@@ -18,17 +18,17 @@ from aiohttp.streams import EmptyStreamReader
 from yarl import URL
 
 from snooppix.bandwidth import Limits
-from snooppix.blocks import BLOCK
 from snooppix.carrier import Arrived, Progress, Wanted, told
 from snooppix.errors import ArchiveSilent, Changed, Damaged, FetchError, NoRoom, NotFits, Unreachable, UnsafeAddress
 from snooppix.mending import Mender
-from snooppix.part import Bound, Part
 from snooppix.segments import Claim, Growth, Segments
 from snooppix.treatment import failure
 from snooppix.wire import Wire, retry_after
 from snooppix.writer import Writer
+from terapix.blocks import BLOCK
 from terapix.clock import Clock, SystemClock
 from terapix.identity import Digest
+from terapix.part import Bound, Part
 from terapix.steps import reached
 
 __all__ = ["BLOCK", "Arrived", "Downloader", "Progress", "Wanted", "Writer"]

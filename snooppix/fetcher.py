@@ -32,7 +32,6 @@ from snooppix.errors import (
 )
 from snooppix.healing import digest_of
 from snooppix.outlook import Outlook
-from snooppix.part import publish
 from snooppix.publisher.names import is_fits
 from snooppix.quarantine import Evidence, Quarantine
 from snooppix.reception import BAD, INCOMING, Reception, Receptions
@@ -41,6 +40,7 @@ from snooppix.treatment import Quarantine as Reject
 from terapix.clock import Clock
 from terapix.identity import Digest
 from terapix.journal import logger
+from terapix.part import publish
 from terapix.steps import reached
 
 log = logger("fetcher")

@@ -13,14 +13,14 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
-from snooppix.blocks import BLOCK, extent
 from snooppix.carrier import Progress
 from snooppix.errors import FetchError, Rejection
 from snooppix.headers import BLOCK as CARDS
 from snooppix.headers import CARD, LONGEST_HEADER, MOST_HDUS, Header, data_size
-from snooppix.part import Part
+from terapix.blocks import BLOCK, extent
 from terapix.identity import Digest
 from terapix.journal import logger
+from terapix.part import Part
 
 log = logger("mending")
 

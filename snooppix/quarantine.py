@@ -21,11 +21,11 @@ from dbclient.records import FrameRecord
 from dbclient.schema import FrameState, Level
 from dbclient.stores import Events, Frames, Transfers
 from snooppix.errors import Damaged, FetchError, NotFits, Rejection
-from snooppix.part import sync_directory
 from snooppix.reception import REJECTED, Reception, Receptions
 from terapix.clock import Clock
 from terapix.identity import safe_name
 from terapix.journal import logger
+from terapix.part import sync_directory
 
 log = logger("quarantine")
 

@@ -21,9 +21,9 @@ from typing import Final, Self
 
 from dbclient.schema import FrameKind
 from snooppix.errors import NoRoom
-from snooppix.part import sync_directory
 from terapix.errors import TerapixError
 from terapix.identity import Digest, FrameId, safe_name
+from terapix.part import sync_directory
 from terapix.sections import Settings
 
 INCOMING: Final = Path("incoming")

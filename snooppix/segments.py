@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from snooppix.blocks import BLOCK
-from snooppix.part import Part
+from terapix.blocks import BLOCK
 from terapix.clock import Clock
+from terapix.part import Part
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from collections.abc import Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final, Self
 
-from snooppix.blocks import BLOCK
 from snooppix.carrier import Progress
-from snooppix.part import Part, Span
+from terapix.blocks import BLOCK
+from terapix.part import Part, Span
 from terapix.steps import reached
 
 THREADS: Final = 3

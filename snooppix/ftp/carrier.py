@@ -30,7 +30,7 @@ from snooppix.errors import (
 )
 from snooppix.ftp.door import SIGN_IN, Door, is_full, trouble
 from snooppix.ftp.session import Data, Refused, Session
-from snooppix.part import Bound, Part
+from terapix.part import Bound, Part
 
 T = TypeVar("T")
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from snooppix.part import sync_directory
 from snooppix.reception import RETURNS
 from terapix.errors import TerapixError
 from terapix.identity import Digest, safe_name
+from terapix.part import sync_directory
 
 MANIFEST: Final = "MANIFEST.jsonl"
 NEW: Final = ".new"

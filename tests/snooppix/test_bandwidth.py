@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from snooppix.bandwidth import Bucket, Limit, Limits, limit_of
-from snooppix.blocks import BLOCK
 from snooppix.carrier import Progress, Wanted
 from snooppix.download import Downloader
 from snooppix.wire import Wire
+from terapix.blocks import BLOCK
 from terapix.clock import SetClock, SystemClock
 from terapix.identity import Digest
 from terapix.sections import ArchiveSection, LimitSection, SnooppixSection

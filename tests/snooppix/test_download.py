@@ -13,7 +13,6 @@ from snooppix import part as part_module
 from snooppix.cadc import Cadc
 from snooppix.download import Arrived, Downloader, Progress, Wanted
 from snooppix.errors import Busy, Changed, Damaged, NoRoom, NotFits, NotStored, Unreachable
-from snooppix.part import Bound, Part, publish
 from snooppix.standin.kinds import Busy as BusyFault
 from snooppix.standin.kinds import (
     Dropped,
@@ -32,6 +31,7 @@ from snooppix.standin.kinds import (
 from snooppix.wire import Wire
 from terapix.clock import SystemClock
 from terapix.identity import Digest
+from terapix.part import Bound, Part, publish
 from terapix.sections import ArchiveSection, SnooppixSection
 from tests.support.archive import ServedArchive, small_fits
 

@@ -9,7 +9,6 @@ import pytest
 from dbclient.schema import FrameState, Level, RequestKind, RequestState
 from dbclient.stores import Frames, Requests
 from snooppix import treatment
-from snooppix.part import Bound, Part
 from snooppix.reception import Reception, ReceptionTaken
 from snooppix.standin.kinds import (
     Busy,
@@ -23,6 +22,7 @@ from snooppix.standin.kinds import (
     WrongDigest,
 )
 from terapix.clock import SystemClock
+from terapix.part import Bound, Part
 from terapix.retry import Backoff
 from tests.snooppix.desk import Desk, at_work, settings_for
 from tests.support.archive import ServedArchive, small_fits

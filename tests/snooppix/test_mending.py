@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from snooppix.blocks import BLOCK
 from snooppix.carrier import Arrived, Progress, Wanted
 from snooppix.download import Downloader
 from snooppix.errors import Damaged, Unreachable
 from snooppix.mending import damaged_hdus
-from snooppix.part import Bound, Part
 from snooppix.wire import Wire
+from terapix.blocks import BLOCK
 from terapix.identity import Digest
+from terapix.part import Bound, Part
 from terapix.sections import ArchiveSection, SnooppixSection
 from tests.support.mirror import Mirror, mirrors
 

@@ -13,10 +13,10 @@ from dbclient.schema import FrameState, Level
 from dbclient.stores import Frames
 from snooppix.errors import NoRoom
 from snooppix.fetcher import Fetcher, Running
-from snooppix.part import Bound, Part
 from snooppix.reception import Reception, Receptions, ReceptionTaken
 from snooppix.standin.kinds import Slow
 from terapix.identity import Digest
+from terapix.part import Bound, Part
 from terapix.sections import Settings
 from terapix.settings import load
 from tests.snooppix.desk import at_work, small_camera

@@ -12,8 +12,6 @@ import pytest
 
 from dbclient.records import FrameRecord
 from dbclient.schema import FrameState
-from snooppix.blocks import Bound
-from snooppix.part import Part
 from snooppix.standin.kinds import (
     Busy,
     Dropped,
@@ -30,8 +28,10 @@ from snooppix.standin.kinds import (
     Unlocated,
     WholeForRange,
 )
+from terapix.blocks import Bound
 from terapix.clock import SetClock
 from terapix.identity import Digest
+from terapix.part import Part
 from tests.snooppix.desk import Desk, laid_out, settings_for, small_camera
 from tests.support.archive import ServedArchive, small_fits
 

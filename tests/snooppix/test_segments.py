@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snooppix.bandwidth import Limits
-from snooppix.blocks import BLOCK, Bound
 from snooppix.carrier import Progress, Wanted
 from snooppix.download import Downloader
-from snooppix.part import Part, Span
 from snooppix.segments import Growth, Segments
 from snooppix.wire import Wire
+from terapix.blocks import BLOCK, Bound
 from terapix.clock import SystemClock
 from terapix.identity import Digest
+from terapix.part import Part, Span
 from terapix.sections import ArchiveSection, LimitSection, SnooppixSection
 from tests.support.mirror import Mirror, mirrors
 

@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Self
 
-from snooppix.blocks import BLOCK, Bound, Sidecar, digest_of_block, extent, fresh_hash
+from terapix.blocks import BLOCK, Bound, Sidecar, digest_of_block, extent, fresh_hash
 from terapix.identity import Digest
 
 __all__ = ["Bound", "Part", "Span", "publish", "sync_directory"]
