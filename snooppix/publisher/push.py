@@ -62,7 +62,7 @@ class NotTaken(TerapixError):
         super().__init__(why)
         self.retry_after = retry_after
         """Seconds that it asked us to wait."""
-        self.of_archive = status in OF_ARCHIVE or status >= 500
+        self.of_archive = status in OF_ARCHIVE or status >= 500 or retry_after is not None
         """It would take no other file either."""
 
 
@@ -257,8 +257,8 @@ class Pusher:
                 await self._append(transaction, parcel, done, end, Digest("md5", ahead.hexdigest()))
             except (ClientError, OSError, TimeoutError, NotTaken) as problem:
                 failures += 1
-                if failures > REPEATS or (isinstance(problem, NotTaken) and problem.retry_after is not None):
-                    raise
+                if failures > REPEATS or (isinstance(problem, NotTaken) and problem.of_archive):
+                    raise  # what came so far stays there, and the next try goes on behind it
                 found = await self._state(transaction, parcel)
                 if found is None:
                     raise NotTaken("the archive has given the transaction up: it is begun again") from problem

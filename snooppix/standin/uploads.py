@@ -86,6 +86,11 @@ class Uploads:
         self._lifetime = lifetime
         self._open: dict[str, Upload] = {}
 
+    @property
+    def open(self) -> int:
+        """Number of open transactions."""
+        return len(self._open)
+
     def sweep(self) -> None:
         """Take away what an earlier life left: its transactions are gone with it."""
         for left in self._directory.glob(f".*{PENDING}"):

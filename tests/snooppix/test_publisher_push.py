@@ -97,7 +97,7 @@ async def due_again(press: Press) -> None:
     async def hurry() -> bool | None:
         rows = await press.rows(WEIGHT)
         if rows and rows[0].retry_at is not None:
-            press.clock.days += 1
+            press.later(8)
         return True if rows and rows[0].state is PublicationState.ACKNOWLEDGED else None
 
     await press.until_found(hurry, WEIGHT)

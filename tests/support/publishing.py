@@ -94,6 +94,12 @@ class Press:
         """Put products of a frame on the node, as a worker does; again with another seed: re-processed."""
         return await put_products(self.database, self.settings, frame, *kinds, seed=seed)
 
+    def later(self, days: float) -> None:
+        """Set the clock forward; the publisher looks again at what is due."""
+        self.clock.days += days
+        self.publisher._due.set()
+        self.publisher._to_push.set()
+
     async def rows(self, name: str) -> list[PublicationRecord]:
         """Give the generations of a name, newest first."""
         async with self.database.read() as session:
