@@ -30,8 +30,9 @@ def archive_of(settings: Settings, wire: Wire, *, names: Names, clock: Clock) ->
         case "obscore":
             return ObsCore(wire, settings.archive, selection=selection, names=names, page=page, clock=clock)
         case "ftp":
-            door = Door(settings.archive, settings.snooppix, wire.credential)
-            return FtpArchive(door, selection=selection, names=names, page=page, clock=clock)
+            door = _door(settings, wire, limits=Limits(settings.snooppix.limits, clock=clock))
+            quiet = settings.archive.ftp_quiet
+            return FtpArchive(door, selection=selection, names=names, page=page, clock=clock, quiet=quiet)
         case _:
             return Cadc(wire, settings.archive, selection=selection, names=names, page=page, clock=clock)
 
@@ -52,12 +53,17 @@ def prove(settings: Settings) -> None:
     archive_of(settings, Wire(settings.archive, settings.snooppix), names=names, clock=SystemClock())
 
 
-def carriers_of(settings: Settings, wire: Wire, *, clock: Clock) -> dict[str, Carrier]:
-    """Give who brings files, by the scheme of their addresses."""
-    limits = Limits(settings.snooppix.limits, clock=clock)
-    http = Downloader(wire, limits=limits, growth=Growth(most=settings.snooppix.segments), clock=clock)
+def carriers_of(settings: Settings, wire: Wire, archive: Archive, *, clock: Clock) -> dict[str, Carrier]:
+    """Give who brings files, by the scheme of their addresses; one server's listing and files share its limits."""
+    limits = archive.door.limits if isinstance(archive, FtpArchive) else Limits(settings.snooppix.limits, clock=clock)
+    growth = Growth(most=settings.snooppix.segments)
+    http = Downloader(wire, limits=limits, growth=growth, clock=clock)
     carriers: dict[str, Carrier] = {"http": http, "https": http}
     if settings.archive.kind == "ftp":
-        ftp = FtpDownloader(Door(settings.archive, settings.snooppix, wire.credential))
+        ftp = FtpDownloader(_door(settings, wire, limits=limits), growth=growth, clock=clock)
         carriers |= {"ftp": ftp, "ftps": ftp}
     return carriers
+
+
+def _door(settings: Settings, wire: Wire, *, limits: Limits) -> Door:
+    return Door(settings.archive, settings.snooppix, wire.credential, limits=limits)

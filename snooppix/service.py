@@ -83,7 +83,7 @@ class Snooppix:
         self.fetcher = Fetcher(
             database,
             archive,
-            carriers_of(settings, wire, clock=clock),
+            carriers_of(settings, wire, archive, clock=clock),
             self.breakers,
             self.receptions,
             self.quarantine,

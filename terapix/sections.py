@@ -97,6 +97,8 @@ class ArchiveSection(Section):
     """HTTP proxy towards the archive, as http://proxy:3128; empty: none."""
     ftp_security: Literal["explicit", "none"] = "explicit"
     """explicit: FTPS with AUTH TLS; none: plain FTP, where nothing secret is sent."""
+    ftp_quiet: Seconds = 300.0
+    """Seconds without a change, by our clock, after which a file on an FTP server counts as complete."""
     hosts: tuple[str, ...] = (".canfar.net", ".nrc-cnrc.gc.ca")
     """Hosts that redirects may lead to beside the registry's own; a leading dot allows a domain."""
 

@@ -16,9 +16,9 @@ from dbclient.schema import FrameKind
 from dbclient.stores.frames import Sighting
 from snooppix.archive import Batch
 from snooppix.errors import Rejection, UnsafeAddress
-from snooppix.ftp.directory import QUIET, Directory, Known, header
-from snooppix.ftp.door import Door, heard
-from snooppix.ftp.session import Refused
+from snooppix.ftp.control import Refused
+from snooppix.ftp.directory import Directory, Known, header
+from snooppix.ftp.door import Door, heard, is_denied
 from snooppix.headers import BLOCK, CARD, MOST_HDUS, Header, data_size
 from snooppix.metadata import observed_at
 from snooppix.names import Names
@@ -39,8 +39,22 @@ KEYWORDS: Final = Columns(
 """Where a file tells what the rules of the selection ask for."""
 
 
+QUIET: Final = 300.0
+"""Seconds, as archive.ftp_quiet has them by itself."""
+
+
 class FtpArchive:
-    """An archive that is a directory."""
+    """An archive that is a directory.
+
+    Parameters
+    ----------
+    door : the way to the server
+    selection : rules that frames keep
+    names : by which frames are known
+    page : files handed on at once
+    clock : tells how long a file has been unchanged
+    quiet : seconds without a change after which a file counts as complete
+    """
 
     def __init__(
         self,
@@ -104,28 +118,41 @@ class FtpArchive:
             yield batch
 
     async def everything(self) -> AsyncIterator[Batch]:
-        """List all complete files that are selected, ordered by address."""
+        """List all complete files that are selected, ordered by address.
+
+        Who only compares has not looked before, and does not fetch: the times of files tell which are complete.
+        """
         async with self._looking:
             look = await self.directory.look(headers_since=None)
         files = sorted(look.files.values(), key=lambda known: self.door.address(known.path))
-        found = [seen for known in files if known.quiet and (seen := self._sighting(known)) is not None]
+        complete = [known for known in files if self.directory.is_complete(known, at_once=not self._begun)]
+        found = [seen for known in complete if (seen := self._sighting(known)) is not None]
         for start in range(0, max(len(found), 1), self.page):
             group = found[start : start + self.page]
             yield Batch(tuple(group), self._reached(group), look.passed_over if start == 0 else 0)
 
     async def has(self, uris: Sequence[str]) -> set[str]:
-        """Ask for each file by name: a listing may leave out what is just being replaced."""
+        """Ask for each file by name: a listing may leave out what is just being replaced.
+
+        What we may not see may be there all the same.
+        """
         found: set[str] = set()
         with heard(self.name):
-            async with await self.door.open() as session:
+            async with self.door.session() as session:
                 for uri in uris:
                     try:
-                        await session.size(self.door.path(uri))
-                    except (Refused, UnsafeAddress) as problem:
-                        if isinstance(problem, Refused) and problem.code // 100 == 4:
+                        path = self.door.path(uri)
+                        size = await session.size(path)
+                    except UnsafeAddress:
+                        continue
+                    except Refused as refused:
+                        if refused.code // 100 == 4:
                             raise
+                        if is_denied(refused) or self.directory.hides(self.door.below(path)):
+                            found.add(uri)
                     else:
-                        found.add(uri)
+                        if size is not None or self.directory.holds(self.door.below(path)):
+                            found.add(uri)
         return found
 
     async def find(self, name: str) -> Sighting | None:
@@ -147,7 +174,7 @@ class FtpArchive:
         path = self.door.path(uri)
         texts: list[str] = []
         with heard(uri):
-            async with await self.door.open() as session:
+            async with self.door.session() as session:
                 size, offset = await session.size(path), 0
                 while len(texts) < MOST_HDUS and (size is None or offset < size):
                     raw = await header(session, path, offset=offset)

@@ -1,33 +1,54 @@
 """What lies in a directory of an FTP server, look by look: names, sizes, times, digests beside, first headers."""
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from dbclient.schema import FrameKind
 from dbclient.stores.frames import Sighting
-from snooppix.errors import Rejection
+from snooppix.errors import ListingBroken, Rejection
+from snooppix.ftp.control import Refused
 from snooppix.ftp.door import Door, heard
-from snooppix.ftp.listing import Entry, digests, entry
-from snooppix.ftp.session import Refused, Session
+from snooppix.ftp.listing import Entry, LineUnread, digests, entry
+from snooppix.ftp.session import Session
 from snooppix.headers import BLOCK, CARD, LONGEST_HEADER, Headers, read_dump
 from snooppix.names import Names
 from terapix.clock import Clock
 from terapix.identity import Digest, FrameId, UnsafeName, safe_name
 
-QUIET: Final = 300.0
-"""Seconds without a change after which a file counts as complete, as for the archive's own uploader."""
+YOUNG: Final = timedelta(days=1)
+"""So far may a server's clock be behind ours: at a first look an older file counts as complete, whatever its clock."""
 DEEPEST: Final = 3
 """Sub-directories in each other that are looked into."""
 MOST_DIRECTORIES: Final = 1000
 """Directories of one look."""
+MOST_LINES: Final = 1_000_000
+"""Lines of all listings of one look: about 500 MB of memory."""
 LARGEST_SUMS: Final = 4 * 1024**2
 """Bytes of a file of digests."""
 SUMS: Final = frozenset({"md5sum", "md5sums", "md5sum.txt", "md5sums.txt"})
 """Names, in any case, of files that hold the digests of a directory."""
+LONGEST: Final = 255
+"""Bytes of a name on most file systems."""
 FIRST: Final = 10 * BLOCK
 """Bytes read at once of a header; MegaCam's primary header takes 7 blocks."""
+
+
+Listed = tuple[int | None, datetime | None]
+"""Size and time as a line of the listing has them, which may be less exact than what the server says when asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a file of digests said."""
+
+    listed: Listed
+    since: float
+    """Monotonic time since when it is listed so."""
+    modified: datetime | None
+    """What is older than the file it is about is the digest of another."""
+    digests: dict[str, Digest]
 
 
 @dataclass(slots=True)
@@ -41,8 +62,7 @@ class Known:
     kind: FrameKind
     size: int | None
     modified: datetime | None
-    listed: tuple[int | None, datetime | None] = (None, None)
-    """Size and time as the listing has them, which may be less exact."""
+    listed: Listed = (None, None)
     since: float = 0.0
     """Monotonic time since when it has been so."""
     quiet: bool = False
@@ -60,8 +80,16 @@ class Look:
 
     files: dict[str, Known] = field(default_factory=dict)
     """By path."""
+    closed: list[str] = field(default_factory=list)
+    """Directories that could not be looked into."""
+    lines: int = 0
     passed_over: int = 0
     refused: list[str] = field(default_factory=list)
+    """Why lines are not taken that may claim to be ours."""
+
+    def refuse(self, sentence: str) -> None:
+        """Pass a line over, and say why."""
+        self.refused.append(sentence[:300])
 
 
 class Directory:
@@ -74,9 +102,12 @@ class Directory:
         self.quiet = quiet
         """Seconds without a change after which a file counts as complete."""
         self._asks_headers = asks_headers
+        self.closed: tuple[str, ...] = ()
+        """Directories that the last look could not look into."""
+        self._looked = False
         self._known: dict[str, Known] = {}
-        self._sums: dict[str, tuple[tuple[int | None, datetime | None], dict[str, Digest]]] = {}
-        """What a file of digests said, by its path, and its size and time then."""
+        self._sums: dict[str, Sums] = {}
+        """By path."""
 
     def find(self, name: str) -> Known | None:
         """Give the file of a frame or calibration, as the last look found it; none if it is not there, or not whole."""
@@ -92,19 +123,32 @@ class Directory:
         """
         look = Look()
         with heard(str(self.door.base)):
-            async with await self.door.open() as session:
+            async with self.door.session() as session:
                 pages = await self._walk(session, look)
                 for place, entries in pages.items():
                     await self._compare(session, place, entries, look)
                 self._one_of_each_name(look)
                 if self._asks_headers:
                     await self._read_headers(session, look, headers_since)
-        self._known = look.files
+        self._known, self.closed, self._looked = look.files, tuple(look.closed), True
         return look
 
+    def is_complete(self, known: Known, *, at_once: bool) -> bool:
+        """Tell whether nobody writes a file any more; where it is not to be fetched (`at_once`) its time may tell."""
+        return known.quiet or (at_once and self._is_older(known.modified, timedelta(seconds=self.quiet)))
+
+    def holds(self, path: str) -> bool:
+        """Tell whether the last look found a file."""
+        return path in self._known or self.hides(path)
+
+    def hides(self, path: str) -> bool:
+        """Tell whether the last look could not look where a file lies."""
+        return any(path.startswith(f"{place}/") for place in self.closed)
+
     async def _walk(self, session: Session, look: Look) -> dict[str, list[Entry]]:
-        """Read all directories, `DEEPEST` levels down."""
+        """Read all directories, `DEEPEST` levels down; one that lists what a directory above lists is a loop."""
         pages: dict[str, list[Entry]] = {}
+        listed: dict[str, list[Entry]] = {}
         waiting = [""]
         while waiting:
             place = waiting.pop(0)
@@ -113,28 +157,50 @@ class Directory:
             except Refused as refused:
                 if place == "" or refused.code // 100 != 5:
                     raise
-                look.refused.append(f"directory {place} cannot be read: {refused}")
+                look.closed.append(place)
+                look.refuse(f"directory {place} cannot be read: {refused}")
                 continue
-            pages[place], names = [], set[str]()
-            for line in lines:
-                found = entry(line, machine=machine, now=self.clock.now())
-                if found is None:
-                    continue
-                try:
-                    safe_name(found.name)
-                except UnsafeName as problem:
-                    look.passed_over += 1
-                    if not found.name.startswith("."):
-                        look.refused.append(f"a line of directory /{place} is passed over: {problem}"[:300])
-                    continue
-                names.add(found.name)
+            look.lines += len(lines)
+            if look.lines > MOST_LINES:
+                raise ListingBroken(str(self.door.base), f"it has more than {MOST_LINES} files")
+            listed[place] = self._entries(place, lines, look, machine=machine)
+            if listed[place] and any(listed[place] == listed[above] for above in _above(place)):
+                look.refuse(f"directory {place} is passed over: it leads back to one above it")
+                continue
+            pages[place] = [found for found in listed[place] if not found.directory]
+            for found in listed[place]:
                 if not found.directory:
-                    pages[place].append(found)
-                elif len(pages) + len(waiting) >= MOST_DIRECTORIES or place.count("/") + bool(place) >= DEEPEST:
-                    look.refused.append(f"directory {joined(place, found.name)} is too deep, or one too many")
+                    continue
+                if len(pages) + len(waiting) >= MOST_DIRECTORIES or place.count("/") + bool(place) >= DEEPEST:
+                    look.closed.append(joined(place, found.name))
+                    look.refuse(f"directory {joined(place, found.name)} is too deep, or one too many")
                 else:
                     waiting.append(joined(place, found.name))
         return pages
+
+    def _entries(self, place: str, lines: list[str], look: Look, *, machine: bool) -> list[Entry]:
+        """Read the lines of one directory; what has a name that no file should have is left out."""
+        entries, unread = [], 0
+        for line in lines:
+            try:
+                found = entry(line, machine=machine, now=self.clock.now())
+            except LineUnread as problem:
+                unread += 1
+                look.refuse(f"of directory /{place} {problem}")
+                continue
+            if found is None:
+                continue
+            try:
+                entries.append(replace(found, name=safe_name(found.name)))
+            except UnsafeName as problem:
+                look.passed_over += 1
+                if _may_be_ours(found):
+                    look.refuse(f"a line of directory /{place} is passed over: {problem}")
+        if unread and unread == len(lines):
+            raise ListingBroken(
+                str(self.door.base), f"no line of its listing is in a form that is known: {lines[0][:80]!r}"
+            )
+        return entries
 
     async def _compare(self, session: Session, place: str, entries: list[Entry], look: Look) -> None:
         """Compare the files of one directory with what was known of them."""
@@ -162,14 +228,19 @@ class Directory:
             look.files[path] = known
 
     async def _file(self, session: Session, path: str, name: str, kind: FrameKind, found: Entry) -> Known | None:
+        """Ask for what the line of a file does not tell, and see how long it has been so.
+
+        What is new or different since the last look is left until it has been so for a while by our own clock: the
+        server's may be wrong, and a file may be copied with its own time. Only at the first look may its time tell.
+        """
         now, listed = self.clock.monotonic(), (found.size, found.modified)
         known = self._known.get(path)
-        if known is None or known.listed != listed or now - known.since <= self.quiet:
+        if known is None or known.listed != listed or found.size is None or now - known.since <= self.quiet:
             size, modified = found.size, found.modified
             try:
                 if size is None:
                     size = await session.size(joined(self.door.directory, path))
-                if "MLST" not in session.features:
+                if found.size is None or not session.machine:
                     modified = await session.modified(joined(self.door.directory, path)) or modified
             except Refused as refused:
                 if refused.code // 100 != 5:
@@ -177,12 +248,13 @@ class Directory:
                 return None  # a link that leads nowhere, or a file that is gone meanwhile
             if known is None or (known.size, known.modified) != (size, modified):
                 known = Known(path, name, kind, size, modified, since=now, given=known.given if known else None)
+                known.quiet = not self._looked and self._is_older(modified, YOUNG)
             known.listed = listed
-        known.quiet = known.quiet or now - known.since >= self.quiet or self._is_old(known.modified)
+        known.quiet = known.quiet or now - known.since >= self.quiet
         return known
 
-    def _is_old(self, modified: datetime | None) -> bool:
-        return modified is not None and modified < self.clock.now() - timedelta(seconds=self.quiet)
+    def _is_older(self, modified: datetime | None, age: timedelta) -> bool:
+        return modified is not None and modified < self.clock.now() - age
 
     async def _digests(
         self, session: Session, place: str, entries: list[Entry]
@@ -193,22 +265,49 @@ class Directory:
             alone = each.name.removesuffix(".md5") if each.name.endswith(".md5") else ""
             if (each.name.lower() not in SUMS and not alone) or (each.size or 0) > LARGEST_SUMS:
                 continue
-            path, listed = joined(place, each.name), (each.size, each.modified)
-            if path not in self._sums or self._sums[path][0] != listed or not self._is_old(each.modified):
-                raw = await session.begin_of(joined(self.door.directory, path), size=LARGEST_SUMS)
-                self._sums[path] = listed, digests(raw.decode("utf-8", errors="replace"), of=alone)
-            found |= {name: (digest, each.modified) for name, digest in self._sums[path][1].items()}
+            path = joined(place, each.name)
+            try:
+                sums = await self._sums_of(session, path, (each.size, each.modified), of=alone)
+            except Refused as refused:
+                if refused.code // 100 != 5:
+                    raise
+                continue
+            found |= {name: (digest, sums.modified) for name, digest in sums.digests.items()}
         return found
 
+    async def _sums_of(self, session: Session, path: str, listed: Listed, *, of: str) -> Sums:
+        """Read a file of digests, again while it is fresh; its time must be in the zone of the files' times."""
+        known, now = self._sums.get(path), self.clock.monotonic()
+        if known is not None and known.listed == listed and now - known.since > self.quiet:
+            return known
+        whole = joined(self.door.directory, path)
+        raw = await session.begin_of(whole, size=LARGEST_SUMS)
+        modified = listed[1] if session.machine else await session.modified(whole) or listed[1]
+        since = known.since if known is not None and known.listed == listed else now
+        self._sums[path] = Sums(listed, since, modified, digests(raw.decode("utf-8", errors="replace"), of=of))
+        return self._sums[path]
+
     def _one_of_each_name(self, look: Look) -> None:
-        """Keep of several files of one name the newest, or they would be each other's next generation for ever."""
-        by_name: dict[str, Known] = {}
-        for known in sorted(look.files.values(), key=lambda known: (known.modified or self.clock.now(), known.path)):
-            other = by_name.get(known.name)
+        """Keep of several files of one name the newest, or they would be each other's next generation for ever.
+
+        Of names that differ only by case, what was taken before is kept, else the older file: the other one was made
+        where nobody tells them apart, or for us to take it for the first.
+        """
+        newest: dict[str, Known] = {}
+        for known in sorted(look.files.values(), key=self._age):
+            other = newest.get(known.name)
             if other is not None:
-                look.refused.append(f"{other.path} is passed over: {known.path} has the same name and is newer")
-                del look.files[other.path]
-            by_name[known.name] = known
+                look.refuse(f"{other.path} is passed over: {known.path} has the same name and is newer")
+            newest[known.name] = known
+        first: dict[str, Known] = {}
+        for known in sorted(newest.values(), key=lambda known: (known.given is None, *self._age(known))):
+            other = first.setdefault(known.name.lower(), known)
+            if other is not known:
+                look.refuse(f"{known.path} is passed over: it differs from {other.path} only by case")
+        look.files = {known.path: known for known in first.values()}
+
+    def _age(self, known: Known) -> tuple[datetime, str]:
+        return known.modified or self.clock.now(), known.path
 
     async def _read_headers(self, session: Session, look: Look, since: datetime | None) -> None:
         """Read the first header of new files, for the rules of the selection."""
@@ -216,12 +315,16 @@ class Directory:
             old = since is not None and known.modified is not None and known.modified < since
             if known.kind is not FrameKind.OBJECT or not known.quiet or known.header_read or old:
                 continue
-            raw = await header(session, joined(self.door.directory, known.path), offset=0)
-            known.header_read = True
             try:
+                raw = await header(session, joined(self.door.directory, known.path), offset=0)
+                known.header_read = True
                 known.header = read_dump(raw)
+            except Refused as refused:
+                if refused.code // 100 != 5:
+                    raise
+                look.refuse(f"{known.path} cannot be read: {refused}")
             except Rejection as problem:
-                look.refused.append(f"{known.path} has no header by which it could be selected: {problem.sentence}")
+                look.refuse(f"{known.path} has no header by which it could be selected: {problem.sentence}")
 
 
 async def header(session: Session, path: str, *, offset: int) -> str:
@@ -239,6 +342,19 @@ async def header(session: Session, path: str, *, offset: int) -> str:
         if len(chunk) < FIRST:
             return ""
     return ""
+
+
+def _above(place: str) -> list[str]:
+    """Name the directories that one lies in, up to the one that is followed."""
+    parts = place.split("/") if place else []
+    return ["/".join(parts[:count]) for count in range(len(parts))]
+
+
+def _may_be_ours(found: Entry) -> bool:
+    """Tell whether a name that no file should have is worth telling of: people's notes with spaces in them are not."""
+    name = found.name
+    harmless = name.isascii() and name.isprintable() and "/" not in name and ".." not in name and len(name) <= LONGEST
+    return ".fits" in name.lower() or not harmless or (found.directory and not name.startswith("."))
 
 
 def joined(place: str, name: str) -> str:

@@ -2,19 +2,37 @@
 
 import contextlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from yarl import URL
 
+from snooppix.bandwidth import Limits
 from snooppix.credentials import Credential, loopback
-from snooppix.errors import ArchiveError, ArchiveSilent, ListingRefused, UnsafeAddress
-from snooppix.ftp.session import ANONYMOUS, Account, Refused, Session
+from snooppix.errors import (
+    ArchiveError,
+    ArchiveSilent,
+    Busy,
+    FetchError,
+    ListingRefused,
+    NotAllowed,
+    NotSignedIn,
+    NotStored,
+    Unreachable,
+    UnsafeAddress,
+)
+from snooppix.ftp.control import Refused
+from snooppix.ftp.session import ANONYMOUS, Account, Session
+from terapix.clock import SystemClock
 from terapix.sections import ArchiveSection, SnooppixSection
 
 PORT: Final = 21
 SIGN_IN: Final = frozenset({331, 332, 430, 530, 532})
 """Replies that ask who we are, or do not like the answer."""
+ABSENT: Final = frozenset({450, 550, 551, 553})
+"""Replies that mean: not there, or not now."""
+DENIED: Final = ("permission", "denied")
+"""Words with which servers say 550 of a file that is there."""
 FULL: Final = ("too many", "maximum", "try again later", "limit")
 """Words with which servers say 530 and mean 421."""
 
@@ -22,7 +40,14 @@ FULL: Final = ("too many", "maximum", "try again later", "limit")
 class Door:
     """Opens sessions on the one server that the settings name."""
 
-    def __init__(self, archive: ArchiveSection, snooppix: SnooppixSection, credential: Credential) -> None:
+    def __init__(
+        self,
+        archive: ArchiveSection,
+        snooppix: SnooppixSection,
+        credential: Credential,
+        *,
+        limits: Limits | None = None,
+    ) -> None:
         self.base = URL(archive.address.rstrip("/") or "ftp:")
         if self.base.scheme not in {"ftp", "ftps"} or not self.base.host:
             raise ArchiveError(
@@ -34,12 +59,30 @@ class Door:
         self.port = self.base.port or PORT
         self.directory = self.base.path.rstrip("/") or "/"
         self.credential = credential
+        self.limits = limits or Limits(clock=SystemClock())
+        """Connections and bytes a second, of listings and files together."""
         self.secured = archive.ftp_security == "explicit"
         self._connect_timeout = snooppix.connect_timeout
         self._read_timeout = snooppix.read_timeout
 
-    async def open(self) -> Session:
-        """Return a session on which we are signed in; who is refused by name is paused.
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Wait for leave to connect, and sign in; a session counts as one connection, with its data beside.
+
+        Raises
+        ------
+        ArchiveError, Refused, OSError, TimeoutError
+            As `_open` does.
+        """
+        async with self.limits.connection(self.host):
+            session = await self._open()
+            try:
+                yield session
+            finally:
+                session.close()
+
+    async def _open(self) -> Session:
+        """Sign in; who is refused by name is paused.
 
         Raises
         ------
@@ -56,6 +99,7 @@ class Door:
             trust=self.credential.context if self.secured else None,
             connect_timeout=self._connect_timeout,
             read_timeout=self._read_timeout,
+            limits=self.limits,
         )
         try:
             return await session.connect()
@@ -77,6 +121,10 @@ class Door:
     def address(self, path: str) -> str:
         """Address of a file, given its path below the directory."""
         return f"{self.base}/{path}"
+
+    def below(self, path: str) -> str:
+        """Give the path of a file below the directory."""
+        return path.removeprefix(self.directory.rstrip("/") + "/")
 
     def path(self, uri: str) -> str:
         """Path of a file on the server.
@@ -119,8 +167,25 @@ def is_full(refused: Refused) -> bool:
     return any(word in refused.text.lower() for word in FULL)
 
 
+def is_denied(refused: Refused) -> bool:
+    """Whether the file is there, and not for us."""
+    return any(word in refused.text.lower() for word in DENIED)
+
+
 def trouble(problem: OSError) -> str:
     """Say what is wrong with a connection."""
     if isinstance(problem, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {problem.verify_message}; archive.authority names whom to trust"
     return f"the connection failed: {problem.strerror or problem or type(problem).__name__}"
+
+
+def failure(refused: Refused, name: str, host: str) -> FetchError:
+    """Return the error of a fetch that a reply stands for."""
+    why = str(refused)
+    if refused.code == 421 or (refused.code in SIGN_IN and is_full(refused)):
+        return Busy(name, host, why, retry_after=None)
+    if refused.code in SIGN_IN:
+        return NotSignedIn(name, host, why)
+    if refused.code in ABSENT:
+        return (NotAllowed if is_denied(refused) else NotStored)(name, host, why)
+    return Unreachable(name, host, why)

@@ -12,33 +12,24 @@ import contextlib
 import re
 import socket
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Self
 
-from aioftp import Client, SSLSessionBoundContext, StatusCodeError
-from aioftp.errors import AIOFTPException
+from aioftp import SSLSessionBoundContext
 
-from terapix.errors import TerapixError
+from snooppix.bandwidth import Limits
+from snooppix.ftp.control import UNKNOWN, Control, NoRest, Refused, answers, facts_of, is_number, stamp
+from snooppix.ftp.data import Data, PlainData, SecuredData, buffer_of
 
-BUFFER: Final = 4 * 1024**2
-"""Bytes of a data connection that may wait to be read."""
 LONGEST_LISTING: Final = 64 * 1024**2
 """Bytes of the listing of one directory; a line of 80 bytes a file makes that 800,000 files."""
 IDLE: Final = 60
 """Seconds after which the kernel asks whether the other side of an idle control connection is still there."""
 NOT_DONE: Final = "5"
 """First digit of a reply that says: never."""
-
-
-class Refused(TerapixError):
-    """The server answers with a code that says no."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(f"the server answers {code} {text}".strip())
-        self.code = code
-        self.text = text
+ABSENT: Final = 550
+"""Reply that there is no such file, or none that we may see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +46,6 @@ class Account:
 ANONYMOUS: Final = Account()
 
 
-class Data:
-    """Bytes that come over one data connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, timeout: float) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._timeout = timeout
-
-    async def read(self, most: int = BUFFER) -> bytes:
-        """Return what has come; empty at the end.
-
-        Raises
-        ------
-        TimeoutError
-            If nothing comes in time.
-        OSError
-            If the connection fails.
-        """
-        async with asyncio.timeout(self._timeout):
-            return await self._reader.read(most)
-
-    def close(self) -> None:
-        self._writer.close()
-
-
 class Session:
     """A control connection on which we are signed in; used by one task at a time."""
 
@@ -92,19 +58,23 @@ class Session:
         trust: ssl.SSLContext | None = None,
         connect_timeout: float,
         read_timeout: float,
+        limits: Limits,
     ) -> None:
         self.host = host
         self.port = port
         self.account = account
+        self.limits = limits
         self.features: frozenset[str] = frozenset()
         """What FEAT tells, in capitals: MLST, MDTM, SIZE, EPSV …"""
         self._trust = trust
         """Whom to believe; none: the connection is not secured."""
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
-        self._client = Client(socket_timeout=read_timeout, connection_timeout=connect_timeout, encoding="utf-8")
+        self._client = Control(socket_timeout=read_timeout, connection_timeout=connect_timeout, encoding="utf-8")
         self._extended = True
         """EPSV is tried first, until the server does not know it."""
+        self._lists_for_people = False
+        """MLSD was promised, and is not known."""
 
     async def connect(self) -> Self:
         """Connect and sign in.
@@ -124,12 +94,6 @@ class Session:
             raise
         return self
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *problem: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Take leave without waiting for an answer."""
         with contextlib.suppress(Exception):
@@ -137,11 +101,11 @@ class Session:
         self._client.close()
 
     async def _sign_in(self) -> None:
-        with _answers():
+        with answers():
             await self._client.connect(self.host, self.port)
             _keep_alive(self._transport.get_extra_info("socket"))
             if self._trust is not None:
-                await self._client.upgrade_to_tls(self._trust)
+                await self._client.secure(self._trust, self.host)
             await self._client.login(self.account.name, self.account.password)
             code, lines = await self._client.command("FEAT", ("211", "5xx"))
             if code == "211":
@@ -156,40 +120,74 @@ class Session:
         Refused
             For a reply that is not expected.
         """
-        with _answers():
+        with answers():
             _, lines = await self._client.command(text, expected or ("2xx",))
         return lines[-1].strip()
 
     async def size(self, path: str) -> int | None:
-        """Bytes of a file; none if the server cannot tell."""
+        """Bytes of a file; none if the server cannot tell.
+
+        Raises
+        ------
+        Refused
+            If there is no such file, or none that we may read.
+        """
         try:
             text = await self.command(f"SIZE {path}", "213")
         except Refused as refused:
-            if refused.code in {500, 502, 504}:
-                return None
-            raise
-        return int(text) if text.isdigit() else None
+            if refused.code not in UNKNOWN:
+                raise
+            size = (await self._facts(path)).get("size", "")
+            return int(size) if is_number(size) else None
+        return int(text) if is_number(text) else None
 
     async def modified(self, path: str) -> datetime | None:
         """When a file was last changed, in UTC; none if the server cannot tell."""
         try:
             return stamp(await self.command(f"MDTM {path}", "213"))
         except Refused as refused:
-            if refused.code in {500, 502, 504, 550}:
+            if refused.code in UNKNOWN:
+                return stamp((await self._facts(path)).get("modify", ""))
+            if refused.code == ABSENT:
                 return None
             raise
 
+    async def _facts(self, path: str) -> dict[str, str]:
+        """Ask MLST about one file; nothing if the server does not know that either."""
+        if not self.machine:
+            return {}
+        with answers():
+            _, lines = await self._client.command(f"MLST {path}", "250")
+        told = next((line for line in lines[1:-1] if "=" in line and ";" in line), "")
+        return facts_of(told.strip())[0]
+
+    @property
+    def machine(self) -> bool:
+        """Whether the server lists for machines, with MLSD and MLST."""
+        return not self._lists_for_people and ("MLST" in self.features or "MLSD" in self.features)
+
     async def directory(self, path: str) -> tuple[bool, list[str]]:
         """Return the lines of a directory's listing, and True beside them if they are MLSD's.
+
+        Bytes that are no UTF-8 are escaped: such a name is still told from others.
 
         Raises
         ------
         Refused
             If it is no directory, or none that we may read.
         """
-        machine = "MLST" in self.features or "MLSD" in self.features
+        if self.machine:
+            try:
+                return True, await self._lines(f"MLSD {path}")
+            except Refused as refused:
+                if refused.code not in UNKNOWN:
+                    raise
+                self._lists_for_people = True  # it promises more than it does
+        return False, await self._lines(f"LIST {path}")
+
+    async def _lines(self, command: str) -> list[str]:
         raw = bytearray()
-        data = await self.begin(f"{'MLSD' if machine else 'LIST'} {path}")
+        data = await self.begin(command)
         try:
             while chunk := await data.read():
                 raw += chunk
@@ -198,24 +196,36 @@ class Session:
         finally:
             data.close()
         await self.settled()
-        return machine, [line for line in raw.decode("utf-8", errors="replace").splitlines() if line.strip()]
+        text = raw.decode("utf-8", errors="backslashreplace")
+        lines = (line.removesuffix("\r") for line in text.split("\n"))  # not all that splitlines() would part
+        return [line for line in lines if line.strip()]
 
     async def begin(self, command: str, *, offset: int = 0) -> Data:
         """Have the server send something, from `offset` on; its end is told by `settled`.
 
         Raises
         ------
+        NoRest
+            If the server begins at the beginning only.
         Refused
             If the server will not.
         """
         plain = await self._connect_data()
         try:
             if offset:
-                await self.command(f"REST {offset}", "350")
+                await self._rest(offset)
             await self.command(command, "1xx")
             return await self._secure(plain)
         except BaseException:
             plain.close()
+            raise
+
+    async def _rest(self, offset: int) -> None:
+        try:
+            await self.command(f"REST {offset}", "350")
+        except Refused as refused:
+            if str(refused.code).startswith(NOT_DONE):
+                raise NoRest(refused.code, refused.text) from refused
             raise
 
     async def settled(self, *expected: str) -> None:
@@ -226,7 +236,7 @@ class Session:
         Refused
             If something went wrong in the middle.
         """
-        with _answers():
+        with answers():
             await self._client.command(None, expected or ("2xx",))
 
     async def begin_of(self, path: str, *, offset: int = 0, size: int) -> bytes:
@@ -264,57 +274,34 @@ class Session:
                     raise
                 self._extended = False
             else:
-                found = re.search(r"\((.)\1\1(\d{1,5})\1\)", text)
-                if found is None:
-                    raise Refused(229, f"without a port: {text[:80]}")
-                return int(found[2])
+                found = re.search(r"\((.)\1\1(\d{1,5})\1\)", text, re.ASCII)
+                return _port(229, text, int(found[2]) if found else 0)
         text = await self.command("PASV", "227")
-        numbers = re.search(r"(\d{1,3},){4}(\d{1,3}),(\d{1,3})", text)
-        if numbers is None:
-            raise Refused(227, f"without a port: {text[:80]}")
-        return (int(numbers[2]) << 8) + int(numbers[3])
+        found = re.search(r"(\d{1,3},){4}(\d{1,3}),(\d{1,3})", text, re.ASCII)
+        return _port(227, text, (int(found[2]) << 8) + int(found[3]) if found else 0)
 
     async def _secure(self, plain: socket.socket) -> Data:
-        """Make a stream of a connected socket, secured as the control connection is and within its TLS session."""
-        context: Any = None
-        if self._trust is not None:
-            secured = self._transport.get_extra_info("ssl_object")
-            context = SSLSessionBoundContext(ssl.PROTOCOL_TLS_CLIENT, context=self._trust, session=secured.session)
+        """Read a connected socket, secured as the control connection is and within its TLS session."""
+        about: dict[str, Any] = {"timeout": self._read_timeout, "limits": self.limits, "host": self.host}
+        if self._trust is None:
+            return PlainData(plain, **about)
+        secured = self._transport.get_extra_info("ssl_object")
+        context: Any = SSLSessionBoundContext(ssl.PROTOCOL_TLS_CLIENT, context=self._trust, session=secured.session)
         async with asyncio.timeout(self._connect_timeout):
             reader, writer = await asyncio.open_connection(
-                sock=plain, ssl=context, server_hostname=self.host if context else None, limit=BUFFER
+                sock=plain, ssl=context, server_hostname=self.host, limit=buffer_of(self.limits, self.host)
             )
-        return Data(reader, writer, timeout=self._read_timeout)
+        return SecuredData(reader, writer, **about)
 
     @property
     def _transport(self) -> asyncio.WriteTransport:
         return self._client.stream.writer.transport
 
 
-def stamp(text: str) -> datetime | None:
-    """Read a time as FTP writes it, 20080330061539 with or without a fraction, in UTC; none if it is none."""
-    found = re.fullmatch(r"(\d{14})(\.\d{1,9})?", text.strip())
-    if found is None:
-        return None
-    try:
-        return datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-
-
-@contextlib.contextmanager
-def _answers() -> Iterator[None]:
-    """Turn aioftp's errors into ours."""
-    try:
-        yield
-    except StatusCodeError as problem:
-        code = str(problem.received_codes[-1])
-        text = " ".join(line.strip() for line in problem.info)[:200]
-        raise Refused(int(code) if code.isdigit() else 0, text) from problem
-    except OSError:  # of which an untrusted certificate is one, and a ValueError too
-        raise
-    except (AIOFTPException, ValueError, IndexError) as problem:
-        raise Refused(0, f"with what is no reply: {problem}"[:200]) from problem
+def _port(code: int, text: str, port: int) -> int:
+    if not 0 < port < 65536:
+        raise Refused(code, f"without a port: {text[:80]}")
+    return port
 
 
 def _keep_alive(control: socket.socket | None) -> None:

@@ -149,7 +149,7 @@ def settings_for(directory: Path, server: Vsftpd, **archive: object) -> Settings
         environment={},
         overrides={
             "paths": {"directory": str(directory)},
-            "archive": {"kind": "ftp", "address": server.address, "ftp_security": "none", **archive},
+            "archive": {"kind": "ftp", "address": server.address, "ftp_security": "none", "ftp_quiet": 0.3, **archive},
             "snooppix": {"poll": 0.2, "reserve": 0, "read_timeout": 5.0},
         },
     ).settings

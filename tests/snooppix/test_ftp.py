@@ -28,9 +28,9 @@ from snooppix.errors import (
     Unreachable,
 )
 from snooppix.ftp.archive import FtpArchive
-from snooppix.ftp.carrier import FtpDownloader, failure
-from snooppix.ftp.door import Door
-from snooppix.ftp.session import Refused
+from snooppix.ftp.carrier import FtpDownloader
+from snooppix.ftp.control import Refused
+from snooppix.ftp.door import Door, failure
 from snooppix.names import Names
 from snooppix.standin.ftp import FtpTwin
 from snooppix.standin.kinds import Busy as BusyFault
@@ -134,11 +134,19 @@ async def test_a_226_behind_too_few_bytes_is_not_believed(bench: Bench) -> None:
     assert bench.part.read_bytes() == CONTENT
 
 
-async def test_a_flipped_byte_is_damage(bench: Bench) -> None:
+async def test_a_byte_that_was_flipped_on_the_way_is_fetched_again(bench: Bench) -> None:
     bench.twin.faults.add(Flipped(byte=3 * MB))
+    await bench.fetch()
+    assert bench.part.read_bytes() == CONTENT
+    assert bench.progress.repaired == 4 * MB
+
+
+async def test_a_byte_that_is_wrong_each_time_is_damage(bench: Bench) -> None:
+    bench.twin.faults.add(Flipped(byte=3 * MB, times=0))
     with pytest.raises(Damaged):
         await bench.fetch()
     assert bench.part.with_suffix(".bad").exists()
+    bench.twin.faults.clear()
     await bench.fetch()
     assert bench.part.read_bytes() == CONTENT
 

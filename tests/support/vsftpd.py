@@ -16,6 +16,8 @@ import trustme
 PROGRAM = "/usr/sbin/vsftpd"
 """Where Debian puts it, which is not in everybody's path."""
 
+DAY = 86_400.0
+
 CONFIGURATION = """\
 background=NO
 listen=YES
@@ -56,7 +58,7 @@ class Vsftpd:
         """What `archive.address` must say; the certificate is for localhost."""
         return f"ftp://localhost:{self.port}{self.directory}"
 
-    def offer(self, name: str, content: bytes, *, age: float = 3600.0) -> Path:
+    def offer(self, name: str, content: bytes, *, age: float = 2 * DAY) -> Path:
         """Put a file there whose last change is `age` seconds old."""
         new = self.directory / f".{name}.new"
         new.write_bytes(content)

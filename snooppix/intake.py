@@ -1,0 +1,71 @@
+"""What comes over one connection: looked at, counted against its claim, and gathered into blocks for the part."""
+
+import asyncio
+from typing import Final
+
+from snooppix.carrier import Wanted
+from snooppix.errors import NotFits, Unreachable
+from snooppix.segments import Claim, Segments
+from snooppix.writer import Writer
+from terapix.blocks import BLOCK
+
+LINGER: Final = 0.5
+"""Seconds after which a smaller block is written too: over a slow line 4 MiB are much to lose, and to wait for."""
+
+
+class Intake:
+    """Takes the bytes of one claim."""
+
+    def __init__(self, wanted: Wanted, writer: Writer, claim: Claim, segments: Segments, *, host: str) -> None:
+        self.wanted = wanted
+        self.writer = writer
+        self.claim = claim
+        self.segments = segments
+        self.host = host
+        """For messages."""
+        self._time = asyncio.get_running_loop().time
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._given = self._time()
+
+    async def take(self, chunk: bytes) -> None:
+        """Take what came; what lies beyond the claim is left.
+
+        Raises
+        ------
+        NotFits
+            If a FITS file is wanted, and these first bytes do not begin one; they are not kept.
+        Unreachable
+            If that is more than the whole file has.
+        OSError
+            As the disk fails.
+        """
+        claim, bound = self.claim, self.writer.part.bound
+        if claim.at == 0 and self.wanted.fits and no_fits(chunk):
+            raise NotFits(self.wanted.name, self.host, "what comes does not begin as a FITS file", head=chunk[:4096])
+        if bound is not None and 0 <= bound.total < claim.at + len(chunk):
+            raise Unreachable(self.wanted.name, self.host, f"more than the {bound.total} bytes announced came")
+        if claim.left >= 0:
+            chunk = chunk[: claim.left]
+        claim.at += len(chunk)
+        self.segments.received += len(chunk)
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        if self._size >= BLOCK or self._time() - self._given >= LINGER:
+            await self._put()
+
+    async def end(self) -> None:
+        """Have everything written that was taken."""
+        if self._chunks:
+            await self._put()
+        await self.writer.settle()
+
+    async def _put(self) -> None:
+        chunks, self._chunks = self._chunks, []
+        self._size, self._given = 0, self._time()
+        await self.writer.put(chunks)
+
+
+def no_fits(begin: bytes) -> bool:
+    """Tell whether bytes do not begin a FITS file."""
+    return not begin.startswith(b"SIMPLE  ="[: len(begin)])
