@@ -8,7 +8,7 @@ a difference at any time. An archive that is silent is asked less often.
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from dbclient.database import Database
@@ -59,6 +59,8 @@ class Discovery:
         self._since = clock.now()
         self._asked_for_calibrations = float("-inf")
         self._look_at = clock.monotonic()
+        self.next_look: datetime | None = None
+        """When the next look at what was changed is due; none before the first has ended."""
         self._releases_at = clock.monotonic()
         self._differing: asyncio.Task[None] | None = None
 
@@ -107,9 +109,13 @@ class Discovery:
         except ArchiveError as problem:
             await self._answer(asked, f"The archive cannot be looked at: {problem}.", RequestState.REFUSED)
             raise
-        self._look_at = self.clock.monotonic() + self.section.poll
+        self._next_look_in(self.section.poll)
         await self._answered(seen)
         await self._answer(asked, f"The archive was looked at: {told(seen)}.", RequestState.DONE)
+
+    def _next_look_in(self, seconds: float) -> None:
+        self._look_at = self.clock.monotonic() + seconds
+        self.next_look = self.clock.now() + timedelta(seconds=seconds)
 
     async def _look_at_releases(self) -> None:
         self._releases_at = self.clock.monotonic() + self.section.release_look
@@ -197,7 +203,7 @@ class Discovery:
             await self._event("archive-down", str(problem), Level.WARNING)
         asked = problem.retry_after if isinstance(problem, ArchiveSilent) else None
         pause = min(self.section.poll, max(SILENCE.delay(self._silences), asked or 0.0))
-        self._look_at = self.clock.monotonic() + pause
+        self._next_look_in(pause)
         self._releases_at = max(self._releases_at, self._look_at)
         self.needy.clear()
 

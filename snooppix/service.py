@@ -106,7 +106,7 @@ class Snooppix:
         """A product may have become valid, whose publisher is to be told."""
         self._beaten = float("-inf")
         self._healed = float("-inf")
-        self._said: tuple[str, dict[str, Any]] | None = None
+        self._said: tuple[object, ...] = ()
 
     @property
     def trouble(self) -> str | None:
@@ -222,7 +222,7 @@ class Snooppix:
                 await self.fetcher.take_up()
         status, figures = self._status()
         now = self.daemon.clock.monotonic()
-        said = (status, self.control.figures)
+        said = (status, self.control.figures, self.discovery.next_look)
         if said != self._said or now - self._beaten >= HEARTBEAT:
             self._said, self._beaten = said, now
             self._measure()
@@ -247,6 +247,7 @@ class Snooppix:
             "archive": self.archive.name,
             "archive_answers": self.trouble is None,
             "looked_at": watcher.looked_at.isoformat() if watcher.looked_at else None,
+            "next_look": self.discovery.next_look.isoformat() if self.discovery.next_look else None,
             "bookmark": watcher.bookmark.isoformat() if watcher.bookmark else None,
             **self.standing.figures,
             "downloads": running,

@@ -92,6 +92,11 @@ class Facts:
         """When the last whole look ended."""
         return max(filter(None, (self.moment("looked_at"), self.bookmark_looked_at)), default=None)
 
+    @property
+    def next_look(self) -> datetime | None:
+        """When the next look is due, as the daemon says; none where none is to come."""
+        return self.moment("next_look") if self.alive and not self.rests else None
+
     def moment(self, name: str) -> datetime | None:
         """Give a figure that is a moment; none if it is missing or makes no sense."""
         try:

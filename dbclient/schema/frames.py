@@ -4,7 +4,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dbclient.schema.base import Base, Name, Text, Word
@@ -30,6 +30,11 @@ class FrameState(enum.StrEnum):
     SUPERSEDED = "superseded"  #: a newer generation has taken its place
 
 
+_RETRY = text("retry_at IS NOT NULL")
+_WAITING = Index("ix_frames_waiting", "retry_at", "id", "state", sqlite_where=_RETRY, postgresql_where=_RETRY)
+"""Of the few frames that wait; a listing that brings a million others does not touch it."""
+
+
 class Frame(Base):
     """One generation of a frame: the same name processed again is a new row."""
 
@@ -38,10 +43,11 @@ class Frame(Base):
         UniqueConstraint("name", "generation"),
         Index("ix_frames_due", "state", "priority", "id"),
         Index("ix_frames_run", "kind", "current", "runid", "id"),
-        Index("ix_frames_runs", "kind", "current", "runid", "filter", "state", "size"),
+        Index("ix_frames_runs", "kind", "current", "runid", "state", "filter", "size", "withdrawn_at"),
         Index("ix_frames_newest", "kind", "current", "id"),
         Index("ix_frames_release", "kind", "current", "release"),
         Index("ix_frames_states", "kind", "current", "state", "id"),
+        _WAITING,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

@@ -28,7 +28,7 @@ class Transfer(Base):
     __tablename__ = "transfers"
     __table_args__ = (
         Index("ix_transfers_state_kind", "state", "kind"),
-        Index("ix_transfers_ended", "kind", "state", "ended_at"),
+        Index("ix_transfers_ended", "kind", "state", "ended_at", "bytes_done"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

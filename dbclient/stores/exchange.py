@@ -1,11 +1,12 @@
 """What comes from the archive and what goes back to it: lists and sums, read only, for the page of SNOOPPIX."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, extract, func, or_, select, true
+from sqlalchemy import ColumnElement, Subquery, and_, case, func, literal, or_, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.records import (
@@ -47,6 +48,18 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """Frames of one kind, run and state; of each name the newest generation."""
+
+    kind: FrameKind
+    runid: str | None
+    state: FrameState
+    frames: int
+    withdrawn: int
+    """Of these, how many the archive was found to list no more."""
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedRun:
     """A run with how far its products are on their way back."""
 
@@ -63,14 +76,17 @@ class PublishedRun:
 class Exchange:
     """Sums and lists; reads only, and never more rows than it is asked for."""
 
-    async def states(self, session: AsyncSession) -> dict[FrameState, int]:
-        """Count frames, flats and masks in each state; of each name the newest generation counts."""
-        query = (
-            select(Frame.state, func.count())
-            .where(Frame.kind.in_(tuple(FrameKind)), Frame.current == true())
-            .group_by(Frame.state)
-        )
-        return dict((await session.execute(query)).all())
+    async def tallies(self, session: AsyncSession) -> list[Tally]:
+        """Count frames, flats, masks and products by kind, run and state."""
+        found = []
+        for kind in FrameKind:  # one by one, so that the index gives each group in its order and nothing is sorted
+            query = (
+                select(Frame.runid, Frame.state, func.count(), func.count(Frame.withdrawn_at))
+                .where(Frame.kind == kind, Frame.current == true())
+                .group_by(Frame.runid, Frame.state)
+            )
+            found += [Tally(kind, *row) for row in (await session.execute(query)).all()]
+        return found
 
     async def waiting(self, session: AsyncSession, *, now: datetime, limit: int, skip: int = 0) -> list[FrameRecord]:
         """Give frames that wait for their next try, the next first."""
@@ -86,18 +102,19 @@ class Exchange:
         at_work = select(Transfer.frame_id).where(
             Transfer.kind == TransferKind.FETCH, Transfer.state == TransferState.RUNNING
         )
-        query = (
-            select(Frame)
-            .where(
-                Frame.state == FrameState.SPOTTED,
-                or_(Frame.retry_at.is_(None), Frame.retry_at <= now),
-                Frame.id.not_in(at_work),
-            )
-            .order_by(Frame.priority.desc(), Frame.id)
-            .limit(limit)
-            .offset(skip)
-        )
-        return [record(FrameRecord, row) for row in await session.scalars(query)]
+        due = or_(Frame.retry_at.is_(None), Frame.retry_at <= now), Frame.id.not_in(at_work)
+        numbers: list[int] = []
+        below = None  # a priority after the other, so that the index gives the order and nothing is sorted
+        while len(numbers) < skip + limit:
+            of_state = Frame.state == FrameState.SPOTTED, *([Frame.priority < below] if below is not None else [])
+            below = await session.scalar(select(func.max(Frame.priority)).where(*of_state))
+            if below is None:
+                break
+            of_priority = Frame.state == FrameState.SPOTTED, Frame.priority == below
+            query = select(Frame.id).where(*of_priority, *due).order_by(Frame.id).limit(skip + limit - len(numbers))
+            numbers += (await session.scalars(query)).all()
+        wanted = select(Frame).where(Frame.id.in_(numbers[skip:])).order_by(Frame.priority.desc(), Frame.id)
+        return [record(FrameRecord, row) for row in await session.scalars(wanted)]
 
     async def arrived(self, session: AsyncSession, *, limit: int, skip: int = 0) -> list[TransferRecord]:
         """Give the fetches that ended well, the latest first."""
@@ -113,19 +130,24 @@ class Exchange:
         found = (await session.execute(query)).all()
         return [record(TransferRecord, row, frame=frame, node=node) for row, frame, node in found]
 
-    async def flow(self, session: AsyncSession, *, since: datetime, step: timedelta) -> list[Flow]:
-        """Sum what was fetched in each step of time (UTC) since a moment; steps without anything are left out."""
-        begin = _floor(Transfer.ended_at, step)
+    async def flow(self, session: AsyncSession, *, begins: Sequence[datetime]) -> list[Flow]:
+        """Sum what was fetched in each step of time; the last step has no end, steps without anything are left out."""
+        steps = _steps(begins, Transfer.ended_at)
+        within = and_(
+            Transfer.kind == TransferKind.FETCH,
+            Transfer.state == TransferState.DONE,
+            Transfer.ended_at >= steps.c.begin,
+            Transfer.ended_at < steps.c.end,
+        )
         query = (
-            select(begin, func.count(), func.sum(Transfer.bytes_done))
-            .where(
-                Transfer.kind == TransferKind.FETCH, Transfer.state == TransferState.DONE, Transfer.ended_at >= since
-            )
-            .group_by(begin)
-            .order_by(begin)
+            select(steps.c.number, func.count(), func.sum(Transfer.bytes_done))
+            .select_from(steps)
+            .join(Transfer, within)
+            .group_by(steps.c.number)
+            .order_by(steps.c.number)
         )
         rows = (await session.execute(query)).all()
-        return [Flow(datetime.fromtimestamp(int(at), UTC), files, int(size or 0)) for at, files, size in rows]
+        return [Flow(begins[number], files, int(size or 0)) for number, files, size in rows]
 
     async def next_released(
         self, session: AsyncSession, *, now: datetime, limit: int, skip: int = 0
@@ -134,12 +156,21 @@ class Exchange:
         query = select(Frame).where(*_released_after(now)).order_by(Frame.release, Frame.id).limit(limit).offset(skip)
         return [record(FrameRecord, row) for row in await session.scalars(query)]
 
-    async def releases(self, session: AsyncSession, *, now: datetime, until: datetime) -> list[tuple[datetime, int]]:
-        """Count the frames that become public on each day (UTC) ahead."""
-        day = _floor(Frame.release, timedelta(days=1))
-        query = select(day, func.count()).where(*_released_after(now), Frame.release < until).group_by(day)
-        found = (await session.execute(query.order_by(day))).all()
-        return [(datetime.fromtimestamp(int(at), UTC), count) for at, count in found]
+    async def releases(
+        self, session: AsyncSession, *, now: datetime, begins: Sequence[datetime]
+    ) -> list[tuple[datetime, int]]:
+        """Count the frames that become public after now in each step of time; steps without any are left out."""
+        steps = _steps([max(begin, now + timedelta.resolution) for begin in begins], Frame.release)
+        of_kind = Frame.kind == FrameKind.OBJECT, Frame.current == true()
+        within = and_(*of_kind, Frame.release >= steps.c.begin, Frame.release < steps.c.end)
+        query = (
+            select(steps.c.number, func.count())
+            .select_from(steps)
+            .join(Frame, within)
+            .group_by(steps.c.number)
+            .order_by(steps.c.number)
+        )
+        return [(begins[number], count) for number, count in (await session.execute(query)).all()]
 
     async def hosts(self, session: AsyncSession, *, limit: int) -> list[HostRecord]:
         """Give the hosts that files come from; those that are not asked at present first."""
@@ -180,7 +211,8 @@ class Exchange:
 
 
 def _waits(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    return Frame.state.in_(BEFORE_VALID), Frame.retry_at > now
+    # wrapped, so that the index of those that wait is walked and not that of states
+    return func.coalesce(Frame.state, FrameState.SPOTTED).in_(BEFORE_VALID), Frame.retry_at > now
 
 
 def _released_after(now: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -191,7 +223,15 @@ def _released_after(now: datetime) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _floor(column: Any, step: timedelta) -> ColumnElement[Any]:
-    """Give the beginning of the step of time that a moment lies in, in seconds since 1970."""
-    seconds = extract("epoch", column)
-    return seconds - seconds % int(step.total_seconds())
+def _steps(begins: Sequence[datetime], column: Any) -> Subquery:
+    """Give steps of time as a table: each is then a range of an index, and no moment is reckoned with."""
+    ends = (*begins[1:], datetime.max.replace(tzinfo=UTC))
+    rows = (
+        select(
+            literal(number).label("number"),
+            literal(begin, column.type).label("begin"),
+            literal(end, column.type).label("end"),
+        )
+        for number, (begin, end) in enumerate(zip(begins, ends, strict=True))
+    )
+    return union_all(*rows).subquery()

@@ -106,7 +106,7 @@ class FrameLists:
         query = (
             select(Frame.runid, Frame.state, Frame.filter, func.count(), func.coalesce(func.sum(Frame.size), 0))
             .where(Frame.kind == FrameKind.OBJECT, Frame.current == true())
-            .group_by(Frame.runid, Frame.filter, Frame.state)
+            .group_by(Frame.runid, Frame.state, Frame.filter)
         )
         states: dict[str | None, dict[FrameState, int]] = defaultdict(lambda: defaultdict(int))
         filters: dict[str | None, set[str]] = defaultdict(set)

@@ -3,7 +3,7 @@
 import hashlib
 import mimetypes
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from dbclient.database import Database
 from spica.accounts import Sessions, SignedIn
+from spica.web.kept import Kept
 from spica.web.live import Live
 from spica.web.wording import FILTERS
 from terapix.clock import Clock
@@ -49,6 +50,8 @@ class Console:
     templates: Environment
     config: Path | None = None
     """File of the settings; none: where they are looked for."""
+    kept: Kept = field(default_factory=Kept)
+    """Sums over all frames."""
 
     @property
     def logs(self) -> Path:

@@ -47,6 +47,8 @@ STATE_TONES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 """Tone (colour) and icon of each state; the word is the state itself."""
 TODAY = timedelta(hours=20)
 """A time of day that is older is ambiguous."""
+LATE = timedelta(minutes=2)
+"""What was due longer ago than this is late: a look at a large archive takes some seconds."""
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -120,6 +122,14 @@ def age(moment: datetime, now: datetime) -> str:
     if seconds < 0:
         return f"in {coarse(-seconds)}"
     return f"{coarse(seconds)} ago"
+
+
+def due(moment: datetime, now: datetime) -> str:
+    """Write how long until something is due; what goes on since a moment is no lateness yet."""
+    seconds = (moment - now).total_seconds()
+    if seconds > 0:
+        return f"in {coarse(seconds)}"
+    return "now" if seconds > -LATE.total_seconds() else f"{coarse(-seconds)} late"
 
 
 def coarse(seconds: float) -> str:
@@ -227,6 +237,7 @@ FILTERS = {
     "rate": rate,
     "duration": duration,
     "age": age,
+    "due": due,
     "clock": clock,
     "stamp": stamp,
     "iso": iso,

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+from collections import Counter
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -10,8 +11,10 @@ import pytest
 
 from dbclient.records import HostRecord
 from dbclient.schema import HostState, RequestKind, Wish
-from dbclient.stores import Configurations, Controls, Events, Frames, Hosts, Nodes, Requests, Sighting
+from dbclient.stores import Configurations, Controls, Events, Exchange, Frames, Hosts, Nodes, Requests, Sighting
+from snooppix.completeness import as_of_last_difference
 from spica.web.pages.daemonlog import LOGGED
+from spica.web.pages.snooppix import completeness
 from terapix.logfile import LogFile, place
 from tests.support.console import Page, console, plain
 from tests.support.exchange import FIGURES
@@ -67,6 +70,19 @@ async def test_the_page_begins_with_the_sentence_that_answers_the_question(empty
     assert "SNOOPPIX is silent since 2026-11-24 06:13:10 UTC, 10 min: it died, or its host did." in await sentence(
         empty
     )
+
+
+async def test_the_next_look_is_the_daemons_own_and_is_counted_down(empty):
+    for ahead, words in ((180, "06:26:10 in 3 min"), (0.4, "06:23:10 in 0 s"), (-90, "06:21:40 now"),
+                         (-300, "06:18:10 5 min late")):  # fmt: skip
+        await beats(empty, next_look=(NOW + timedelta(seconds=ahead)).isoformat())
+        text = await empty.text("/snooppix")
+        assert plain(re.search(r'<dd id="next-look">(.*?)<span class="why">', text)[1]) == words
+        assert 'data-due="2026-11-24T06:' in text
+    await beats(empty, next_look=(NOW + timedelta(seconds=60)).isoformat(), wish_seen="rest")
+    assert "none while it rests" in await empty.text("/snooppix")
+    await beats(empty, next_look="soon")
+    assert "Next look –" in plain(await empty.text("/snooppix"))
 
 
 async def test_a_host_that_rests_for_a_while_is_told_and_needs_nobody(empty):
@@ -126,7 +142,11 @@ async def test_every_direction_and_state_is_on_the_page(snooped):
     assert "979431p new rejected" in plain(text)
     assert "ws-uv.canfar.net rests connection refused five times in a row" in section(text, "hosts")
     assert "listing at 812 004 rows clock" in section(text, "differences")
-    assert "08AC14 lacks 11" in section(text, "runs-head")
+    runs = section(text, "runs-head")
+    assert re.search(r"08AC14 lacks 11 19 8 11 \d+ to come , 2 rejected , 1 given up 0", runs)
+    assert re.search(
+        r"Listed by https://reg.example/resource-caps CFHT in the full difference that ended \d\d:\d\d", runs
+    )
     back = section(text, "out-head")
     assert "10 acknowledged" in back
     assert "08AC14 2 2 5 0 1" in back
@@ -179,6 +199,22 @@ async def test_a_run_says_what_it_lacks_and_why(snooped):
     assert "979415p failed not at the archive for 48 hours" in text
     assert "in the last full difference" in text
     await snooped.text("/snooppix/runs/99ZZ99", status=404)
+
+
+async def test_the_table_of_runs_counts_by_the_rules_of_the_proof(snooped):
+    async with snooped.database.write() as session:
+        numbers = {name: (await Frames().named(session, name)).id for name in ("979400p", "979423p")}
+        await Frames().withdraw(session, list(numbers.values()), now=NOW, source="test")
+    async with snooped.database.read() as session:
+        counted = completeness(await Exchange().tallies(session))
+    assert any(run.extra for run in counted)
+    for run in counted:
+        proof = await as_of_last_difference(snooped.database, run.runid)
+        found = (run.expected, run.held, run.missing, run.extra, run.whole)
+        assert found == (proof.expected, proof.held, len(proof.missing), len(proof.extra), proof.complete), run.runid
+        reasons = Counter(one.state for one in proof.missing)
+        assert (reasons["rejected"], reasons["failed"]) == (run.rejected, run.failed)
+        assert reasons["spotted"] + reasons["fetched"] == run.coming
 
 
 async def test_programs_read_the_same_as_json(snooped):

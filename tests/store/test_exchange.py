@@ -6,6 +6,7 @@ from dbclient.records import FrameRecord
 from dbclient.schema import (
     Difference,
     DifferenceState,
+    FrameKind,
     FrameState,
     Host,
     HostState,
@@ -15,6 +16,7 @@ from dbclient.schema import (
     TransferState,
 )
 from dbclient.stores import Bookmarks, Exchange, Frames, Sighting, Transfers
+from dbclient.stores.exchange import Tally
 from tests.support.night import NOW, later
 
 
@@ -44,7 +46,33 @@ async def test_what_waits_and_what_is_fetched_next(database):
         assert [frame.name for frame in await Exchange().waiting(session, now=NOW, limit=1, skip=1)] == ["1p"]
         assert [frame.name for frame in await Exchange().queued(session, now=NOW, limit=9)] == ["4p"]
         assert [frame.name for frame in await Exchange().queued(session, now=later(90), limit=9)] == ["4p", "1p", "2p"]
-        assert await Exchange().states(session) == {FrameState.SPOTTED: 4}
+        assert await Exchange().tallies(session) == [Tally(FrameKind.OBJECT, None, FrameState.SPOTTED, 4, 0)]
+
+
+async def test_the_queue_is_by_priority_then_by_row_page_by_page(database):
+    async with database.write() as session:
+        for number, priority in enumerate((0, 100, 0, 7, 100, 0)):
+            await Frames().prioritise(session, (await sighted(session, f"{number}p")).id, priority)
+        pages = [await Exchange().queued(session, now=NOW, limit=4, skip=skip) for skip in (0, 4, 8)]
+        assert [[frame.name for frame in page] for page in pages] == [["1p", "4p", "3p", "0p"], ["2p", "5p"], []]
+
+
+async def test_frames_are_counted_by_kind_run_and_state_and_what_was_withdrawn_beside(database):
+    async with database.write() as session:
+        for name, more in (
+            ("1p", {"runid": "08AC14"}), ("2p", {"runid": "08AC14"}), ("3p", {"runid": "08BF05"}),
+            ("flat", {"kind": FrameKind.FLAT, "runid": "08AC14"}),
+        ):  # fmt: skip
+            await sighted(session, name, **more)
+        await Frames().withdraw(session, [(await Frames().named(session, "2p")).id], now=NOW, source="t")
+        found = {
+            (tally.kind, tally.runid): (tally.frames, tally.withdrawn) for tally in await Exchange().tallies(session)
+        }
+        assert found == {
+            (FrameKind.OBJECT, "08AC14"): (2, 1),
+            (FrameKind.OBJECT, "08BF05"): (1, 0),
+            (FrameKind.FLAT, "08AC14"): (1, 0),
+        }
 
 
 async def test_what_arrived_is_summed_by_hour_and_day_of_utc(database):
@@ -54,12 +82,13 @@ async def test_what_arrived_is_summed_by_hour_and_day_of_utc(database):
         for minutes, size in ((-1, 5), (0, 7), (59, 11), (60, 13), (61, 17)):
             await fetched(session, frame, ended=midnight + timedelta(minutes=minutes, seconds=0.25), size=size)
         await fetched(session, frame, ended=midnight, size=99, state=TransferState.FAILED)
-        hours = await Exchange().flow(session, since=midnight, step=timedelta(hours=1))
+        begins = [midnight + timedelta(hours=hour) for hour in range(24)]
+        hours = await Exchange().flow(session, begins=begins)
         assert [(flow.begin, flow.files, flow.bytes) for flow in hours] == [
             (midnight, 2, 18),
             (midnight + timedelta(hours=1), 2, 30),
         ]
-        days = await Exchange().flow(session, since=midnight - timedelta(days=9), step=timedelta(days=1))
+        days = await Exchange().flow(session, begins=[midnight - timedelta(days=back) for back in range(9, -1, -1)])
         assert [(flow.begin, flow.bytes) for flow in days] == [
             (midnight - timedelta(days=1), 5),
             (midnight, 48),
@@ -68,7 +97,7 @@ async def test_what_arrived_is_summed_by_hour_and_day_of_utc(database):
         assert [(transfer.bytes_done, transfer.frame) for transfer in arrived] == [(17, "1p"), (13, "1p")]
 
 
-async def test_releases_ahead_are_counted_by_day(database):
+async def test_releases_ahead_are_counted_by_step(database):
     noon = NOW.replace(hour=12, minute=0, second=0, microsecond=0)
     async with database.write() as session:
         for name, ahead in (("1p", -1), ("2p", 1), ("3p", 1.25), ("4p", 40), ("5p", 900)):
@@ -76,9 +105,11 @@ async def test_releases_ahead_are_counted_by_day(database):
         await sighted(session, "6p")
         soon = await Exchange().next_released(session, now=noon, limit=2)
         assert [frame.name for frame in soon] == ["2p", "3p"]
-        days = await Exchange().releases(session, now=noon, until=noon + timedelta(days=366))
-        midnight = noon.replace(hour=0)
-        assert days == [(midnight + timedelta(days=1), 2), (midnight + timedelta(days=40), 1)]
+        days = [noon.replace(hour=0) + timedelta(days=ahead) for ahead in range(366)]
+        found = await Exchange().releases(session, now=noon, begins=days)
+        assert found == [(days[1], 2), (days[40], 1), (days[365], 1)]  # the last step has no end
+        later_on = await Exchange().releases(session, now=noon + timedelta(days=1), begins=days)
+        assert later_on == [(days[1], 1), (days[40], 1), (days[365], 1)]
 
 
 async def test_hosts_that_rest_come_first(database):

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import event
 
 from dbclient.schema import FrameState, TransferKind
-from dbclient.stores import Frames, Inventory, Jobs, Nodes, Transfers
+from dbclient.stores import Exchange, Frames, Inventory, Jobs, Nodes, Transfers
 from tests.support.night import NOW, bring, fetch, job, md5, node, placed, sight
 
 S = FrameState
@@ -117,6 +117,11 @@ LOOKS = {
     "on a node": (lambda s: Frames().search(s, node="node1"), "ix_replicas_held"),
     "counts": (lambda s: Frames().counts(s), "COVERING INDEX ix_frames_states"),
     "runs": (lambda s: Frames().runs(s), "COVERING INDEX ix_frames_runs"),
+    "tallies": (lambda s: Exchange().tallies(s), "COVERING INDEX ix_frames_runs"),
+    "waiting": (lambda s: Exchange().waiting(s, now=NOW, limit=5), "ix_frames_waiting"),
+    "how many wait": (lambda s: Exchange().waiting_count(s, now=NOW), "COVERING INDEX ix_frames_waiting"),
+    "released next": (lambda s: Exchange().next_released(s, now=NOW, limit=5), "ix_frames_release"),
+    "releases": (lambda s: Exchange().releases(s, now=NOW, begins=[NOW]), "COVERING INDEX ix_frames_release"),
     "due": (lambda s: Frames().due(s, S.SPOTTED, now=NOW, limit=5), "ix_frames_due"),
 }
 

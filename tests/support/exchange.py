@@ -87,6 +87,7 @@ async def _heart(session: AsyncSession, now: datetime, **figures: Any) -> None:
     told = {
         **FIGURES,
         "looked_at": (now - timedelta(minutes=2)).isoformat(),
+        "next_look": (now + timedelta(minutes=3)).isoformat(),
         "settings_version": newest.id - 1 if newest else None,
         "reload_seen": asked.reload_at.isoformat() if asked and asked.reload_at else None,
         "reloaded_at": (now - timedelta(minutes=4)).isoformat(),

@@ -1,19 +1,21 @@
 """What is new at the archive, what comes and goes, and whether SNOOPPIX is well: asked for and read back."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dbclient.records import FrameRecord, FrameRow, RunRow
+from dbclient.records import FrameRecord, FrameRow
 from dbclient.schema import FrameState, PublicationState, RequestKind, TransferKind, Wish
-from dbclient.stores import Configurations, Controls, Events, Exchange, Frames, Nodes, Requests, Transfers
-from dbclient.stores.exchange import PublishedRun
-from snooppix.completeness import as_of_last_difference
+from dbclient.stores import Configurations, Controls, Differences, Events, Exchange, Frames, Nodes, Requests, Transfers
+from dbclient.stores.exchange import PublishedRun, Tally
+from snooppix.completeness import HELD, as_of_last_difference
+from snooppix.watcher import FOLLOWED
 from spica.follower import NAME, START, Facts, judge
 from spica.web import charts
 from spica.web.console import Console, console_of, render, who_is
@@ -31,10 +33,6 @@ PAGE: Final = 100
 HOSTS: Final = 50
 DAY, MONTH = 24, 31
 """Hours and days of throughput drawn."""
-AHEAD: Final = timedelta(days=400)
-"""How far ahead release dates are counted."""
-HELD: Final = (FrameState.VALID, FrameState.PLACED, FrameState.WEIGHTED)
-"""States of frames that were verified and are here."""
 OURS: Final = (RequestKind.FETCH, RequestKind.RETRY, RequestKind.RELOAD, RequestKind.ACCEPT, RequestKind.LOOK,
                RequestKind.DIFFERENCE)  # fmt: skip
 """Requests that SNOOPPIX answers."""
@@ -51,46 +49,63 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """A run: what the archive lists of it, and what is here."""
+    """A run, counted by the rules of the proof that its own page gives frame by frame."""
 
     runid: str | None
-    listed: int
+    expected: int
+    """Frames that the archive is known to list."""
     held: int
+    """Of these, verified and here."""
     coming: int
     rejected: int
     failed: int
+    extra: int
+    """Held, and listed no more."""
 
     @property
     def whole(self) -> bool:
-        return self.held == self.listed
+        return bool(self.expected) and self.held == self.expected
 
     @property
-    def lacking(self) -> int:
-        return self.listed - self.held
+    def missing(self) -> int:
+        return self.expected - self.held
 
 
-def completeness(runs: Sequence[RunRow]) -> list[Completeness]:
+def completeness(tallies: Sequence[Tally]) -> list[Completeness]:
     """Say of each run how whole it is; those that lack something first."""
-    found = []
-    for run in runs:
-        state = Counter({state: count for state, count in run.states.items() if state is not FrameState.SUPERSEDED})
-        found.append(
-            Completeness(
-                runid=run.runid,
-                listed=state.total(),
-                held=sum(state[one] for one in HELD),
-                coming=state[FrameState.SPOTTED] + state[FrameState.FETCHED],
-                rejected=state[FrameState.REJECTED],
-                failed=state[FrameState.FAILED],
-            )
+    listed: dict[str | None, Counter[FrameState]] = defaultdict(Counter)
+    extra: Counter[str | None] = Counter()
+    for tally in tallies:
+        if tally.kind in FOLLOWED:
+            listed[tally.runid][tally.state] += tally.frames - tally.withdrawn
+            extra[tally.runid] += tally.withdrawn if tally.state in HELD else 0
+    found = [
+        Completeness(
+            runid=runid,
+            expected=states.total(),
+            held=sum(states[one] for one in HELD),
+            coming=states[FrameState.SPOTTED] + states[FrameState.FETCHED] + states[FrameState.SUPERSEDED],
+            rejected=states[FrameState.REJECTED],
+            failed=states[FrameState.FAILED],
+            extra=extra[runid],
         )
-    return sorted(found, key=lambda run: (run.whole, run.runid or ""))
+        for runid, states in listed.items()
+    ]
+    return sorted(found, key=lambda run: (run.missing == 0, run.runid or ""))
 
 
 def word_of(frame: FrameRecord) -> str:
     """Give the reason's word, which is the room where a rejected file lies: ``from_CADC/rejected/WORD/…``."""
     parts = (frame.path or "").split("/")
     return parts[2] if len(parts) > 3 and parts[1] == "rejected" else ""
+
+
+def states_of(tallies: Sequence[Tally]) -> Counter[FrameState]:
+    """Count frames, flats, masks and products in each state."""
+    counts: Counter[FrameState] = Counter()
+    for tally in tallies:
+        counts[tally.state] += tally.frames
+    return counts
 
 
 async def heard(session: AsyncSession, now: datetime, name: str = NAME) -> Facts:
@@ -107,12 +122,16 @@ async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[s
     """Look up everything that the page shows."""
     now, exchange = console.now(), Exchange()
     moving = await Transfers().running(session, TransferKind.FETCH)
+    newest = await Events().newest_id(session)
+    tallies = await console.kept.get("tallies", newest, partial(exchange.tallies, session))
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    drawn = await console.kept.get("drawn", (newest, hour), partial(_drawn, session, now))
     published = await exchange.published(session)
     differences = await exchange.differences(session, limit=SHOWN)
     bookmarks = await exchange.bookmarks(session, limit=SHOWN)
     facts = replace(
         await heard(session, now),
-        states=await exchange.states(session),
+        states=states_of(tallies),
         waiting=await exchange.waiting_count(session, now=now),
         moving=moving,
         hosts=await exchange.hosts(session, limit=HOSTS),
@@ -135,22 +154,24 @@ async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[s
         "published": published,
         "publications": await exchange.publications(session, limit=SHOWN),
         "publisher": await heard(session, now, PUBLISHER),
+        "runs": completeness(tallies),
+        "proof": await Differences().last_done(session),
     }
-    return facts, lists | await _drawn(session, now)
+    return facts, lists | drawn
 
 
 async def _drawn(session: AsyncSession, now: datetime) -> dict[str, Any]:
-    """Look up and draw what is counted over time, and the runs."""
+    """Look up and draw what is counted over time."""
     exchange = Exchange()
     hours, days = charts.hours(now, DAY), charts.days(now, MONTH)
-    by_hour = await exchange.flow(session, since=hours[0], step=timedelta(hours=1))
-    by_day = await exchange.flow(session, since=days[0], step=timedelta(days=1))
-    ahead = charts.by_month(await exchange.releases(session, now=now, until=now + AHEAD))
+    by_hour = await exchange.flow(session, begins=hours)
+    by_day = await exchange.flow(session, begins=days)
+    months = charts.months_ahead(now, charts.MONTHS + 1)  # the last one only ends the one before
+    ahead = {begin: (float(count), count) for begin, count in await exchange.releases(session, now=now, begins=months)}
     return {
         "day": charts.over_time({one.begin: (one.bytes, one.files) for one in by_hour}, begins=hours, marks=5),
         "month": charts.over_time({one.begin: (one.bytes, one.files) for one in by_day}, begins=days, marks=5),
-        "ahead": charts.over_time(ahead, begins=charts.months_ahead(now), marks=charts.MONTHS, value=1),
-        "runs": completeness(await Frames().runs(session)),
+        "ahead": charts.over_time(ahead, begins=months[:-1], marks=charts.MONTHS, value=1),
     }
 
 
@@ -192,7 +213,6 @@ async def snooppix(request: web.Request) -> web.Response:
         tiles=tiles(facts, queued=queued),
         queued_count=queued,
         protocol="FTP" if console.settings.archive.kind == "ftp" else "HTTP",
-        span=lambda seconds: timedelta(seconds=seconds),
         start=START,
         publication_states=list(PublicationState),
         sums=run_sums(lists["published"]),
@@ -262,8 +282,9 @@ async def whole_list(request: web.Request) -> web.Response:
             case "publications":
                 found = await exchange.publications(session, state=state, **more)
             case _:
-                found = completeness(await Frames().runs(session))[more["skip"] : more["skip"] + PAGE + 1]
+                found = completeness(await exchange.tallies(session))[more["skip"] : more["skip"] + PAGE + 1]
         newest = await Events().newest_id(session)
+        proof = await Differences().last_done(session)
     query = f"&state={state.value}" if state else ""
     address = f"/snooppix/lists/{what}?page="
     return render(
@@ -272,6 +293,7 @@ async def whole_list(request: web.Request) -> web.Response:
         what=what,
         title=LISTS[what],
         rows=found[:PAGE],
+        proof=proof,
         state=state,
         publication_states=list(PublicationState),
         first=f"{address}1{query}" if page > 1 else None,

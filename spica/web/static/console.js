@@ -19,6 +19,11 @@
       const text = seconds < 0 ? `in ${inWords(-seconds)}` : `${inWords(seconds)} ago`;
       if (element.textContent !== text) element.textContent = text;
     }
+    for (const element of document.querySelectorAll("[data-due]")) {
+      const ahead = (Date.parse(element.dataset.due) - now) / 1000;
+      const text = ahead > 0 ? `in ${inWords(ahead)}` : ahead > -120 ? "now" : `${inWords(-ahead)} late`;
+      if (element.textContent !== text) element.textContent = text;
+    }
   }
 
   function say(live) {
