@@ -321,6 +321,17 @@ class PublicationRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiptRecord:
+    id: int
+    publication_id: int
+    follower: str
+    agrees: bool
+    wire_digest: str | None
+    pixel_digest: str | None
+    told_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ControlRecord:
     daemon: str
     wish: Wish

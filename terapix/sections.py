@@ -199,7 +199,7 @@ class PublisherSection(Section):
     release: str = "T0001"
     """Release that names of stacks carry."""
     followers: Annotated[Path | None, Field(examples=["/etc/terapix/followers"])] = None
-    """File of lines 'name token', one a follower who may read and acknowledge; none: readers on loopback only."""
+    """File of lines 'name token', one a follower; 'name token reads' acknowledges nothing; none: loopback reads."""
     keep: Annotated[float, Field(ge=0)] = 30.0
     """Days that a file stays in to_CADC/ after it was acknowledged."""
     push: str = ""

@@ -12,6 +12,7 @@ from dbclient.schema.jobs import Job, JobState
 from dbclient.schema.nodes import Daemon, Node, NodeState
 from dbclient.schema.products import Product, ProductState
 from dbclient.schema.publications import Publication, PublicationState
+from dbclient.schema.receipts import Receipt
 from dbclient.schema.replicas import Replica, ReplicaState
 from dbclient.schema.requests import Request, RequestKind, RequestState
 from dbclient.schema.transfers import Lease, Transfer, TransferKind, TransferState
@@ -43,6 +44,7 @@ __all__ = [
     "ProductState",
     "Publication",
     "PublicationState",
+    "Receipt",
     "Replica",
     "ReplicaState",
     "Request",

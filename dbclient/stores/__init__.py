@@ -15,6 +15,7 @@ from dbclient.stores.nodes import Nodes
 from dbclient.stores.products import Products
 from dbclient.stores.prospects import Prospects
 from dbclient.stores.publications import Publications
+from dbclient.stores.receipts import Receipts
 from dbclient.stores.replicas import Replicas
 from dbclient.stores.requests import Requests
 from dbclient.stores.transfers import Leases, Transfers
@@ -37,6 +38,7 @@ __all__ = [
     "Products",
     "Prospects",
     "Publications",
+    "Receipts",
     "Replicas",
     "Requests",
     "Sighted",

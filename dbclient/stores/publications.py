@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import NoSuchRow
 from dbclient.records import PublicationRecord, record
-from dbclient.schema import Frame, FrameKind, Level, Node, Product, ProductState, Publication, PublicationState
+from dbclient.schema import Frame, FrameKind, Level, Node, Product, ProductState, Publication, PublicationState, Receipt
 from dbclient.stores.events import Events, about
 from dbclient.stores.insertion import insert_unless_there
 
@@ -155,23 +155,27 @@ class Publications:
 
     async def offered(self, session: AsyncSession, name: str) -> PublicationRecord | None:
         """Give the generation of a name that is listed now; none if none is."""
-        query = select(Publication).where(Publication.name == name, *_listed())
-        row = await session.scalar(query.order_by(Publication.generation.desc()).limit(1))
+        query = select(Publication).where(Publication.name == name, *_listed()).order_by(Publication.generation.desc())
+        row = await session.scalar(query.limit(1))
         return record(PublicationRecord, row) if row else None
 
     async def due(self, session: AsyncSession, *, now: datetime, limit: int) -> list[PublicationRecord]:
         """Give what is to be laid out now, the longest registered first."""
         return await self._waiting(session, PublicationState.DUE, now=now, limit=limit)
 
-    async def to_push(self, session: AsyncSession, *, now: datetime, limit: int) -> list[PublicationRecord]:
-        """Give what lies ready for an archive that has it put there, the longest registered first."""
-        return await self._waiting(session, PublicationState.OFFERED, now=now, limit=limit)
+    async def to_push(
+        self, session: AsyncSession, *, now: datetime, limit: int, to: str = ""
+    ) -> list[PublicationRecord]:
+        """Give what lies ready for an archive that has it put there, and has no receipt of it yet, in order."""
+        there = exists().where(Receipt.publication_id == Publication.id, Receipt.follower == to)
+        return await self._waiting(session, PublicationState.OFFERED, ~there, now=now, limit=limit)
 
     async def _waiting(
-        self, session: AsyncSession, state: PublicationState, *, now: datetime, limit: int
+        self, session: AsyncSession, state: PublicationState, *conditions: Any, now: datetime, limit: int
     ) -> list[PublicationRecord]:
         due = or_(Publication.retry_at.is_(None), Publication.retry_at <= now)
-        query = select(Publication).where(Publication.state == state, due).order_by(Publication.id).limit(limit)
+        query = select(Publication).where(Publication.state == state, due, *conditions)
+        query = query.order_by(Publication.id).limit(limit)
         return [record(PublicationRecord, row) for row in await session.scalars(query)]
 
     async def lay_out(
@@ -259,6 +263,14 @@ class Publications:
         said = f"is safe at the archive: generation {row.generation}, acknowledged by {by}"
         await self._event(session, row, "acknowledged", said, now=now, source=source)
 
+    async def half_way(
+        self, session: AsyncSession, publication_id: int, *, reason: str, now: datetime, source: str
+    ) -> None:
+        """Say that some followers have the very file and others do not yet."""
+        row = await self._row(session, publication_id)
+        row.state, row.reason, row.retry_at, row.attempts = PublicationState.OFFERED, reason, None, 0
+        await self._event(session, row, "received", f"generation {row.generation}: {reason}", now=now, source=source)
+
     async def tell(
         self, session: AsyncSession, publication_id: int, kind: str, message: str, *, now: datetime, source: str
     ) -> None:
@@ -267,13 +279,15 @@ class Publications:
         await self._event(session, row, kind, message, now=now, source=source, level=Level.WARNING)
 
     async def deletable(self, session: AsyncSession, *, before: datetime, limit: int) -> list[PublicationRecord]:
-        """Give what was acknowledged before a moment and still lies in to_CADC/."""
+        """Give what was acknowledged before a moment, byte for byte by all, and still lies in to_CADC/."""
+        repacked = exists().where(Receipt.publication_id == Publication.id, Receipt.wire_digest.is_(None))
         query = (
             select(Publication)
             .where(
                 Publication.state == PublicationState.ACKNOWLEDGED,
                 Publication.acknowledged_at <= before,
                 Publication.path.is_not(None),
+                ~repacked,
             )
             .order_by(Publication.id)
             .limit(limit)
@@ -286,8 +300,7 @@ class Publications:
         if row.path is None or row.state is not PublicationState.ACKNOWLEDGED:
             return False
         row.path, row.deleted_at = None, now
-        said = "was acknowledged long ago and goes from to_CADC/"
-        await self._event(session, row, "deleted", said, now=now, source=source)
+        await self._event(session, row, "deleted", "goes from to_CADC/: acknowledged long ago", now=now, source=source)
         return True
 
     async def lay_out_again(
@@ -298,9 +311,8 @@ class Publications:
         if row.state is not PublicationState.OFFERED or row.offered_at != seen.offered_at:
             return False
         row.state, row.reason, row.retry_at, row.attempts = PublicationState.DUE, reason, None, 0
-        await self._event(
-            session, row, "lost", f"is laid out again: {reason}", now=now, source=source, level=Level.WARNING
-        )
+        said = f"is laid out again: {reason}"
+        await self._event(session, row, "lost", said, now=now, source=source, level=Level.WARNING)
         return True
 
     async def outdate(

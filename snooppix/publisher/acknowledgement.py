@@ -2,10 +2,11 @@
 
 import enum
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from dbclient.records import PublicationRecord
+from dbclient.records import PublicationRecord, ReceiptRecord
 from dbclient.schema import PublicationState
 from terapix.errors import TerapixError
 from terapix.identity import Digest, UnsafeName, safe_name
@@ -71,6 +72,26 @@ def _digest(told: object) -> str | None:
     if not isinstance(told, str):
         raise ValueError("a digest is a text as md5:<hex>")  # noqa: TRY004 - what is wrong is the document
     return str(Digest.parse(told))
+
+
+def standing(receipts: Collection[ReceiptRecord], awaited: Collection[str]) -> tuple[PublicationState, str]:
+    """Say how a publication stands from what its followers hold, and what there is to say of it.
+
+    Parameters
+    ----------
+    receipts : what they told last
+    awaited : followers who must have it before it is safe; nobody in particular if empty
+    """
+    asked = [receipt for receipt in receipts if not awaited or receipt.follower in awaited]
+    wrong = [receipt.follower for receipt in asked if not receipt.agrees]
+    if wrong:
+        return PublicationState.FAILED, f"{', '.join(wrong)} hold something else under this name"
+    holders = {receipt.follower for receipt in asked}
+    missing = sorted(set(awaited) - holders)
+    if missing or not holders:
+        has = f"{', '.join(sorted(holders))} has it; " if holders else ""
+        return PublicationState.OFFERED, f"{has}not acknowledged by {', '.join(missing) or 'anybody'} yet"
+    return PublicationState.ACKNOWLEDGED, ", ".join(sorted(holders))
 
 
 class Outcome(enum.Enum):

@@ -1,15 +1,15 @@
 """The ledger: what is to be published is entered, what followers say of it is judged, and both are events."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from dbclient.database import Database
-from dbclient.records import PublicationRecord
-from dbclient.schema import Level
-from dbclient.stores import Events, Publications
+from dbclient.records import PublicationRecord, ReceiptRecord
+from dbclient.schema import Level, PublicationState
+from dbclient.stores import Events, Publications, Receipts
 from dbclient.stores.publications import Registration
-from snooppix.publisher.acknowledgement import Acknowledgement, Judgement, Outcome, judge
+from snooppix.publisher.acknowledgement import Acknowledgement, Judgement, Outcome, judge, standing
 from snooppix.publisher.names import MAPS, NoPublishedName, Sort, map_name
 from terapix.clock import Clock
 from terapix.errors import TerapixError
@@ -62,11 +62,20 @@ def sorts_of(kinds: Sequence[str]) -> tuple[Sort, ...]:
 class Ledger:
     """Enters and judges; each call is a transaction of its own."""
 
-    def __init__(self, database: Database, *, clock: Clock, floors: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        floors: Mapping[str, int] | None = None,
+        awaited: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
         self.database = database
         self.clock = clock
         self.floors = dict(floors or {})
         """Generations that names have reached, as the shelf's manifest tells."""
+        self.awaited = awaited
+        """Followers without whom nothing is safe; empty: whoever acknowledges."""
         self._behind = 0
         """Number of the newest product that was looked at."""
         self._compared = float("-inf")
@@ -169,14 +178,36 @@ class Ledger:
     ) -> None:
         now = self.clock.now()
         match judgement.outcome:
-            case Outcome.SAFE:
-                await Publications().acknowledge(session, newest.id, by=by, now=now, source=SOURCE)
-            case Outcome.DIFFERS:
-                reason = f"{judgement.sentence} ({by})"
-                await Publications().fail(session, newest.id, reason=reason, now=now, source=SOURCE)
+            case Outcome.SAFE | Outcome.DIFFERS:
+                agrees = judgement.outcome is Outcome.SAFE
+                if await Receipts().note(
+                    session, newest.id, follower=by, agrees=agrees, wire=told.wire, pixels=told.pixels, now=now
+                ):
+                    receipts = (await Receipts().of(session, [newest.id]))[newest.id]
+                    await self._settle(session, newest, receipts, "" if agrees else f"{judgement.sentence} ({by})")
             case _ if self._first(told, by):
                 message = f"acknowledgement refused: {judgement.sentence} ({by})"
                 await Publications().tell(session, newest.id, REFUSED, message, now=now, source=SOURCE)
+
+    async def _settle(
+        self, session: Any, row: PublicationRecord, receipts: Sequence[ReceiptRecord], reason: str = ""
+    ) -> None:
+        """Bring a publication to the state that its receipts give it."""
+        state, said = standing(receipts, self.awaited())
+        now = self.clock.now()
+        if state is PublicationState.ACKNOWLEDGED:
+            await Publications().acknowledge(session, row.id, by=said[:60], now=now, source=SOURCE)
+        elif state is PublicationState.FAILED:
+            await Publications().fail(session, row.id, reason=reason or said, now=now, source=SOURCE)
+        elif row.reason != said:
+            await Publications().half_way(session, row.id, reason=said, now=now, source=SOURCE)
+
+    async def settle(self) -> None:
+        """Look again at what some followers have and others have not: who is awaited may have changed."""
+        async with self.database.write() as session:
+            for row, receipts in await Receipts().unsettled(session):
+                if standing(receipts, self.awaited())[0] is not row.state:
+                    await self._settle(session, row, receipts)
 
     def _first(self, told: Acknowledgement, by: str) -> bool:
         """Whether this was not told before in this life: a follower may repeat itself for ever."""
@@ -187,8 +218,12 @@ class Ledger:
         return True
 
 
-def entry(publication: PublicationRecord) -> dict[str, Any]:
-    """Give a row of the ledger as both sides exchange it."""
+def entry(
+    publication: PublicationRecord, receipts: Sequence[ReceiptRecord] = (), *, follower: str = ""
+) -> dict[str, Any]:
+    """Give a row of the ledger as both sides exchange it: as it stands for a follower, where one is named."""
+    own = next((receipt for receipt in receipts if receipt.follower == follower and receipt.agrees), None)
+    acknowledged = publication.acknowledged_at if not follower or not receipts else own.told_at if own else None
     return {
         "name": publication.name,
         "generation": publication.generation,
@@ -199,8 +234,9 @@ def entry(publication: PublicationRecord) -> dict[str, Any]:
         "pixel_digest": publication.pixel_digest,
         "runid": publication.runid,
         "offered_at": _moment(publication.offered_at),
-        "acknowledged_at": _moment(publication.acknowledged_at),
+        "acknowledged_at": _moment(acknowledged),
         "acknowledged_by": publication.acknowledged_by,
+        "received_by": [receipt.follower for receipt in receipts if receipt.agrees],
         "deleted_at": _moment(publication.deleted_at),
         "reason": publication.reason,
     }

@@ -96,6 +96,8 @@ class Pusher:
         self.wire = wire
         self.address = address.rstrip("/")
         """Of the file service, as https://archive/minoc."""
+        self.receiver = (URL(self.address).host or "archive")[:60]
+        """What the archive is called in the ledger."""
         self.segment = segment
         self.collection = collection
         self.clock = clock
@@ -112,7 +114,7 @@ class Pusher:
             return 0
         self.rests_until = None
         async with self.database.read() as session:
-            due = await Publications().to_push(session, now=now, limit=AT_ONCE)
+            due = await Publications().to_push(session, now=now, limit=AT_ONCE, to=self.receiver)
         arrived = 0
         for publication in due:
             if stopping.is_set() or self.rests_until is not None:
@@ -182,7 +184,7 @@ class Pusher:
             raise NotTaken("the archive took the file and does not show it")
         self._sidecar(publication).unlink(missing_ok=True)
         told = Acknowledgement(publication.name, publication.generation, str(there), None)
-        await self.ledger.judge(told, by=URL(self.address).host or "archive")
+        await self.ledger.judge(told, by=self.receiver)
         return there == digest
 
     def _sidecar(self, publication: PublicationRecord) -> Path:

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from dbclient.database import Database
 from dbclient.records import PublicationRecord
-from dbclient.stores import Publications
+from dbclient.stores import Publications, Receipts
 from snooppix.protocol import async_tap, vosi
 from snooppix.protocol.facts import facts_of, header_text, unchanged
 from snooppix.protocol.negotiation import BadTransfer, read_transfer, write_transfer
@@ -317,11 +317,18 @@ def _not_found() -> web.Response:
 
 async def _acknowledge(request: web.Request) -> web.Response:
     """Take what a follower holds: 200 if it is ours, 409 for another generation, 422 if it is something else."""
+    if request.content_type != "application/json":
+        return _json({"outcome": "bad", "reason": "application/json was expected"}, status=415)
+    if "Origin" in request.headers:
+        return _json({"outcome": "bad", "reason": "a page of another site acknowledges nothing"}, status=403)
+    site = request.app[SITE]
+    if not site.followers().may_acknowledge(request[FOLLOWER]):
+        return _json({"outcome": "bad", "reason": f"{request[FOLLOWER]} reads, and acknowledges nothing"}, status=403)
     try:
         told = Acknowledgement.read(await request.read())
     except BadAcknowledgement as problem:
         return _json({"outcome": "bad", "reason": str(problem)}, status=400)
-    judgement = await request.app[SITE].ledger.judge(told, by=request[FOLLOWER])
+    judgement = await site.ledger.judge(told, by=request[FOLLOWER])
     return _json(
         {"outcome": judgement.outcome.name.lower(), "reason": judgement.sentence}, status=judgement.outcome.value
     )
@@ -336,11 +343,13 @@ async def _ledger(request: web.Request) -> web.StreamResponse:
     while True:
         async with request.app[SITE].database.read() as session:
             rows = await Publications().ledger(session, behind=behind, limit=LEDGER_PAGE)
+            receipts = await Receipts().of(session, [row.id for row in rows])
         if not rows:
             await answer.write_eof()
             return answer
         behind = (rows[-1].name, rows[-1].generation)
-        await answer.write("".join(f"{json.dumps(entry(row))}\n" for row in rows).encode())
+        told = [entry(row, receipts[row.id], follower=request[FOLLOWER]) for row in rows]
+        await answer.write("".join(f"{json.dumps(line)}\n" for line in told).encode())
 
 
 def _json(value: dict[str, Any], *, status: int) -> web.Response:

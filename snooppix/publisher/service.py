@@ -62,7 +62,7 @@ class Publisher:
         self.followers.check_host(settings.publisher.host)
         self.shelves = Shelves.of(settings)
         self.offers = Offers(settings.archive)
-        self.ledger = Ledger(database, clock=clock, floors=self.shelves.generations())
+        self.ledger = Ledger(database, clock=clock, floors=self.shelves.generations(), awaited=self._awaited)
         self.layout = Layout(database, self.shelves, self.ledger, verifier, clock=clock)
         self.pusher = self._pusher(push) if push else None
         self.address: str | None = None
@@ -71,9 +71,15 @@ class Publisher:
         """Something may be there to be laid out."""
         self._to_push = asyncio.Event()
         """Something may be there to be put."""
+        self._unsettled = True
+        """Who is awaited may be others than before."""
         self._manifest_due = True
         """What is offered is another than the manifest shows."""
         self._manifest_at = float("-inf")
+
+    def _awaited(self) -> frozenset[str]:
+        """Those without whom nothing is safe: the named followers, and the archive that files are put to."""
+        return self.followers.awaited | ({self.pusher.receiver} if self.pusher else set())
 
     def _pusher(self, wire: Wire) -> Pusher:
         section = self.daemon.settings.publisher
@@ -124,6 +130,9 @@ class Publisher:
             if await self.control.look():
                 self._take_over()
             more = 0
+            if self._unsettled:
+                self._unsettled = False
+                await self.ledger.settle()
             if not self.control.rests:
                 more = await self.ledger.enter_wanted(self.sorts)
                 keep = self.daemon.settings.publisher.keep
@@ -220,6 +229,7 @@ class Publisher:
             log.warning("the old followers stay", why=str(problem))
         else:
             self.followers = followers
+        self._unsettled = True
         self.sorts = sorts_of(settings.kinds)
 
     async def _beat(self) -> None:

@@ -22,6 +22,7 @@ PAIRS = {
     records.HostRecord: schema.Host,
     records.DifferenceRecord: schema.Difference,
     records.PublicationRecord: schema.Publication,
+    records.ReceiptRecord: schema.Receipt,
     records.ControlRecord: schema.Control,
     records.ConfigurationRecord: schema.Configuration,
 }
