@@ -53,7 +53,9 @@ class Breaker:
     changed_at: datetime | None = None
 
     def answered(self, now: datetime) -> "Breaker":
-        """The host did what it was asked."""
+        """The host did what it was asked. What it was asked before its rest began does not end the rest."""
+        if self.state is HostState.OPEN and self.until is not None and self.until > now:
+            return replace(self, answered_at=now)
         changed = self.changed_at if self.state is HostState.CLOSED else now
         return Breaker(answered_at=now, changed_at=changed)
 

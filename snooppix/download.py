@@ -19,7 +19,17 @@ from yarl import URL
 
 from snooppix.bandwidth import Limits
 from snooppix.carrier import Arrived, Progress, Wanted, told
-from snooppix.errors import ArchiveSilent, Changed, Damaged, FetchError, NoRoom, NotFits, Unreachable, UnsafeAddress
+from snooppix.errors import (
+    ArchiveError,
+    ArchiveSilent,
+    Changed,
+    Damaged,
+    FetchError,
+    NoRoom,
+    NotFits,
+    Unreachable,
+    UnsafeAddress,
+)
 from snooppix.mending import Mender
 from snooppix.segments import Claim, Growth, Segments
 from snooppix.treatment import failure
@@ -39,6 +49,8 @@ THREADS: Final = 24
 """For all downloads together: three for each of eight. Threads made anew for each file cost small ones a third."""
 RESUMES: Final = 20
 """Interruptions of one connection that are answered by resuming at once, as long as each brought bytes."""
+HEAD: Final = 4096
+"""Bytes that are kept as evidence of what came in place of a file."""
 
 
 class _Afresh(Exception):
@@ -147,10 +159,10 @@ class Downloader:
                 return
             if response.status not in {200, 206}:
                 raise failure(response.status, wanted.name, host, retry_after=retry_after(response))
-            _refuse_pages(response, wanted.name, host)
+            progress.headers = told(response.headers)
+            await _refuse_pages(response, wanted.name, host)
             await self._bind(response, wanted, part, begin)
             progress.total = part.bound.total if part.bound else None
-            progress.headers = told(response.headers)
             writer.tell()
             claim = segments.claim(*(part.gaps() or [(0, 0)])[0])
             writer.begin(claim.begin)
@@ -167,6 +179,8 @@ class Downloader:
         """Bring one stretch over a connection of its own; what it does not bring the first one will."""
         host = URL(source).host or ""
         headers = {"Range": f"bytes={claim.begin}-{claim.end - 1}"}
+        if not self.limits.has_room(host):  # another file has taken the place: who waits for it holds one meanwhile
+            return
         progress.connections += 1
         try:
             async with (
@@ -177,7 +191,7 @@ class Downloader:
             ):
                 if _is_same(response, part, claim.begin):
                     await self._receive(response, wanted, writer, progress, claim, segments)
-        except Unreachable:
+        except (Unreachable, ArchiveError):
             return
         finally:
             progress.connections -= 1
@@ -217,7 +231,7 @@ class Downloader:
         known = wanted.digest or offered
         bound = Bound(
             digest=str(known) if known else "",
-            artifact=response.headers.get("x-artifact-id", ""),
+            artifact=_version(response, digest=known is not None),
             # where listing and server disagree on the length alone, the digest will tell when it is reached
             total=max(total, wanted.size) if wanted.size is not None else total,
         )
@@ -248,7 +262,7 @@ class Downloader:
                 if claim.at == 0 and wanted.fits and no_fits(chunk):
                     refused = True
                     why = "what comes does not begin as a FITS file"
-                    raise NotFits(wanted.name, host, why, head=chunk[:4096])
+                    raise NotFits(wanted.name, host, why, head=chunk[:HEAD])
                 if 0 <= total < claim.at + len(chunk):
                     raise Unreachable(wanted.name, host, f"more than the {total} bytes announced came")
                 chunk = chunk[: claim.left] if claim.left >= 0 else chunk
@@ -284,7 +298,7 @@ def _is_same(response: ClientResponse, part: Part, begin: int) -> bool:
         and bound is not None
         and _extent(response) == (begin, bound.total)
         and (offered is None or not bound.digest or str(offered) == bound.digest)
-        and (offered is not None or response.headers.get("x-artifact-id", "") == bound.artifact)
+        and (offered is not None or _version(response, digest=bool(bound.digest)) == bound.artifact)
     )
 
 
@@ -325,12 +339,22 @@ def verify(wanted: Wanted, part: Part, progress: Progress) -> Arrived:
     return Arrived(part.done, found)
 
 
-def _refuse_pages(response: ClientResponse, name: str, host: str) -> None:
+async def _refuse_pages(response: ClientResponse, name: str, host: str) -> None:
     if response.content_type in {"text/html", "application/xhtml+xml"}:
-        raise NotFits(name, host, "a web page came in its place, most likely a login or an error page")
+        why = "a web page came in its place, most likely a login or an error page"
+        raise NotFits(name, host, why, head=await response.content.read(HEAD))
     packing = response.headers.get("Content-Encoding", "identity").lower()
     if packing not in {"identity", ""}:
         raise Unreachable(name, host, f"the server packs the file with {packing} although that was declined")
+
+
+def _version(response: ClientResponse, *, digest: bool) -> str:
+    """Give the server's name of this version of a file.
+
+    Where a digest is known it tells versions apart, and mirrors may give one file each its own ETag and date.
+    """
+    artifact = response.headers.get("x-artifact-id", "")
+    return artifact or ("" if digest else response.headers.get("ETag") or response.headers.get("Last-Modified", ""))
 
 
 def _extent(response: ClientResponse) -> tuple[int, int]:
@@ -339,7 +363,7 @@ def _extent(response: ClientResponse) -> tuple[int, int]:
         unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
         span, _, total = rest.partition("/")
         begin = span.partition("-")[0]
-        if unit == "bytes" and begin.isdigit() and total.isdigit():
+        if unit == "bytes" and begin.isascii() and begin.isdecimal() and total.isascii() and total.isdecimal():
             return int(begin), int(total)
         return -1, -1
     return 0, response.content_length if response.content_length is not None else -1

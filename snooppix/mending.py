@@ -26,6 +26,8 @@ log = logger("mending")
 
 ALTERNATIVES: Final = 6
 """Blocks in which two copies may differ for every mixture of them to be tried: each costs a digest of the file."""
+MOST_HELD: Final = 16
+"""Blocks of a second copy that are held in memory: one that differs in more is another file, or begun anew it is."""
 ROUNDS: Final = 4
 """Looks at the HDUs: a damaged header hides what lies behind it until it is mended."""
 
@@ -87,6 +89,9 @@ class Mender:
                     break
                 if content != await asyncio.to_thread(self.part.read_block, index):
                     others[index] = content
+                if len(others) > MOST_HELD:
+                    others.clear()
+                    break
             for chosen in _mixtures(others):
                 mixture = {index: others[index] for index in chosen}
                 if await asyncio.to_thread(self.part.digest_with, mixture) == self.expected:

@@ -26,6 +26,8 @@ READ_BUFFER: Final = 4 * 1024**2
 """Bytes. With aiohttp's own 64 kB a 400 MB file takes 1.3 s on loopback, with this 0.7 s: bench_download.py."""
 LONGEST_REST: Final = 7 * 86_400.0
 """Seconds that a server can keep us away with one answer; a number without end would be no moment at all."""
+SERVICES: Final = 4
+"""Connections beside those of downloads, so that a listing never waits for one of them to end."""
 LONGEST_ANSWER: Final = 16 * 1024**2
 """Bytes of an answer that is read as a whole: registry, capabilities, locations, headers of one frame."""
 
@@ -88,23 +90,31 @@ class Hosts:
         )
 
 
+def _following(url: URL, target: str) -> URL:
+    """Where a redirect leads from an address; to nowhere if that is no address."""
+    with contextlib.suppress(ValueError):
+        return url.join(URL(target))
+    return URL()
+
+
 def _origin(url: URL) -> tuple[str, str | None, int | None]:
     return url.scheme, url.host, url.port
 
 
 def retry_after(response: ClientResponse) -> float | None:
-    """Seconds that the server asks us to wait, given as a number or as a date; none if it does not say.
+    """Seconds that the server asks us to wait, given as a number or as a date; none if it does not say."""
+    return seconds_of(response.headers.get("Retry-After", ""), response.headers.get("Date", ""))
 
-    More than `LONGEST_REST` is not believed.
-    """
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text), LONGEST_REST)
-    with contextlib.suppress(ValueError, TypeError):
+
+def seconds_of(text: str, said: str) -> float | None:
+    """Read a Retry-After; a date counts from that of the answer, whose clock may be wrong as both are."""
+    text = text.strip()
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
         until = parsedate_to_datetime(text)
-        said = response.headers.get("Date", "")
         now = parsedate_to_datetime(said) if said else datetime.now(UTC)
-        return min(max(0.0, (until - now).total_seconds()), LONGEST_REST)
+        return max(0.0, (until - now).total_seconds())
     return None
 
 
@@ -128,7 +138,7 @@ class Wire:
         self._timeout = ClientTimeout(
             total=None, sock_connect=snooppix.connect_timeout, sock_read=snooppix.read_timeout
         )
-        self._connections = snooppix.downloads + 4
+        self._connections = snooppix.downloads * snooppix.segments + SERVICES
         self._session: ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -196,7 +206,7 @@ class Wire:
                 signed = await known.headers(url, session=self._session, **self._way())
                 continue
             hops += 1
-            following = self.hosts.check(url.join(URL(target or "")))
+            following = self.hosts.check(_following(url, target or ""))
             if response.status == 303 or (response.status in {301, 302} and method == "POST"):
                 method, data = "GET", None
             if _origin(following) != _origin(url):

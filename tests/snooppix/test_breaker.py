@@ -60,6 +60,13 @@ def test_what_ran_on_when_it_opened_does_not_lengthen_the_rest() -> None:
     assert opened.failed("cut", NOW + timedelta(seconds=30), RULES) == opened
 
 
+def test_what_ran_on_when_it_asked_for_a_rest_does_not_end_the_rest() -> None:
+    opened = Breaker().asked_to_rest("busy", 600.0, NOW)
+    answered = opened.answered(NOW + timedelta(seconds=30))
+    assert (answered.state, answered.until) == (HostState.OPEN, opened.until)
+    assert opened.answered(NOW + timedelta(seconds=601)).state is HostState.CLOSED
+
+
 @pytest.mark.parametrize(("asked", "rests"), [(0.0, 1), (7.0, 7), (86400.0, LONGEST)])
 def test_a_host_that_asks_for_a_rest_gets_it_within_reason(asked: float, rests: float) -> None:
     assert Breaker().asked_to_rest("busy", asked, NOW).until == NOW + timedelta(seconds=rests)

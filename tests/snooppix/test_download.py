@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from snooppix import part as part_module
 from snooppix.cadc import Cadc
 from snooppix.download import Arrived, Downloader, Progress, Wanted
 from snooppix.errors import Busy, Changed, Damaged, NoRoom, NotFits, NotStored, Unreachable
@@ -29,6 +28,7 @@ from snooppix.standin.kinds import (
     WrongDigest,
 )
 from snooppix.wire import Wire
+from terapix import part as part_module
 from terapix.clock import SystemClock
 from terapix.identity import Digest
 from terapix.part import Bound, Part, publish

@@ -32,6 +32,10 @@ class Mirror:
     """Range headers, empty for the whole file."""
     open: int = 0
     most_open: int = 0
+    digest: bool = True
+    """Whether it tells the digest of the file."""
+    ranges_to: str = ""
+    """Where it sends who asks for a part of the file."""
     cut_after: int | None = None
     """Bytes of the file after which each connection is cut."""
     address: str = ""
@@ -41,11 +45,14 @@ class Mirror:
         asked = request.headers.get("Range", "")
         self.asked.append(asked)
         begin, end, status = 0, len(self.content), 200
+        if asked and self.ranges_to:
+            return web.Response(status=303, headers={"Location": self.ranges_to})
         if asked and self.ranges:
             first, _, last = asked.removeprefix("bytes=").partition("-")
             begin, end, status = int(first), int(last) + 1 if last else end, 206
         response = web.StreamResponse(status=status, headers=self.headers)
-        response.headers["Digest"] = _digest(self.content)
+        if self.digest:
+            response.headers["Digest"] = _digest(self.content)
         if status == 206:
             response.headers["Content-Range"] = f"bytes {begin}-{end - 1}/{len(self.content)}"
         response.content_length = end - begin
