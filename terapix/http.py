@@ -125,10 +125,10 @@ def bind(host: str, port: int, *, tries: int = 1) -> socket.socket:
     return bound
 
 
-def address(bound: socket.socket) -> str:
-    """Give a listening socket's address as ``http://127.0.0.1:8080``."""
+def address(bound: socket.socket, *, secure: bool = False) -> str:
+    """Give a listening socket's address as ``http://127.0.0.1:8080``, or with https where it speaks TLS."""
     host, port = bound.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{'https' if secure else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _dumps(report: Any) -> str:

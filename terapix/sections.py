@@ -200,6 +200,8 @@ class PublisherSection(Section):
     """Release that names of stacks carry."""
     followers: Annotated[Path | None, Field(examples=["/etc/terapix/followers"])] = None
     """File of lines 'name token', one a follower; 'name token reads' acknowledges nothing; none: loopback reads."""
+    certificate: Annotated[Path | None, Field(examples=["/etc/terapix/publisher.pem"])] = None
+    """Certificate and key in one PEM file, to be served by TLS; none: plain, on loopback or behind a proxy here."""
     keep: Annotated[float, Field(ge=0)] = 30.0
     """Days that a file stays in to_CADC/ after it was acknowledged."""
     push: str = ""

@@ -26,6 +26,7 @@ from snooppix.publisher.push import Pusher
 from snooppix.publisher.retention import delete_acknowledged, missed, sweep
 from snooppix.publisher.server import Site, application
 from snooppix.publisher.shelves import Shelves
+from snooppix.publisher.tls import ServerCertificate
 from snooppix.verification import Verifier
 from snooppix.wire import Wire
 from terapix.daemon import Daemon, EndpointTaken, command
@@ -60,6 +61,7 @@ class Publisher:
         self.sorts = sorts_of(settings.publisher.kinds)
         self.followers = Followers.read(settings.publisher.followers)
         self.followers.check_host(settings.publisher.host)
+        self.certificate = ServerCertificate(settings.publisher.certificate) if settings.publisher.certificate else None
         self.shelves = Shelves.of(settings)
         self.offers = Offers(settings.archive)
         self.ledger = Ledger(database, clock=clock, floors=self.shelves.generations(), awaited=self._awaited)
@@ -140,6 +142,8 @@ class Publisher:
                 self._due.set()
                 self._to_push.set()
             await self._write_manifest()
+            if self.certificate:
+                await asyncio.to_thread(self.certificate.renew)
             await self._beat()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), BREATH)
@@ -212,8 +216,9 @@ class Publisher:
                 bound = bind(settings.publisher.host, settings.publisher.port)
             except OSError as problem:
                 raise EndpointTaken(NAME, settings.publisher.host, settings.publisher.port, problem) from problem
-            await web.SockSite(runner, bound).start()
-            self.address = address(bound)
+            context = self.certificate.context if self.certificate else None
+            await web.SockSite(runner, bound, ssl_context=context).start()
+            self.address = address(bound, secure=context is not None)
             log.info("products are offered", registry=f"{self.address}/reg/resource-caps")
             yield
         finally:
@@ -244,6 +249,7 @@ class Publisher:
             **figures,
             registry=f"{self.address}/reg/resource-caps",
             followers=bool(self.followers),
+            certificate_days_left=self.certificate.days_left(self.daemon.clock.now()) if self.certificate else None,
         )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import signal
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -184,6 +185,12 @@ class Host:
             if not {"calibrations", "to_CADC"} & set(path.parts)
         ]
         return wrong
+
+
+def free_port() -> int:
+    """Find a port that a process can take, also again after it was killed."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
 
 
 def alive(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
