@@ -125,14 +125,14 @@ class Cadc:
         async for rows in self._rows(query):
             yield reader.read(rows)
 
-    async def _rows(self, query: Callable[[Key | None], str]) -> AsyncIterator[list[list[str]]]:
+    async def _rows(self, query: Callable[[Key | None], str]) -> AsyncIterator[Sequence[list[str]]]:
         """Ask page after page, each behind the last row of the one before; rows are given as they come."""
         behind: Key | None = None
         while True:
             last, more = None, False
             async for piece in self.tap.stream(query(behind), limit=self.page, columns=len(COLUMNS)):
                 more = piece.more
-                if piece.rows:
+                if len(piece.rows):
                     last = Key(piece.rows[-1][_MODIFIED], piece.rows[-1][_URI])
                     yield piece.rows
             if last is None and behind is None:
@@ -173,7 +173,7 @@ class Cadc:
             return await self.wire.text("GET", URL(endpoint).update_query(META="true"))
         raise ArchiveSilent(uri, "it is stored nowhere")
 
-    async def _query(self, query: str, *, limit: int, columns: int = len(COLUMNS)) -> tuple[list[list[str]], bool]:
+    async def _query(self, query: str, *, limit: int, columns: int = len(COLUMNS)) -> tuple[Sequence[list[str]], bool]:
         """Run a query; True beside its rows if there are more of them."""
         answer = await self.tap.query(query, limit=limit, columns=columns)
         return answer.rows, answer.more

@@ -1,25 +1,21 @@
-"""Rows of TABLEDATA where they are written plainly: read with one pattern a row instead of forty events of a parser.
+"""Rows of TABLEDATA where they are written plainly: found all at once, or with one pattern a row, and not by a parser.
 
-Archives write a million rows all alike. Where a row is nothing but ``<TR>`` and
-its cells, one match takes it; whatever else may stand there in XML (comments,
-CDATA, prefixes, attributes) is left to the parser, which reads on from there.
+Archives write a million rows all alike, which `snooppix.block` takes as they
+lie. Where a row is at least nothing but ``<TR>`` and its cells, one match
+takes it; whatever else may stand there in XML (comments, CDATA, prefixes,
+attributes) is left to the parser, which reads on from there.
 """
 
 import functools
 import re
+from collections.abc import Sequence
 from typing import Final
 
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import ParseError, fromstring
-
 from snooppix.binary_rows import LONGEST_CELL, TableBroken
-from snooppix.like_rows import split
-from terapix.collector import paused
+from snooppix.block import Block, forbidden, unescaped
 
 BEGIN: Final = b"<TABLEDATA>"
 _END_OF_ROW: Final = b"</TR>"
-_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-"""Characters that no XML document has."""
 _ENCODING: Final = re.compile(rb"""^<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 
 
@@ -47,7 +43,7 @@ class PlainRows:
         """Bytes of a row at most."""
         self._held = b""
 
-    def feed(self, chunk: bytes) -> tuple[list[list[str]], bytes | None]:
+    def feed(self, chunk: bytes) -> tuple[Sequence[list[str]], bytes | None]:
         """Read a piece; where the plain rows end, give beside the last of them what is left for the parser.
 
         Raises
@@ -59,18 +55,18 @@ class PlainRows:
         whole = raw.rfind(_END_OF_ROW) + len(_END_OF_ROW)
         if whole < len(_END_OF_ROW):
             return self._no_row_yet(raw)
+        lines = raw[:whole]
         try:
-            text = raw[:whole].decode()
+            text = "" if lines.isascii() else lines.decode()
         except UnicodeDecodeError as problem:
             raise TableBroken(f"its text is no UTF-8: {problem.reason}") from problem
-        if _FORBIDDEN.search(text):
+        if forbidden(lines):
             raise TableBroken("not well-formed: a character that XML does not have")
-        with paused():
-            rows = split(text, self._columns, longest=LONGEST_CELL)
-        if rows is not None:
+        block = Block.of(lines, self._columns)
+        if block is not None:
             self._held = raw[whole:]
-            return rows, None
-        rows, place = [], 0
+            return block, None
+        rows, place, text = [], 0, text or lines.decode()
         match = self._pattern.match
         while found := match(text, place):
             rows.append(self._cells(found))
@@ -80,7 +76,7 @@ class PlainRows:
         self._held = raw[whole:]
         return rows, None
 
-    def _no_row_yet(self, raw: bytes) -> tuple[list[list[str]], bytes | None]:
+    def _no_row_yet(self, raw: bytes) -> tuple[Sequence[list[str]], bytes | None]:
         begun = raw.lstrip()
         if begun and not begun.startswith(b"<TR>"[: len(begun)]):
             return [], raw
@@ -98,15 +94,4 @@ class PlainRows:
         cells = [cell.strip() if cell else "" for cell in found.groups()]
         if found.end() - found.start() > LONGEST_CELL and max(map(len, cells)) > LONGEST_CELL:
             raise TableBroken(f"a cell of more than {LONGEST_CELL} characters")
-        if "&" in found[0]:
-            return _unescaped(found[0])
-        return cells
-
-
-def _unescaped(row: str) -> list[str]:
-    """Read a row in which signs are written as entities."""
-    try:
-        cells = fromstring(row.strip(), forbid_dtd=True)
-    except (ParseError, DefusedXmlException) as problem:
-        raise TableBroken(str(problem)) from problem
-    return [(cell.text or "").strip() for cell in cells]
+        return unescaped(found[0]) if "&" in found[0] else cells

@@ -1,10 +1,10 @@
 """Services of an archive: where they are, and what its TAP service answers to a query."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import ClientPayloadError
+from aiohttp import ClientError, ClientPayloadError, StreamReader
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
@@ -16,6 +16,8 @@ from terapix.sections import ArchiveSection
 
 KEPT: Final = 600.0
 """Seconds for which what the registry says is believed, as the archive's own client does."""
+GATHERED: Final = 4 * 1024**2
+"""Bytes of an answer that are read at once: eight thousand rows."""
 TAP: Final = "ivo://ivoa.net/std/TAP"
 """Standard identity of a table access service."""
 
@@ -63,7 +65,7 @@ class Services:
 class Answer:
     """What a query found."""
 
-    rows: list[list[str]]
+    rows: Sequence[list[str]]
     names: list[str]
     """Names of the columns, as the service has them."""
     more: bool
@@ -115,9 +117,9 @@ class Tap:
             if response.status in {401, 403, 429, 503}:
                 raise trouble(response, address)
             try:
-                async for chunk in response.content.iter_any():
+                async for chunk in _gathered(response.content):
                     reader.feed(chunk)
-                    if rows := list(reader.rows()):
+                    for rows in reader.pieces():
                         yield Answer(rows, reader.names, more=False)
                 overflow = reader.close()
             except TableRefused as problem:
@@ -128,8 +130,25 @@ class Tap:
                 raise ListingBroken(address, str(problem)) from problem
             if response.status != 200:
                 raise trouble(response, address)
-        rows = list(reader.rows())
-        yield Answer(rows, reader.names, more=overflow or reader.count >= limit)
+        rest = list(reader.rows())
+        yield Answer(rest, reader.names, more=overflow or reader.count >= limit)
+
+
+async def _gathered(stream: StreamReader) -> AsyncIterator[bytes]:
+    """Give what comes in pieces that are worth a transaction; what came before a failure is given, too."""
+    held: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in stream.iter_any():
+            held.append(chunk)
+            size += len(chunk)
+            if size >= GATHERED:
+                yield b"".join(held)
+                held, size = [], 0
+    except (ClientError, TimeoutError, OSError):
+        yield b"".join(held)
+        raise
+    yield b"".join(held)
 
 
 def _access(document: str, standard: str) -> str | None:

@@ -3,7 +3,7 @@
 CSV is never asked for: it ends at the row limit without a word, a VOTable says OVERFLOW.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
 from snooppix.binary_rows import LONGEST_CELL, BinaryRows, Field, TableBroken
+from snooppix.block import Block
 from snooppix.plain_rows import BEGIN, PlainRows, is_utf8
 
 __all__ = ["TableBroken", "TableReader", "TableRefused"]
@@ -108,6 +109,8 @@ class TableReader:
         """What came so far, until the rows begin."""
         self._first = b""
         """First bytes of the document, which may name its encoding."""
+        self._ready: list[Sequence[list[str]]] = []
+        """Plain rows that were not drawn yet; those of the parser come behind them."""
         self._begun = False
         """The rows were met, or will not be read as plain ones."""
         self.count = 0
@@ -154,7 +157,8 @@ class TableReader:
     def _read_plain(self, chunk: bytes) -> None:
         assert self._plain is not None
         rows, rest = self._plain.feed(chunk)
-        self._target.rows += rows
+        if len(rows):
+            self._ready.append(rows)
         if rest is not None:
             self._plain = None
             self._parse(rest)
@@ -167,13 +171,21 @@ class TableReader:
 
     def rows(self) -> Iterator[list[str]]:
         """Give the rows read since the last call."""
-        ready, self._target.rows = self._target.rows, []
+        for piece in self.pieces():
+            yield from piece
+
+    def pieces(self) -> Iterator[Sequence[list[str]]]:
+        """Give the rows read since the last call, as many at once as were read at once."""
+        ready, self._ready = self._ready, []
+        parsed, self._target.rows = self._target.rows, []
         wanted = len(self._target.fields) if self._columns is None else self._columns
-        for row in ready:
-            if len(row) != wanted:
-                raise TableBroken(f"a row of {len(row)} cells where {wanted} columns were asked for")
-            self.count += 1
-            yield row
+        for piece in (*ready, parsed):
+            for row in piece[:1] if isinstance(piece, Block) else piece:
+                if len(row) != wanted:
+                    raise TableBroken(f"a row of {len(row)} cells where {wanted} columns were asked for")
+            self.count += len(piece)
+            if len(piece):
+                yield piece
 
     def close(self) -> bool:
         """End the document; True if the service says that there is more than it sent.

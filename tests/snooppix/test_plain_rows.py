@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snooppix.like_rows import split
+from snooppix.block import Block
 from snooppix.votable import TableBroken, TableReader
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<VOTABLE><RESOURCE><TABLE>'
@@ -49,9 +49,18 @@ def test_rows_are_read_whatever_their_shape_and_wherever_they_are_cut(
     assert read(table("".join(lines), 3), step=step) == read(as_parsed, step=10**6) == expected
 
 
-def test_the_usual_shapes_are_split_at_once() -> None:
-    assert split("\n<TR><TD>a</TD><TD/></TR>\n<TR><TD>é</TD><TD> b</TD></TR>", 2, longest=99) == [["a", ""], ["é", "b"]]
-    assert split("<TR>\n <TD>a</TD>\n <TD />\n</TR>", 2, longest=99) == [["a", ""]]
+def test_the_usual_shapes_are_found_at_once() -> None:
+    table = "\n<TR><TD>a</TD><TD/></TR>\n<TR><TD>é</TD><TD> b</TD></TR><TR><TD>R&amp;D</TD><TD> </TD></TR>"
+    assert found(table) == [["a", ""], ["é", "b"], ["R&D", ""]]
+    assert found("<TR>\n <TD>a</TD>\n <TD />\n</TR>") == [["a", ""]]
+
+
+@given(rows=st.lists(st.lists(CELL, min_size=2, max_size=2), min_size=1, max_size=6), at=st.integers(0, 5))
+def test_a_row_alone_reads_as_it_does_among_all(rows: list[list[str]], at: int) -> None:
+    block = Block.of("".join(f"<TR><TD>{escape(a)}</TD><TD>{escape(b)}</TD></TR>" for a, b in rows).encode(), 2)
+    assert block is not None
+    assert list(block) == block[:] == [[cell.strip() for cell in row] for row in rows]
+    assert block[at % len(rows)] == list(block)[at % len(rows)]
 
 
 @pytest.mark.parametrize(
@@ -62,16 +71,24 @@ def test_the_usual_shapes_are_split_at_once() -> None:
         "<TR><TD>a</TD></TR><TR><TD>a</TD><TD>b</TD><TD>c</TD></TR>",
         "<TR><TD>a</TD><TD>b<!-- c --></TD></TR>",
         "<TR><TD>a</TD><TD><![CDATA[b]]></TD></TR>",
-        "<TR><TD>a</TD><TD>&evil;</TD></TR>",
         "<TR><TD>a</TD><TD>b</TD></TR><TR ID='x'><TD>a</TD><TD>b</TD></TR>",
         "<TR><TD>a</TD><TD encoding='base64'>b</TD></TR>",
         "<TR><TD>a</TD><TD><B>b</B></TD></TR>",
-        "<TR><TD>a</TD><TD>" + "b" * 300 + "</TD></TR>",
+        "<TR><TD>a</TD><TD>" + "b" * 30_000 + "</TD></TR>",
+        "<TR><TD>a</TD>&amp;<TD>b</TD></TR>",
+        "<TR><TD>a</TD><TD>b</TD></TR>, <TR><TD>a</TD><TD>b</TD></TR>",
+        "<TR><TD>a</TD x><TD>b</TD></TR>",
+        "<TR><TD>a</TD><TD>b</TD>" + " " * 100 + "</TR>",
         "rows</TR>",
     ],
 )
-def test_what_is_not_alike_is_not_split(text: str) -> None:
-    assert split(text, 2, longest=99) is None
+def test_what_is_not_plain_is_no_block(text: str) -> None:
+    assert Block.of(text.encode(), 2) is None
+
+
+def found(text: str) -> list[list[str]] | None:
+    block = Block.of(text.encode(), 2)
+    return None if block is None else list(block)
 
 
 @pytest.mark.parametrize("step", [5, 10**6])
