@@ -6,20 +6,25 @@ from datetime import datetime
 from typing import Protocol
 
 from dbclient.stores.frames import Sighting
+from dbclient.stores.slab import Slab
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """One page of a listing."""
 
-    sightings: tuple[Sighting, ...]
-    """What is listed and may be ours."""
+    sightings: Sequence[Sighting]
+    """What is listed and may be ours, in the order of the page."""
     reached: datetime | None
     """Stamp of the page's last row: everything before it was listed; none for an empty page."""
     passed_over: int = 0
     """Rows that are not ours: raw frames, previews, names that no file should have."""
     refused: tuple[str, ...] = ()
     """Of these, why those are not taken that claim to be ours: a sentence each."""
+    slab: Slab | None = None
+    """The usual ones of the sightings, by columns; none if they were read one by one."""
+    others: Sequence[Sighting] = ()
+    """Sightings beside those of the slab; none of its names is among them."""
 
 
 class Archive(Protocol):

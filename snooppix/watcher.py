@@ -16,6 +16,7 @@ from dbclient.database import Database
 from dbclient.schema import FrameKind, Level
 from dbclient.stores import Bookmarks, Events, Exchange, Frames
 from dbclient.stores.sightings import Sighted, Sighting
+from dbclient.stores.slab import Slab
 from snooppix.archive import Archive, Batch
 from snooppix.listing import kind_of
 from terapix.clock import Clock
@@ -60,11 +61,29 @@ class Memory:
     """What was seen lately, so that the rows of the look-back window cost no question to the database."""
 
     rows: dict[str, Sighting] = field(default_factory=dict)
+    slabs: list[Slab] = field(default_factory=list)
+    """What this look has listed by the thousand."""
 
     def fresh(self, sightings: Iterable[Sighting]) -> list[Sighting]:
         """Leave out what was seen just so before."""
         known = self.rows.get
         return [seen for seen in sightings if known(seen.name) != seen]
+
+    def overlaps(self, slab: Slab) -> bool:
+        """Whether a slab lists what an earlier look may have listed just so."""
+        return bool(self.rows) and not self.rows.keys().isdisjoint(slab.names)
+
+    def add(self, slab: Slab, *, after: datetime | None) -> None:
+        """Remember what is in the database now, and can be listed again by the next look."""
+        self.slabs = [one for one in (*self.slabs, slab) if after is None or one.since(after)]
+        if sum(one.count for one in self.slabs) > MOST_REMEMBERED:
+            self.slabs.clear()
+
+    def settle(self, *, after: datetime | None) -> None:
+        """Make of the slabs of a look what the next look is compared with."""
+        for slab in self.slabs:
+            self.keep(slab.read(range(slab.count) if after is None else slab.since(after)), after=after)
+        self.slabs.clear()
 
     def keep(self, sightings: Iterable[Sighting], *, after: datetime | None) -> None:
         """Remember what is in the database now; what the next look cannot list again is forgotten."""
@@ -129,7 +148,10 @@ class Watcher:
         async with self._looking:
             reached = self.bookmark if self.looked_at else await self._kept(self.archive.name)
             listing = self.archive.since(begin(reached, look_back=self.look_back))
-            seen = await self._take_in(listing, reached)
+            try:
+                seen = await self._take_in(listing, reached)
+            finally:
+                self._memory.settle(after=begin(self.bookmark, look_back=self.look_back))
             self.bookmark = self.bookmark or reached
             self._memory.forget(before=begin(self.bookmark, look_back=self.look_back))
             self.looked_at = self.clock.now()
@@ -172,15 +194,20 @@ class Watcher:
         writing: asyncio.Task[Counter[Sighted]] | None = None
         try:
             async for batch in listing:
-                wanted = [seen for seen in batch.sightings if seen.kind in FOLLOWED]
-                passed_over += batch.passed_over + len(batch.sightings) - len(wanted)
+                slab = None if by_date or batch.slab is None or self._memory.overlaps(batch.slab) else batch.slab
+                listed = batch.sightings if slab is None else batch.others
+                wanted = [seen for seen in listed if seen.kind in FOLLOWED]
+                passed_over += batch.passed_over + len(listed) - len(wanted)
                 if writing is not None:
                     counts += await writing
                     writing = None
                 await self._tell(batch.refused)
                 if not by_date:
                     reached = advance(reached, batch, now=self.clock.now())
-                writing = asyncio.create_task(self._take(wanted, None if by_date else reached, by_date=by_date))
+                if slab is not None:
+                    writing = asyncio.create_task(self._pour(slab, wanted, reached))
+                else:
+                    writing = asyncio.create_task(self._take(wanted, None if by_date else reached, by_date=by_date))
         finally:
             if writing is not None:
                 counts += await writing
@@ -196,6 +223,23 @@ class Watcher:
         self._memory.keep(fresh, after=begin(reached, look_back=self.look_back))
         if reached is not None:
             await self._keep(reached)
+        return counts
+
+    async def _pour(self, slab: Slab, others: Sequence[Sighting], reached: datetime | None) -> Counter[Sighted]:
+        """Write what one batch lists by the thousand, and that it is safely here, at once."""
+        now, after = self.clock.now(), begin(reached, look_back=self.look_back)
+        async with self.database.write() as session:
+            counts = Counter(await Frames().sight_slab(session, slab, now=now, source=SOURCE))
+            counts.update(await Frames().sight_all(session, others, now=now, source=SOURCE))
+            if reached is not None:
+                await Bookmarks().set(session, self.archive.name, reached=reached, now=now)
+        if reached is not None:
+            self.bookmark, self._noted = reached, now
+        self._memory.add(slab, after=after)
+        self._memory.keep(others, after=after)
+        told = {outcome.value: count for outcome, count in counts.items() if count and outcome is not Sighted.KNOWN}
+        if told:
+            log.info("frames spotted", **told)
         return counts
 
     async def _tell(self, refused: Sequence[str]) -> None:

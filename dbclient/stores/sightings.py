@@ -16,7 +16,9 @@ from dbclient.schema import Event, Frame, FrameKind, FrameState, Level
 from dbclient.stores.events import Events, about
 from dbclient.stores.generations import supersede, told
 from dbclient.stores.insertion import insert_unless_there
+from dbclient.stores import slab as slabs
 from dbclient.stores.landslide import MANY, pour
+from dbclient.stores.slab import Slab
 from dbclient.units import EVENT
 
 TOLD_SINGLY: Final = 100
@@ -116,6 +118,27 @@ class FrameSightings:
             outcomes[seen.name] if told_by[seen.name] == number else Sighted.KNOWN
             for number, seen in enumerate(sightings)
         ]
+
+    async def sight_slab(
+        self, session: AsyncSession, slab: Slab, *, now: datetime, source: str
+    ) -> dict[Sighted, int]:
+        """Take a slab in, and count what its sightings were."""
+        if not slabs.fits(session):
+            return counted(await self.sight_all(session, slab.sightings(), now=now, source=source))
+        new = await slabs.pour(session, slab, now=now)
+        if new is None:
+            await _tell_many(session, slab.count, slab.ends, now=now, source=source)
+            return counted([]) | {Sighted.NEW: slab.count}
+        made = set(new)
+        rest = [seen for seen in slab.sightings() if seen.name not in made]
+        outcomes = await self._compare(session, rest, now=now, source=source)
+        if len(new) > TOLD_SINGLY:
+            await _tell_new(session, dict.fromkeys(new), now=now, source=source)
+        elif new:
+            rows = await self.kept(session, new)
+            await _tell_new(session, {name: row.id for name, row in rows.items()}, now=now, source=source)
+        counts = counted(outcomes.values())
+        return counts | {Sighted.NEW: counts[Sighted.NEW] + len(new)}
 
     async def kept(self, session: AsyncSession, names: Sequence[str]) -> dict[str, Row[Any]]:
         """Give what sightings are compared with: of each name the newest generation, if there is one."""
@@ -323,16 +346,22 @@ async def _tell_new(session: AsyncSession, new: dict[str, int | None], *, now: d
     if not new:
         return
     if len(new) > TOLD_SINGLY:
-        first, last = min(new), max(new)
-        message = f"{len(new)} frames were spotted at the archive: {first} to {last}"
-        facts = {"frames": len(new), "first": first, "last": last}
-        await Events().append(session, source=source, kind="spotted", message=message, now=now, data=facts)
+        await _tell_many(session, len(new), (min(new), max(new)), now=now, source=source)
         return
     for name, number in new.items():
         message = about(name, "spotted at the archive")
         session.add(Event(at=now, source=source, kind="spotted", message=message, level=Level.INFO, frame_id=number))
     session.info[EVENT] = True
     await session.flush()
+
+
+async def _tell_many(
+    session: AsyncSession, count: int, ends: tuple[str, str], *, now: datetime, source: str
+) -> None:
+    first, last = ends
+    message = f"{count} frames were spotted at the archive: {first} to {last}"
+    facts = {"frames": count, "first": first, "last": last}
+    await Events().append(session, source=source, kind="spotted", message=message, now=now, data=facts)
 
 
 def _kind(digest: str) -> str:

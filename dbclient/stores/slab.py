@@ -1,0 +1,187 @@
+"""Slabs: new frames by the ten thousand, written as lines of bytes of which SQLite cuts its values itself.
+
+Binding values takes three of the ten microseconds in which a row goes into its
+table and seven indexes, and nothing else may run while they are bound. A slab
+is bound once, and its statement runs while the next page is read. bench_listing.py.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dbclient.schema import Frame, FrameKind
+
+if TYPE_CHECKING:
+    from dbclient.stores.sightings import Sighting
+
+LINE: Final = (
+    *("name", "uri", "size", "wire_digest", "archive_modified", "release", "runid", "filter", "object"),
+    *("exposure", "exposure_scale", "observed_at", "processed_at", "elixir_version"),
+)
+"""What a line has, in this order.
+
+Moments as SQLAlchemy writes them in SQLite; exposure as a whole number of
+`exposure_scale`, which is written as 1e3 for thousandths of a second and as
+0e0 where it is unknown; spaces behind the end of each, and nothing but spaces
+where there is none.
+"""
+_FIXED: Final = frozenset({"wire_digest"})
+"""What is never empty and fills its place."""
+_SINGLE: Final = frozenset({"name"})
+"""What has no space within it."""
+_SPACE: Final = ord(" ")
+
+
+class Cut(NamedTuple):
+    """Where in a line a value is."""
+
+    begin: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slab:
+    """Exposures of one page that are listed as nearly all are, no name twice; made by `of`."""
+
+    lines: bytes
+    count: int
+    cuts: Mapping[str, Cut]
+    read: Callable[[Iterable[int]], "list[Sighting]"]
+    """Reads some of its lines as sightings, by number."""
+
+    @classmethod
+    def of(cls, columns: Mapping[str, NDArray[np.uint8]], read: Callable[[Iterable[int]], "list[Sighting]"]) -> Self:
+        """Write lines of columns, each (rows, width)."""
+        cuts, begin = {}, 0
+        for name in LINE:
+            width = columns[name].shape[1]
+            cuts[name] = Cut(begin, width)
+            begin += width
+        lines = np.concatenate([columns[name] for name in LINE], axis=1)
+        return cls(lines.tobytes(), len(lines), cuts, read)
+
+    @property
+    def line(self) -> int:
+        """Bytes of a line."""
+        return len(self.lines) // self.count
+
+    def sightings(self) -> "list[Sighting]":
+        return self.read(range(self.count))
+
+    @property
+    def names(self) -> list[str]:
+        return [name.decode() for name in self._column("name").tolist()]
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """First and last of its names, in their order."""
+        ordered = np.sort(self._column("name"))
+        return ordered[0].decode(), ordered[-1].decode()
+
+    def since(self, moment: datetime) -> list[int]:
+        """Lines of what the archive changed at a moment or later."""
+        changed = self._column("archive_modified") >= np.bytes_(_stamp(moment))
+        return [int(line) for line in np.flatnonzero(changed)]
+
+    def _column(self, name: str) -> NDArray[np.bytes_]:
+        """(rows,): all values of a column, with no spaces behind them."""
+        begin, width = self.cuts[name]
+        letters = np.frombuffer(self.lines, dtype=np.uint8).reshape(self.count, self.line)[:, begin : begin + width]
+        kept = np.where(letters == _SPACE, 0, letters) if name in _SINGLE else letters
+        return np.ascontiguousarray(kept).view(f"S{width}").ravel()
+
+
+class Beside(NamedTuple):
+    """A slab beside the rows of its names."""
+
+    differing: list[int]
+    """Lines that differ from their row, or have none."""
+    matched: int
+    """Lines that have one."""
+
+
+def fits(session: AsyncSession) -> bool:
+    """Whether the database takes slabs."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
+async def pour(session: AsyncSession, slab: Slab, *, now: datetime) -> list[str] | None:
+    """Insert what has no row yet; give its names, or none if no line had one."""
+    before = int(await session.scalar(select(func.max(Frame.id))) or 0)
+    line = await session.connection()
+    done = await line.exec_driver_sql(_pouring(slab), _bound(slab) | {"spotted": _stamp(now)})
+    if done.rowcount == slab.count:
+        return None
+    made = await session.scalars(select(Frame.name).where(Frame.id > before, Frame.generation == 1))
+    return list(made)
+
+
+async def compare(session: AsyncSession, slab: Slab, *, kinds: Iterable[FrameKind]) -> Beside:
+    """Find the lines that a sighting of which would change anything, or be judged at least.
+
+    What is certain to change nothing: the same digest, and no word of the archive that the row lacks or that replaces
+    the row's. See `dbclient.stores.sightings.difference` and `learnt`.
+    """
+    line = await session.connection()
+    words = ",".join(f"'{kind.value}'" for kind in kinds)
+    rows = (await line.exec_driver_sql(_comparing(slab, words), _bound(slab))).all()
+    return Beside([row[0] for row in rows], slab.count - sum(row[1] for row in rows))
+
+
+def _bound(slab: Slab) -> dict[str, Any]:
+    return {"lines": slab.lines, "line": slab.line, "end": len(slab.lines)}
+
+
+def _stamp(moment: datetime) -> str:
+    """Write a moment as SQLAlchemy has it in SQLite."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+_LINES: Final = (
+    "(WITH RECURSIVE at(n) AS (SELECT 0 UNION ALL SELECT n + :line FROM at WHERE n + :line < :end) SELECT n FROM at)"
+)
+
+
+def _value(slab: Slab, name: str) -> str:
+    """Write the expression that cuts a value out of the line which begins behind n bytes."""
+    begin, width = slab.cuts[name]
+    cut = f"SUBSTR(:lines, n + {begin + 1}, {width})"
+    if name in {"size", "exposure"}:
+        return f"CAST({cut} AS INTEGER)"
+    if name == "exposure_scale":
+        return f"CAST({cut} AS REAL)"
+    if name in _FIXED:
+        return f"CAST({cut} AS TEXT)"
+    return f"NULLIF(RTRIM(CAST({cut} AS TEXT)), '')"
+
+
+def _pouring(slab: Slab) -> str:
+    named = {name: _value(slab, name) for name in LINE if not name.startswith("exposure")}
+    named["exposure_time"] = f"{_value(slab, 'exposure')} / {_value(slab, 'exposure_scale')}"  # NULL if that is 0
+    named |= {"kind": "'object'", "spotted_at": ":spotted", "generation": "1", "current": "1"}
+    named |= {"cause": "'new'", "state": "'spotted'", "attempts": "0", "priority": "0"}
+    chosen = ", ".join(named.values())
+    return f"INSERT INTO frames ({', '.join(named)}) SELECT {chosen} FROM {_LINES} WHERE true ON CONFLICT DO NOTHING"
+
+
+def _comparing(slab: Slab, kinds: str) -> str:
+    known = {name: _value(slab, name) for name in LINE if not name.startswith("exposure")}
+    same = ["f.withdrawn_at IS NULL", f"f.wire_digest = {known['wire_digest']}", "f.offered IS NULL"]
+    for name in ("archive_modified", "release", "uri", "elixir_version", "processed_at"):
+        same.append(f"COALESCE(f.{name} = {known[name]}, {known[name]} IS NULL)")
+    same.append("f.size IS NOT NULL")
+    same += [f"(f.{name} IS NOT NULL OR {known[name]} IS NULL)" for name in ("runid", "filter", "object")]
+    same.append(f"(f.exposure_time IS NOT NULL OR {_value(slab, 'exposure_scale')} = 0)")
+    same.append("f.observed_at IS NOT NULL")
+    # the pluses keep SQLite from walking another index than that of names
+    return (
+        f"SELECT n / :line, f.id IS NULL FROM {_LINES} LEFT JOIN frames AS f"
+        f" ON f.name = {known['name']} AND +f.current = 1 AND +f.kind IN ({kinds})"
+        f" WHERE NOT COALESCE({' AND '.join(same)}, 0)"
+    )

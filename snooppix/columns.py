@@ -1,0 +1,166 @@
+"""Columns of a listing read all at once: cells become fixed lines of bytes, in which a database finds its values.
+
+Each reading says of which rows it holds. It holds only where the value is the
+one that `snooppix.listing` reads of the cell alone, which is asked about every
+other row. A test holds the two ways against each other.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snooppix.block import Block
+
+Bytes = NDArray[np.uint8]
+Places = NDArray[np.int64]
+Holds = NDArray[np.bool_]
+
+STAMP: Final = 26
+"""Letters of a moment with microseconds."""
+_ZERO: Final = ord("0")
+_SPACE: Final = ord(" ")
+_POINT: Final = ord(".")
+_MOST_DIGITS: Final = 15
+"""Digits of a number that a float holds exactly, so that one division by a power of ten is the nearest float."""
+_POWERS: Final = 10.0 ** np.arange(_MOST_DIGITS + 1)
+_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+_US_A_DAY: Final = 86_400_000_000.0
+_MJD_0: Final = np.datetime64("1858-11-17", "us")
+_MOST_DAYS: Final = 100_000
+_HEX: Final = np.zeros(256, dtype=bool)
+_HEX[list(b"0123456789abcdef")] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Cells of one column."""
+
+    letters: Bytes
+    """(rows, width): spaces behind the end of each cell."""
+    lengths: Places
+    """(rows,): bytes of each cell, which may be more than fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decimals:
+    """Numbers written without sign or exponent."""
+
+    digits: Places
+    """(rows,): all digits as one whole number."""
+    places: Places
+    """(rows,): how many of them stand behind the point."""
+    holds: Holds
+    """(rows,): where the cell is such a number; not where it is empty."""
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """(rows,): the nearest float, as `float` reads the text."""
+        return np.asarray(self.digits / _POWERS[np.where(self.holds, self.places, 0)])
+
+
+def column(block: Block, at: int, *, width: int) -> Column:
+    """Cut a column out of a block; of longer cells only the beginning."""
+    starts = block.starts[:, at]
+    lengths = block.ends[:, at] - starts
+    width = max(1, min(width, int(lengths.max())))
+    spans = np.ndarray(shape=(len(block.raw) - width + 1,), dtype=f"V{width}", buffer=block.raw, strides=(1,))
+    letters = spans[starts].view(np.uint8).reshape(-1, width)
+    np.copyto(letters, _SPACE, where=np.arange(width) >= lengths[:, None])
+    return Column(letters, lengths)
+
+
+def words(cells: Column, *, most: int) -> Holds:
+    """(rows,): where a cell is text of a length that a column of the database has, of printable ASCII."""
+    printable = (cells.letters >= _SPACE) & (cells.letters <= ord("~"))
+    return np.asarray(printable.all(axis=1) & (cells.lengths <= most))
+
+
+def digests(cells: Column) -> Holds:
+    """(rows,): where a cell is an MD5 as the archive writes it."""
+    if cells.letters.shape[1] != len("md5:") + 32:
+        return np.zeros(len(cells.lengths), dtype=bool)
+    begun = (cells.letters[:, :4] == np.frombuffer(b"md5:", dtype=np.uint8)).all(axis=1)
+    return np.asarray(begun & _HEX[cells.letters[:, 4:]].all(axis=1) & (cells.lengths == len("md5:") + 32))
+
+
+def decimals(cells: Column) -> Decimals:
+    """Read numbers as ``468.332``."""
+    values = np.ascontiguousarray(cells.letters.T)
+    digits = values - _ZERO
+    is_digit, is_point = digits < 10, values == _POINT
+    number = is_digit.sum(axis=0)
+    points = is_point.sum(axis=0)
+    holds = (number > 0) & (number <= _MOST_DIGITS) & (points <= 1) & (number + points == cells.lengths)
+    found = np.zeros(len(cells.lengths), dtype=np.int64)
+    behind = np.zeros(len(cells.lengths), dtype=np.int64)
+    seen = np.zeros(len(cells.lengths), dtype=bool)
+    for digit, one, point in zip(digits, is_digit, is_point, strict=True):
+        found = np.where(one & holds, found * 10 + digit, found)
+        behind += one & seen
+        seen |= point
+    return Decimals(found, behind, np.asarray(holds))
+
+
+def stamps(cells: Column) -> tuple[Bytes, Holds]:
+    """Read moments as ``2008-08-04T22:44:54.123``, seconds, milliseconds or microseconds, or none.
+
+    Returns
+    -------
+    letters : (rows, 26), as ``2008-08-04 22:44:54.123000``; spaces where the cell is empty
+    holds : (rows,)
+    """
+    rows, width = cells.letters.shape
+    letters = np.full((rows, STAMP), _SPACE, dtype=np.uint8)
+    letters[:, : min(width, STAMP)] = cells.letters[:, :STAMP]
+    empty = cells.lengths == 0
+    holds = np.isin(cells.lengths, (19, 23, STAMP))
+    for place, sign in ((4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":")):
+        holds &= letters[:, place] == ord(sign)
+    holds &= (letters[:, 19] == _POINT) | (cells.lengths == 19)
+    letters[:, 10], letters[:, 19] = _SPACE, _POINT
+    behind = np.arange(STAMP) >= np.maximum(cells.lengths, 20)[:, None]
+    np.copyto(letters, _ZERO, where=behind)
+    figures = (letters - _ZERO).astype(np.int64)
+    dated = [place for place in range(STAMP) if place not in {4, 7, 10, 13, 16, 19}]
+    holds &= (figures[:, dated] < 10).all(axis=1)
+
+    def read(begin: int, end: int) -> Places:
+        found = np.zeros(rows, dtype=np.int64)
+        for place in range(begin, end):
+            found = found * 10 + figures[:, place]
+        return found
+
+    year, month, day = read(0, 4), read(5, 7), read(8, 10)
+    leap = (month == 2) & (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    holds &= (year > 0) & (month >= 1) & (month <= 12) & (day >= 1)
+    holds &= day <= _DAYS[np.clip(month, 0, 12)] + leap
+    holds &= (read(11, 13) < 24) & (read(14, 16) < 60) & (read(17, 19) < 60)
+    letters[empty] = _SPACE
+    return letters, np.asarray(holds | empty)
+
+
+def days(cells: Column) -> tuple[Bytes, Holds]:
+    """Read modified Julian dates; what is returned is as of `stamps`, and an empty cell is none of them.
+
+    Microseconds are rounded as `datetime.timedelta` rounds them: half to even.
+    """
+    numbers = decimals(cells)
+    values = np.where(numbers.holds, numbers.values, 1.0)
+    holds = numbers.holds & (values > 0) & (values < _MOST_DAYS)
+    values = np.where(holds, values, 1.0)
+    part, whole = np.modf(values)
+    rest, micro = np.modf(part * _US_A_DAY)
+    total = (whole * _US_A_DAY).astype(np.int64) + micro.astype(np.int64)
+    total += np.where(rest == 0.5, total & 1, np.rint(rest).astype(np.int64))
+    text = np.datetime_as_string(_MJD_0 + total.astype("timedelta64[us]"), unit="us").astype(f"S{STAMP}")
+    letters = text.view(np.uint8).reshape(-1, STAMP).copy()
+    letters[:, 10] = _SPACE
+    return letters, holds
+
+
+def written(numbers: Places, *, width: int) -> Bytes:
+    """(rows, width): whole numbers with zeros before them."""
+    powers = 10 ** np.arange(width - 1, -1, -1)
+    return np.asarray(numbers[:, None] // powers % 10 + _ZERO, dtype=np.uint8)
