@@ -8,7 +8,7 @@ is marked as withdrawn unless the archive has listed everything to the end.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Any, Final
@@ -17,8 +17,10 @@ from dbclient.database import Database
 from dbclient.records import DifferenceRecord
 from dbclient.schema import DifferenceState, Level
 from dbclient.stores import Differences, Events, Frames
+from dbclient.stores.differences import Beside
 from dbclient.stores.sightings import Sighted, Sighting, difference, learnt
-from snooppix.archive import Archive
+from dbclient.stores.slab import Slab
+from snooppix.archive import Archive, Batch
 from snooppix.errors import ArchiveError
 from snooppix.files import Files
 from snooppix.watcher import FOLLOWED, Watcher
@@ -90,13 +92,29 @@ class Join:
         """Tell whether another page of the database is needed before a name can be judged."""
         return not self.exhausted and self.read_to < name
 
-    def add(self, rows: Sequence[Any]) -> None:
-        """Take a page of the database; an empty one is its end."""
+    def add(self, rows: Sequence[Any], *, up_to: str | None) -> None:
+        """Take a page of the database that was asked for up to a name; an empty one is the end of these."""
         self.window.update((row.name, row) for row in rows)
         self.known += len(rows)
-        self.exhausted = not rows
         if rows:
             self.read_to = rows[-1].name
+        elif up_to is None:
+            self.exhausted = True
+        else:
+            self.read_to = max(self.read_to, up_to)
+
+    def takes(self, slab: Slab) -> bool:
+        """Whether a slab lies behind all that was read of the database, and so can be compared there."""
+        return not self.exhausted and not self.window and slab.ends[0] > self.read_to
+
+    def compared(self, slab: Slab, beside: Beside) -> list[Sighting]:
+        """Take a slab that was laid beside the database up to its last name; give what may differ."""
+        self.known += beside.known
+        self.read_to = slab.ends[1]
+        self.note(slab.places)
+        for frame_id, uri in beside.unlisted:
+            self._count(frame_id, uri)
+        return slab.read(beside.differing)
 
     def listed(self, sightings: Sequence[Sighting]) -> list[Sighting]:
         """Take a page of the listing, ordered by name; give what differs from the database, or is not in it."""
@@ -105,11 +123,15 @@ class Join:
             row = self.window.pop(seen.name, None)
             if row is None or row.withdrawn_at is not None or difference(row, seen) or learnt(row, seen, now=self.now):
                 differing.append(seen)
-        if len(self.places) < MOST_ASKED:
-            self.places.update({place(seen.uri) for seen in sightings})
+        self.note({place(seen.uri) for seen in sightings})
         if sightings:
             self._set_aside(sightings[-1].name)
         return differing
+
+    def note(self, places: Iterable[str]) -> None:
+        """Note beginnings of addresses that are listed."""
+        if len(self.places) < MOST_ASKED:
+            self.places.update(places)
 
     def end(self) -> None:
         """Say that the listing is over: what is left was not in it."""
@@ -122,9 +144,12 @@ class Join:
                 break
             row = self.window.pop(name)
             if row.withdrawn_at is None:
-                self.unlisted_count += 1
-                if len(self.unlisted) < MOST_ASKED:
-                    self.unlisted.append(Unlisted(row.id, row.uri))
+                self._count(row.id, row.uri)
+
+    def _count(self, frame_id: int, uri: str) -> None:
+        self.unlisted_count += 1
+        if len(self.unlisted) < MOST_ASKED:
+            self.unlisted.append(Unlisted(frame_id, uri))
 
 
 def place(uri: str) -> str:
@@ -202,26 +227,40 @@ class Differ:
         join = Join(self.clock.now())
         differing: list[Sighting] = []
         async for batch in self.archive.everything():
-            wanted = {seen.name: seen for seen in batch.sightings if seen.kind in FOLLOWED}
-            page = [wanted[name] for name in sorted(wanted)]
-            while page and join.wants(page[-1].name):
-                await self._read(join)
-            differing += join.listed(page)
-            counts.listed += len(page)
+            found = await self._beside(join, batch)
+            if found is None:
+                wanted = {seen.name: seen for seen in batch.sightings if seen.kind in FOLLOWED}
+                page = [wanted[name] for name in sorted(wanted)]
+                while page and join.wants(page[-1].name):
+                    await self._read(join, page[-1].name)
+                found = join.listed(page), len(page)
+            differing += found[0]
+            counts.listed += found[1]
             if len(differing) >= FLUSH:
                 await self._take(differing, counts)
                 differing = []
             await self._tell(number, counts)
         await self._take(differing, counts)
         while not join.exhausted:
-            await self._read(join)
+            await self._read(join, None)
             join.end()
         join.end()
         return await self._withdraw(join, counts, trusting=trusting)
 
-    async def _read(self, join: Join) -> None:
+    async def _read(self, join: Join, up_to: str | None) -> None:
+        """Read on in the database, up to a name; to its end if there is none."""
         async with self.database.read() as session:
-            join.add(await Differences().known(session, after=join.read_to, kinds=FOLLOWED, limit=PAGE))
+            rows = await Differences().known(session, after=join.read_to, kinds=FOLLOWED, limit=PAGE, up_to=up_to)
+        join.add(rows, up_to=up_to)
+
+    async def _beside(self, join: Join, batch: Batch) -> tuple[list[Sighting], int] | None:
+        """Have the database compare a page that is listed by columns; none if each row has to be looked at."""
+        slab = batch.slab
+        if slab is None or any(seen.kind in FOLLOWED for seen in batch.others) or not join.takes(slab):
+            return None
+        async with self.database.read() as session:
+            beside = await Differences().beside(session, slab, after=join.read_to, up_to=slab.ends[1], kinds=FOLLOWED)
+        return None if beside is None else (join.compared(slab, beside), slab.count)
 
     async def _take(self, differing: Sequence[Sighting], counts: Counts) -> None:
         """Let the database judge what seems missed or changed, and take it in."""

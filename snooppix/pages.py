@@ -94,7 +94,7 @@ class PageReader:
         def read(lines: Iterable[int]) -> list[Sighting]:
             return self._one_by_one([rows[int(places[at])] for at in lines])[0]
 
-        slab = Slab.of(sheet.columns, read)
+        slab = Slab.of(sheet.columns, places=sheet.places, read=read)
         listed = Listed(slab.count + len(found), lambda: self._one_by_one(rows)[0])
         return Batch(listed, _reached(rows), len(rows) - len(listed), tuple(refused), slab, tuple(found))
 

@@ -50,6 +50,8 @@ class Sheet:
     """(rows of the page,): which they are."""
     columns: Mapping[str, Bytes]
     """Of each the values, as `dbclient.stores.slab` has them."""
+    places: frozenset[str]
+    """Beginnings of their addresses: archive and collection."""
 
     def has(self, names: Iterable[str]) -> bool:
         """Whether any of some names is among them."""
@@ -63,7 +65,8 @@ def sheet_of(block: Block, *, names: Names) -> Sheet | None:
     name = column(block, _AT["p.productID"], width=_LONGEST_NUMBER + len(names.suffix))
     usual = ~block.odd & _numbered(name, suffix=names.suffix)
     uri = column(block, _AT["a.uri"], width=_LONGEST_ADDRESS)
-    usual &= _addressed(block, name, uri, usual, suffix=names.suffix)
+    addressed, places = _addressed(block, name, uri, usual, suffix=names.suffix)
+    usual &= addressed
     found = {"name": name.letters, "uri": uri.letters}
 
     size = column(block, _AT["a.contentLength"], width=LONGEST_LENGTH + 1)
@@ -89,7 +92,7 @@ def sheet_of(block: Block, *, names: Names) -> Sheet | None:
     found["exposure_scale"] = np.where(unknown[:, None], _NO_SCALE, _SCALES[np.minimum(seconds.places, _FIGURES)])
     if not usual.any() or _repeated(name, usual, suffix=names.suffix):
         return None
-    return Sheet(usual, {said: letters[usual] for said, letters in found.items()})
+    return Sheet(usual, {said: letters[usual] for said, letters in found.items()}, places)
 
 
 def _numbered(name: Column, *, suffix: str) -> Holds:
@@ -105,11 +108,12 @@ def _numbered(name: Column, *, suffix: str) -> Holds:
     return np.asarray(holds & (is_figure | (np.arange(width) >= first[:, None])).all(axis=1))
 
 
-def _addressed(block: Block, name: Column, uri: Column, rows: Holds, *, suffix: str) -> Holds:
-    """(rows,): where an address is one of the usual ones, and leads to the file of the name beside it."""
+def _addressed(block: Block, name: Column, uri: Column, rows: Holds, *, suffix: str) -> tuple[Holds, frozenset[str]]:
+    """(rows,): where an address is one of the usual ones, and leads to the file of the name beside it; its places."""
     pattern = re.compile(USUAL_ADDRESS % re.escape(suffix), re.ASCII)
     holds = np.zeros(len(rows), dtype=bool)
     left = rows.copy()
+    places = set()
     for _ in range(_BOUNDS):
         if not left.any():
             break
@@ -119,10 +123,12 @@ def _addressed(block: Block, name: Column, uri: Column, rows: Holds, *, suffix: 
         known = pattern.fullmatch(cells[_AT["a.uri"]])
         if known is None or known[1] != cells[_AT["p.productID"]]:
             continue
-        like = _between(known.string[: known.start(1)].encode(), name, known.string[known.end(1) :].encode(), uri)
+        begin, end = known.string[: known.start(1)], known.string[known.end(1) :]
+        like = _between(begin.encode(), name, end.encode(), uri)
+        places.add(begin)
         holds |= rows & like
         left &= ~like
-    return holds
+    return holds, frozenset(places)
 
 
 def _between(begin: bytes, name: Column, end: bytes, uri: Column) -> Holds:

@@ -2,18 +2,31 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, false, func, select, true, update
+from sqlalchemy import ColumnElement, Row, false, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import NoSuchRow
 from dbclient.records import DifferenceRecord, FrameRecord, record
 from dbclient.schema import Difference, DifferenceState, Frame, FrameKind, FrameState
+from dbclient.stores import slab as slabs
 from dbclient.stores.sightings import ASKED_AT_ONCE, KEPT
+from dbclient.stores.slab import Slab
 
 RECEIVED: Final = (FrameState.FETCHED, FrameState.VALID)
 """States in which the file of a frame lies on a reception disk."""
+
+
+class Beside(NamedTuple):
+    """A slab, and what the database knows between two names."""
+
+    differing: list[int]
+    """Lines that a sighting of which may change something, or that have no row."""
+    unlisted: list[tuple[int, str]]
+    """Row and address of frames that are known there, not marked as withdrawn, and in no line."""
+    known: int
+    """Rows between the names."""
 
 
 class Differences:
@@ -87,18 +100,34 @@ class Differences:
         return list(found.values())
 
     async def known(
-        self, session: AsyncSession, *, after: str, kinds: Iterable[FrameKind], limit: int
+        self, session: AsyncSession, *, after: str, kinds: Iterable[FrameKind], limit: int, up_to: str | None = None
     ) -> Sequence[Row[Any]]:
-        """Give a page of what the database knows, by name: of each name the newest generation, as sightings see it."""
-        # wrapped, so that the index of names is walked and none of kinds is sorted: 176 s for a million rows, else
-        current, kind = func.coalesce(Frame.current, false()), func.coalesce(Frame.kind, FrameKind.OBJECT)
-        query = (
-            select(*KEPT)
-            .where(Frame.name > after, current == true(), kind.in_(list(kinds)))
-            .order_by(Frame.name)
-            .limit(limit)
-        )
+        """Give a page of what the database knows, by name: of each name the newest generation, as sightings see it.
+
+        Parameters
+        ----------
+        after : the last name of the page before
+        up_to : the last name that is wanted; none: there is no such
+        """
+        query = select(*KEPT).where(*_between(after, up_to, kinds)).order_by(Frame.name).limit(limit)
         return (await session.execute(query)).all()
+
+    async def beside(
+        self, session: AsyncSession, slab: Slab, *, after: str, up_to: str, kinds: Iterable[FrameKind]
+    ) -> Beside | None:
+        """Lay a slab beside what the database knows between two names; none if the database takes no slabs."""
+        if not slabs.fits(session):
+            return None
+        between = _between(after, up_to, kinds)
+        here = func.count().filter(Frame.withdrawn_at.is_(None))
+        known, alive = (await session.execute(select(func.count(), here).select_from(Frame).where(*between))).one()
+        found = await slabs.compare(session, slab, kinds=kinds)
+        unlisted: list[tuple[int, str]] = []
+        if found.listed != alive:
+            names = set(slab.names)
+            query = select(Frame.name, Frame.id, Frame.uri).where(*between, Frame.withdrawn_at.is_(None))
+            unlisted = [(row.id, row.uri) for row in await session.execute(query) if row.name not in names]
+        return Beside(found.differing, unlisted, known)
 
     async def received(self, session: AsyncSession, *, after: int, limit: int) -> list[FrameRecord]:
         """Give a page of the frames and calibrations whose file lies on a reception disk, by row."""
@@ -114,3 +143,11 @@ class Differences:
         """Give the disk and path of each generation of these names that has a file on a reception disk."""
         query = select(Frame.disk, Frame.path).where(Frame.name.in_(names), Frame.path.is_not(None))
         return {(disk, path) for disk, path in await session.execute(query)}
+
+
+def _between(after: str, up_to: str | None, kinds: Iterable[FrameKind]) -> list[ColumnElement[bool]]:
+    """Conditions of what is compared: newest generations of some kinds behind one name, up to another."""
+    # wrapped, so that the index of names is walked and none of kinds is sorted: 176 s for a million rows, else
+    current, kind = func.coalesce(Frame.current, false()), func.coalesce(Frame.kind, FrameKind.OBJECT)
+    bounds = [Frame.name > after, current == true(), kind.in_(list(kinds))]
+    return bounds if up_to is None else [*bounds, Frame.name <= up_to]

@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.lifecycle import UNFINISHED
 from dbclient.schema import Event, Frame, FrameKind, FrameState, Level
+from dbclient.stores import slab as slabs
 from dbclient.stores.events import Events, about
 from dbclient.stores.generations import supersede, told
 from dbclient.stores.insertion import insert_unless_there
-from dbclient.stores import slab as slabs
 from dbclient.stores.landslide import MANY, pour
 from dbclient.stores.slab import Slab
 from dbclient.units import EVENT
@@ -119,9 +119,7 @@ class FrameSightings:
             for number, seen in enumerate(sightings)
         ]
 
-    async def sight_slab(
-        self, session: AsyncSession, slab: Slab, *, now: datetime, source: str
-    ) -> dict[Sighted, int]:
+    async def sight_slab(self, session: AsyncSession, slab: Slab, *, now: datetime, source: str) -> dict[Sighted, int]:
         """Take a slab in, and count what its sightings were."""
         if not slabs.fits(session):
             return counted(await self.sight_all(session, slab.sightings(), now=now, source=source))
@@ -355,9 +353,7 @@ async def _tell_new(session: AsyncSession, new: dict[str, int | None], *, now: d
     await session.flush()
 
 
-async def _tell_many(
-    session: AsyncSession, count: int, ends: tuple[str, str], *, now: datetime, source: str
-) -> None:
+async def _tell_many(session: AsyncSession, count: int, ends: tuple[str, str], *, now: datetime, source: str) -> None:
     first, last = ends
     message = f"{count} frames were spotted at the archive: {first} to {last}"
     facts = {"frames": count, "first": first, "last": last}

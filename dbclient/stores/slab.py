@@ -52,11 +52,19 @@ class Slab:
     lines: bytes
     count: int
     cuts: Mapping[str, Cut]
+    places: frozenset[str]
+    """Beginnings of the addresses: archive and collection."""
     read: Callable[[Iterable[int]], "list[Sighting]"]
     """Reads some of its lines as sightings, by number."""
 
     @classmethod
-    def of(cls, columns: Mapping[str, NDArray[np.uint8]], read: Callable[[Iterable[int]], "list[Sighting]"]) -> Self:
+    def of(
+        cls,
+        columns: Mapping[str, NDArray[np.uint8]],
+        *,
+        places: frozenset[str],
+        read: Callable[[Iterable[int]], "list[Sighting]"],
+    ) -> Self:
         """Write lines of columns, each (rows, width)."""
         cuts, begin = {}, 0
         for name in LINE:
@@ -64,7 +72,7 @@ class Slab:
             cuts[name] = Cut(begin, width)
             begin += width
         lines = np.concatenate([columns[name] for name in LINE], axis=1)
-        return cls(lines.tobytes(), len(lines), cuts, read)
+        return cls(lines.tobytes(), len(lines), cuts, places, read)
 
     @property
     def line(self) -> int:
@@ -97,13 +105,13 @@ class Slab:
         return np.ascontiguousarray(kept).view(f"S{width}").ravel()
 
 
-class Beside(NamedTuple):
+class Compared(NamedTuple):
     """A slab beside the rows of its names."""
 
     differing: list[int]
     """Lines that differ from their row, or have none."""
-    matched: int
-    """Lines that have one."""
+    listed: int
+    """Lines of which the row is not marked as withdrawn."""
 
 
 def fits(session: AsyncSession) -> bool:
@@ -122,7 +130,7 @@ async def pour(session: AsyncSession, slab: Slab, *, now: datetime) -> list[str]
     return list(made)
 
 
-async def compare(session: AsyncSession, slab: Slab, *, kinds: Iterable[FrameKind]) -> Beside:
+async def compare(session: AsyncSession, slab: Slab, *, kinds: Iterable[FrameKind]) -> Compared:
     """Find the lines that a sighting of which would change anything, or be judged at least.
 
     What is certain to change nothing: the same digest, and no word of the archive that the row lacks or that replaces
@@ -131,7 +139,7 @@ async def compare(session: AsyncSession, slab: Slab, *, kinds: Iterable[FrameKin
     line = await session.connection()
     words = ",".join(f"'{kind.value}'" for kind in kinds)
     rows = (await line.exec_driver_sql(_comparing(slab, words), _bound(slab))).all()
-    return Beside([row[0] for row in rows], slab.count - sum(row[1] for row in rows))
+    return Compared([row[0] for row in rows], slab.count - sum(row[1] for row in rows))
 
 
 def _bound(slab: Slab) -> dict[str, Any]:
@@ -173,15 +181,15 @@ def _pouring(slab: Slab) -> str:
 def _comparing(slab: Slab, kinds: str) -> str:
     known = {name: _value(slab, name) for name in LINE if not name.startswith("exposure")}
     same = ["f.withdrawn_at IS NULL", f"f.wire_digest = {known['wire_digest']}", "f.offered IS NULL"]
-    for name in ("archive_modified", "release", "uri", "elixir_version", "processed_at"):
-        same.append(f"COALESCE(f.{name} = {known[name]}, {known[name]} IS NULL)")
+    newest = ("archive_modified", "release", "uri", "elixir_version", "processed_at")
+    same += [f"COALESCE(f.{name} = {known[name]}, {known[name]} IS NULL)" for name in newest]
     same.append("f.size IS NOT NULL")
     same += [f"(f.{name} IS NOT NULL OR {known[name]} IS NULL)" for name in ("runid", "filter", "object")]
     same.append(f"(f.exposure_time IS NOT NULL OR {_value(slab, 'exposure_scale')} = 0)")
     same.append("f.observed_at IS NOT NULL")
     # the pluses keep SQLite from walking another index than that of names
     return (
-        f"SELECT n / :line, f.id IS NULL FROM {_LINES} LEFT JOIN frames AS f"
+        f"SELECT n / :line, f.id IS NULL OR f.withdrawn_at IS NOT NULL FROM {_LINES} LEFT JOIN frames AS f"
         f" ON f.name = {known['name']} AND +f.current = 1 AND +f.kind IN ({kinds})"
         f" WHERE NOT COALESCE({' AND '.join(same)}, 0)"
     )
