@@ -69,10 +69,11 @@ class Block(Sequence[list[str]]):
         TableBroken
             If a row has an entity that nobody knows.
         """
-        raw = raw.replace(b"<TD />", b"<TD></TD>").replace(b"<TD/>", b"<TD></TD>") + _PAD
+        raw += _PAD
         places = _tags(raw, columns)
         if places is None:
-            return None
+            whole = raw.replace(b"<TD />", b"<TD></TD>").replace(b"<TD/>", b"<TD></TD>")
+            return None if whole == raw else cls.of(whole[: -len(_PAD)], columns)
         starts, ends = places[:, 1:-2:2] + 4, np.ascontiguousarray(places[:, 2:-1:2])
         if int((ends - starts).max()) > LONGEST_CELL or not _apart(raw, places, ends):
             return None
@@ -117,9 +118,10 @@ class Block(Sequence[list[str]]):
 
 def forbidden(raw: bytes) -> bool:
     """Whether there are characters that no XML document has."""
-    letters = np.frombuffer(raw, dtype=np.uint8)
-    low = letters[letters < _SPACE]
-    return not bool(_WHITE[low].all()) or any(letter in raw for letter in _NEVER)
+    low = int(np.count_nonzero(np.frombuffer(raw, dtype=np.uint8) < _SPACE))
+    if low != sum(raw.count(white) for white in (b"\n", b"\r", b"\t")):
+        return True
+    return not raw.isascii() and any(letter in raw for letter in _NEVER)
 
 
 def unescaped(row: str) -> list[str]:

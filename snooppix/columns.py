@@ -29,6 +29,10 @@ _DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _US_A_DAY: Final = 86_400_000_000.0
 _MJD_0: Final = np.datetime64("1858-11-17", "us")
 _MOST_DAYS: Final = 100_000
+WIDEST: Final = 128
+"""Bytes of a column at most."""
+_BEHIND: Final = np.arange(WIDEST) >= np.arange(WIDEST + 1)[:, None]
+"""Of each length which bytes lie behind it."""
 _HEX: Final = np.zeros(256, dtype=bool)
 _HEX[list(b"0123456789abcdef")] = True
 
@@ -67,7 +71,8 @@ def column(block: Block, at: int, *, width: int) -> Column:
     width = max(1, min(width, int(lengths.max())))
     spans = np.ndarray(shape=(len(block.raw) - width + 1,), dtype=f"V{width}", buffer=block.raw, strides=(1,))
     letters = spans[starts].view(np.uint8).reshape(-1, width)
-    np.copyto(letters, _SPACE, where=np.arange(width) >= lengths[:, None])
+    if int(lengths.min()) < width:
+        np.copyto(letters, _SPACE, where=_BEHIND[np.minimum(lengths, width), :width])
     return Column(letters, lengths)
 
 
@@ -120,16 +125,15 @@ def stamps(cells: Column) -> tuple[Bytes, Holds]:
         holds &= letters[:, place] == ord(sign)
     holds &= (letters[:, 19] == _POINT) | (cells.lengths == 19)
     letters[:, 10], letters[:, 19] = _SPACE, _POINT
-    behind = np.arange(STAMP) >= np.maximum(cells.lengths, 20)[:, None]
-    np.copyto(letters, _ZERO, where=behind)
-    figures = (letters - _ZERO).astype(np.int64)
+    np.copyto(letters, _ZERO, where=_BEHIND[np.clip(cells.lengths, 20, STAMP), :STAMP])
+    figures = letters - _ZERO
     dated = [place for place in range(STAMP) if place not in {4, 7, 10, 13, 16, 19}]
     holds &= (figures[:, dated] < 10).all(axis=1)
 
     def read(begin: int, end: int) -> Places:
         found = np.zeros(rows, dtype=np.int64)
         for place in range(begin, end):
-            found = found * 10 + figures[:, place]
+            found = found * 10 + figures[:, place].astype(np.int64)
         return found
 
     year, month, day = read(0, 4), read(5, 7), read(8, 10)
@@ -137,7 +141,8 @@ def stamps(cells: Column) -> tuple[Bytes, Holds]:
     holds &= (year > 0) & (month >= 1) & (month <= 12) & (day >= 1)
     holds &= day <= _DAYS[np.clip(month, 0, 12)] + leap
     holds &= (read(11, 13) < 24) & (read(14, 16) < 60) & (read(17, 19) < 60)
-    letters[empty] = _SPACE
+    if empty.any():
+        letters[empty] = _SPACE
     return letters, np.asarray(holds | empty)
 
 

@@ -31,8 +31,6 @@ Moments as SQLAlchemy writes them in SQLite; exposure as a whole number of
 0e0 where it is unknown; spaces behind the end of each, and nothing but spaces
 where there is none.
 """
-_FIXED: Final = frozenset({"wire_digest"})
-"""What is never empty and fills its place."""
 _SINGLE: Final = frozenset({"name"})
 """What has no space within it."""
 _SPACE: Final = ord(" ")
@@ -52,6 +50,8 @@ class Slab:
     lines: bytes
     count: int
     cuts: Mapping[str, Cut]
+    full: frozenset[str]
+    """Columns that fill their place in every line."""
     places: frozenset[str]
     """Beginnings of the addresses: archive and collection."""
     read: Callable[[Iterable[int]], "list[Sighting]"]
@@ -72,7 +72,8 @@ class Slab:
             cuts[name] = Cut(begin, width)
             begin += width
         lines = np.concatenate([columns[name] for name in LINE], axis=1)
-        return cls(lines.tobytes(), len(lines), cuts, places, read)
+        full = {name for name in LINE if (columns[name][:, -1] != _SPACE).all()}
+        return cls(lines.tobytes(), len(lines), cuts, frozenset(full), places, read)
 
     @property
     def line(self) -> int:
@@ -164,7 +165,7 @@ def _value(slab: Slab, name: str) -> str:
         return f"CAST({cut} AS INTEGER)"
     if name == "exposure_scale":
         return f"CAST({cut} AS REAL)"
-    if name in _FIXED:
+    if name in slab.full:
         return f"CAST({cut} AS TEXT)"
     return f"NULLIF(RTRIM(CAST({cut} AS TEXT)), '')"
 
