@@ -78,7 +78,8 @@ class Block(Sequence[list[str]]):
         if int((ends - starts).max()) > LONGEST_CELL or not _apart(raw, places, ends):
             return None
         letters = np.frombuffer(raw, dtype=np.uint8)
-        odd = ((letters[starts] <= _SPACE) | (letters[ends - 1] <= _SPACE)).any(axis=1)
+        padded = (letters[starts] <= _SPACE) | (letters[ends - 1] <= _SPACE)
+        odd: NDArray[np.bool_] = np.asarray(padded.any(axis=1))
         if not raw.isascii():
             odd[_rows_at(places, np.flatnonzero(letters >= _ASCII))] = True
         careful: dict[int, list[str]] = {}

@@ -22,9 +22,14 @@ STAMP: Final = 26
 _ZERO: Final = ord("0")
 _SPACE: Final = ord(" ")
 _POINT: Final = ord(".")
-_MOST_DIGITS: Final = 15
-"""Digits of a number that a float holds exactly, so that one division by a power of ten is the nearest float."""
-_POWERS: Final = 10.0 ** np.arange(_MOST_DIGITS + 1)
+NUMERATOR: Final = 16
+"""Digits of a whole number that a float holds."""
+DENOMINATOR: Final = 19
+_MANTISSA: Final = 53
+"""Bits of that number."""
+_POWERS: Final = np.frombuffer(
+    b"".join(str(2**shift).zfill(DENOMINATOR).encode() for shift in range(63)), dtype=np.uint8
+).reshape(-1, DENOMINATOR)
 _DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _US_A_DAY: Final = 86_400_000_000.0
 _MJD_0: Final = np.datetime64("1858-11-17", "us")
@@ -51,17 +56,10 @@ class Column:
 class Decimals:
     """Numbers written without sign or exponent."""
 
-    digits: Places
-    """(rows,): all digits as one whole number."""
-    places: Places
-    """(rows,): how many of them stand behind the point."""
+    values: NDArray[np.float64]
+    """(rows,): the nearest float, as `float` reads the text; 0 where it does not hold."""
     holds: Holds
     """(rows,): where the cell is such a number; not where it is empty."""
-
-    @property
-    def values(self) -> NDArray[np.float64]:
-        """(rows,): the nearest float, as `float` reads the text."""
-        return np.asarray(self.digits / _POWERS[np.where(self.holds, self.places, 0)])
 
 
 def column(block: Block, at: int, *, width: int) -> Column:
@@ -92,20 +90,31 @@ def digests(cells: Column) -> Holds:
 
 def decimals(cells: Column) -> Decimals:
     """Read numbers as ``468.332``."""
-    values = np.ascontiguousarray(cells.letters.T)
-    digits = values - _ZERO
-    is_digit, is_point = digits < 10, values == _POINT
-    number = is_digit.sum(axis=0)
-    points = is_point.sum(axis=0)
-    holds = (number > 0) & (number <= _MOST_DIGITS) & (points <= 1) & (number + points == cells.lengths)
-    found = np.zeros(len(cells.lengths), dtype=np.int64)
-    behind = np.zeros(len(cells.lengths), dtype=np.int64)
-    seen = np.zeros(len(cells.lengths), dtype=bool)
-    for digit, one, point in zip(digits, is_digit, is_point, strict=True):
-        found = np.where(one & holds, found * 10 + digit, found)
-        behind += one & seen
-        seen |= point
-    return Decimals(found, behind, np.asarray(holds))
+    digits = (cells.letters - _ZERO < 10).sum(axis=1)
+    points = (cells.letters == _POINT).sum(axis=1)
+    holds = (digits > 0) & (points <= 1) & (digits + points == cells.lengths)
+    values = np.zeros(len(holds))
+    width = cells.letters.shape[1]
+    values[holds] = [float(text) for text in cells.letters[holds].view(f"S{width}").ravel().tolist()]
+    return Decimals(values, np.asarray(holds))
+
+
+def fractions(values: NDArray[np.float64]) -> tuple[Bytes, Bytes, Holds]:
+    """Write floats as one whole number divided by another, a power of two: exact, whatever reads them.
+
+    Returns
+    -------
+    numerators : (rows, 16)
+    denominators : (rows, 19)
+    holds : (rows,): not where a value is too small, and not 0
+    """
+    mantissas, exponents = np.frexp(values)
+    shifts = _MANTISSA - exponents
+    holds = (values == 0) | ((shifts >= 0) & (shifts < len(_POWERS)))
+    numerators = np.where(holds, np.ldexp(mantissas, _MANTISSA), 0).astype(np.int64)
+    powers = 10 ** np.arange(NUMERATOR - 1, -1, -1)
+    written = (numerators[:, None] // powers % 10 + _ZERO).astype(np.uint8)
+    return written, _POWERS[np.where(holds, shifts, 0)], np.asarray(holds)
 
 
 def stamps(cells: Column) -> tuple[Bytes, Holds]:
@@ -152,9 +161,8 @@ def days(cells: Column) -> tuple[Bytes, Holds]:
     Microseconds are rounded as `datetime.timedelta` rounds them: half to even.
     """
     numbers = decimals(cells)
-    values = np.where(numbers.holds, numbers.values, 1.0)
-    holds = numbers.holds & (values > 0) & (values < _MOST_DAYS)
-    values = np.where(holds, values, 1.0)
+    holds = numbers.holds & (numbers.values > 0) & (numbers.values < _MOST_DAYS)
+    values = np.where(holds, numbers.values, 1.0)
     part, whole = np.modf(values)
     rest, micro = np.modf(part * _US_A_DAY)
     total = (whole * _US_A_DAY).astype(np.int64) + micro.astype(np.int64)
@@ -163,9 +171,3 @@ def days(cells: Column) -> tuple[Bytes, Holds]:
     letters = text.view(np.uint8).reshape(-1, STAMP).copy()
     letters[:, 10] = _SPACE
     return letters, holds
-
-
-def written(numbers: Places, *, width: int) -> Bytes:
-    """(rows, width): whole numbers with zeros before them."""
-    powers = 10 ** np.arange(width - 1, -1, -1)
-    return np.asarray(numbers[:, None] // powers % 10 + _ZERO, dtype=np.uint8)

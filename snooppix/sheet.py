@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from snooppix.block import Block
-from snooppix.columns import Bytes, Column, Holds, Places, column, days, decimals, digests, stamps, words, written
+from snooppix.columns import Bytes, Column, Holds, column, days, decimals, digests, fractions, stamps, words
 from snooppix.listing import COLUMNS
 from snooppix.names import Names
 
@@ -35,10 +35,7 @@ _MOMENTS: Final = {
     "release": "p.dataRelease",
     "processed_at": "p.provenance_lastExecuted",
 }
-_SCALES: Final = np.frombuffer(b"".join(b"1e%02d" % places for places in range(16)), dtype=np.uint8).reshape(-1, 4)
-_NO_SCALE: Final = np.frombuffer(b"0e00", dtype=np.uint8)
 _MOST_SECONDS: Final = 1e12
-_FIGURES: Final = 15
 _ZERO, _SPACE, _POINT = ord("0"), ord(" "), ord(".")
 
 
@@ -85,11 +82,11 @@ def sheet_of(block: Block, *, names: Names) -> Sheet | None:
     found["observed_at"], holds = days(column(block, _AT["p.time_bounds_lower"], width=_LONGEST_MOMENT))
     usual &= holds
 
-    exposure = column(block, _AT["p.time_exposure"], width=_FIGURES + 1)
+    exposure = column(block, _AT["p.time_exposure"], width=_LONGEST_MOMENT)
     seconds, unknown = decimals(exposure), exposure.lengths == 0
-    usual &= unknown | (seconds.holds & (seconds.values < _MOST_SECONDS))
-    found["exposure"] = written(seconds.digits, width=_FIGURES)
-    found["exposure_scale"] = np.where(unknown[:, None], _NO_SCALE, _SCALES[np.minimum(seconds.places, _FIGURES)])
+    found["exposure"], scale, holds = fractions(seconds.values)
+    usual &= unknown | (seconds.holds & (seconds.values < _MOST_SECONDS) & holds)
+    found["exposure_scale"] = np.where(unknown[:, None], _ZERO, scale).astype(np.uint8)
     if not usual.any() or _repeated(name, usual, suffix=names.suffix):
         return None
     return Sheet(usual, {said: letters[usual] for said, letters in found.items()}, places)
@@ -148,5 +145,5 @@ def _repeated(name: Column, usual: Holds, *, suffix: str) -> bool:
     """Whether a number comes twice."""
     figures = name.lengths[usual] - len(suffix)
     letters = np.where(np.arange(name.letters.shape[1]) < figures[:, None], name.letters[usual], _SPACE)
-    numbers: Places = decimals(Column(letters, figures)).digits
+    numbers = decimals(Column(letters, figures)).values
     return not bool((np.diff(numbers) > 0).all()) and len(np.unique(numbers)) < len(numbers)

@@ -5,7 +5,7 @@ table and seven indexes, and nothing else may run while they are bound. A slab
 is bound once, and its statement runs while the next page is read. bench_listing.py.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -26,10 +26,10 @@ LINE: Final = (
 )
 """What a line has, in this order.
 
-Moments as SQLAlchemy writes them in SQLite; exposure as a whole number of
-`exposure_scale`, which is written as 1e3 for thousandths of a second and as
-0e0 where it is unknown; spaces behind the end of each, and nothing but spaces
-where there is none.
+Moments as SQLAlchemy writes them in SQLite; exposure as a whole number, to be
+divided by `exposure_scale`, a power of two, since SQLite does not read every
+decimal as the nearest float, or 0 where it is unknown; spaces behind the end
+of each, and nothing but spaces where there is none.
 """
 _SINGLE: Final = frozenset({"name"})
 """What has no space within it."""
@@ -139,7 +139,7 @@ async def compare(session: AsyncSession, slab: Slab, *, kinds: Iterable[FrameKin
     """
     line = await session.connection()
     words = ",".join(f"'{kind.value}'" for kind in kinds)
-    rows = (await line.exec_driver_sql(_comparing(slab, words), _bound(slab))).all()
+    rows: Sequence[Any] = (await line.exec_driver_sql(_comparing(slab, words), _bound(slab))).all()
     return Compared([row[0] for row in rows], slab.count - sum(row[1] for row in rows))
 
 
@@ -161,10 +161,8 @@ def _value(slab: Slab, name: str) -> str:
     """Write the expression that cuts a value out of the line which begins behind n bytes."""
     begin, width = slab.cuts[name]
     cut = f"SUBSTR(:lines, n + {begin + 1}, {width})"
-    if name in {"size", "exposure"}:
+    if name in {"size", "exposure", "exposure_scale"}:
         return f"CAST({cut} AS INTEGER)"
-    if name == "exposure_scale":
-        return f"CAST({cut} AS REAL)"
     if name in slab.full:
         return f"CAST({cut} AS TEXT)"
     return f"NULLIF(RTRIM(CAST({cut} AS TEXT)), '')"
@@ -172,11 +170,13 @@ def _value(slab: Slab, name: str) -> str:
 
 def _pouring(slab: Slab) -> str:
     named = {name: _value(slab, name) for name in LINE if not name.startswith("exposure")}
-    named["exposure_time"] = f"{_value(slab, 'exposure')} / {_value(slab, 'exposure_scale')}"  # NULL if that is 0
+    named["exposure_time"] = (
+        f"{_value(slab, 'exposure')} / (1.0 * {_value(slab, 'exposure_scale')})"  # NULL if that is 0
+    )
     named |= {"kind": "'object'", "spotted_at": ":spotted", "generation": "1", "current": "1"}
     named |= {"cause": "'new'", "state": "'spotted'", "attempts": "0", "priority": "0"}
-    chosen = ", ".join(named.values())
-    return f"INSERT INTO frames ({', '.join(named)}) SELECT {chosen} FROM {_LINES} WHERE true ON CONFLICT DO NOTHING"
+    chosen = ("SELECT", ", ".join(named.values()), "FROM", _LINES, "WHERE true ON CONFLICT DO NOTHING")
+    return " ".join(("INSERT INTO frames", f"({', '.join(named)})", *chosen))
 
 
 def _comparing(slab: Slab, kinds: str) -> str:
@@ -189,8 +189,8 @@ def _comparing(slab: Slab, kinds: str) -> str:
     same.append(f"(f.exposure_time IS NOT NULL OR {_value(slab, 'exposure_scale')} = 0)")
     same.append("f.observed_at IS NOT NULL")
     # the pluses keep SQLite from walking another index than that of names
-    return (
-        f"SELECT n / :line, f.id IS NULL OR f.withdrawn_at IS NOT NULL FROM {_LINES} LEFT JOIN frames AS f"
-        f" ON f.name = {known['name']} AND +f.current = 1 AND +f.kind IN ({kinds})"
-        f" WHERE NOT COALESCE({' AND '.join(same)}, 0)"
+    same_frame = f"f.name = {known['name']} AND +f.current = 1 AND +f.kind IN ({kinds})"
+    chosen = ("SELECT n / :line, f.id IS NULL OR f.withdrawn_at IS NOT NULL", "FROM", _LINES)
+    return " ".join(
+        (*chosen, "LEFT JOIN frames AS f ON", same_frame, "WHERE NOT COALESCE(", " AND ".join(same), ", 0)")
     )

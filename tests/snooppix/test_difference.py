@@ -21,6 +21,7 @@ from snooppix.reception import Reception, Receptions
 from snooppix.watcher import Watcher
 from terapix.clock import SetClock
 from tests.support.memory_archive import NIGHT, MemoryArchive
+from tests.support.table_archive import TableArchive
 
 MORNING = NIGHT + timedelta(days=2)
 S = FrameState
@@ -62,10 +63,10 @@ class Desk:
         return self.disk.root / path
 
 
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+@pytest.fixture(params=[MemoryArchive, TableArchive])
+async def desk(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
     database = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'terapix.sqlite'}", create=True)
-    archive, clock = MemoryArchive(page=3), SetClock(MORNING)
+    archive, clock = request.param(page=3), SetClock(MORNING)
     disk = Reception(tmp_path / "reception", reserve=0)
     disk.prepare()
     watcher = Watcher(database, archive, look_back=3600.0, clock=clock)

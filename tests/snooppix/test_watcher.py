@@ -14,6 +14,7 @@ from snooppix.errors import ArchiveSilent
 from snooppix.watcher import Seen, Watcher, advance, begin
 from terapix.clock import SetClock
 from tests.support.memory_archive import NIGHT, MemoryArchive
+from tests.support.table_archive import TableArchive
 
 MORNING = NIGHT + timedelta(days=2)
 LOOK_BACK = 3600.0
@@ -26,9 +27,10 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await opened.close()
 
 
-@pytest.fixture
-def archive() -> MemoryArchive:
-    return MemoryArchive()
+@pytest.fixture(params=[MemoryArchive, TableArchive])
+def archive(request: pytest.FixtureRequest) -> MemoryArchive:
+    made: MemoryArchive = request.param()
+    return made
 
 
 @pytest.fixture
