@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ DEADLINE = 5.0
 ROOMS = ("frames", "calibrations", "products", "scratch")
 """Directories below a node's root. They are made once, when the node is registered: a disk that is not mounted
 lacks them, and is told apart from an empty one by that."""
+SIDECAR = ".bound"
+"""Ending of what stands beside a part that comes from another host, and says what it belongs to."""
 WORKING = frozenset({"scratch"})
 """Directories whose files come and go under leases and do not count as held."""
 
@@ -36,6 +39,8 @@ class Disk:
     """Bytes of the whole disk."""
     device: str
     """The same for all directories on one disk."""
+    inodes: int = -1
+    """Files that can still be made there; -1 where its file system knows no bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +50,24 @@ class Ill:
     reason: str
 
 
-def measure(directory: Path) -> Disk | Ill:
-    """Look at a node's directory; blocks as long as the disk does."""
+def measure(directory: Path, rooms: Sequence[str] = ROOMS) -> Disk | Ill:
+    """Look at a node's directory, or at one without rooms of its own; blocks as long as the disk does."""
     try:
         if not directory.is_dir():
             return Ill(f"its directory {directory} is gone")
-        lacking = [room for room in ROOMS if not (directory / room).is_dir()]
-        if len(lacking) == len(ROOMS):
+        lacking = [room for room in rooms if not (directory / room).is_dir()]
+        if rooms and len(lacking) == len(rooms):
             return Ill(
                 f"its directory {directory} is empty: mount its disk, or mkdir {directory / ROOMS[0]} if that is so"
             )
         for room in lacking:
             (directory / room).mkdir(exist_ok=True)
-        if not os.access(directory / ROOMS[0], os.W_OK | os.X_OK):
+        if not os.access(directory / rooms[0] if rooms else directory, os.W_OK | os.X_OK):
             return Ill(f"its directory {directory} is not writable")
         usage = psutil.disk_usage(os.fspath(directory))
-        return Disk(free=usage.free, total=usage.total, device=str(directory.stat().st_dev))
+        facts = os.statvfs(directory)
+        inodes = facts.f_favail if facts.f_files else -1
+        return Disk(free=usage.free, total=usage.total, device=str(directory.stat().st_dev), inodes=inodes)
     except OSError as problem:
         return Ill(f"its directory {directory} does not answer: {problem.strerror or problem}")
 
@@ -82,7 +89,7 @@ def held_bytes(directory: Path) -> int:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     stack.append(entry.path)
-                elif not entry.name.endswith(PART) and entry.is_file(follow_symlinks=False):
+                elif not entry.name.endswith((PART, SIDECAR)) and entry.is_file(follow_symlinks=False):
                     facts = entry.stat(follow_symlinks=False)
                     if facts.st_nlink > 1:
                         if (facts.st_dev, facts.st_ino) in seen:
@@ -95,8 +102,9 @@ def held_bytes(directory: Path) -> int:
 class Gauge:
     """Measures one directory without ever waiting longer than a deadline, and keeps the sum of its files."""
 
-    def __init__(self, directory: Path, clock: Clock, *, walk_every: float) -> None:
+    def __init__(self, directory: Path, clock: Clock, *, walk_every: float, rooms: Sequence[str] = ROOMS) -> None:
         self.directory = directory
+        self._rooms = rooms
         self.held: int | None = None
         """Bytes below the directory as of the last walk; none before the first has ended."""
         self.walks = 0
@@ -120,7 +128,7 @@ class Gauge:
                 answer.set_result(found)
 
         def look() -> None:
-            found = measure(self.directory)
+            found = measure(self.directory, self._rooms)
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
                 loop.call_soon_threadsafe(settle, found)
 

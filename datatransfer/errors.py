@@ -6,11 +6,13 @@ MoveError
 ├── SourceGone        the file to be moved is not where the database says
 ├── DiskGone          the reception disk on which it lies is not there; it goes on when it is back
 ├── DigestMismatch    what was copied is not what was verified at reception
+├── LinkBroken        the host that has it fell silent in the middle: room and bytes stay, and it goes on
 └── Stopped           the daemon is stopping: the move goes on at its next start
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from terapix.errors import TerapixError
 
@@ -71,3 +73,46 @@ class Stopped(MoveError):
 
     def __init__(self) -> None:
         super().__init__("the move was stopped and goes on when datatransfer runs again")
+
+
+class LinkBroken(MoveError):
+    counts: ClassVar[bool] = False
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(f"{source} does not send: {problem}; it goes on where it stopped")
+        self.source = source
+        self.problem = problem
+
+
+KINDS: Mapping[str, Callable[..., MoveError]] = {
+    "full": lambda path, written, size: DiskFull(Path(path), written=written, size=size),
+    "unreachable": lambda directory, problem: NodeUnreachable(Path(directory), problem),
+    "gone": lambda path: SourceGone(Path(path)),
+    "mismatch": lambda path, expected, found: DigestMismatch(Path(path), expected=expected, found=found),
+    "link": LinkBroken,
+    "stopped": Stopped,
+}
+"""By word, how an error is put together again from the facts that an agent tells of it."""
+WORDS: Mapping[type[MoveError], str] = {
+    DiskFull: "full",
+    NodeUnreachable: "unreachable",
+    SourceGone: "gone",
+    DigestMismatch: "mismatch",
+    LinkBroken: "link",
+    Stopped: "stopped",
+}
+
+
+def facts(problem: MoveError) -> dict[str, Any]:
+    """Give an error as it travels: its word and its facts."""
+    told = {name: value if isinstance(value, int) else str(value) for name, value in vars(problem).items()}
+    return {"kind": WORDS[type(problem)], **{name: value for name, value in told.items() if not name.startswith("_")}}
+
+
+def rebuilt(told: Mapping[str, Any]) -> MoveError:
+    """Put an error together again that an agent told of; one that makes no sense is told as it came."""
+    known = dict(told)
+    try:
+        return KINDS[known.pop("kind", "")](**known)
+    except (KeyError, TypeError):
+        return MoveError(f"the agent told of {dict(told)}")

@@ -54,7 +54,7 @@ class Carried:
 
     size: int
     how: str
-    """linked (a second name on the same disk), copied, or found (an earlier attempt had brought it)."""
+    """linked (a second name on the same disk), copied, brought (from another host), or found (an earlier attempt)."""
 
 
 def carry(haul: Haul, *, progress: Callable[[int], None], stop: threading.Event, steps: bool = True) -> Carried:
@@ -134,11 +134,12 @@ def _found(haul: Haul) -> Carried | None:
     if twin or (size == haul.size and digest_of(haul.target) == haul.digest):
         sync_directory(haul.target.parent)
         return Carried(size, "found")
-    haul.target.rename(_aside(haul.target))
+    haul.target.rename(aside(haul.target))
     return None
 
 
-def _aside(target: Path) -> Path:
+def aside(target: Path) -> Path:
+    """Give a free name for what stands in another file's place."""
     number = 1
     while (place := target.with_name(f"{target.name}.aside-{number}")).exists():
         number += 1

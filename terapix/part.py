@@ -134,7 +134,7 @@ class Part:
         if self.bound is not None:
             self.sidecar.write(self.bound)
 
-    def append(self, chunks: Sequence[bytes]) -> None:
+    def append(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Write bytes at the front and add them to the digests."""
         if self._span is None or self._span.at != self.front:
             self._span = Span(self, self.front)
@@ -142,7 +142,7 @@ class Part:
         self._span.write(chunks)
         self.follow(at, chunks)
 
-    def follow(self, at: int, chunks: Sequence[bytes]) -> None:
+    def follow(self, at: int, chunks: Sequence[bytes | memoryview]) -> None:
         """Add what lies at the front to the digest of the whole file, and whatever is here behind it."""
         with self._lock:
             for chunk in chunks:
@@ -282,7 +282,7 @@ class Span:
             begin = at - at % BLOCK
             self._hash.update(part._read(begin, at))  # noqa: SLF001 - the other half of one thing
 
-    def write(self, chunks: Sequence[bytes]) -> None:
+    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Write bytes and digest them block by block."""
         bound = self.part.bound
         total = bound.total if bound else -1

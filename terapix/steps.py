@@ -47,6 +47,15 @@ WAY_BACK: Final = (
 )
 """All names, in the order in which a product passes them on its way back to the archive, where it is read or put."""
 
+BETWEEN_HOSTS: Final = (
+    "bring.asked",
+    "bring.half",
+    "bring.written",
+    "bring.renamed",
+    "bring.told",
+)
+"""All names, in the order in which a file passes them that one host's agent fetches from another's."""
+
 _armed = frozenset(filter(None, os.environ.get("TERAPIX_DIE_AT", "").split(",")))
 
 
@@ -54,8 +63,9 @@ def reached(step: str) -> None:
     """Say that `step` was reached; the process ends here if a test armed this step."""
     if step not in _armed:
         return
-    if step not in STEPS + WAY_BACK:
-        raise ValueError(f"TERAPIX_DIE_AT={step}: no such step; steps are {', '.join(STEPS + WAY_BACK)}")
+    known = STEPS + WAY_BACK + BETWEEN_HOSTS
+    if step not in known:
+        raise ValueError(f"TERAPIX_DIE_AT={step}: no such step; steps are {', '.join(known)}")
     try:
         (Path(os.environ["TERAPIX_DIE_ONCE"]) / step).touch(exist_ok=False)
     except FileExistsError:

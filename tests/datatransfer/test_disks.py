@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ async def test_a_disk_that_does_not_answer_is_left_alone(tmp_path: Path, monkeyp
     release = threading.Event()
     asked: list[Path] = []
 
-    def dead(directory: Path) -> Disk | Ill:
+    def dead(directory: Path, rooms: Sequence[str]) -> Disk | Ill:
         asked.append(directory)
         release.wait(30)
         return Ill("too late")

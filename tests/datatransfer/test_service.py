@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from datatransfer import agent, service
+from datatransfer import service
+from datatransfer.agent import service as agent
 from datatransfer.service import LOCK, alone
 from dbclient.schema import FrameState, NodeState
 from dbclient.stores import Nodes

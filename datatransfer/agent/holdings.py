@@ -1,0 +1,106 @@
+"""What lies below a root: sizes, digests, the whole list, and removal. Everything here blocks."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from datatransfer.agent.roots import Refused, Root, checked, open_file, place_of
+from datatransfer.disks import SIDECAR
+from datatransfer.errors import SourceGone
+from datatransfer.mover import PART, digest_of, sync_directory
+
+
+def remove(root: Root, path: str, size: int) -> bool:
+    """Remove a file if it has the size that is known of it; tell whether it was there.
+
+    Raises
+    ------
+    Refused
+        When another file stands there.
+    """
+    try:
+        handle = open_file(root, path)
+    except SourceGone:
+        return False
+    try:
+        found = os.fstat(handle).st_size
+    finally:
+        os.close(handle)
+    if found != size:
+        raise Refused(f"{path} has {found} bytes and {size} were to be removed: it is another file")
+    with place_of(root, path, make=False) as place:
+        place.unlink(missing_ok=True)
+        sync_directory(place.parent)
+    return True
+
+
+def sizes(root: Root, paths: Sequence[str]) -> dict[str, int | None]:
+    """Give the size of each file; None for what is not there."""
+    found: dict[str, int | None] = {}
+    for path in paths:
+        try:
+            handle = open_file(root, path)
+        except SourceGone:
+            found[path] = None
+        else:
+            found[path] = os.fstat(handle).st_size
+            os.close(handle)
+    return found
+
+
+def digest(root: Root, path: str) -> str | None:
+    """Read a file and give its digest; None where it is not there or cannot be read."""
+    try:
+        handle = open_file(root, path)
+    except SourceGone:
+        return None
+    try:
+        return digest_of(Path(f"/proc/self/fd/{handle}"))
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+
+
+def listing(root: Root) -> list[tuple[str, int]]:
+    """List every file in the rooms of a root that has a name of ours, with its size; what is on its way is left out."""
+    found: list[tuple[str, int]] = []
+    stack = [root.directory / room for room in sorted(root.rooms)]
+    while stack:
+        place = stack.pop()
+        if not place.is_dir():
+            continue
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False) and not entry.name.endswith((PART, SIDECAR)):
+                    path = os.path.relpath(entry.path, root.directory)
+                    try:
+                        checked(path)
+                    except Refused:
+                        continue
+                    found.append((path, entry.stat(follow_symlinks=False).st_size))
+    return found
+
+
+def sweep(root: Root, *, older_than: float, now: float, busy: frozenset[str]) -> int:
+    """Remove parts that nobody has touched for long, with their sidecars; return how many.
+
+    Parameters
+    ----------
+    older_than : seconds
+    now : seconds since 1970
+    busy : paths of files that are on their way now
+    """
+    swept = 0
+    for room in sorted(root.rooms):
+        for ending in (PART, SIDECAR):
+            for place in (root.directory / room).rglob(f"*{ending}"):
+                path = os.path.relpath(place, root.directory).removesuffix(ending)
+                if path in busy or place.is_symlink() or not place.is_file():
+                    continue
+                if now - place.stat().st_mtime > older_than:
+                    place.unlink(missing_ok=True)
+                    swept += 1
+    return swept

@@ -1,0 +1,251 @@
+"""The routes of an agent: what it reports, gives, fetches and removes, and who may ask for it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import IO, Any, Final, Self
+
+from aiohttp import web
+
+from datatransfer.agent import holdings
+from datatransfer.agent.bringing import Bringings
+from datatransfer.agent.receiver import Parcel
+from datatransfer.agent.report import Reporter
+from datatransfer.agent.roots import Refused, Root, checked, find, open_file, split
+from datatransfer.agent.trust import Caller, Role, Trust
+from datatransfer.errors import SourceGone, facts
+from terapix.http import GUARDS, set_guards
+from terapix.identity import Digest
+from terapix.journal import logger
+
+log = logger("datatransfer.agent")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+BLOCK: Final = 1 << 20
+"""Bytes that are read and sent at once where the kernel cannot send a file by itself (TLS)."""
+SMALL: Final = 256 << 10
+"""Bytes of a file that is sent in one go."""
+BODY: Final = 16 << 20
+"""Bytes of a request at most: a list of some ten thousand files."""
+TELL: Final = 0.5
+"""Seconds between two lines of progress; a line comes also when nothing moved, so that silence means a dead link."""
+MOST: Final = 20_000
+"""Files of one request at most."""
+READERS: Final = frozenset(Role)
+MASTERS: Final = frozenset({Role.COORDINATOR})
+CALLER: Final = web.RequestKey("caller", Caller)
+_RANGE: Final = re.compile(r"bytes=(\d{1,18})-(\d{1,18})")
+
+
+class Lines:
+    """An answer of one JSON object a line, written as there is something to say."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self.answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+
+    async def __aenter__(self) -> Self:
+        set_guards(self.answer, GUARDS)
+        await self.answer.prepare(self._request)
+        return self
+
+    async def __aexit__(self, *problem: object) -> None:
+        if problem[0] is None:
+            await self.answer.write_eof()
+
+    async def write(self, item: Mapping[str, Any]) -> None:
+        await self.answer.write(json.dumps(item).encode() + b"\n")
+
+
+class Server:
+    """Answers coordinator and agents."""
+
+    def __init__(self, roots: Mapping[str, Root], *, trust: Trust, reporter: Reporter, bringings: Bringings) -> None:
+        self._roots = roots
+        self._trust = trust
+        self._reporter = reporter
+        self._bringings = bringings
+
+    def app(self) -> web.Application:
+        """Put the application together: each route names the roles that may use it."""
+        app = web.Application(middlewares=[self._guard], client_max_size=BODY)
+        routes: tuple[tuple[str, str, Handler, frozenset[Role]], ...] = (
+            ("GET", "/v1/status", self._status, READERS),
+            ("GET", "/v1/files/{place:.+}", self._give, READERS),
+            ("DELETE", "/v1/files/{place:.+}", self._remove, MASTERS),
+            ("POST", "/v1/bring", self._bring, MASTERS),
+            ("POST", "/v1/sizes", self._sizes, MASTERS),
+            ("POST", "/v1/digests", self._digests, MASTERS),
+            ("GET", "/v1/list/{kind}/{name}", self._list, MASTERS),
+        )
+        for method, path, handler, roles in routes:
+            app.router.add_route(method, path, _for(roles, handler))
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let in whom we know, and word what goes wrong."""
+        transport = request.transport
+        address = (transport.get_extra_info("peername") if transport else None) or ("",)
+        peer = transport.get_extra_info("peercert") if transport else None
+        caller = self._trust.caller(peer=peer, headers=request.headers, host=str(address[0]))
+        answer: web.StreamResponse
+        try:
+            if caller is None:
+                log.warning("a caller that nobody knows was refused", host=address[0], path=request.path)
+                answer = web.Response(status=401, text="This agent does not know you.\n")
+            else:
+                request[CALLER] = caller
+                answer = await handler(request)
+        except web.HTTPException as problem:
+            set_guards(problem, GUARDS)
+            raise
+        except Refused as problem:
+            log.warning("a request was refused", caller=caller.name if caller else "", reason=str(problem))
+            answer = web.Response(status=403, text=f"{problem}\n")
+        except SourceGone as problem:
+            answer = web.json_response(facts(problem), status=404)
+        except (ValueError, KeyError, TypeError, IndexError) as problem:
+            answer = web.Response(status=400, text=f"This request makes no sense: {problem!r}\n")
+        if not answer.prepared:
+            set_guards(answer, GUARDS)
+        return answer
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return web.json_response(await self._reporter.report())
+
+    async def _give(self, request: web.Request) -> web.StreamResponse:
+        """Send a file, or a range of it."""
+        root_name, path = split(request.match_info["place"])
+        root = find(self._roots, root_name, path)
+        handle = await asyncio.to_thread(open_file, root, path)
+        with os.fdopen(handle, "rb", buffering=0) as file:
+            size = os.fstat(handle).st_size
+            begin, end = _range(request.headers.get("Range", ""), size)
+            headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
+            status = 200
+            if (begin, end) != (0, size):
+                headers["Content-Range"], status = f"bytes {begin}-{end - 1}/{size}", 206
+            if end - begin <= SMALL:
+                content = await asyncio.to_thread(os.pread, handle, end - begin, begin)
+                return web.Response(body=content, status=status, headers=headers)
+            answer = web.StreamResponse(status=status, headers=headers)
+            answer.content_length = end - begin
+            set_guards(answer, GUARDS)
+            await answer.prepare(request)
+            with contextlib.suppress(ConnectionResetError):
+                await _send(request, answer, file, begin, end)
+                await answer.write_eof()
+        return answer
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        """Remove a file of the size that the coordinator knows; another one is not ours to judge."""
+        root_name, path = split(request.match_info["place"])
+        root = find(self._roots, root_name, path)
+        gone = await asyncio.to_thread(holdings.remove, root, path, int(request.query["size"]))
+        log.info("file removed", root=root_name, path=path, there=gone, caller=request[CALLER].name)
+        return web.json_response({"removed": gone})
+
+    async def _bring(self, request: web.Request) -> web.StreamResponse:
+        """Fetch files from another agent; each line of the answer is progress, or how one of them ended."""
+        parcels = [_parcel(item) for item in (await request.json())["files"][:MOST]]
+        for parcel in parcels:
+            find(self._roots, parcel.root, parcel.path)
+        lines = Lines(request)
+        with contextlib.suppress(ConnectionResetError):
+            async with lines, contextlib.aclosing(self._bringings.bring(parcels, every=TELL)) as news:
+                async for item in news:
+                    await lines.write(item)
+        return lines.answer
+
+    async def _sizes(self, request: web.Request) -> web.Response:
+        root, paths = await self._named(request)
+        return web.json_response(await asyncio.to_thread(holdings.sizes, root, paths))
+
+    async def _digests(self, request: web.Request) -> web.StreamResponse:
+        """Read files again and give their digests, one a line."""
+        root, paths = await self._named(request)
+        async with Lines(request) as lines:
+            for path in paths:
+                reading = asyncio.ensure_future(asyncio.to_thread(holdings.digest, root, path))
+                while not (await asyncio.wait({reading}, timeout=TELL))[0]:
+                    await lines.write({})
+                await lines.write({"path": path, "digest": reading.result()})
+        return lines.answer
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        """List every file of a root with its size, one a line."""
+        name = f"{request.match_info['kind']}/{request.match_info['name']}"
+        if name not in self._roots:
+            raise Refused(f"{name} is not given to anybody here")
+        found = await asyncio.to_thread(holdings.listing, self._roots[name])
+        async with Lines(request) as lines:
+            for path, size in found:
+                await lines.write({"path": path, "size": size})
+        return lines.answer
+
+    async def _named(self, request: web.Request) -> tuple[Root, list[str]]:
+        """Read root and paths of a request that asks about several files."""
+        asked = await request.json()
+        paths = [checked(str(path)) for path in asked["paths"][:MOST]]
+        roots = {find(self._roots, str(asked["root"]), path).name for path in paths}
+        return self._roots[roots.pop()], paths
+
+
+def _for(roles: frozenset[Role], handler: Handler) -> Handler:
+    """Let a route be used by these roles only."""
+
+    async def only(request: web.Request) -> web.StreamResponse:
+        caller = request[CALLER]
+        if caller.role not in roles:
+            raise Refused(f"{request.method} {request.path} is for the coordinator alone, and {caller.name} is none")
+        return await handler(request)
+
+    return only
+
+
+def _range(header: str, size: int) -> tuple[int, int]:
+    """Give where a range begins and ends; the whole file where none is asked for."""
+    if not header:
+        return 0, size
+    found = _RANGE.fullmatch(header)
+    begin, last = (int(found[1]), int(found[2])) if found else (size, 0)
+    if not begin <= last < size:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+    return begin, last + 1
+
+
+async def _send(request: web.Request, answer: web.StreamResponse, file: IO[bytes], begin: int, end: int) -> None:
+    """Send a part of a file: by the kernel where the bytes go out as they are."""
+    loop = asyncio.get_running_loop()
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError
+    if transport.get_extra_info("sslcontext") is None:
+        await loop.sendfile(transport, file, begin, end - begin)
+        return
+    handle = file.fileno()
+    reading = loop.run_in_executor(None, os.pread, handle, min(BLOCK, end - begin), begin)
+    while begin < end:
+        block = await reading
+        if not block:
+            raise ConnectionResetError
+        begin += len(block)
+        if begin < end:
+            reading = loop.run_in_executor(None, os.pread, handle, min(BLOCK, end - begin), begin)
+        await answer.write(block)
+
+
+def _parcel(item: Mapping[str, Any]) -> Parcel:
+    """Read what is to be brought from a request."""
+    root, path = split(str(item["to"]))
+    origin = str(item["from"])
+    split(origin)
+    source = str(item["source"])
+    if not re.fullmatch(r"https?://[^/?#@\s]{1,255}", source):
+        raise Refused(f"{source!r} is no address of an agent")
+    return Parcel(source, origin, root, path, str(Digest.parse(item["digest"])), int(item["size"]))

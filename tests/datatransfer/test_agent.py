@@ -1,0 +1,284 @@
+"""An agent gives, fetches and removes files: whole and verified, for those who may ask, and from its rooms alone."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from datatransfer.agent.courier import Courier, Silent
+from datatransfer.agent.trust import NoTrust, Trust
+from datatransfer.errors import DigestMismatch, LinkBroken, MoveError, NodeUnreachable, SourceGone
+from datatransfer.mover import Carried, digest_of
+from terapix.blocks import BLOCK
+from terapix.retry import Backoff
+from terapix.sections import Settings
+from tests.support.agents import Agent, agent, certified, courier, shared_token
+
+FRAME = "frames/08AC14/979412p.fits.fz"
+BIG = 3 * BLOCK + 12345
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[tuple[Agent, Agent, Courier]]:
+    token = shared_token(tmp_path)
+    async with (
+        agent(tmp_path, "node1", token) as one,
+        agent(tmp_path, "node2", token) as two,
+        courier(one.trust) as asked,
+    ):
+        yield one, two, asked
+
+
+async def bring(asked: Courier, to: Agent, *parcels: object) -> list[object]:
+    return list(await asked.bring(to.address, parcels, progress=lambda done: None))  # type: ignore[arg-type]
+
+
+async def test_a_file_goes_from_agent_to_agent_whole_and_verified(pair: tuple[Agent, Agent, Courier]) -> None:
+    one, two, asked = pair
+    content = os.urandom(BIG)
+    one.put(FRAME, content)
+    told: list[int] = []
+    ended = await asked.bring(two.address, [one.parcel(FRAME, two)], progress=told.append)
+    assert ended == [Carried(BIG, "brought")]
+    assert (two.directory / FRAME).read_bytes() == content
+    assert told[-1] == BIG
+    assert [path.name for path in (two.directory / "frames" / "08AC14").iterdir()] == ["979412p.fits.fz"]
+    assert await bring(asked, two, one.parcel(FRAME, two)) == [Carried(BIG, "found")]
+
+
+async def test_many_files_come_with_one_request_and_each_has_its_own_end(pair: tuple[Agent, Agent, Courier]) -> None:
+    one, two, asked = pair
+    paths = [f"products/08AC14/{number}p_weight.fits.fz" for number in range(20)]
+    for path in paths:
+        one.put(path, path.encode())
+    parcels = [one.parcel(path, two) for path in paths]
+    lost = one.parcel(paths[3], two)
+    (one.directory / paths[3]).unlink()
+    ended = await bring(asked, two, *parcels)
+    assert isinstance(ended[3], SourceGone)
+    assert [type(end) for number, end in enumerate(ended) if number != 3] == [Carried] * 19
+    assert not (two.directory / lost.path).exists()
+
+
+async def test_an_interrupted_file_goes_on_where_it_stopped(pair: tuple[Agent, Agent, Courier]) -> None:
+    one, two, asked = pair
+    content = os.urandom(BIG)
+    one.put(FRAME, content)
+    sent: list[int] = []
+
+    async with agent(two.directory.parent, "node3", {"token": str(two.settings.agent.token)}, rate=4 * BLOCK) as three:
+        parcel = one.parcel(FRAME, three)
+        part = three.directory / f"{FRAME}.part"
+        asking = asyncio.create_task(asked.bring(three.address, [parcel], progress=sent.append))
+        while not sent or sent[-1] < BLOCK:
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        while not part.exists() or part.with_suffix(".bound").stat().st_size == 0:
+            await asyncio.sleep(0.01)
+    there = part.stat().st_size
+    assert BLOCK <= there < BIG
+    assert not (three.directory / FRAME).exists()
+    async with agent(two.directory.parent, "node3", {"token": str(two.settings.agent.token)}) as three:
+        assert await bring(asked, three, parcel) == [Carried(BIG, "brought")]
+        assert (three.directory / FRAME).read_bytes() == content
+    assert not part.exists()
+
+
+async def test_a_file_asked_for_twice_at_once_is_fetched_once(pair: tuple[Agent, Agent, Courier]) -> None:
+    one, two, asked = pair
+    one.put(FRAME, os.urandom(BIG))
+    parcel = one.parcel(FRAME, two)
+    ended = await asyncio.gather(*(bring(asked, two, parcel) for _ in range(3)))
+    assert {end[0].how for end in ended} <= {"brought", "found"}  # type: ignore[attr-defined]
+    assert [path.name for path in (two.directory / "frames" / "08AC14").iterdir()] == ["979412p.fits.fz"]
+
+
+async def test_what_does_not_come_as_it_was_verified_is_not_kept(pair: tuple[Agent, Agent, Courier]) -> None:
+    one, two, asked = pair
+    place = one.put(FRAME, os.urandom(BIG))
+    parcel = one.parcel(FRAME, two)
+    with place.open("r+b") as file:
+        file.seek(BLOCK)
+        file.write(b"damaged")
+    (problem,) = await bring(asked, two, parcel)
+    assert isinstance(problem, DigestMismatch)
+    assert problem.expected == parcel.digest
+    assert list((two.directory / "frames" / "08AC14").iterdir()) == []
+
+
+async def test_what_stands_in_its_place_is_set_aside_and_never_overwritten(
+    pair: tuple[Agent, Agent, Courier],
+) -> None:
+    one, two, asked = pair
+    one.put(FRAME, b"pixels")
+    two.put(FRAME, b"something else")
+    assert await bring(asked, two, one.parcel(FRAME, two)) == [Carried(6, "brought")]
+    assert (two.directory / FRAME).read_bytes() == b"pixels"
+    assert (two.directory / f"{FRAME}.aside-1").read_bytes() == b"something else"
+
+
+async def test_a_source_that_is_not_there_is_a_broken_link_and_a_dead_target_is_unreachable(
+    pair: tuple[Agent, Agent, Courier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, asked = pair
+    monkeypatch.setattr("datatransfer.agent.receiver.AGAIN", Backoff(first=0.01, factor=1, ceiling=0.01, attempts=2))
+    one.put(FRAME, b"pixels")
+    (problem,) = await bring(asked, two, one.parcel(FRAME, two, source="http://127.0.0.1:1"))
+    assert isinstance(problem, LinkBroken)
+    with pytest.raises(NodeUnreachable, match="does not answer"):
+        await asked.bring("http://127.0.0.1:1", [one.parcel(FRAME, two)], progress=lambda done: None)
+
+
+async def test_a_file_is_removed_only_if_it_is_the_one_that_is_known(pair: tuple[Agent, Agent, Courier]) -> None:
+    one, _, asked = pair
+    one.put(FRAME, b"pixels")
+    with pytest.raises(Silent, match="another file"):
+        await asked.remove(one.address, f"{one.root}/{FRAME}", size=7)
+    assert await asked.remove(one.address, f"{one.root}/{FRAME}", size=6)
+    assert not await asked.remove(one.address, f"{one.root}/{FRAME}", size=6)
+
+
+async def test_files_are_listed_measured_and_read_again(pair: tuple[Agent, Agent, Courier]) -> None:
+    one, _, asked = pair
+    place = one.put(FRAME, b"pixels")
+    one.put("frames/08AC14/979413p.fits.fz.part", b"half")
+    one.put("scratch/unpacked.fits", b"scratch")
+    assert await asked.listing(one.address, one.root) == {FRAME: 6}
+    assert await asked.sizes(one.address, one.root, [FRAME, "frames/08AC14/none.fits"]) == {
+        FRAME: 6,
+        "frames/08AC14/none.fits": None,
+    }
+    assert await asked.digests(one.address, one.root, [FRAME]) == {FRAME: digest_of(place)}
+    disk = (await asked.status(one.address))["disks"][one.root]
+    assert 0 < disk["free"] <= disk["total"]
+    place.parent.parent.parent.rename(one.directory.with_name("unplugged"))
+    assert "is gone" in (await asked.status(one.address))["disks"][one.root]["ill"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "nodes/node1/frames/..%2F..%2Fterapix.toml",
+        "nodes/node1/frames/%2e%2e/%2e%2e/etc/passwd",
+        "nodes/node1//etc/passwd",
+        "nodes/node1/scratch/unpacked.fits",
+        "nodes/node1/frames/.hidden",
+        "nodes/node9/frames/08AC14/979412p.fits.fz",
+        "elsewhere/node1/frames/979412p.fits.fz",
+        "nodes/node1/frames/a%00b",
+        "nodes/node1/frames/link/979412p.fits.fz",
+        "nodes/node1/frames/link.fits",
+        "nodes/node1/frames/pipe.fits",
+    ],
+)
+async def test_nothing_is_given_that_does_not_lie_in_its_rooms(pair: tuple[Agent, Agent, Courier], place: str) -> None:
+    one, _, _ = pair
+    one.put(FRAME, b"pixels")
+    one.put("scratch/unpacked.fits", b"scratch")
+    outside = one.directory.parent / "outside"
+    outside.mkdir()
+    (outside / "979412p.fits.fz").write_bytes(b"secret")
+    (one.directory / "frames" / "link").symlink_to(outside)
+    (one.directory / "frames" / "link.fits").symlink_to(outside / "979412p.fits.fz")
+    os.mkfifo(one.directory / "frames" / "pipe.fits")
+    async with aiohttp.ClientSession(headers=one.trust.headers()) as session:
+        for method in ("GET", "DELETE"):
+            address = URL(f"{one.address}/v1/files/{place}?size=6", encoded=True)
+            async with session.request(method, address) as answer:
+                assert answer.status in {403, 404} or (method, await answer.json()) == ("DELETE", {"removed": False})
+                assert b"secret" not in await answer.read()
+    assert (outside / "979412p.fits.fz").exists()
+
+
+async def test_nothing_is_brought_to_where_a_link_leads(pair: tuple[Agent, Agent, Courier]) -> None:
+    one, two, asked = pair
+    one.put(FRAME, b"pixels")
+    outside = two.directory.parent / "outside"
+    outside.mkdir()
+    (two.directory / "frames" / "08AC14").symlink_to(outside)
+    (problem,) = await bring(asked, two, one.parcel(FRAME, two))
+    assert isinstance(problem, MoveError)
+    assert list(outside.iterdir()) == []
+
+
+async def test_ranges_are_given_as_asked(pair: tuple[Agent, Agent, Courier]) -> None:
+    one, _, _ = pair
+    content = os.urandom(BIG)
+    one.put(FRAME, content)
+    async with aiohttp.ClientSession(headers=one.trust.headers()) as session:
+        for begin, end in ((0, 10), (5, BIG), (BIG - 1, BIG)):
+            header = {"Range": f"bytes={begin}-{end - 1}"}
+            async with session.get(f"{one.address}/v1/files/{one.root}/{FRAME}", headers=header) as answer:
+                assert (answer.status, await answer.read()) == (206, content[begin:end])
+        for wrong in (f"bytes={BIG}-{BIG}", "bytes=5-4", "bytes=-5", "bytes=1-2,4-5"):
+            async with session.get(f"{one.address}/v1/files/{one.root}/{FRAME}", headers={"Range": wrong}) as answer:
+                assert answer.status == 416
+
+
+async def test_nobody_is_let_in_without_the_token(pair: tuple[Agent, Agent, Courier]) -> None:
+    one, _, _ = pair
+    one.put(FRAME, b"pixels")
+    for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer wrong"}, {"Authorization": "wrong"}):
+        async with aiohttp.ClientSession(headers=headers) as session:
+            for method, path in (("GET", "status"), ("GET", f"files/{one.root}/{FRAME}"), ("POST", "bring")):
+                async with session.request(method, f"{one.address}/v1/{path}") as answer:
+                    assert answer.status == 401
+
+
+async def test_between_hosts_certificates_say_who_may_do_what(tmp_path: Path) -> None:
+    async with (
+        agent(tmp_path, "node1", certified(tmp_path, "node1", role="agent")) as one,
+        agent(tmp_path, "node2", certified(tmp_path, "node2", role="agent")) as two,
+    ):
+        one.put(FRAME, content := os.urandom(BIG))
+        chief = Settings.model_validate({"agent": certified(tmp_path, "chief", role="coordinator")})
+        async with courier(trusted(chief)) as asked:
+            assert await bring(asked, two, one.parcel(FRAME, two)) == [Carried(BIG, "brought")]
+        assert (two.directory / FRAME).read_bytes() == content
+        async with courier(two.trust) as peer:
+            assert (await peer.status(one.address))["disks"]
+            for refused in (
+                peer.remove(one.address, f"{one.root}/{FRAME}", size=BIG),
+                peer.sizes(one.address, one.root, [FRAME]),
+            ):
+                with pytest.raises(Silent, match="for the coordinator alone, and node2 is none"):
+                    await refused
+            with pytest.raises(NodeUnreachable, match="for the coordinator alone"):
+                await peer.bring(one.address, [two.parcel(FRAME, one)], progress=lambda done: None)
+        stranger = Settings.model_validate({"agent": certified(tmp_path / "elsewhere", "chief", role="coordinator")})
+        async with courier(trusted(stranger)) as asked:
+            with pytest.raises(Silent, match=r"not trusted|does not answer"):
+                await asked.status(one.address)
+        bare = ssl.create_default_context(cafile=str(tmp_path / "authority" / "authority.pem"))
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.ClientError):
+                await session.get(f"{one.address}/v1/status", ssl=bare)
+
+
+def test_secrets_that_others_may_read_and_tokens_on_a_network_are_refused(tmp_path: Path) -> None:
+    token = shared_token(tmp_path)
+    Path(token["token"]).chmod(0o640)
+    with pytest.raises(NoTrust, match="chmod 600"):
+        Trust.of(Settings.model_validate({"agent": token}))
+    Path(token["token"]).chmod(0o600)
+    with pytest.raises(NoTrust, match="certificates are needed"):
+        Trust.of(Settings.model_validate({"agent": {**token, "listen": "0.0.0.0"}}))
+    held = trusted(Settings.model_validate({"agent": token}))
+    assert held.token not in repr(held)
+    assert Trust.of(Settings()) is None
+    credentials = certified(tmp_path, "node1", role="agent")
+    Path(credentials["key"]).chmod(0o644)
+    with pytest.raises(NoTrust, match="chmod 600"):
+        Trust.of(Settings.model_validate({"agent": credentials}))
+
+
+def trusted(settings: Settings) -> Trust:
+    trust = Trust.of(settings)
+    assert trust is not None
+    return trust
