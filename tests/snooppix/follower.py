@@ -45,19 +45,20 @@ def place_in_memory() -> Path:
     return Path(tempfile.mkdtemp(prefix="follower-", dir=memory if memory.is_dir() else None))
 
 
-@functools.cache
-def empty_database() -> bytes:
+async def empty_database() -> bytes:
     """Give the file of a database with its schema and nothing in it."""
-    place = place_in_memory()
-    try:
-        asyncio.run(_create(f"sqlite+aiosqlite:///{place / 'empty.sqlite'}"))
-        return (place / "empty.sqlite").read_bytes()
-    finally:
-        shutil.rmtree(place)
+    if not _empty:
+        place = place_in_memory()
+        try:
+            await (await Database.open(f"sqlite+aiosqlite:///{place / 'empty.sqlite'}", create=True)).close()
+            _empty.append((place / "empty.sqlite").read_bytes())
+        finally:
+            shutil.rmtree(place)
+    return _empty[0]
 
 
-async def _create(url: str) -> None:
-    await (await Database.open(url, create=True)).close()
+_empty: list[bytes] = []
+"""The file, once it was made."""
 
 
 @functools.cache
@@ -84,23 +85,23 @@ async def passing(clock: SetClock, work: Coroutine[Any, Any, T]) -> T:
 class Follower:
     """SNOOPPIX in a directory, put together as the daemon does it, without the loops that would take its steps."""
 
-    def __init__(self, place: Path, registry: str, *, camera: Instrument, clock: SetClock, **snooppix: object) -> None:
+    def __init__(
+        self, place: Path, registry: str, *, camera: Instrument, clock: SetClock, patience: float = IMPATIENCE
+    ) -> None:
         self.place = place
         self.registry = registry
         self.camera = camera
         self.clock = clock
-        self.snooppix = snooppix
+        self.patience = patience
+        """Seconds without a byte after which a connection is cut."""
         self.lives = 0
-        self._empty = empty_database()
         self.root = place / "life0"
         self.desk: Desk
         self._open = contextlib.AsyncExitStack()
 
     @property
     def settings(self) -> Settings:
-        return settings_for(
-            self.root, self.registry, read_timeout=IMPATIENCE, connect_timeout=5.0, attempts=3, **self.snooppix
-        )
+        return settings_for(self.root, self.registry, read_timeout=self.patience, connect_timeout=5.0, attempts=3)
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
@@ -133,7 +134,7 @@ class Follower:
         daemon = Daemon("snooppix", loaded=Loaded(settings, {}, None), status=("127.0.0.1", 0), clock=self.clock)
         self.root.mkdir(exist_ok=True)
         if not (file := self.root / "terapix.sqlite").exists():
-            file.write_bytes(self._empty)
+            file.write_bytes(await empty_database())
         database = await Database.open(settings.database_url)
         try:
             wire = Wire(settings.archive, settings.snooppix)
