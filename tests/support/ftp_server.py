@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 PIECE: Final = 256 * 1024
+SWAPPED: Final = "20080330061539"
 FEATURES: Final = ("SIZE", "MDTM", "REST STREAM", "MLST type*;size*;modify*;")
 
 Comers = asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
@@ -39,11 +40,17 @@ class OddServer:
     """The pause is shared by all connections: more of them bring nothing."""
     goes_after: int = -1
     """Bytes of a file after which it ends the control connection; the data connection goes on to the end."""
+    cuts: list[int] = field(default_factory=list)
+    """Bytes of a file after which the next connections are cut, each once."""
+    ends: str = "226 that was all"
+    """What it says behind what it sent; empty: it hangs up."""
     swaps: tuple[int, bytes] | None = None
-    """Bytes of a file after which it is replaced by another, once."""
+    """Bytes of a file after which it is replaced by another, once; its time is `SWAPPED` then."""
     most: int = 0
     """Sessions at the same time; one more is told 421."""
     tls: ssl.SSLContext | None = None
+    data_tls: ssl.SSLContext | None = None
+    """What secures data, where it is another certificate than that of the control connection."""
     clear_data: bool = False
     """Data is not secured although that was asked for."""
     slips: bytes = b""
@@ -162,7 +169,7 @@ class _Talk:
         """Listen anew: whoever came before and was not used counts no more."""
         if self.passive is not None:
             self.passive.close()
-        secured = self.server.tls if self.private and not self.server.clear_data else None
+        secured = (self.server.data_tls or self.server.tls) if self.private and not self.server.clear_data else None
         self.data = asyncio.Queue()
         self.passive = await asyncio.start_server(partial(self.accept, self.data), "127.0.0.1", 0, ssl=secured)
         port = self.passive.sockets[0].getsockname()[1]
@@ -192,7 +199,11 @@ class _Talk:
                     async with server._line if server.shared else contextlib.nullcontext():
                         await asyncio.sleep(server.pause)
                 if server.swaps is not None and at + len(piece) >= server.swaps[0]:
-                    server.files[path], server.swaps = server.swaps[1], None
+                    server.files[path], server.times[path], server.swaps = server.swaps[1], SWAPPED, None
+                if server.cuts and at + len(piece) >= server.cuts[0]:
+                    server.cuts.pop(0)
+                    data.transport.abort()
+                    self.writer.transport.abort()
                 if 0 <= server.goes_after <= at + len(piece):
                     self.writer.transport.abort()
         except OSError:
@@ -213,4 +224,6 @@ class _Talk:
             await data.drain()
             data.close()
             await data.wait_closed()
-        await self.say("226 that was all")
+        if not self.server.ends:
+            self.writer.transport.abort()
+        await self.say(self.server.ends)
