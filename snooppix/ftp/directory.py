@@ -179,7 +179,10 @@ class Directory:
         return pages
 
     def _entries(self, place: str, lines: list[str], look: Look, *, machine: bool) -> list[Entry]:
-        """Read the lines of one directory; what has a name that no file should have is left out."""
+        """Read the lines of one directory; what has a name that no file should have is left out.
+
+        Before a line in no known form may be the first half of a name with a line end in it: that file is asked for.
+        """
         entries, unread = [], 0
         for line in lines:
             try:
@@ -187,6 +190,7 @@ class Directory:
             except LineUnread as problem:
                 unread += 1
                 look.refuse(f"of directory /{place} {problem}")
+                entries[-1:] = [replace(doubtful, size=None) for doubtful in entries[-1:]]
                 continue
             if found is None:
                 continue

@@ -18,6 +18,7 @@ from snooppix.ftp.archive import FtpArchive
 from snooppix.ftp.carrier import FtpDownloader
 from snooppix.ftp.door import Door
 from snooppix.names import Names
+from snooppix.segments import Growth
 from terapix.clock import SystemClock
 from terapix.identity import Digest
 from terapix.sections import ArchiveSection, SelectionSection, Settings, SnooppixSection
@@ -142,6 +143,62 @@ async def test_without_epsv_the_address_that_pasv_gives_is_not_followed(
         server.offer("979412p.fits.fz", CONTENT)
         assert list(await listed(follower(door(server)))) == ["979412p"]
         assert "PASV" in server.commands()
+
+
+async def test_what_lies_in_a_real_directory_beside_frames(server: Vsftpd) -> None:
+    """A file of 5 GB, a link to a frame, links back to the directory, and names that nobody should have."""
+    with server.offer("979412p.fits.fz", b"").open("wb") as large:
+        large.truncate(5 * 1024**3)
+    os.utime(large.name, (1.2e9, 1.2e9))
+    server.offer("frame.fits.fz", CONTENT).rename(server.directory.parent / "elsewhere.fits.fz")
+    (server.directory / "979413p.fits.fz").symlink_to(server.directory.parent / "elsewhere.fits.fz")
+    (server.directory / "979414p.fits.fz").symlink_to("nowhere")
+    (server.directory / "night").mkdir()
+    (server.directory / "night" / "back").symlink_to(server.directory)
+    (server.directory / "loop").symlink_to(".")
+    for name in (
+        "read me.txt",
+        "979415p .fits",
+        "\x1b[2J979416p.fits",
+        "979417p.fits\n979418p.fits",
+        "97941\udcff9p.fits",
+    ):
+        server.offer(name, b"x")
+
+    archive = follower(door(server))
+    [batch] = [batch async for batch in archive.since(None)]
+
+    found = {seen.name: seen.size for seen in batch.sightings}
+    assert found == {"979412p": 5 * 1024**3, "979413p": len(CONTENT)}
+    assert all(why.isprintable() for why in batch.refused)
+    assert [sum(name in why for why in batch.refused) for name in ("979415p", "[2J979416p", "979418p", "xff")] == [
+        1,
+        1,
+        1,
+        1,
+    ]
+    assert not any("\x1b" in command for command in server.commands())
+
+
+async def test_a_large_file_comes_over_as_many_connections_as_the_server_grants(
+    program: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    """Each at 8 MB/s at most, so that a further one pays; of the three that we may have it grants two."""
+    program(PROGRAM, "vsftpd")
+    content = CONTENT + os.urandom(24 * MB)
+    growth = Growth(most=3, period=0.3, worth=8 * MB)
+    with vsftpd(tmp_path / "ftp", anon_max_rate=str(8 * MB), max_per_ip="2") as server:
+        server.offer("979412p.fits.fz", content)
+        progress, begin = Progress(), SystemClock().monotonic()
+        wanted = Wanted("979412p", tmp_path / "a.part", len(content), md5(content))
+        await FtpDownloader(door(server), growth=growth).fetch(wanted, [f"{server.address}/979412p.fits.fz"], progress)
+        seconds = SystemClock().monotonic() - begin
+        offsets = [command for command in server.commands() if command.startswith("REST")]
+
+    assert (tmp_path / "a.part").read_bytes() == content
+    assert offsets
+    assert progress.interruptions == 0
+    assert seconds < 0.9 * len(content) / (8 * MB)
 
 
 def settings_for(directory: Path, server: Vsftpd, **archive: object) -> Settings:
