@@ -1,6 +1,7 @@
-"""Bounds in time and on the sky as settings write them."""
+"""Bounds in time and on the sky as settings write them, and what must not be there twice."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 
@@ -60,3 +61,16 @@ def box(numbers: Sequence[float]) -> tuple[float, ...]:
     if west == east:
         raise ValueError(f"right ascensions {west:g} to {east:g} bound nothing")
     return tuple(float(number) for number in numbers)
+
+
+def each_once(values: Iterable[str], sentence: str) -> None:
+    """Check that no value is given twice.
+
+    Raises
+    ------
+    ValueError
+        If one is; `sentence` says so of {count} and {value}.
+    """
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise ValueError(f"{sentence.format(count=count, value=value)}; each needs its own")

@@ -4,7 +4,6 @@ Each section of ``terapix.toml`` is one frozen class. How a file, the
 environment and these defaults are put together stands in `terapix.settings`.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -351,18 +350,12 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _nodes_are_apart(self) -> Self:
-        for what, listed in (
-            ("named", Counter(node.name for node in self.nodes)),
-            ("in directory", Counter(f"{node.address}{self.at(node.directory)}" for node in self.nodes)),
-        ):
-            for value, count in listed.items():
-                if count > 1:
-                    raise ValueError(f"nodes: {count} nodes are {what} {value}; each needs its own")
-        names = Counter(disk.name for disk in self.paths.disks)
-        roots = Counter(str(self.at(disk.directory)) for disk in self.paths.disks)
-        for value, count in (names + roots).items():
-            if count > 1:
-                raise ValueError(f"paths.disks: {count} reception disks share {value}; each needs its own")
+        places = (f"{node.address}{self.at(node.directory)}" for node in self.nodes)
+        bounds.each_once((node.name for node in self.nodes), "nodes: {count} nodes are named {value}")
+        bounds.each_once(places, "nodes: {count} nodes are in directory {value}")
+        sharing = "paths.disks: {count} reception disks share {value}"
+        bounds.each_once((disk.name for disk in self.paths.disks), sharing)
+        bounds.each_once((str(self.at(disk.directory)) for disk in self.paths.disks), sharing)
         return self
 
     def at(self, path: Path) -> Path:
