@@ -134,13 +134,16 @@ def need_of(
 
     Parameters
     ----------
-    needs : bytes by part as its header told (frame, unpacked, weight, flag, scratch); parts may be absent
+    needs : bytes by part as its header told (frame, unpacked, weight, flag, scratch); parts may be absent, and no maps
+        are to be made where they are told to take nothing
     size : bytes of the file
     growth : bytes of a product over the unpacked bytes of its frame, by kind, as measured so far; measured beats told
     compression : share of its unpacked size that a tile-compressed weight map takes until then
     """
     told = needs or {}
     frame = int(size or told.get("frame", 0))
+    if told.get("weight") == 0 and told.get("flag") == 0:
+        return Need(frame, 0, int(told.get("scratch", 0)))
     unpacked = told.get("unpacked") or frame * UNPACKED_SHARE
     guesses = {
         "weight": told.get("weight") or unpacked * PIXEL / RAW_PIXEL * compression,

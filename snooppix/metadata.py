@@ -28,7 +28,9 @@ BYTE: Final = 1
 """Bytes of a flag map's pixel before compression."""
 
 
-def describe(headers: Headers, *, size: int, compression: float, placed: bool = True) -> dict[str, Any]:
+def describe(
+    headers: Headers, *, size: int, compression: float, placed: bool = True, maps: bool = True
+) -> dict[str, Any]:
     """Return the metadata columns of a frame that was accepted.
 
     Parameters
@@ -37,6 +39,7 @@ def describe(headers: Headers, *, size: int, compression: float, placed: bool = 
     size : bytes of the file
     compression : share of its unpacked size that a compressed map takes, 0 to 1
     placed : whether its WCS says where on the sky it is
+    maps : whether weight and flag maps will be made of it
 
     Returns
     -------
@@ -65,7 +68,7 @@ def describe(headers: Headers, *, size: int, compression: float, placed: bool = 
         "flat": calibration(headers, "IMRED_FF"),
         "mask": calibration(headers, "IMRED_MK"),
         "elixir": {key: value for key, value in sorted(primary.values.items()) if _ELIXIR.fullmatch(key)},
-        "needs": needs(headers, size=size, compression=compression),
+        "needs": needs(headers, size=size, compression=compression, maps=maps),
     }
 
 
@@ -103,15 +106,15 @@ def observed_at(headers: Headers) -> datetime | None:
     return _MJD_0 + timedelta(days=days) if days is not None and 0 < days < 100_000 else None
 
 
-def needs(headers: Headers, *, size: int, compression: float) -> dict[str, int]:
-    """Room that the frame and its maps take on a node, in bytes.
+def needs(headers: Headers, *, size: int, compression: float, maps: bool = True) -> dict[str, int]:
+    """Room that the frame and its maps, if there will be any, take on a node, in bytes.
 
     The scratch holds the maps of single CCDs, each a file of its own, until they are put together.
     """
     counts = [header.shape[0] * header.shape[1] * header.slices for header in headers.images]
     pixels = sum(counts)
     unpacked = sum(n * abs(header.bitpix or 0) // 8 for n, header in zip(counts, headers.images, strict=True))
-    weight, flag = math.ceil(pixels * FLOAT * compression), math.ceil(pixels * BYTE * compression)
+    weight, flag = [math.ceil(pixels * each * compression) if maps else 0 for each in (FLOAT, BYTE)]
     return {"frame": size, "unpacked": unpacked, "weight": weight, "flag": flag, "scratch": weight + flag}
 
 

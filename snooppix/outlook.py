@@ -96,7 +96,7 @@ def objection(name: str, need: Need, nodes: Sequence[Prospect], *, before: int) 
 def guess(instrument: Instrument, size: int | None, *, compression: float) -> Need:
     """What a frame of a camera needs at most, before anything was asked about it."""
     pixels = max(instrument.ccd_counts) * instrument.width * instrument.height
-    maps = math.ceil(pixels * FLOAT * compression) + math.ceil(pixels * BYTE * compression)
+    maps = math.ceil(pixels * FLOAT * compression) + math.ceil(pixels * BYTE * compression) if instrument.weights else 0
     return Need(size if size is not None else pixels * WIDEST + HEADERS, maps, maps)
 
 
@@ -223,7 +223,7 @@ class Outlook:
         except (ArchiveError, Rejection) as problem:
             log.info("headers do not tell what a frame needs", frame=frame.name, why=str(problem))
             return None
-        told = needs(headers, size=size, compression=self.compression)
+        told = needs(headers, size=size, compression=self.compression, maps=self.instrument.weights)
         if frame.kind is FrameKind.OBJECT:
             async with self.database.write() as session:
                 await Frames().describe(session, frame.id, needs=told)

@@ -86,7 +86,7 @@ def read_file(
     size = headers.size or path.stat().st_size
     placed = not any(excused.word == "wcs" for excused in verdict.excused)
     try:
-        columns = describe(headers, size=size, compression=compression, placed=placed)
+        columns = describe(headers, size=size, compression=compression, placed=placed, maps=instrument.weights)
     except Rejection as rejection:
         return Read(Verdict(verdict.kind, rejection), headers, {})
     return Read(verdict, headers, columns)

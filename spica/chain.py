@@ -1,5 +1,6 @@
 """The chain at a glance: how many frames have come how far, and what needs a person."""
 
+import functools
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from dbclient.records import DaemonRecord, NodeRecord
 from dbclient.schema import FrameState, JobState, NodeState
 from dbclient.stores import Frames, Jobs, Nodes
+from terapix.instruments import load_instrument
 from terapix.sections import Settings
 
 SILENT = timedelta(seconds=90)
@@ -61,16 +63,20 @@ class Summary:
     jobs: dict[JobState, int]
     warnings: tuple[str, ...]
 
+    unweighted: str | None = None
+    """Why no maps are made, where the camera's frames do not allow it: then a placed frame has come to its end."""
+
     @property
     def finished(self) -> bool:
-        """True when every frame is weighted, rejected or failed."""
+        """True when every frame is weighted, rejected or failed; or placed, where no weights are made."""
         settled = {FrameState.WEIGHTED, FrameState.REJECTED, FrameState.FAILED, FrameState.SUPERSEDED}
+        settled |= {FrameState.PLACED} if self.unweighted else set()
         return bool(self.states) and all(state in settled for state, count in self.states.items() if count)
 
 
 async def summarise(session: AsyncSession, *, now: datetime, settings: Settings) -> Summary:
     """Count the chain and say in a sentence how it goes."""
-    states = await Frames().counts(session)
+    states, unweighted = await Frames().counts(session), _unweighted(settings.snooppix.instrument)
     total = sum(states.values())
     chain = []
     for name, passed in PASSED:
@@ -89,14 +95,22 @@ async def summarise(session: AsyncSession, *, now: datetime, settings: Settings)
         *_ill_frames(states),
     )
     return Summary(
-        sentence=_sentence(states, total, warnings, looked=bool(daemons), poll=settings.snooppix.poll),
+        sentence=_sentence(
+            states, total, warnings, looked=bool(daemons), poll=settings.snooppix.poll, unweighted=unweighted
+        ),
         chain=tuple(chain),
         states=states,
         nodes=nodes,
         daemons=daemons,
         jobs=await Jobs().counts(session),
         warnings=warnings,
+        unweighted=unweighted,
     )
+
+
+@functools.lru_cache
+def _unweighted(instrument: str) -> str | None:
+    return load_instrument(instrument).unweighted
 
 
 def _bar(node: NodeRecord, leased: int) -> NodeBar:
@@ -145,7 +159,13 @@ def _ill_frames(states: dict[FrameState, int]) -> list[str]:
 
 
 def _sentence(
-    states: dict[FrameState, int], total: int, warnings: tuple[str, ...], *, looked: bool, poll: float
+    states: dict[FrameState, int],
+    total: int,
+    warnings: tuple[str, ...],
+    *,
+    looked: bool,
+    poll: float,
+    unweighted: str | None,
 ) -> str:
     if not total:
         return (
@@ -153,12 +173,15 @@ def _sentence(
             if looked
             else "No daemon has run yet: terapix up starts them, terapix demo shows a night."
         )
-    weighted = states.get(FrameState.WEIGHTED, 0)
+    weighted, end = states.get(FrameState.WEIGHTED, 0), "weighted"
+    if unweighted:
+        weighted, end = weighted + states.get(FrameState.PLACED, 0), "placed"
     aside = states.get(FrameState.REJECTED, 0) + states.get(FrameState.FAILED, 0)
     waiting = total - weighted - aside - states.get(FrameState.SUPERSEDED, 0)
     begin = "Something needs you" if warnings else "All is well"
     way = f"{_frames(waiting)} on the way" if waiting else "none on the way"
-    return f"{begin}: {weighted} of {_frames(total)} weighted, {way}{f', {aside} set aside' if aside else ''}."
+    why = f" ({unweighted})" if unweighted else ""
+    return f"{begin}: {weighted} of {_frames(total)} {end}{why}, {way}{f', {aside} set aside' if aside else ''}."
 
 
 def _frames(count: int) -> str:

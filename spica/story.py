@@ -55,6 +55,8 @@ def _what(frame: FrameRecord) -> str:
 
 def _where(frame: FrameRecord, now: datetime) -> str:
     then = NEXT[frame.state].format(name=frame.name)
+    if frame.state is FrameState.PLACED and frame.reason and frame.flat is None and frame.mask is None:
+        return f"It is on its node, and nothing is left to do: {frame.reason.rstrip('.')}."
     if frame.reason:
         then = f"{then} Why: {frame.reason.rstrip('.')}."
     if frame.retry_at and frame.retry_at > now:

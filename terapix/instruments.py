@@ -180,11 +180,18 @@ class Instrument:
     """The CCDs that a frame has."""
     later_ccds: tuple[Ccd, ...] = field(default=())
     """Those that only frames with more CCDs have, in order behind `ccds`."""
+    weights: bool = True
+    """Whether weight and flag maps can be made: frames name the flat field and the mask that made them."""
 
     @property
     def ccd_counts(self) -> tuple[int, ...]:
         """Numbers of CCDs that an accepted frame may have."""
         return self.acceptance.ccd_counts
+
+    @property
+    def unweighted(self) -> str | None:
+        """Why no maps are made of its frames; None if they are."""
+        return None if self.weights else f"weights of {self.camera} are not made: its frames name no flat"
 
     @property
     def mosaic_width(self) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, exists, func, select, true, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from dbclient.records import FrameRow, RunRow, record
+from dbclient.records import FrameRecord, FrameRow, RunRow, record
 from dbclient.schema import (
     Frame,
     FrameKind,
@@ -119,6 +119,12 @@ class FrameLists:
             RunRow(runid, sum(states[runid].values()), sizes[runid], tuple(sorted(filters[runid])), dict(states[runid]))
             for runid in sorted(states, key=lambda name: name or "")
         ]
+
+    async def placed_without(self, session: AsyncSession, reason: str, *, limit: int) -> list[FrameRecord]:
+        """Give placed exposures that do not tell this as their reason."""
+        told = Frame.reason.is_not_distinct_from(reason)
+        query = select(Frame).where(Frame.state == FrameState.PLACED, Frame.kind == FrameKind.OBJECT, ~told)
+        return [record(FrameRecord, row) for row in await session.scalars(query.order_by(Frame.id).limit(limit))]
 
     async def calibrations_missing(self, session: AsyncSession) -> list[str]:
         """Give names of flats and masks that exposures here name and that were never sighted."""

@@ -14,6 +14,7 @@ from spica.pipeline.recovery import Recovery
 from spica.pipeline.worker import recipe_digest
 from terapix.clock import Clock
 from terapix.errors import TerapixError
+from terapix.instruments import load_instrument
 from terapix.journal import logger
 from terapix.sections import Settings
 
@@ -37,7 +38,8 @@ class Pipeline:
         self._closing = False
         self._check_at = clock.monotonic()
         self.recovery = Recovery(database, clock, lease=settings.processing.lease, source=SOURCE)
-        self.dispatcher = Dispatcher(database, clock, source=SOURCE)
+        unweighted = load_instrument(settings.snooppix.instrument).unweighted
+        self.dispatcher = Dispatcher(database, clock, source=SOURCE, unweighted=unweighted)
         self.engine = Engine(settings, died=self._died, ended=self._ended)
 
     async def start(self) -> None:

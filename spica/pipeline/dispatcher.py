@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from dbclient.database import Database
 from dbclient.records import FrameRecord, NodeRecord
 from dbclient.schema import FrameState, Level, NodeState
-from dbclient.stores import Frames, Inventory, Jobs
+from dbclient.stores import Events, Frames, Inventory, Jobs, Leases
 from dbclient.stores.inventory import Calibration
 from terapix.clock import Clock
 from terapix.journal import logger
@@ -101,10 +101,12 @@ def _lack(kind: str, name: str, calibration: Calibration | None) -> Lack:
 class Dispatcher:
     """Makes jobs of what is wanted and not held."""
 
-    def __init__(self, database: Database, clock: Clock, *, source: str) -> None:
+    def __init__(self, database: Database, clock: Clock, *, source: str, unweighted: str | None = None) -> None:
+        """Prepare a dispatcher; `unweighted` says why frames of the camera become no jobs, if they do not."""
         self._database = database
         self._clock = clock
         self._source = source
+        self._unweighted = unweighted
 
     async def retire(self, recipe: str) -> None:
         """Set jobs aside that wait under another recipe than the one that is wanted now."""
@@ -115,6 +117,9 @@ class Dispatcher:
 
     async def pass_(self, recipe: str) -> tuple[int, int]:
         """Make the jobs that are due under a recipe's digest; return how many were made, and how many frames wait."""
+        if self._unweighted is not None:
+            await self._leave(self._unweighted)
+            return 0, 0
         async with self._database.read() as session:
             if not await Jobs().wanted(session, stage=STAGE, recipe=recipe, limit=1):
                 return 0, 0
@@ -153,6 +158,26 @@ class Dispatcher:
             reached("job.created")
             log.info("jobs made", stage=STAGE, jobs=made)
         return made, len(waiting)
+
+    async def _leave(self, why: str) -> None:
+        """Say once at each placed frame that nothing more is made of it, and give back the room held for its maps."""
+        async with self._database.read() as session:
+            if not await Frames().placed_without(session, why, limit=1):
+                return
+        async with self._database.write() as session:
+            for frame in await Frames().placed_without(session, why, limit=AT_ONCE):
+                await Leases().release(session, frame.id, now=self._clock.now())
+                await Frames().describe(session, frame.id, reason=why, retry_at=None)
+                message = f"{frame.name} stays as it is: {why}"
+                await Events().append(
+                    session,
+                    source=self._source,
+                    kind="unweighted",
+                    message=message,
+                    frame_id=frame.id,
+                    now=self._clock.now(),
+                )
+                log.info("frame becomes no job", frame=frame.name, why=why)
 
     async def _decide(self, session: AsyncSession, recipe: str) -> tuple[list[Ready], list[Waiting]]:
         """Look at more frames as long as all of them wait, so that none starves behind others' calibrations."""

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from dbclient.schema import FrameKind, FrameState, JobState, NodeState
+from dbclient.schema import FrameKind, FrameState, JobState, Level, NodeState
 from dbclient.stores import Events, Frames, Jobs, Nodes
+from spica.chain import summarise
 from spica.pipeline.dispatcher import Dispatcher
+from spica.story import tell
+from terapix.instruments import load_instrument
+from terapix.sections import SnooppixSection
 from tests.support.site import Site, open_site
 
 FLAT, MASK = "08Am03.flat.r.36.02", "2003A.mask.0.36.02"
@@ -53,6 +57,39 @@ async def test_a_frame_without_calibrations_in_its_header_becomes_a_job(site: Si
     await site.settle()
 
     assert await dispatch(site) == (1, 0)
+
+
+async def test_frames_of_a_camera_that_names_no_flat_are_placed_and_say_so_without_alarm(site: Site) -> None:
+    why = load_instrument("wircam").unweighted
+    assert why == "weights of WIRCam are not made: its frames name no flat"
+    await site.valid("2281792p")
+    await site.settle()
+    assert await site.open_things() == (1, 0)  # this one was promised room for maps
+
+    dispatcher = Dispatcher(site.database, site.clock, source="spica", unweighted=why)
+    assert [await dispatcher.pass_(RECIPE) for _ in range(3)] == [(0, 0)] * 3
+
+    frame = await site.frame("2281792p")
+    assert (frame.state, frame.reason, frame.retry_at) == (FrameState.PLACED, why, None)
+    assert await jobs(site, "2281792p") == []
+    assert await site.open_things() == (0, 0)
+    async with site.database.read() as session:
+        events = await Events().of_frame(session, frame.id)
+        settings = site.settings.model_copy(update={"snooppix": SnooppixSection(instrument="wircam")})
+        summary = await summarise(session, now=site.clock.now(), settings=settings)
+    assert [event.message for event in events if event.kind == "unweighted"] == [f"2281792p stays as it is: {why}"]
+    assert {event.level for event in events} == {Level.INFO}
+    assert summary.sentence == f"All is well: 1 of 1 frame placed ({why}), none on the way."
+    assert (summary.finished, summary.warnings) == (True, ())
+    story = tell(frame, [], events, now=site.clock.now())
+    assert story[1] == f"It is on its node, and nothing is left to do: {why}."
+
+
+async def test_no_room_is_held_for_maps_that_are_not_made(site: Site) -> None:
+    room = {"frame": 6000, "unpacked": 12000, "weight": 0, "flag": 0, "scratch": 0}
+    await site.valid("2281792p", needs=room)
+    await site.settle()
+    assert await site.open_things() == (0, 0)
 
 
 async def test_a_frame_says_which_calibration_it_waits_for(site: Site) -> None:
