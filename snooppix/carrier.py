@@ -1,5 +1,6 @@
 """What the fetcher asks of whoever brings a file, over whatever protocol."""
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,12 +48,23 @@ class Progress:
     """Bytes that were fetched a second time because the first ones were damaged."""
 
 
+class Proof(enum.StrEnum):
+    """By what a file that came was known to be whole and right, before its pixels were looked at; in words."""
+
+    LISTED = "digest verified as known beforehand"  #: the listing told it
+    OFFERED = "digest verified as the server told it, for none is listed"
+    SIZE = "size verified, for neither listing nor server tells a digest"
+    NONE = "neither digest nor size verified, for none was told"
+
+
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """A part that is whole and verified."""
 
     size: int
     digest: Digest
+    """Of the bytes that came."""
+    proof: Proof = field(default=Proof.LISTED, compare=False)
 
 
 class Carrier(Protocol):

@@ -304,7 +304,7 @@ class Fetcher:
                 FrameState.FETCHED,
                 now=now,
                 source=SOURCE,
-                message=f"{how}: {size / 1e6:.1f} MB, digest verified",
+                message=f"{how}: {size / 1e6:.1f} MB, {arrived.proof}",
                 event="fetched",
                 path=str(path),
                 disk=disk.name,

@@ -86,6 +86,11 @@ class Header:
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
     @property
+    def has_sum(self) -> bool:
+        """Whether it tells a checksum of itself or of its data."""
+        return bool(self.text("CHECKSUM")) or self.values.get("DATASUM") is not None
+
+    @property
     def compressed(self) -> bool:
         return self.values.get("ZIMAGE") is True
 

@@ -16,6 +16,7 @@ from dbclient.database import Database
 from dbclient.records import FrameRecord
 from dbclient.schema import FrameState, TransferKind, TransferState
 from dbclient.stores import Frames, Transfers
+from snooppix.carrier import Proof
 from snooppix.quarantine import Quarantine
 from snooppix.reception import BAD, BOUND, DEADLINE, INCOMING, PART, Reception, Receptions
 from terapix.clock import Clock
@@ -193,7 +194,8 @@ class Healer:
                 FrameState.FETCHED,
                 now=self.clock.now(),
                 source=SOURCE,
-                message=f"had arrived before snooppix ended: {size / 1e6:.1f} MB, digest verified",
+                message=f"had arrived before snooppix ended: {size / 1e6:.1f} MB, "
+                + (Proof.LISTED if expected else "its digest is not known beforehand"),
                 event="fetched",
                 path=str(path.relative_to(disk.root)),
                 disk=disk.name,

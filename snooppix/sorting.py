@@ -113,7 +113,7 @@ class Sorter:
                 FrameState.VALID,
                 now=self.clock.now(),
                 source=SOURCE,
-                message=f"is a valid {what}: {verified.columns['ccds']} {images}, headers and all pixels verified",
+                message=f"is a valid {what}: {verified.columns['ccds']} {images}, {verified.sentence}",
                 event="valid",
                 path=str(target),
                 disk=disk.name,

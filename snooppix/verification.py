@@ -44,6 +44,15 @@ class Verified:
     """Metadata for its row."""
     pixel_digest: Digest | None
     """None for a file without an image."""
+    hdus: int = 0
+    summed: int = 0
+    """HDUs that hold a CHECKSUM or a DATASUM, which agrees."""
+
+    @property
+    def sentence(self) -> str:
+        """What was verified."""
+        sums = f"checksums of {self.summed} of {self.hdus} HDUs agree" if self.summed else "no HDU has a checksum"
+        return f"headers and all pixels verified, {sums}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +169,9 @@ class Verifier:
         if read.verdict.rejection is not None:
             raise read.verdict.rejection
         sums = await self.unpack(path, read.headers) if read.headers.hdus else []
-        return Verified(read.columns, pixel_digest(sums) if sums else None)
+        hdus = read.headers.hdus
+        summed = sum(hdu.header.has_sum for hdu in hdus)
+        return Verified(read.columns, pixel_digest(sums) if sums else None, len(hdus), summed)
 
     async def unpack(self, path: Path, headers: Headers) -> list[PixelSum]:
         """Verify the checksums of all HDUs and unpack their pixels."""

@@ -1,21 +1,26 @@
 """Archives behind an ObsCore table: what they list, how they are paged, and where their files are."""
 
 import contextlib
-from collections.abc import AsyncIterator
+import hashlib
+import io
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 
 from dbclient.schema import FrameKind, FrameState
+from dbclient.stores import Events
 from snooppix.datalink import is_datalink, own
 from snooppix.errors import ListingBroken, ListingRefused, UnsafeAddress
 from snooppix.names import Names
 from snooppix.obscore import HORIZON, ObsCore
 from snooppix.votable import TableBroken
 from snooppix.wire import Wire
+from spica.story import tell
 from terapix.clock import SetClock
-from terapix.sections import ArchiveSection, SelectionSection, SnooppixSection
+from terapix.sections import ArchiveSection, SelectionSection, Settings, SnooppixSection
 from terapix.settings import load
 from tests.snooppix.desk import at_work
 from tests.support.archive import small_fits
@@ -215,22 +220,80 @@ def test_links_are_told_from_files_and_nonsense_from_both() -> None:
             own(document)
 
 
+def settings_for(directory: Path, server: ObsCoreServer) -> Settings:
+    overrides = {
+        "paths": {"directory": str(directory)},
+        "archive": {"kind": "obscore", "address": server.tap},
+        "snooppix": {"poll": 0.2, "reserve": 0, "read_timeout": 2.0},
+    }
+    return load(environment={}, overrides=overrides).settings
+
+
 async def test_snooppix_follows_an_obscore_archive(tmp_path: Path) -> None:
     """Nothing but settings differs from following CADC: the frame and the calibrations that it names arrive valid."""
     async with served_obscore() as server:
         names = ("979412p", "08Am03.flat.r.36.02", "2003A.mask.0.36.01")
         for name in names:
             server.offer(name, small_fits(name), instrument_name="MegaPrime" if name == "979412p" else "")
-        settings = load(
-            environment={},
-            overrides={
-                "paths": {"directory": str(tmp_path / "host")},
-                "archive": {"kind": "obscore", "address": server.tap},
-                "snooppix": {"poll": 0.2, "reserve": 0, "read_timeout": 2.0},
-            },
-        ).settings
-        async with at_work(settings) as desk:
+        async with at_work(settings_for(tmp_path / "host", server)) as desk:
             for name in names:
                 frame = await desk.until_state(name, FrameState.VALID)
                 assert frame.path is not None
                 assert (desk.settings.reception / frame.path).read_bytes() == small_fits(name)
+
+
+def md5(content: bytes) -> bytes:
+    return hashlib.md5(content, usedforsecurity=False).digest()
+
+
+def flipped(content: bytes) -> bytes:
+    return content[:-3000] + bytes([content[-3000] ^ 1]) + content[-2999:]
+
+
+def without_sums(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with fits.open(io.BytesIO(content)) as hdus:
+        for hdu in hdus:
+            hdu.header.remove("CHECKSUM")
+            hdu.header.remove("DATASUM")
+        hdus.writeto(file)
+    return file.getvalue()
+
+
+SERVER = "digest verified as the server told it, for none is listed"
+SIZE = "size verified, for neither listing nor server tells a digest"
+
+
+@pytest.mark.parametrize(
+    ("content", "digest_of", "state", "words"),
+    [
+        (bytes, md5, "valid", (SERVER, "checksums of 37 of 37 HDUs agree")),
+        (bytes, None, "valid", (SIZE, "checksums of 37 of 37 HDUs agree")),
+        (without_sums, None, "valid", (SIZE, "headers and all pixels verified, no HDU has a checksum")),
+        (flipped, None, "rejected", (SIZE, "changed or damaged")),
+        (lambda content: content[:-2880], None, "rejected", (SIZE, "rejected")),
+        (lambda content: content[:-2880], lambda _: md5(small_fits("979412p")), "spotted", ("its digest is md5",)),
+    ],
+    ids=["server's digest", "size and sums", "size alone", "flipped byte", "cut short", "not the server's digest"],
+)
+async def test_without_a_listed_digest_a_frame_is_verified_by_what_there_is_and_says_so(
+    tmp_path: Path,
+    content: Callable[[bytes], bytes],
+    digest_of: Callable[[bytes], bytes] | None,
+    state: str,
+    words: tuple[str, ...],
+) -> None:
+    async with served_obscore() as server:
+        server.digest_of = digest_of
+        server.offer("979412p", content(small_fits("979412p")))
+        async with at_work(settings_for(tmp_path / "host", server)) as desk:
+            if state == "spotted":
+                frame = await desk.until(lambda frame: frame is not None and bool(frame.reason), "979412p")
+            else:
+                frame = await desk.until_state("979412p", FrameState(state))
+            async with desk.database.read() as session:
+                events = await Events().of_frame(session, frame.id)
+        story = " ".join(tell(frame, [], events, now=NOW))
+    assert frame.state.value == state
+    for said in words:
+        assert said in story

@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 from aiohttp import web
 
 from snooppix.protocol.adql import translate
+from snooppix.protocol.facts import digest_header
 
 STANDARD = {
     "obs_publisher_did": "TEXT",
@@ -52,6 +53,8 @@ class ObsCoreServer:
     """Documents by identity."""
     queries: list[str] = field(default_factory=list)
     """What was asked."""
+    digest_of: Callable[[bytes], bytes] | None = None
+    """Gives the MD5 that a Digest header tells of a file; none: there is no such header."""
     address: str = ""
 
     @property
@@ -107,7 +110,10 @@ class ObsCoreServer:
 
     async def file(self, request: web.Request) -> web.Response:
         content = self.files.get(request.match_info["name"])
-        return web.Response(status=404) if content is None else web.Response(body=content)
+        if content is None:
+            return web.Response(status=404)
+        told = {"Digest": digest_header(self.digest_of(content))} if self.digest_of else {}
+        return web.Response(body=content, headers=told)
 
 
 @contextlib.asynccontextmanager

@@ -31,6 +31,12 @@ SHOWN: Final = 8
 PAGE: Final = 100
 """Rows of a list that is shown whole, page by page."""
 HOSTS: Final = 50
+VERIFIED_BY: Final = {
+    "caom2": "every file verified by its digest",
+    "obscore": "which lists no digest: verified by the server's if it tells one, size, FITS structure, checksums",
+    "ftp": "which knows no digest: verified by size, FITS structure and checksums",
+}
+"""How files of each kind of archive are verified; the story of each frame tells its own."""
 DAY, MONTH = 24, 31
 """Hours and days of throughput drawn."""
 OURS: Final = (RequestKind.FETCH, RequestKind.RETRY, RequestKind.RELOAD, RequestKind.ACCEPT, RequestKind.LOOK,
@@ -213,6 +219,7 @@ async def snooppix(request: web.Request) -> web.Response:
         tiles=tiles(facts, queued=queued),
         queued_count=queued,
         protocol="FTP" if console.settings.archive.kind == "ftp" else "HTTP",
+        verified_by=VERIFIED_BY[console.settings.archive.kind],
         start=START,
         publication_states=list(PublicationState),
         sums=run_sums(lists["published"]),
