@@ -4,13 +4,14 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from yarl import URL
 
 from snooppix.breaker import Breakers, Rest
 from snooppix.errors import Busy, FetchError, NoRoom, NotStored, Resting, Unreachable
 from terapix.identity import Digest
+from terapix.part import Bound
 
 SECRET: Final = ("cookie", "auth", "token", "location", "x-vo-")
 """Parts of names of headers that say who asks, or let others ask in our name: they are not kept."""
@@ -55,6 +56,16 @@ class Proof(enum.StrEnum):
     OFFERED = "digest verified as the server told it, for none is listed"
     SIZE = "size verified, for neither listing nor server tells a digest"
     NONE = "neither digest nor size verified, for none was told"
+
+    @classmethod
+    def of(cls, wanted: "Wanted", bound: Bound | None) -> Self:
+        """Tell by what a file that is whole was verified: what was known of it, and what the server said."""
+        if wanted.digest is not None:
+            return cls.LISTED
+        if bound is not None and bound.digest:
+            return cls.OFFERED
+        told = wanted.size is not None or (bound is not None and bound.total >= 0)
+        return cls.SIZE if told else cls.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -309,17 +309,6 @@ def expected_of(wanted: Wanted, part: Part) -> Digest | None:
     return Digest.parse(part.bound.digest) if part.bound and part.bound.digest else None
 
 
-def proof_of(wanted: Wanted, part: Part) -> Proof:
-    """Tell by what a part that is complete was verified."""
-    if wanted.digest is not None:
-        return Proof.LISTED
-    if part.bound is None:
-        return Proof.NONE
-    if part.bound.digest:
-        return Proof.OFFERED
-    return Proof.SIZE if part.bound.total >= 0 or wanted.size is not None else Proof.NONE
-
-
 def _left_in(response: ClientResponse) -> bytes:
     """Take what came before a cut, which aiohttp does not give: #4581; in 3.14 that may be every byte: #13348."""
     if isinstance(response.content, EmptyStreamReader):
@@ -347,7 +336,7 @@ def verify(wanted: Wanted, part: Part, progress: Progress) -> Arrived:
         part.discard()
         raise NotFits(wanted.name, progress.host, "the file does not begin as a FITS file", head=head)
     reached("fetch.verified")
-    return Arrived(part.done, found, proof_of(wanted, part))
+    return Arrived(part.done, found, Proof.of(wanted, part.bound))
 
 
 async def _refuse_pages(response: ClientResponse, name: str, host: str) -> None:
