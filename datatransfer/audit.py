@@ -1,17 +1,19 @@
 """The audit: what a process that died has left behind is cleared up; what is not ours to judge is reported only."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from datatransfer.depots import Depot, Depots
+from datatransfer.errors import MoveError
 from datatransfer.leases import judge
 from datatransfer.mover import PART
-from datatransfer.nodes import Roster
+from datatransfer.nodes import Roster, Standing
 from dbclient.database import Database
-from dbclient.records import FrameRecord
+from dbclient.records import FrameRecord, ReplicaRecord
 from dbclient.schema import FrameState, ReplicaState
 from dbclient.stores import Frames, Inventory, Leases, Nodes, Replicas
 from terapix.clock import Clock
@@ -45,11 +47,14 @@ class Findings:
 class Audit:
     """Compares the disks with the database."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock, roster: Roster, *, source: str) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock, roster: Roster, depots: Depots, *, source: str
+    ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
         self._roster = roster
+        self._depots = depots
         self._source = source
 
     async def pass_(self, *, moving: Collection[str]) -> Findings:
@@ -66,7 +71,9 @@ class Audit:
     async def _sweep_parts(self, moving: Collection[str]) -> int:
         swept = 0
         for standing in self._roster.standings.values():
-            root = Path(standing.node.directory)
+            if standing.depot.address:
+                continue  # parts there serve the next try; its agent clears up what nobody goes on with
+            root = standing.depot.directory
             found = await asyncio.to_thread(_parts, root)
             for path in found:
                 if path.name.removesuffix(PART) not in moving:
@@ -84,7 +91,7 @@ class Audit:
             frame = await self._frame_of(path)
             if frame is None or frame.state not in MOVED or frame.path is not None:
                 continue
-            if await self._safe(frame, path):
+            if await self._safe(frame, None):
                 await asyncio.to_thread(path.unlink, missing_ok=True)
                 swept += 1
         return swept
@@ -95,15 +102,25 @@ class Audit:
         for standing in self._roster.standings.values():
             async with self._database.read() as session:
                 gone = await Inventory().left_behind(session, standing.node.id)
-                for replica in gone:
-                    path = Path(standing.node.directory) / replica.path
-                    there = await asyncio.to_thread(path.is_file)
-                    if not there or path.name in moving:
-                        continue
-                    frame = await Frames().get(session, replica.frame_id)
-                    if await self._safe(frame, path):
-                        await asyncio.to_thread(path.unlink, missing_ok=True)
-                        swept += 1
+            try:
+                swept += await self._sweep_node(standing, gone, moving)
+            except MoveError as problem:
+                log.warning("what was moved on could not be cleared up", node=standing.node.name, problem=str(problem))
+        return swept
+
+    async def _sweep_node(self, standing: Standing, gone: Sequence[ReplicaRecord], moving: Collection[str]) -> int:
+        swept = 0
+        paths = [replica.path for replica in gone if Path(replica.path).name not in moving]
+        there = await self._depots.sizes(standing.depot, paths) if paths else {}
+        for replica in gone:
+            size = there.get(replica.path)
+            if size != replica.size:
+                continue
+            async with self._database.read() as session:
+                frame = await Frames().get(session, replica.frame_id)
+            if await self._safe(frame, (standing.depot, replica.path)):
+                await self._depots.remove(standing.depot, replica.path, size=size)
+                swept += 1
         return swept
 
     async def _frame_of(self, path: Path) -> FrameRecord | None:
@@ -120,16 +137,20 @@ class Audit:
             rows = await Frames().generations(session, name)
             return next((row for row in rows if row.generation == 1), rows[0] if len(rows) == 1 else None)
 
-    async def _safe(self, frame: FrameRecord, path: Path) -> bool:
-        """Tell whether another whole file of the frame stands on a node that answers."""
+    async def _safe(self, frame: FrameRecord, besides: tuple[Depot, str] | None) -> bool:
+        """Tell whether a whole file of the frame, another than this one, stands on a node that answers."""
         async with self._database.read() as session:
             replicas = [r for r in await Replicas().of_frame(session, frame.id) if r.state is ReplicaState.HELD]
-            roots = {node.id: self._roster.root(node.name) for node in await Nodes().all(session)}
+            depots = {node.id: self._roster.depot(node.name) for node in await Nodes().all(session)}
         for replica in replicas:
-            root = roots.get(replica.node_id)
-            if root is None or root / replica.path == path:
+            depot = depots.get(replica.node_id)
+            if depot is None or (depot, replica.path) == besides:
                 continue
-            if await asyncio.to_thread(_size, root / replica.path) == replica.size:
+            try:
+                found = await self._depots.sizes(depot, [replica.path])
+            except MoveError:
+                continue
+            if found.get(replica.path) == replica.size:
                 return True
         return False
 
@@ -157,10 +178,6 @@ class Audit:
                 if replica.state is ReplicaState.HELD:
                     placed[frame_id] = replica.node_id
         return judge(leases, frames, await Inventory().open_moves(session), placed=placed)
-
-
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
 
 
 def _parts(root: Path) -> list[Path]:

@@ -4,8 +4,8 @@ import asyncio
 import threading
 from pathlib import Path
 
+from datatransfer.depots import Depot, Depots, Freight
 from datatransfer.errors import MoveError
-from datatransfer.mover import Haul, carry
 from datatransfer.nodes import Roster
 from dbclient.database import Database
 from dbclient.schema import FrameState, Level
@@ -15,7 +15,6 @@ from terapix.clock import Clock
 from terapix.identity import safe_name
 from terapix.journal import logger
 from terapix.retry import Backoff
-from terapix.sections import Settings
 
 log = logger("datatransfer.calibrations")
 
@@ -26,11 +25,11 @@ AGAIN = Backoff(first=5.0, factor=3.0, ceiling=600.0, attempts=1_000_000)
 class Calibrations:
     """Copies calibrations to the nodes that need them."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock, roster: Roster, *, source: str) -> None:
+    def __init__(self, database: Database, clock: Clock, roster: Roster, depots: Depots, *, source: str) -> None:
         self._database = database
-        self._settings = settings
         self._clock = clock
         self._roster = roster
+        self._depots = depots
         self._source = source
         self._troubles: dict[tuple[str, int], tuple[int, float]] = {}
         """By calibration and node: failures in a row, and until when (monotonic) not to try."""
@@ -61,10 +60,10 @@ class Calibrations:
         copied = 0
         for calibration in lacking:
             node = names.get(calibration.node_id, "")
-            root = self._roster.root(node)
+            depot = self._roster.depot(node)
             ready = calibration.state is FrameState.VALID and calibration.path and calibration.digest
-            if root and ready and self._may_try(calibration) and not self._stop.is_set():
-                copied += await self._copy(calibration, node, root)
+            if depot and ready and self._may_try(calibration) and not self._stop.is_set():
+                copied += await self._copy(calibration, node, depot)
         return copied
 
     async def close(self) -> None:
@@ -76,13 +75,14 @@ class Calibrations:
         _, until = self._troubles.get((calibration.name, calibration.node_id), (0, 0.0))
         return until <= self._clock.monotonic()
 
-    async def _copy(self, calibration: Calibration, node: str, root: Path) -> bool:
-        source = self._settings.received(calibration.disk, str(calibration.path))
-        path = f"calibrations/{safe_name(source.name)}"
+    async def _copy(self, calibration: Calibration, node: str, depot: Depot) -> bool:
+        source = self._depots.of_reception(calibration.disk)
+        origin = str(calibration.path)
+        path = f"calibrations/{safe_name(Path(origin).name)}"
         try:
-            size = calibration.size or (await asyncio.to_thread(source.stat)).st_size
-            haul = Haul(source, root / path, root / "calibrations", str(calibration.digest), size)
-            carried = await asyncio.to_thread(carry, haul, progress=lambda _: None, stop=self._stop, steps=False)
+            size = calibration.size or (await asyncio.to_thread((source.directory / origin).stat)).st_size
+            freight = Freight(source, origin, depot, path, str(calibration.digest), size)
+            carried = await self._depots.carry(freight, progress=lambda _: None, stop=self._stop, steps=False)
         except (MoveError, OSError) as problem:
             await self._trouble(calibration, node, str(problem))
             return False
@@ -95,7 +95,7 @@ class Calibrations:
                 node_id=calibration.node_id,
                 path=path,
                 size=carried.size,
-                digest=haul.digest,
+                digest=freight.digest,
                 now=now,
             )
             await Events().append(

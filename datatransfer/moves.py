@@ -9,9 +9,10 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from datatransfer.errors import DiskGone, MoveError, SourceGone, Stopped
+from datatransfer.depots import Depot, Depots, Freight
+from datatransfer.errors import DiskGone, LinkBroken, MoveError, SourceGone, Stopped
 from datatransfer.lifecycle import Act, Broken, Claimed, Happening, Interrupted, Recorded, Withdrawn, advance
-from datatransfer.mover import Carried, Haul, carry
+from datatransfer.mover import Carried
 from datatransfer.nodes import Roster
 from dbclient.database import Database
 from dbclient.records import FrameRecord, ReplicaRecord, TransferRecord
@@ -28,6 +29,8 @@ log = logger("datatransfer.moves")
 
 TRIES = Backoff(first=5.0, factor=3.0, ceiling=900.0, attempts=6)
 """A frame that cannot be moved is tried again for about half an hour, then waits for an operator."""
+LINK = Backoff(first=1.0, factor=2.0, ceiling=60.0, attempts=1_000_000)
+"""A move whose link broke goes on after this; as long as its node answers it keeps its room."""
 GONE = 30.0
 """Seconds between two looks for a frame whose reception disk is gone."""
 TELL_EVERY = 1.0
@@ -35,6 +38,7 @@ TELL_EVERY = 1.0
 HOW = {
     "linked": "renamed on one disk",
     "copied": "copied with its digest verified",
+    "brought": "brought from host to host with its digest verified",
     "found": "where an earlier attempt had brought it",
 }
 NO_RUN = "no-run"
@@ -49,11 +53,14 @@ class Errand:
     frame: FrameRecord
     node_id: int
     node: str
-    haul: Haul
-    path: str
-    """Path below the node's root."""
+    freight: Freight
     replica: int | None
     """The replica that it comes from, on another node; none from the reception."""
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return Path(self.freight.path).name
 
 
 class Moves:
@@ -62,9 +69,10 @@ class Moves:
     def __init__(
         self,
         database: Database,
-        settings: Settings,
         clock: Clock,
         roster: Roster,
+        depots: Depots,
+        settings: Settings,
         *,
         keep_away: Callable[[int, str], None],
         source: str,
@@ -73,6 +81,7 @@ class Moves:
         self._settings = settings
         self._clock = clock
         self._roster = roster
+        self._depots = depots
         self._keep_away = keep_away
         self._source = source
         self._frames = Frames()
@@ -81,6 +90,8 @@ class Moves:
         self._leases = Leases()
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._files: dict[int, str] = {}
+        self._resting: dict[int, tuple[int, float]] = {}
+        """By transfer whose link broke: how often in a row, and until when (monotonic) it rests."""
         self._stop = threading.Event()
 
     @property
@@ -98,11 +109,11 @@ class Moves:
         for transfer in waiting:
             if len(self._under_way) >= self._settings.datatransfer.moves:
                 return
-            if transfer.id in self._under_way:
+            if transfer.id in self._under_way or self._rests(transfer.id):
                 continue
             errand = await self._claim(transfer)
             if errand:
-                self._files[transfer.id] = errand.haul.target.name
+                self._files[transfer.id] = errand.name
                 self._under_way[transfer.id] = asyncio.create_task(self._run(errand), name=f"move {errand.frame.name}")
 
     @property
@@ -139,7 +150,7 @@ class Moves:
                 advance(held.state, Claimed())
                 await self._transfers.start(session, held.id, now=self._clock.now())
         reached("move.claimed")
-        log.info("frame is moving", frame=frame.name, node=errand.node, bytes=errand.haul.size)
+        log.info("frame is moving", frame=frame.name, node=errand.node, bytes=errand.freight.size)
         return errand
 
     async def _errand(self, session: AsyncSession, transfer: TransferRecord, frame: FrameRecord) -> Errand | str:
@@ -147,8 +158,8 @@ class Moves:
         if frame.state not in {FrameState.VALID, FrameState.PLACED}:
             return f"the frame is {frame.state.value}"
         node = next((n for n in await Nodes().all(session) if n.id == transfer.node_id), None)
-        root = self._roster.root(node.name) if node else None
-        if node is None or root is None:
+        depot = self._roster.depot(node.name) if node else None
+        if node is None or depot is None:
             return f"{node.name if node else 'its node'} does not answer"
         replicas = [r for r in await self._replicas.of_frame(session, frame.id) if r.state is ReplicaState.HELD]
         if frame.state is FrameState.PLACED:
@@ -159,26 +170,39 @@ class Moves:
         origin = await self._origin(session, frame, replicas)
         if origin is None or frame.wire_digest is None:
             lay = frame.path or f"from_CADC/headervalid/{frame.name}"
-            raise SourceGone(self._settings.received(frame.disk, lay))
-        source, replica = origin
-        if replica is None and not source.parent.is_dir():
-            raise DiskGone(frame.disk or "reception", source)
-        path = f"frames/{_directory(frame.runid)}/{safe_name(source.name)}"
-        haul = Haul(source, root / path, root / "frames", frame.wire_digest, frame.size or source.stat().st_size)
-        return Errand(transfer.id, frame, node.id, node.name, haul, path, replica)
+            raise SourceGone(self._depots.of_reception(frame.disk).directory / lay)
+        source, lies, replica = origin
+        place = source.directory / lies
+        if replica is None and not place.parent.is_dir():
+            raise DiskGone(frame.disk or "reception", place)
+        path = f"frames/{_directory(frame.runid)}/{safe_name(place.name)}"
+        if frame.size is None and (source.address or not place.is_file()):
+            raise SourceGone(place)
+        size = place.stat().st_size if frame.size is None else frame.size
+        freight = Freight(source, lies, depot, path, frame.wire_digest, size)
+        return Errand(transfer.id, frame, node.id, node.name, freight, replica)
 
     async def _origin(
         self, session: AsyncSession, frame: FrameRecord, replicas: Sequence[ReplicaRecord]
-    ) -> tuple[Path, int | None] | None:
+    ) -> tuple[Depot, str, int | None] | None:
         """Say where the frame comes from: another node, or the reception."""
         if frame.state is FrameState.VALID:
-            return (self._settings.received(frame.disk, frame.path), None) if frame.path else None
-        roots = {node.id: self._roster.root(node.name) for node in await Nodes().all(session)}
+            return (self._depots.of_reception(frame.disk), frame.path, None) if frame.path else None
+        depots = {node.id: self._roster.depot(node.name) for node in await Nodes().all(session)}
         for replica in replicas:
-            root = roots.get(replica.node_id)
-            if root:
-                return root / replica.path, replica.id
+            depot = depots.get(replica.node_id)
+            if depot:
+                return depot, replica.path, replica.id
         return None
+
+    def _rests(self, transfer: int) -> bool:
+        _, until = self._resting.get(transfer, (0, 0.0))
+        return until > self._clock.monotonic()
+
+    def _let_rest(self, transfer: int) -> None:
+        """Leave a move alone for a while whose link broke; its room and its bytes stay."""
+        failures = self._resting.get(transfer, (0, 0.0))[0] + 1
+        self._resting[transfer] = (failures, self._clock.monotonic() + LINK.delay(failures))
 
     async def _run(self, errand: Errand) -> None:
         done = 0
@@ -189,7 +213,7 @@ class Moves:
             done = count
 
         try:
-            carrying = asyncio.ensure_future(asyncio.to_thread(carry, errand.haul, progress=progress, stop=self._stop))
+            carrying = asyncio.ensure_future(self._depots.carry(errand.freight, progress=progress, stop=self._stop))
             told = 0
             while not (await asyncio.wait({carrying}, timeout=TELL_EVERY))[0]:
                 if done != told:
@@ -199,11 +223,15 @@ class Moves:
                 carried = carrying.result()
             except Stopped as problem:
                 await self._settle(errand, Interrupted(), str(problem))
+            except LinkBroken as problem:
+                self._let_rest(errand.transfer)
+                await self._settle(errand, Interrupted(), str(problem))
             except MoveError as problem:
                 if not problem.counts:
                     self._keep_away(errand.frame.id, errand.node)
                 await self._settle(errand, Broken(counts=problem.counts), str(problem))
             else:
+                self._resting.pop(errand.transfer, None)
                 await self._record(errand, carried, self._clock.monotonic() - begin)
         except Exception:
             log.exception("move broke off; the next pass takes it up", frame=errand.frame.name, node=errand.node)
@@ -228,9 +256,9 @@ class Moves:
                     session,
                     frame_id=frame.id,
                     node_id=errand.node_id,
-                    path=errand.path,
+                    path=errand.freight.path,
                     size=carried.size,
-                    digest=errand.haul.digest,
+                    digest=errand.freight.digest,
                     now=now,
                 )
                 await self._transfers.progress(
@@ -242,12 +270,19 @@ class Moves:
             elif transfer.state is TransferState.RUNNING:
                 await self._end(session, transfer, frame, Withdrawn(), refusal or "")
         if refusal is not None:
-            await asyncio.to_thread(errand.haul.target.unlink, missing_ok=True)
+            await self._remove(errand.freight.target, errand.freight.path, errand.freight.size)
             log.warning("move was withdrawn", frame=errand.frame.name, node=errand.node, reason=refusal)
             return
         reached("move.recorded")
-        await asyncio.to_thread(errand.haul.source.unlink, missing_ok=True)
+        await self._remove(errand.freight.source, errand.freight.origin, errand.freight.size)
         log.info("frame placed", frame=frame.name, node=errand.node, how=carried.how, seconds=round(seconds, 3))
+
+    async def _remove(self, depot: Depot, path: str, size: int) -> None:
+        """Remove what is not needed any more; the audit does it where the host does not answer now."""
+        try:
+            await self._depots.remove(depot, path, size=size)
+        except MoveError as problem:
+            log.warning("file could not be removed; the audit will do it", root=depot.root, path=path, why=str(problem))
 
     async def _objection(
         self, session: AsyncSession, errand: Errand, transfer: TransferRecord, frame: FrameRecord
@@ -276,6 +311,7 @@ class Moves:
                 path=None,
                 disk=None,
             )
+            await Jobs().rehome(session, errand.frame.id, errand.node_id)
             return
         await self._replicas.mark(session, errand.replica, ReplicaState.GONE)
         await Jobs().rehome(session, errand.frame.id, errand.node_id)

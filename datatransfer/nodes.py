@@ -7,7 +7,10 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from datatransfer.depots import Depot, Depots, FarGauge
 from datatransfer.disks import Disk, Gauge, Ill, furnish
+from datatransfer.errors import NodeUnreachable
+from datatransfer.homecoming import Homecoming, Verdict
 from datatransfer.placement import Room
 from dbclient.database import Database
 from dbclient.records import NodeRecord
@@ -25,6 +28,8 @@ NOTABLE = 0.001
 """Share of its capacity by which a node's figures must differ to be written at once: each write wakes every daemon."""
 WALK = 60.0
 """Seconds between two walks over a node's files at least; between them, the database's sums are kept up to date."""
+BRIEFLY = 2.0
+"""Seconds that a pass waits for what it can also learn at the next one."""
 DRAINING = " (it was draining)"
 """Written behind the reason of a node that went down while it drained, so that it drains on when it is back."""
 
@@ -35,16 +40,18 @@ class Standing:
 
     node: NodeRecord
     disk: Disk
+    depot: Depot
 
 
 class Roster:
-    """Knows every node of this host and how it is."""
+    """Knows every node, on this host and on others, and how it is."""
 
     def __init__(
         self,
         database: Database,
         settings: Settings,
         clock: Clock,
+        depots: Depots,
         *,
         source: str,
         only: frozenset[str] | None = None,
@@ -54,10 +61,14 @@ class Roster:
         self._database = database
         self._settings = settings
         self._clock = clock
+        self._depots = depots
         self._source = source
+        self._homecoming = Homecoming(database, clock, depots, source=source)
+        self._audits: dict[str, asyncio.Task[Verdict]] = {}
+        """Nodes that are back and are being compared with the database."""
         self._nodes = Nodes()
         self._inventory = Inventory()
-        self._gauges: dict[str, Gauge] = {}
+        self._gauges: dict[str, Gauge | FarGauge] = {}
         self._untracked: dict[str, tuple[int, int]] = {}
         """By node: number of the last walk, and the bytes it found beyond those the database knows."""
         self.standings: dict[str, Standing] = {}
@@ -66,18 +77,18 @@ class Roster:
     async def register(self) -> None:
         """Write the nodes of the settings down; the directories of new ones are made."""
         for section in self._settings.nodes:
-            directory = self._settings.at(section.directory)
+            depot = self._depots.of_section(section)
             async with self._database.read() as session:
                 known = await self._nodes.named(session, section.name)
-            if known is None or Path(known.directory) != directory:
-                await _furnish(directory)
-            disk = await self._gauge(section.name, directory).measure()
+            if not depot.address and (known is None or Path(known.directory) != depot.directory):
+                await _furnish(depot.directory)
+            gauge = self._gauge(section.name, depot)
+            disk = await gauge.measure()
+            silent = bool(depot.address and known and not isinstance(disk, Disk))
+            directory = Path(known.directory) if known and silent else gauge.directory
             capacity = section.capacity or (disk.total if isinstance(disk, Disk) else known.capacity if known else 0)
-            if known and (known.directory, known.capacity, known.reserve) == (
-                str(directory),
-                capacity,
-                section.reserve,
-            ):
+            facts = (str(directory), section.address or None, capacity, section.reserve)
+            if known and (known.directory, known.address, known.capacity, known.reserve) == facts:
                 continue
             async with self._database.write() as session:
                 await self._nodes.upsert(
@@ -86,6 +97,7 @@ class Roster:
                     directory=str(directory),
                     capacity=capacity,
                     reserve=section.reserve,
+                    address=section.address or None,
                     now=self._clock.now(),
                 )
             log.info("node registered", node=section.name, directory=str(directory), capacity=capacity)
@@ -93,10 +105,10 @@ class Roster:
     async def look(self) -> None:
         """Measure every node; one whose directory is gone goes down with the reason, and up again when it is back."""
         async with self._database.read() as session:
-            nodes = await self._nodes.all(session)
+            nodes = [node for node in await self._nodes.all(session) if node.state is not NodeState.REMOVED]
             held = await self._inventory.held_bytes(session)
         mine = [node for node in nodes if self._only is None or node.name in self._only]
-        disks = await asyncio.gather(*(self._gauge(n.name, Path(n.directory)).measure() for n in mine))
+        disks = await asyncio.gather(*(self._gauge(n.name, self._depots.of_node(n)).measure() for n in mine))
         self.standings = {}
         for node, disk in zip(mine, disks, strict=True):
             if isinstance(disk, Ill):
@@ -127,7 +139,7 @@ class Roster:
         disks: dict[str, int] = {}
         for name, standing in self.standings.items():
             node = await self._nodes.named(session, name)
-            disk = await self._gauge(name, Path(standing.node.directory)).measure()
+            disk = await self._gauge(name, standing.depot).measure(deadline=BRIEFLY)
             if node is None or isinstance(disk, Ill):
                 continue
             row = leased[node.id]
@@ -148,15 +160,16 @@ class Roster:
             )
         return rooms, disks
 
-    def root(self, name: str) -> Path | None:
-        """Directory of a node that answers; none otherwise."""
+    def depot(self, name: str) -> Depot | None:
+        """Where the files of a node lie that answers; none otherwise."""
         standing = self.standings.get(name)
-        return Path(standing.node.directory) if standing else None
+        return standing.depot if standing else None
 
-    def _gauge(self, name: str, directory: Path) -> Gauge:
+    def _gauge(self, name: str, depot: Depot) -> Gauge | FarGauge:
         gauge = self._gauges.get(name)
-        if gauge is None or gauge.directory != directory:
-            gauge = Gauge(directory, self._clock, walk_every=max(self._settings.datatransfer.interval, WALK))
+        known = (gauge.depot.address if isinstance(gauge, FarGauge) else "") if gauge else None
+        if gauge is None or known != depot.address or (not known and gauge.directory != depot.directory):
+            gauge = self._depots.gauge(depot, walk_every=max(self._settings.datatransfer.interval, WALK))
             self._gauges[name] = gauge
         return gauge
 
@@ -187,7 +200,10 @@ class Roster:
     async def _up(self, node: NodeRecord, disk: Disk, used: int) -> None:
         now = self._clock.now()
         state = node.state
+        depot = self._depots.of_node(node)
         if state is NodeState.DOWN:
+            if not await self._audited(node):
+                return
             drained = (node.reason or "").endswith(DRAINING)
             state = NodeState.DRAINING if drained else NodeState.UP
             log.info("node is back", node=node.name, state=state.value)
@@ -200,12 +216,48 @@ class Roster:
                     now=now,
                     source=self._source,
                 )
+        node = await self._as_told(node, disk)
         free = max(0, min(node.capacity - used, disk.free))
         differs = max(abs(free - node.free), abs(used - node.used)) > NOTABLE * max(node.capacity, 1)
         if differs or node.seen_at is None or now - node.seen_at > STALE:
             async with self._database.write() as session:
                 await self._nodes.measure(session, node.name, used=used, free=free, now=now)
-        self.standings[node.name] = Standing(replace(node, state=state, used=used, free=free), disk)
+        self.standings[node.name] = Standing(replace(node, state=state, used=used, free=free), disk, depot)
+
+    async def _as_told(self, node: NodeRecord, disk: Disk) -> NodeRecord:
+        """Write down what only the agent of another host could tell of a node: its directory, and its whole disk."""
+        directory = str(self._gauges[node.name].directory)
+        if node.capacity and node.directory == directory:
+            return node
+        capacity = node.capacity or disk.total
+        async with self._database.write() as session:
+            await self._nodes.upsert(
+                session,
+                name=node.name,
+                directory=directory,
+                capacity=capacity,
+                reserve=node.reserve,
+                address=node.address,
+                now=self._clock.now(),
+            )
+        return replace(node, directory=directory, capacity=capacity)
+
+    async def _audited(self, node: NodeRecord) -> bool:
+        """Tell whether a node that is back has been compared with the database; if it takes long, beside the passes."""
+        audit = self._audits.get(node.name)
+        if audit is None:
+            audit = self._audits[node.name] = asyncio.create_task(self._homecoming.receive(node))
+        await asyncio.wait({audit}, timeout=BRIEFLY)
+        if not audit.done():
+            return False
+        del self._audits[node.name]
+        try:
+            verdict = audit.result()
+        except NodeUnreachable as problem:
+            log.warning("node went away again while it was compared", node=node.name, problem=str(problem))
+            return False
+        log.info("node was compared with the database", node=node.name, verdict=verdict.sentence)
+        return True
 
 
 async def _furnish(directory: Path) -> None:

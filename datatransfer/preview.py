@@ -9,7 +9,7 @@ from datatransfer.placement import Plan, Room, Wanted, in_words, need_of, place
 from dbclient.records import FrameRecord
 from dbclient.schema import FrameState, JobState, NodeState, ReplicaState, TransferKind
 from dbclient.stores import Frames, Inventory, Jobs, Nodes, Products, Replicas, Transfers
-from terapix.sections import DatatransferSection
+from terapix.hosts import DatatransferSection
 
 MOST = 100_000
 """Frames of one run that are looked at."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from datatransfer.assignment import Assignment
 from datatransfer.audit import Audit
 from datatransfer.calibrations import Calibrations
+from datatransfer.depots import Depots
 from datatransfer.moves import Moves
 from datatransfer.nodes import Roster
 from datatransfer.orders import Orders
@@ -45,12 +46,15 @@ class Coordinator:
         self._audit_at = clock.monotonic()
         self.refused = 0
         """Frames that fitted nowhere in the last pass."""
-        self.roster = Roster(database, settings, clock, source=NAME)
+        self.depots = Depots(settings, clock)
+        self.roster = Roster(database, settings, clock, self.depots, source=NAME)
         self.assignment = Assignment(database, settings, clock, self.roster, source=NAME)
         self.orders = Orders(database, clock, self.assignment)
-        self.moves = Moves(database, settings, clock, self.roster, keep_away=self.assignment.keep_away, source=NAME)
-        self.calibrations = Calibrations(database, settings, clock, self.roster, source=NAME)
-        self.audit = Audit(database, settings, clock, self.roster, source=NAME)
+        self.moves = Moves(
+            database, clock, self.roster, self.depots, settings, keep_away=self.assignment.keep_away, source=NAME
+        )
+        self.calibrations = Calibrations(database, clock, self.roster, self.depots, source=NAME)
+        self.audit = Audit(database, settings, clock, self.roster, self.depots, source=NAME)
 
     async def start(self) -> None:
         await self.roster.register()
@@ -76,6 +80,7 @@ class Coordinator:
     async def close(self) -> None:
         await self.calibrations.close()
         await self.moves.close()
+        await self.depots.close()
 
 
 @contextlib.asynccontextmanager

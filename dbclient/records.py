@@ -105,6 +105,7 @@ class NodeRecord:
     id: int
     name: str
     directory: str
+    address: str | None
     state: NodeState
     reason: str | None
     capacity: int

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from terapix.sections import Section, Settings
+from terapix.section import Section
+from terapix.sections import Settings
 
 BEGIN, END = "<!-- settings: written by python -m terapix.reference -->", "<!-- end of settings -->"
 """Marks in a page between which the table stands."""

@@ -20,9 +20,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from terapix.errors import TerapixError
+from terapix.hosts import NodeSection
 from terapix.overlay import Overlay
 from terapix.reference import default_file, shown
-from terapix.sections import NodeSection, Settings, declared
+from terapix.sections import Settings, declared
 from terapix.tomlfile import TomlFile, Unreadable, flat
 
 __all__ = ["Loaded", "Row", "SettingsError", "default_file", "load", "problems", "rows"]

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -152,7 +152,7 @@ async def _accepted(address: str, answer: aiohttp.ClientResponse) -> None:
 
 
 @contextlib.contextmanager
-def _worded(address: str) -> Any:
+def _worded(address: str) -> Iterator[None]:
     """Say in words what goes wrong with a connection."""
     try:
         yield

@@ -19,6 +19,7 @@ from datatransfer.agent.report import Reporter
 from datatransfer.agent.roots import Root, roots_of
 from datatransfer.agent.server import Server
 from datatransfer.agent.trust import Trust
+from datatransfer.depots import Depots
 from datatransfer.disks import furnish
 from datatransfer.nodes import WALK, Roster
 from dbclient.database import Database
@@ -133,7 +134,8 @@ async def _report(daemon: Daemon, names: frozenset[str]) -> None:
     settings = daemon.settings
     database = await Database.open(settings.database_url)
     try:
-        roster = Roster(database, settings, daemon.clock, source=NAME, only=names)
+        depots = Depots(settings, daemon.clock)
+        roster = Roster(database, settings, daemon.clock, depots, source=NAME, only=names)
         keep_heartbeat(daemon, database, name=f"{NAME}:{socket.gethostname()}")
         await daemon.ready(f"measures {', '.join(sorted(names))}")
         while not daemon.stopping.is_set():

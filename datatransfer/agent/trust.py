@@ -13,7 +13,8 @@ from typing import Any, Final, Self
 
 from datatransfer.agent.authority import ORGANISATION
 from terapix.errors import TerapixError
-from terapix.sections import AgentSection, Settings
+from terapix.hosts import AgentSection
+from terapix.sections import Settings
 
 SHORTEST: Final = 32
 """Characters of a token at least."""

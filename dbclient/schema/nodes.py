@@ -13,6 +13,7 @@ class NodeState(enum.StrEnum):
     UP = "up"  #: takes frames
     DRAINING = "draining"  #: keeps what it has, takes nothing new
     DOWN = "down"  #: does not answer, or its directory is gone
+    REMOVED = "removed"  #: taken out by an operator; kept for the history of what it held
 
 
 class Node(Base):
@@ -25,6 +26,8 @@ class Node(Base):
     """Name of the node, and of its worker."""
     directory: Mapped[str]
     """Absolute path of its root on the host that has it."""
+    address: Mapped[str | None] = mapped_column(Text(200))
+    """Address of the agent of its host, as https://node5:8620; none: the coordinator's own host."""
     state: Mapped[NodeState] = mapped_column(Word(NodeState, 10), default=NodeState.UP)
     reason: Mapped[str | None]
     """Why it is down or draining."""

@@ -27,11 +27,19 @@ from dbclient.units import is_write_unit
 
 class Nodes:
     async def upsert(
-        self, session: AsyncSession, *, name: str, directory: str, capacity: int, reserve: int, now: datetime
+        self,
+        session: AsyncSession,
+        *,
+        name: str,
+        directory: str,
+        capacity: int,
+        reserve: int,
+        now: datetime,
+        address: str | None = None,
     ) -> int:
         """Register a node, or bring what the settings say of it up to date; give its row number."""
         del now
-        facts = {"directory": directory, "capacity": capacity, "reserve": reserve}
+        facts = {"directory": directory, "address": address, "capacity": capacity, "reserve": reserve}
         number = await insert_unless_there(session, Node, name=name, **facts)
         if number is None:
             row = await self._row(session, name)
@@ -80,7 +88,7 @@ class Nodes:
         With `lock`, and within a write unit, no other coordinator can promise
         room there until the unit ends: what is decided on these figures holds.
         """
-        query = select(Node).order_by(Node.name)
+        query = select(Node).where(Node.state != NodeState.REMOVED).order_by(Node.name)
         if lock and is_write_unit(session):
             query = query.with_for_update()
         rows = list(await session.scalars(query))

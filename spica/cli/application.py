@@ -7,6 +7,7 @@ import typer
 
 from snooppix.cli import app as snooppix
 from spica.cli.install import config, db
+from spica.cli.nodes import nodes
 from spica.cli.operate import operate
 from spica.cli.runs import observed
 from spica.cli.start import start
@@ -25,6 +26,7 @@ app = typer.Typer(
 for room in (start, watch, observed, operate):
     app.registered_commands += room.registered_commands
 app.add_typer(config, name="config", help="Settings: where each comes from, and whether they hold.")
+app.add_typer(nodes, name="nodes", help="The processing nodes: list them, add, drain, remove, check, certify.")
 app.add_typer(db, name="db", help="The database: its schema and its upgrade.")
 app.add_typer(snooppix, name="snooppix", help="What the archive sent: check files, list what was rejected.")
 

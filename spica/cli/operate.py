@@ -28,7 +28,7 @@ def fetch(
     frame: FrameArgument, config: ConfigOption = None, *, wait: WaitOption = PATIENCE, as_json: JsonOption = False
 ) -> None:
     """Fetch a frame from the archive now, before all others."""
-    _request(config, RequestKind.FETCH, {"frame": frame}, wait=wait, as_json=as_json)
+    request(config, RequestKind.FETCH, {"frame": frame}, wait=wait, as_json=as_json)
 
 
 @operate.command()
@@ -37,7 +37,7 @@ def reload(
 ) -> None:
     """Read the frame's file again into the database."""
     _known(config, frame)
-    _request(config, RequestKind.RELOAD, {"frame": frame}, wait=wait, as_json=as_json)
+    request(config, RequestKind.RELOAD, {"frame": frame}, wait=wait, as_json=as_json)
 
 
 @operate.command()
@@ -46,7 +46,7 @@ def retry(
 ) -> None:
     """Try a failed or waiting frame again at once."""
     _known(config, frame)
-    _request(config, RequestKind.RETRY, {"frame": frame}, wait=wait, as_json=as_json)
+    request(config, RequestKind.RETRY, {"frame": frame}, wait=wait, as_json=as_json)
 
 
 @operate.command()
@@ -81,7 +81,7 @@ def transfer(
     if dry_run:
         say_json(preview) if as_json else out.print(preview.sentence, soft_wrap=True)
         raise typer.Exit(Exit.OK if preview.fits else Exit.SOME_FAILED)
-    _request(config, RequestKind.TRANSFER, {"runid": runid, "node": to, "filter": filter_}, wait=wait, as_json=as_json)
+    request(config, RequestKind.TRANSFER, {"runid": runid, "node": to, "filter": filter_}, wait=wait, as_json=as_json)
 
 
 def _known(config: Any, name: str) -> FrameRecord:
@@ -95,7 +95,7 @@ def _known(config: Any, name: str) -> FrameRecord:
     return frame
 
 
-def _request(config: Any, kind: RequestKind, arguments: dict[str, Any], *, wait: float, as_json: bool) -> None:
+def request(config: Any, kind: RequestKind, arguments: dict[str, Any], *, wait: float, as_json: bool) -> None:
     """Write the request, wait for the daemon's answer, and say it."""
 
     async def whole(database: Database, _: Loaded) -> Any:

@@ -7,7 +7,7 @@ import typer
 
 from dbclient.database import Database
 from dbclient.schema import FrameState
-from dbclient.stores import Events, Frames, Jobs, Nodes, Products, Replicas
+from dbclient.stores import Events, Frames, Jobs, Products, Replicas
 from spica.chain import Summary, summarise
 from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, err, out, say_json, size, stop, table
 from spica.story import tell, unknown
@@ -129,36 +129,6 @@ def frames(
         ],
         empty="No frame matches. terapix demo brings some; terapix frames --state failed shows what failed.",
     )
-
-
-@watch.command()
-def nodes(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """List nodes with their room: held, promised, free."""
-
-    async def look(database: Database, _: Loaded) -> Any:
-        async with database.read() as session:
-            store = Nodes()
-            return await store.all(session), {room.name: room for room in await store.room(session)}
-
-    held, rooms = ask(config, look)
-    if as_json:
-        say_json([{"node": node, "room": rooms.get(node.name)} for node in held])
-        return
-    rows = [
-        (
-            n.name,
-            n.state,
-            size(n.capacity),
-            size(n.used),
-            size(r.leased if (r := rooms.get(n.name)) else 0),
-            size(n.free),
-            n.directory,
-            n.reason,
-        )
-        for n in held
-    ]
-    columns = ("node", "state", "capacity", "held", "promised", "free", "directory", "why")
-    table("Nodes", columns, rows, empty="No node has been registered: [[nodes]] in terapix.toml names them.")
 
 
 @watch.command()

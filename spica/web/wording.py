@@ -33,6 +33,7 @@ STATE_TONES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         NodeState.UP: ("done", "filled-tick"),
         NodeState.DRAINING: ("warning", "slash"),
         NodeState.DOWN: ("failed", "cross"),
+        NodeState.REMOVED: ("plain", "dot"),
         RequestState.OPEN: ("waiting", "clock"),
         RequestState.REFUSED: ("warning", "slash"),
         Level.INFO: ("plain", "dot"),

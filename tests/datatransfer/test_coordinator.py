@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datatransfer import moves
+from datatransfer import depots
 from datatransfer.errors import DiskFull
 from dbclient.schema import FrameKind, FrameState, NodeState
 from dbclient.stores import Events, Frames, Nodes
@@ -106,15 +106,15 @@ async def test_a_full_disk_sends_the_frame_elsewhere_and_counts_no_try(
 ) -> None:
     await site.valid("979412p")
     refused: list[Path] = []
-    real = moves.carry
+    real = depots.carry
 
-    def carry(haul: moves.Haul, **more: object) -> moves.Carried:
+    def carry(haul: depots.Haul, **more: object) -> depots.Carried:
         if not refused:
             refused.append(haul.root)
             raise DiskFull(haul.part, written=10, size=haul.size)
         return real(haul, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(moves, "carry", carry)
+    monkeypatch.setattr(depots, "carry", carry)
 
     await site.settle(passes=1)
     frame = await site.frame("979412p")

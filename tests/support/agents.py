@@ -68,13 +68,18 @@ class Agent:
 
 
 @contextlib.asynccontextmanager
-async def agent(directory: Path, name: str, credentials: dict[str, Any], **section: Any) -> AsyncIterator[Agent]:
-    """Let an agent serve one node of its own."""
+async def agent(
+    directory: Path, name: str, credentials: dict[str, Any], *, reception: Path | None = None, **section: Any
+) -> AsyncIterator[Agent]:
+    """Let an agent serve one node of its own, and the reception where it is given."""
     root = directory / name
     furnish(root)
     settings = Settings.model_validate(
         {
-            "paths": {"directory": str(directory / f"{name}-host")},
+            "paths": {
+                "directory": str(directory / f"{name}-host"),
+                **({"reception": str(reception)} if reception else {}),
+            },
             "nodes": [{"name": name, "directory": str(root), "reserve": 0}],
             "agent": {"port": 0, **credentials, **section},
         }

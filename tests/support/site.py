@@ -18,11 +18,19 @@ NIGHT = datetime(2003, 12, 20, 23, 0, tzinfo=UTC)
 MB = 1_000_000
 
 
-def settings_for(directory: Path, *, capacity: int = 100 * MB, nodes: int = 2, **sections: Any) -> Settings:
+def settings_for(
+    directory: Path,
+    *,
+    capacity: int = 100 * MB,
+    nodes: int = 2,
+    nodes_are: list[dict[str, Any]] | None = None,
+    **sections: Any,
+) -> Settings:
     return Settings.model_validate(
         {
             "paths": {"directory": str(directory)},
-            "nodes": [
+            "nodes": nodes_are
+            or [
                 {"name": f"node{n}", "directory": f"nodes/node{n}", "capacity": capacity, "reserve": 0}
                 for n in range(1, nodes + 1)
             ],

@@ -1,0 +1,271 @@
+"""Depots: where files lie, on this host or on another, and how they get from one to the other.
+
+On one host a file is linked or copied by this process; between hosts the agent
+of the target fetches it from the agent of the source. Whoever asks need not know.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from datatransfer.agent.courier import Courier, Silent
+from datatransfer.agent.receiver import Parcel
+from datatransfer.agent.roots import node_root, reception_root
+from datatransfer.agent.trust import Trust
+from datatransfer.disks import DEADLINE, Disk, Gauge, Ill
+from datatransfer.errors import NodeUnreachable, Stopped
+from datatransfer.mover import Carried, Haul, carry
+from dbclient.records import NodeRecord
+from terapix.clock import Clock
+from terapix.hosts import NodeSection
+from terapix.journal import logger
+from terapix.sections import Settings
+
+log = logger("datatransfer.depots")
+
+LOOK: Final = 0.25
+"""Seconds between two looks whether a move between hosts is to stop."""
+BRIEF: Final = 0.05
+"""Seconds that a pass waits for a host that did not answer last time: it is asked on, and nobody waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depot:
+    """A root below which files lie."""
+
+    root: str
+    """nodes/NAME or reception/NAME."""
+    directory: Path
+    """On the host that has it."""
+    address: str = ""
+    """Of the agent there; empty: this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freight:
+    """A file and where it is to go."""
+
+    source: Depot
+    origin: str
+    """Path below the source's directory."""
+    target: Depot
+    path: str
+    """Path below the target's directory: the final name."""
+    digest: str
+    size: int
+
+    @property
+    def local(self) -> bool:
+        """Whether both ends are on this host."""
+        return not (self.source.address or self.target.address)
+
+    @property
+    def haul(self) -> Haul:
+        """What the mover of this host must know."""
+        room = self.target.directory / self.path.partition("/")[0]
+        return Haul(
+            self.source.directory / self.origin, self.target.directory / self.path, room, self.digest, self.size
+        )
+
+
+class NoAgent(NodeUnreachable):
+    """No agent can be asked: this host has neither certificate nor token."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("its agent"), "[agent] of the coordinator's host names neither certificate nor token")
+
+
+class Depots:
+    """Reaches the files of all hosts."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        trust = Trust.of(settings)
+        section = settings.agent
+        self._settings = settings
+        self._clock = clock
+        self._courier = Courier(trust) if trust else None
+        scheme = trust.scheme if trust else "http"
+        self.own = section.address or f"{scheme}://{section.listen}:{section.port}"
+        """Address of this host's agent, from which others fetch what lies here."""
+
+    async def close(self) -> None:
+        if self._courier is not None:
+            await self._courier.close()
+
+    def of_node(self, node: NodeRecord) -> Depot:
+        """Give the depot of a node."""
+        address = node.address if node.address and node.address != self.own else ""
+        return Depot(node_root(node.name), Path(node.directory), address)
+
+    def of_section(self, section: NodeSection) -> Depot:
+        """Give the depot of a node of the settings."""
+        address = section.address if section.address != self.own else ""
+        return Depot(node_root(section.name), self._settings.at(section.directory), address)
+
+    def of_reception(self, disk: str | None) -> Depot:
+        """Give the depot of a reception disk, which is the first unless it is named."""
+        disks = self._settings.reception_disks
+        section = disks[disk] if disk in disks else next(iter(disks.values()))
+        return Depot(reception_root(section.name), section.directory)
+
+    def gauge(self, depot: Depot, *, walk_every: float) -> "Gauge | FarGauge":
+        """Give what measures a depot's disk."""
+        if not depot.address:
+            return Gauge(depot.directory, self._clock, walk_every=walk_every)
+        return FarGauge(depot, self._courier)
+
+    async def carry(
+        self, freight: Freight, *, progress: Callable[[int], None], stop: threading.Event, steps: bool = True
+    ) -> Carried:
+        """Bring a file to where it is to go, whole and verified, or not at all.
+
+        Raises
+        ------
+        MoveError
+            After `Stopped` and `LinkBroken` it goes on where it stopped when it is asked for again.
+        """
+        if freight.local:
+            return await asyncio.to_thread(carry, freight.haul, progress=progress, stop=stop, steps=steps)
+        parcel = Parcel(
+            freight.source.address or self.own,
+            f"{freight.source.root}/{freight.origin}",
+            freight.target.root,
+            freight.path,
+            freight.digest,
+            freight.size,
+        )
+        asking = asyncio.ensure_future(
+            self._asked().bring(freight.target.address or self.own, [parcel], progress=progress)
+        )
+        try:
+            while not (await asyncio.wait({asking}, timeout=LOOK))[0]:
+                if stop.is_set():
+                    raise Stopped
+        finally:
+            if not asking.done():
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+        ended = asking.result()[0]
+        if isinstance(ended, Carried):
+            return ended
+        raise ended
+
+    async def sizes(self, depot: Depot, paths: Sequence[str]) -> dict[str, int | None]:
+        """Give the sizes of files; None for what is not there.
+
+        Raises
+        ------
+        NodeUnreachable
+        """
+        if not depot.address:
+            return await asyncio.to_thread(_sizes, depot.directory, paths)
+        with _reachable(depot):
+            return await self._asked().sizes(depot.address, depot.root, paths)
+
+    async def listing(self, depot: Depot) -> dict[str, int]:
+        """List every file of another host's depot with its size.
+
+        Raises
+        ------
+        NodeUnreachable
+        """
+        with _reachable(depot):
+            return await self._asked().listing(depot.address or self.own, depot.root)
+
+    async def digests(self, depot: Depot, paths: Sequence[str]) -> dict[str, str | None]:
+        """Have files of another host's depot read again.
+
+        Raises
+        ------
+        NodeUnreachable
+        """
+        with _reachable(depot):
+            return await self._asked().digests(depot.address or self.own, depot.root, paths)
+
+    async def remove(self, depot: Depot, path: str, *, size: int) -> None:
+        """Remove a file of a known size; one that is gone already is no error.
+
+        Raises
+        ------
+        NodeUnreachable
+            When its host does not answer, or another file stands there.
+        """
+        if not depot.address:
+            await asyncio.to_thread(_remove, depot.directory / path)
+            return
+        with _reachable(depot):
+            await self._asked().remove(depot.address, f"{depot.root}/{path}", size=size)
+
+    def _asked(self) -> Courier:
+        if self._courier is None:
+            raise NoAgent
+        return self._courier
+
+
+class FarGauge:
+    """Measures a node's disk on another host, never waiting longer than a deadline; the agent there sums its files."""
+
+    def __init__(self, depot: Depot, courier: Courier | None) -> None:
+        self.depot = depot
+        self.directory = depot.directory
+        """As the agent told it last."""
+        self.held: int | None = None
+        """Bytes below the directory as of the agent's last walk."""
+        self.walks = 0
+        self._courier = courier
+        self._asking: asyncio.Task[Disk | Ill] | None = None
+        self._well = True
+        """Whether the host answered last time."""
+
+    async def measure(self, *, deadline: float = DEADLINE) -> Disk | Ill:
+        """Ask the agent; of a host that did not answer last time nobody waits for the answer."""
+        if self._courier is None:
+            return Ill(str(NoAgent()))
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(self._courier, deadline), name=f"disk {self.depot.root}")
+        done, _ = await asyncio.wait({self._asking}, timeout=deadline if self._well else BRIEF)
+        found = self._asking.result() if done else Ill(f"{self.depot.address} does not answer")
+        self._well = isinstance(found, Disk)
+        return found
+
+    async def _ask(self, courier: Courier, deadline: float) -> Disk | Ill:
+        try:
+            told = (await courier.status(self.depot.address, deadline=deadline))["disks"].get(self.depot.root)
+            if told is None:
+                return Ill(f"the agent at {self.depot.address} has no {self.depot.root}")
+            self.directory = Path(told["directory"])
+            if "ill" in told:
+                return Ill(str(told["ill"]))
+            self.held, self.walks = told["held"], int(told["walks"])
+            return Disk(
+                free=int(told["free"]),
+                total=int(told["total"]),
+                device=f"{self.depot.address} {told['device']}",
+                inodes=int(told["inodes"]),
+            )
+        except Silent as problem:
+            return Ill(str(problem))
+        except (KeyError, TypeError, ValueError) as problem:
+            return Ill(f"the agent at {self.depot.address} makes no sense: {problem!r}")
+
+
+@contextlib.contextmanager
+def _reachable(depot: Depot) -> Iterator[None]:
+    """Say in our words that a host cannot be asked."""
+    try:
+        yield
+    except Silent as problem:
+        raise NodeUnreachable(depot.directory, str(problem)) from problem
+
+
+def _sizes(directory: Path, paths: Sequence[str]) -> dict[str, int | None]:
+    return {path: place.stat().st_size if (place := directory / path).is_file() else None for path in paths}
+
+
+def _remove(place: Path) -> None:
+    with contextlib.suppress(NotADirectoryError):
+        place.unlink(missing_ok=True)

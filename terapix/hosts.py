@@ -1,0 +1,63 @@
+"""Settings of the hosts that hold frames: nodes, their agents, and how frames get there."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from terapix.section import NODE_NAME, Bytes, Port, Seconds, Section
+
+AGENT_ADDRESS = "an address as https://node5:8620, or nothing"
+
+
+class NodeSection(Section):
+    """A processing node: a directory with a capacity."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", title=NODE_NAME)]
+    """Name of the node, and of its worker."""
+    directory: Path
+    """Root of the node's disk, on the host that has it."""
+    address: Annotated[str, Field(pattern=r"^$|^https?://[^/?#@]+$", title=AGENT_ADDRESS)] = ""
+    """Address of the agent on the node's host, as https://node5:8620; empty: the coordinator's own host."""
+    capacity: Bytes = 0
+    """Bytes that TERAPIX may use there; 0: the whole disk."""
+    reserve: Bytes = 1_000_000_000
+    """Bytes that are never promised."""
+
+
+class AgentSection(Section):
+    """The agent of this host: it serves its files to coordinator and agents, and fetches what it is told to."""
+
+    listen: str = "127.0.0.1"
+    """Address on which it listens; it does so only with a certificate, or with a token on loopback."""
+    port: Port = 8620
+    """Port; 0: any free one, told in the log."""
+    address: Annotated[str, Field(pattern=r"^$|^https?://[^/?#@]+$", title=AGENT_ADDRESS)] = ""
+    """Address at which other hosts reach it, as https://reception:8620; empty: listen and port."""
+    nodes: tuple[str, ...] = ()
+    """Nodes of [[nodes]] that it answers for; empty: all whose directory is on this host."""
+    authority: Annotated[Path | None, Field(examples=["/etc/terapix/authority.pem"])] = None
+    """Certificate of the installation's own authority (terapix nodes init-ca); whom it names is trusted."""
+    certificate: Annotated[Path | None, Field(examples=["/etc/terapix/node5.pem"])] = None
+    """Certificate of this host (terapix nodes certificate)."""
+    key: Annotated[Path | None, Field(examples=["/etc/terapix/node5.key"])] = None
+    """Its key, readable by the service's user only."""
+    token: Annotated[Path | None, Field(examples=["/etc/terapix/agent-token"])] = None
+    """File with a token shared on one machine, readable by the service's user only; works on loopback alone."""
+    segments: Annotated[int, Field(ge=1, le=16)] = 4
+    """Connections that one large file may use, as far as each makes it faster."""
+    rate: Bytes = 0
+    """Bytes a second that it fetches from others, all together; 0: no limit."""
+
+
+class DatatransferSection(Section):
+    """Where frames go, and how."""
+
+    interval: Seconds = 600.0
+    """Seconds between two passes when nothing calls for one earlier; a change in the database starts a pass at once."""
+    policy: Literal["together", "most-room", "balance"] = "together"
+    """together: a run shares a node while there is room; most-room: the emptiest; balance: the least filled share."""
+    moves: Annotated[int, Field(ge=1, le=64)] = 2
+    """Frames moved at the same time."""
+    compression: Annotated[float, Field(gt=0, le=1)] = 0.30
+    """Share of its unpacked size that a tile-compressed weight map takes, until products were measured."""
