@@ -28,15 +28,19 @@ REDRAW = 0.5
 
 
 async def follow(demo: "Demo", *, once: bool, quiet: bool, deadline: float | None) -> bool:
-    """Show the night until Ctrl-C or, with `once`, until every frame has ended; True if interrupted."""
+    """Show the night until Ctrl-C or, with `once`, until every frame has ended; True if interrupted.
+
+    Password and address of the page are told on standard error in any case, with `quiet` nothing else.
+    """
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupted.set)
     end = loop.time() + deadline if deadline else None
     console = Console(stderr=True, quiet=quiet)
+    told = Console(stderr=True, soft_wrap=True)
     if demo.password:
-        console.print(
+        told.print(
             f"Sign in to the page as [b]operator[/b] with the password [b]{demo.password}[/b] (shown this once)."
         )
     page = None
@@ -45,7 +49,8 @@ async def follow(demo: "Demo", *, once: bool, quiet: bool, deadline: float | Non
     with Live(console=console, refresh_per_second=4, transient=False) if lines else contextlib.nullcontext() as live:
         while not interrupted.is_set():
             summary = await demo.look()
-            page = page or await demo.page()
+            if page is None and (page := await demo.page()) is not None and not lines:
+                told.print(f"Page: {page}", highlight=False)
             moving, jobs, events = await _now(demo)
             if live:
                 live.update(draw(summary, page, moving, jobs, events, painting=demo.painting, painted=demo.painted))
