@@ -33,7 +33,7 @@ from snooppix.errors import (
 from snooppix.mending import Mender
 from snooppix.segments import Claim, Growth, Segments
 from snooppix.treatment import failure
-from snooppix.wire import Wire, retry_after
+from snooppix.wire import Wire, in_words, retry_after
 from snooppix.writer import Writer
 from terapix.blocks import BLOCK
 from terapix.clock import Clock, SystemClock
@@ -379,7 +379,7 @@ async def _reachable(name: str, host: str) -> AsyncIterator[None]:
     except ArchiveSilent as problem:
         raise Unreachable(name, host, str(problem)) from problem
     except ClientError as problem:
-        raise Unreachable(name, host, f"the connection failed: {problem or type(problem).__name__}") from problem
+        raise Unreachable(name, host, f"the connection failed: {in_words(problem)}") from problem
     except ConnectionError as problem:
         raise Unreachable(name, host, f"the connection failed: {problem.strerror}") from problem
 

@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Self
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorError,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    TCPConnector,
+)
 from yarl import URL
 
 from snooppix.credentials import Credential, credential_of
@@ -257,6 +266,16 @@ class Wire:
             return body.decode("utf-8", errors="replace")
 
 
+def in_words(problem: ClientError | OSError) -> str:
+    """Say what is wrong with a connection, without what aiohttp shows of its own objects."""
+    if isinstance(problem, ClientConnectorCertificateError):
+        return f"its certificate is not trusted: {problem.certificate_error}"
+    if isinstance(problem, ClientConnectorError):
+        why = problem.os_error.strerror or str(problem.os_error)
+        return f"{problem.host}:{problem.port} takes no connection ({why})"
+    return str(problem) or type(problem).__name__
+
+
 @contextlib.asynccontextmanager
 async def heard(address: str) -> AsyncIterator[None]:
     """Turn failures of a connection into `ArchiveSilent`."""
@@ -265,4 +284,4 @@ async def heard(address: str) -> AsyncIterator[None]:
     except TimeoutError as problem:
         raise ArchiveSilent(address, "no answer in time") from problem
     except (ClientError, OSError) as problem:
-        raise ArchiveSilent(address, str(problem) or type(problem).__name__) from problem
+        raise ArchiveSilent(address, in_words(problem)) from problem

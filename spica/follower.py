@@ -148,7 +148,7 @@ def _arriving(facts: Facts) -> str:
     if not count:
         return "no frame arrives"
     rate = sum(transfer.rate or 0.0 for transfer in facts.moving)
-    speed = f" at {rate / 1e6:.1f} MB/s" if rate < 1e7 else f" at {rate / 1e6:.0f} MB/s"
+    speed = f" at {rate / 1e3:.0f} kB/s" if rate < 1e6 else f" at {rate / 1e6:.{1 if rate < 1e7 else 0}f} MB/s"
     return f"{count} frame{' arrives' if count == 1 else 's arrive'}{speed if rate else ''}"
 
 

@@ -91,12 +91,14 @@ def up(config: ConfigOption = None) -> None:
 
 @start.command("stand-in")
 def stand_in(
-    directory: Annotated[Path, typer.Option("--directory", help="FITS files that the archive offers.")],
+    directory: Annotated[
+        Path, typer.Option("--directory", help="Files that the archive offers; made if it is not there.")
+    ],
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on loopback; 0: any free one.")] = 8090,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     frames: Annotated[int, typer.Option("--frames", min=0, max=10000, help="Paint so many frames first.")] = 0,
     ccds: CcdsOption = 36,
-    faults: Annotated[Path | None, typer.Option("--faults", help="TOML file of faults to commit.")] = None,
+    faults: Annotated[Path | None, typer.Option("--faults", help="TOML file of what is to go wrong.")] = None,
     access: Annotated[Path | None, typer.Option("--access", help="TOML file of users; release dates count.")] = None,
     mirrors: Annotated[
         int, typer.Option("--mirrors", min=1, max=9, help="Storage sites; the others take the ports behind --port.")
@@ -112,9 +114,28 @@ def stand_in(
     ] = None,
     ftps: Annotated[bool, typer.Option("--ftps", help="With --ftp and --tls: demand AUTH TLS.")] = False,
 ) -> None:
-    """Run a stand-in archive that speaks the protocol of CADC: TAP, locator, files, login; see docs/stand-in.md."""
+    """Run a stand-in archive that speaks the protocol of CADC: TAP, locator, files, login; with faults on order.
+
+    \b
+    Examples:
+      terapix stand-in --directory frames --frames 6 --ccds 2
+          paint six small frames, and offer them on port 8090
+      terapix stand-in --directory frames --faults faults.toml
+          let go wrong what the file orders; an order looks like this:
+              [[fault]]
+              kind = "dropped"        # the connection ends within the body
+              after = 1000000         # bytes
+              times = 2
+      terapix stand-in --directory frames --access access.toml
+          hide what is not public yet, and know users
+
+    The kinds of faults, users, and how to point pyvo, astroquery, cadcutils or
+    curl at it: docs/stand-in.md. Ctrl-C ends it.
+    """  # noqa: D301 - the backspace is for click: it leaves the lines as they are
+    from snooppix.standin.access import Access, AccessUnreadable  # noqa: PLC0415 - only this command needs the server
     from snooppix.standin.faults import Faults  # noqa: PLC0415 - only this command needs the server
     from snooppix.standin.ftp import FtpTwin  # noqa: PLC0415 - as above
+    from snooppix.standin.orders import FaultsUnreadable  # noqa: PLC0415 - as above
     from snooppix.standin.server import serve  # noqa: PLC0415 - as above
 
     if ftps and (ftp is None or tls is None):
@@ -122,6 +143,11 @@ def stand_in(
     if client_ca is not None and tls is None:
         stop("--client-ca needs --tls: only HTTPS knows certificates.", Exit.USAGE)
     context = _tls(*tls, client_ca) if tls is not None else None
+    try:  # before anything is painted
+        wanted = Faults.read(faults) if faults else Faults()
+        known = Access.read(access) if access else None
+    except (FaultsUnreadable, AccessUnreadable) as problem:
+        stop(str(problem), Exit.USAGE)
     directory.mkdir(parents=True, exist_ok=True)
     if frames:
         _paint(directory, frames, ccds)
@@ -131,7 +157,6 @@ def stand_in(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
-        wanted = Faults.read(faults) if faults else Faults()
         try:
             if ftp is not None:
                 twin = FtpTwin(directory, faults=wanted, tls=context if ftps else None)
@@ -143,7 +168,7 @@ def stand_in(
                 wanted,
                 stopping,
                 announce=_announce,
-                access=access,
+                access=known,
                 mirrors=mirrors,
                 tls=context,
             )

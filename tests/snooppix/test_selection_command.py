@@ -83,3 +83,5 @@ async def test_wrong_bounds_end_with_2_and_a_silent_archive_with_75(
     result = await run("-c", config, "--test")
     assert result.exit_code == 75
     assert "the archive does not answer" in result.stderr
+    assert "takes no connection (" in result.stderr
+    assert "SSLContext" not in result.stderr

@@ -1,6 +1,7 @@
 """The page of SNOOPPIX in a real browser: it obeys its policy, nothing jumps, and all is done without script too."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -166,3 +167,54 @@ async def test_settings_are_edited_compared_saved_and_restored_by_keyboard_alone
         async with night.database.read() as session:
             newest, _, third, *_ = await Configurations().history(session, "snooppix")
         assert newest.text == third.text
+
+
+FOCUSED = """() => {
+  const one = document.activeElement, box = one.getBoundingClientRect(), style = getComputedStyle(one);
+  one.dataset.met = "yes";
+  return {
+    words: (one.ariaLabel || one.textContent || one.name || "").trim(),
+    body: one === document.body,
+    seen: box.width > 0 && box.bottom > 0 && box.top < innerHeight,
+    ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+  };
+}"""
+NOT_MET = """() => [...document.querySelectorAll("a[href], button, summary, input:not([type=hidden]), [tabindex='0']")]
+  .filter((one) => !one.dataset.met && one.checkVisibility()).map((one) => one.outerHTML.slice(0, 80))"""
+
+
+async def test_the_keyboard_reaches_everything_in_order_and_the_focus_is_seen(night, browser):
+    async with window(browser, night.address, java_script_enabled=True) as opened:
+        page = opened.page
+        await sign_in(page, night, "/snooppix")
+        await page.goto("/snooppix")
+        stops = []
+        for _ in range(400):
+            await page.keyboard.press("Tab")
+            stop = await page.evaluate(FOCUSED)
+            if stop["body"]:
+                break
+            stops.append(stop)
+        assert stops[0]["words"] == "Skip to the content"
+        assert stops[1]["words"].endswith("TERAPIX")
+        assert [stop["words"] for stop in stops if not (stop["seen"] and stop["ring"])] == []
+        assert await page.evaluate(NOT_MET) == []
+        await page.goto("/snooppix")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.closest('main') !== null")
+
+
+async def test_a_look_that_is_due_is_counted_down_by_the_page_itself(night, browser):
+    async with window(browser, night.address) as opened:
+        await opened.page.goto("/snooppix")
+        due = opened.page.locator("#next-look [data-due]")
+        await expect(due).to_have_text(re.compile(r"in \d+ (s|min)"))
+        for ahead, words in ((2.5, "in 2 s"), (-5, "now"), (-300, "5 min late")):
+            await due.evaluate(
+                "(one, ahead) => { one.dataset.due = new Date(Date.parse(document.documentElement.dataset.now) "
+                "+ performance.now() + ahead * 1000).toISOString(); }",
+                ahead,
+            )
+            await expect(due).to_have_text(words)
