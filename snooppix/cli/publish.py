@@ -11,11 +11,11 @@ import typer
 from rich.table import Table
 
 from dbclient.database import Database
-from dbclient.stores import Acknowledgements, Frames, Publications
+from dbclient.stores import Acknowledgements, Frames, Publications, Receipts
 from dbclient.stores.publications import Registration
 from snooppix.cli.answers import NOT_ALL, ConfigOption, JsonOption, out, print_json, settings_of, wrong
 from snooppix.errors import ArchiveError
-from snooppix.publisher.comparison import Line, compare, lines_of, received_line
+from snooppix.publisher.comparison import LedgerBroken, Line, compare, lines_of, received_line
 from snooppix.publisher.ledger import Ledger, entry, source_of
 from snooppix.publisher.names import MAPS, NoPublishedName, Sort, map_name, stack_name
 from snooppix.publisher.shelves import Shelves
@@ -26,6 +26,9 @@ from terapix.identity import UnsafeName
 from terapix.sections import Settings
 
 app = typer.Typer()
+
+LONGEST_LEDGER = 1 << 30
+"""Bytes of the other side's ledger: about two million files."""
 
 
 @app.command()
@@ -101,6 +104,9 @@ def ledger(
         str,
         typer.Option("--compare", metavar="URL|FILE", help="The other side: its publisher, or its --json in a file."),
     ] = "",
+    follower: Annotated[
+        str, typer.Option("--by", metavar="NAME", help="Follower whose ledger the other is, where there are several.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Show what was published or, where archive.offers is products, what was received; compare it with the other side.
@@ -115,12 +121,15 @@ def ledger(
     if not against:
         _show(ours, as_json=as_json)
         return
-    found = compare(lines_of(ours), lines_of(theirs))
+    try:
+        found = compare(lines_of(ours, by=follower), lines_of(theirs))
+    except LedgerBroken as problem:
+        raise wrong(ArchiveError(f"{against} cannot be read as a ledger: {problem}")) from problem
     if as_json:
         print_json([{"name": item.name, "difference": item.sentence} for item in found])
     else:
         for item in found:
-            out.print(f"{item.name}: {item.sentence}", soft_wrap=True, highlight=False)
+            out.print(_plain(f"{item.name}: {item.sentence}"), soft_wrap=True, highlight=False, markup=False)
         if not found:
             out.print(f"Both sides agree on {len(lines_of(ours))} files.", soft_wrap=True, highlight=False)
     raise typer.Exit(NOT_ALL if found else 0)
@@ -133,7 +142,9 @@ async def _both(settings: Settings, against: str) -> tuple[list[dict[str, Any]],
             if settings.archive.offers == "products":
                 ours = [received_line(frame) for frame in await Acknowledgements().held(session)]
             else:
-                ours = [entry(row) for row in await Publications().ledger(session)]
+                rows = await Publications().ledger(session)
+                receipts = await Receipts().of(session, [row.id for row in rows])
+                ours = [entry(row, receipts[row.id]) for row in rows]
     finally:
         await database.close()
     return ours, await _theirs(settings, against) if against else []
@@ -143,9 +154,10 @@ async def _theirs(settings: Settings, against: str) -> list[dict[str, Any]]:
     """Read the other side's ledger: a JSON object a line, from a publisher or from a file."""
     if "://" not in against:
         try:
-            return [json.loads(line) for line in await asyncio.to_thread(_lines, Path(against))]
-        except (OSError, ValueError) as problem:
+            text = await asyncio.to_thread(Path(against).read_bytes)
+        except OSError as problem:
             raise ArchiveError(f"{against} cannot be read as a ledger: {problem}") from problem
+        return _entries(text, against)
     address = against if against.rstrip("/").endswith("/ledger") else f"{against.rstrip('/')}/ledger"
     section = settings.archive.model_copy(update={"registry": address})
     text = bytearray()
@@ -154,11 +166,21 @@ async def _theirs(settings: Settings, against: str) -> list[dict[str, Any]]:
             raise ArchiveError(f"{address} answers {response.status}")
         async for chunk in response.content.iter_any():
             text += chunk
-    return [json.loads(line) for line in text.splitlines()]
+            if len(text) > LONGEST_LEDGER:
+                raise ArchiveError(f"{address} gives more than {LONGEST_LEDGER} bytes")
+    return _entries(bytes(text), address)
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines()
+def _entries(text: bytes, where: str) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (ValueError, RecursionError) as problem:
+        raise ArchiveError(f"{where} cannot be read as a ledger: {problem}") from problem
+
+
+def _plain(text: str) -> str:
+    """Give a text of the other side as it may stand on a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _show(rows: list[dict[str, Any]], *, as_json: bool) -> None:

@@ -147,3 +147,57 @@ def test_a_host_runs_the_publisher_once_its_settings_speak_of_it() -> None:
     assert "publisher" not in daemons_of(load(environment={}).settings)
     spoken = load(environment={"TERAPIX_PUBLISHER__PORT": "8200"}).settings
     assert daemons_of(spoken)["publisher"] == "snooppix.publisher.service"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[1]",
+        "null",
+        '"text"',
+        '{"generation": 1, "state": "received"}',
+        '{"name": 5, "generation": 1, "state": "received"}',
+        '{"name": "a", "generation": "one", "state": "received"}',
+        '{"name": "a", "generation": 1e999, "state": "received"}',
+        '{"name": "a", "generation": 1, "state": "received", "wire_digest": 7}',
+        "[" * 100_000,
+        "\xff",
+    ],
+)
+def test_a_ledger_that_makes_no_sense_is_refused_in_plain_words(config: Path, tmp_path: Path, line: str) -> None:
+    other = tmp_path / "theirs.jsonl"
+    other.write_bytes(f"{line}\n".encode("latin-1"))
+    done = run(config, "ledger", "--compare", str(other))
+    assert done.exit_code == 2
+    assert "cannot be read as a ledger" in (done.output + done.stderr).replace("\n", " ")
+
+
+def test_names_of_the_other_side_do_nothing_to_the_terminal(config: Path, tmp_path: Path) -> None:
+    other = tmp_path / "theirs.jsonl"
+    told = {"name": "[red]a[/blue]\x1b[2J\x07.cat", "generation": 1, "state": "received", "wire_digest": "md5:\x1b]0;x"}
+    other.write_text(json.dumps(told) + "\n")
+    done = run(config, "ledger", "--compare", str(other))
+    assert done.exit_code == 3
+    assert "[red]a[/blue]" in done.output
+    assert "\x1b" not in done.output
+    assert "\x07" not in done.output
+
+
+def test_sizes_and_pixels_are_compared_and_one_follower_of_several_is_asked_for(config: Path) -> None:
+    def line(**changed: object) -> dict[str, object]:
+        told: dict[str, object] = {"name": "a", "generation": 2, "state": "received", "wire_digest": "md5:1", "size": 3}
+        return told | {"pixel_digest": "sha256:1", "acknowledged_at": "now"} | changed
+
+    def differences(ours: dict[str, object], theirs: dict[str, object]) -> list[str]:
+        return [item.sentence for item in compare(lines_of([ours]), lines_of([theirs]))]
+
+    assert differences(line(), line(size=4)) == ["generation 2: its size is 3 bytes here and 4 bytes there"]
+    assert differences(line(), line(pixel_digest="sha256:2")) == [
+        "generation 2: its pixels are sha256:1 here and sha256:2 there"
+    ]
+    half = line(state="offered", acknowledged_at=None, received_by=["cadc"])
+    assert differences(line(), half) == ["generation 2 is acknowledged here and not there"]
+    assert [item.sentence for item in compare(lines_of([half], by="cadc"), lines_of([line()]))] == []
+    assert [item.sentence for item in compare(lines_of([half], by="cds"), lines_of([line()]))] != []
+    withdrawn = line(state="superseded", offered_at="then", acknowledged_at=None)
+    assert differences(withdrawn, line()) == ["generation 2 is not offered any more here and held there"]
