@@ -6,8 +6,6 @@ pixels are touched only after every size was found to agree with the file.
 
 import asyncio
 import multiprocessing
-import os
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,7 +18,7 @@ from snooppix.acceptance import FileKind, Verdict, judge, judge_calibration
 from snooppix.errors import Rejection
 from snooppix.headers import Hdu, Header, Headers, read_headers
 from snooppix.metadata import describe, get_ready
-from snooppix.pixels import PixelSum, examine, pixel_digest
+from snooppix.pixels import PixelSum, examine, follow_parent, load_decoder, pixel_digest
 from snooppix.publisher.names import is_fits
 from terapix.identity import Digest
 from terapix.instruments import Instrument
@@ -142,7 +140,7 @@ class Verifier:
         if self._pool is None:
             pool = self._begin()
             for _ in range(self._processes):
-                pool.submit(get_ready)
+                pool.submit(load_decoder)
             asyncio.get_running_loop().run_in_executor(None, get_ready)
 
     async def read(self, path: Path, *, kind: FrameKind, name: str, lenient: bool = False) -> Read:
@@ -205,7 +203,7 @@ class Verifier:
     def _begin(self) -> ProcessPoolExecutor:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._processes, mp_context=context, initializer=_follow_parent)
+            self._pool = ProcessPoolExecutor(self._processes, mp_context=context, initializer=follow_parent)
         return self._pool
 
     def _end(self, which: ProcessPoolExecutor | None = None) -> None:
@@ -215,15 +213,3 @@ class Verifier:
             for process in list((pool._processes or {}).values()):  # noqa: SLF001 - a decoder that hangs obeys nothing else
                 process.kill()
             pool.shutdown(cancel_futures=True)
-
-
-def _follow_parent() -> None:
-    """Let this process end with the one that started it, however that one ends."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent.join,), daemon=True, name="follow-parent").start()
-
-
-def _end_after(join: Any) -> None:
-    join()
-    os._exit(1)

@@ -154,10 +154,9 @@ async def _theirs(settings: Settings, against: str) -> list[dict[str, Any]]:
     """Read the other side's ledger: a JSON object a line, from a publisher or from a file."""
     if "://" not in against:
         try:
-            text = await asyncio.to_thread(Path(against).read_bytes)
+            return _entries(await asyncio.to_thread(Path(against).read_bytes), against)
         except OSError as problem:
             raise ArchiveError(f"{against} cannot be read as a ledger: {problem}") from problem
-        return _entries(text, against)
     address = against if against.rstrip("/").endswith("/ledger") else f"{against.rstrip('/')}/ledger"
     section = settings.archive.model_copy(update={"registry": address})
     text = bytearray()

@@ -29,6 +29,7 @@ from tests.flow.conftest import CCDS, served
 from tests.flow.test_killed import dying
 from tests.support.host import AT_ONCE, IN_A_HURRY, KERNELS, Host, free_port, host
 from tests.support.publishing import digest, put_products
+from tests.support.zygote import ForkingSupervisor
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(500), pytest.mark.xdist_group("flow")]
 
@@ -68,7 +69,7 @@ async def clone(directory: Path, port: int, *, environment: Mapping[str, str] | 
     around = {**IN_A_HURRY, "TERAPIX_PATHS__CACHE": str(KERNELS), **(environment or {})}
     settings = load(config, environment=around).settings
     database = await Database.open(settings.database_url, create=True)
-    supervisor = Supervisor(
+    supervisor = ForkingSupervisor(
         config, logs=directory / "log", environment=around, restart=AT_ONCE,
         daemons={"snooppix": DAEMONS["snooppix"]},
     )  # fmt: skip
@@ -206,7 +207,7 @@ async def publishing(directory: Path, environment: Mapping[str, str]) -> AsyncIt
     """Let the publisher alone work on a host, in a process of its own."""
     night = Night(directory / "host", 1, CCDS, seed=7)
     async with host(night, environment=environment, daemons=False) as ours:
-        ours.supervisor = Supervisor(
+        ours.supervisor = ForkingSupervisor(
             night.config, logs=night.directory / "log", environment=ours.supervisor.environment, restart=AT_ONCE,
             daemons={"publisher": ours.supervisor.daemons["publisher"]},
         )  # fmt: skip

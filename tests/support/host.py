@@ -29,6 +29,7 @@ from terapix.clock import SystemClock
 from terapix.retry import Backoff
 from terapix.sections import Settings
 from terapix.settings import load
+from tests.support.zygote import ForkingSupervisor
 
 KERNELS = Path(tempfile.gettempdir()) / f"terapix-kernels-{os.getuid()}"
 """Compiled kernels, shared by all hosts of the flow tests."""
@@ -239,7 +240,7 @@ async def host(
         exits.push_async_callback(database.close)
         archive = await exits.enter_async_context(StandIn(night.archive, faults=faults, clock=SystemClock()))
         around["TERAPIX_ARCHIVE__REGISTRY"] = archive.registry
-        supervisor = Supervisor(
+        supervisor = ForkingSupervisor(
             night.config,
             logs=night.directory / "log",
             environment=around,
