@@ -287,12 +287,17 @@ def learnt(row: Any, sighting: Sighting, *, now: datetime) -> dict[str, Any]:
     return more
 
 
+OLD_NEWS: Final = timedelta(minutes=30)
+"""What was replaced may still come from a page that was read before; later, the archive has taken the new one back."""
+
+
 async def _another(session: AsyncSession, sighting: Sighting, cause: str, *, now: datetime, source: str) -> bool:
     """Open another generation of a frame; False if what is listed is one that was replaced, and no newer row of it."""
     query = select(Frame).where(Frame.name == sighting.name).order_by(Frame.generation.desc()).with_for_update()
     rows = list(await session.scalars(query.execution_options(populate_existing=True)))
     newest = rows[0]
-    old_news = not (sighting.modified and newest.archive_modified and sighting.modified > newest.archive_modified)
+    stamped = sighting.modified and newest.archive_modified and sighting.modified > newest.archive_modified
+    old_news = not stamped and now - newest.spotted_at < OLD_NEWS
     if difference(newest, sighting) is None or (
         old_news and any(difference(older, sighting) is None for older in rows[1:])
     ):

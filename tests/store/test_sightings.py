@@ -165,6 +165,17 @@ async def test_a_replaced_generation_that_is_listed_again_without_a_newer_stamp_
         assert await taken(session, modified=later(3)) is Sighted.REPROCESSED
 
 
+async def test_what_is_listed_again_long_after_it_was_replaced_is_what_the_archive_has(database):
+    """As it is where a listing was wrong for a while, or the archive's clock: no stamp tells."""
+    async with database.write() as session:
+        await taken(session, modified=later(1))
+        await taken(session, modified=later(1), digest=md5("2"))
+        seen = sighting(modified=later(1))
+        assert await Frames().sight(session, seen, now=later(3600), source="snooppix") is Sighted.REPROCESSED
+        rows = await Frames().generations(session, "979412p")
+        assert [row.wire_digest for row in rows] == [md5("1"), md5("2"), md5("1")]
+
+
 async def test_a_changed_release_date_moves_the_frame_that_waits_for_it(database):
     async with database.write() as session:
         row = await sight(session, release=later(9000))
