@@ -183,7 +183,8 @@ class Directory:
 
         Before a line in no known form may be the first half of a name with a line end in it: that file is asked for.
         """
-        entries, unread = [], 0
+        entries: list[Entry] = []
+        unread = 0
         for line in lines:
             try:
                 found = entry(line, machine=machine, now=self.clock.now())
