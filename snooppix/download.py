@@ -30,6 +30,7 @@ from snooppix.errors import (
     Unreachable,
     UnsafeAddress,
 )
+from snooppix.intake import HEAD, Intake
 from snooppix.mending import Mender
 from snooppix.segments import Claim, Growth, Segments
 from snooppix.treatment import failure
@@ -43,14 +44,10 @@ from terapix.steps import reached
 
 __all__ = ["BLOCK", "Arrived", "Downloader", "Progress", "Wanted", "Writer"]
 
-LINGER: Final = 0.5
-"""Seconds after which a smaller block is written too: over a slow line 4 MiB are much to lose, and to wait for."""
 THREADS: Final = 24
 """For all downloads together: three for each of eight. Threads made anew for each file cost small ones a third."""
 RESUMES: Final = 20
 """Interruptions of one connection that are answered by resuming at once, as long as each brought bytes."""
-HEAD: Final = 4096
-"""Bytes that are kept as evidence of what came in place of a file."""
 
 
 class _Afresh(Exception):
@@ -252,37 +249,14 @@ class Downloader:
     ) -> None:
         """Pass the body on in blocks, until the claim is met."""
         host = progress.host
-        total = writer.part.bound.total if writer.part.bound else -1
-        size, chunks = 0, list[bytes]()
-        loop = asyncio.get_running_loop()
-        given = loop.time()
-        refused = False
+        intake = Intake(wanted, writer, claim, segments, host=host)
         try:
-            while claim.left != 0 and (chunk := await _some(response, self.limits.most_at_once(host))):
-                if claim.at == 0 and wanted.fits and no_fits(chunk):
-                    refused = True
-                    why = "what comes does not begin as a FITS file"
-                    raise NotFits(wanted.name, host, why, head=chunk[:HEAD])
-                if 0 <= total < claim.at + len(chunk):
-                    raise Unreachable(wanted.name, host, f"more than the {total} bytes announced came")
-                chunk = chunk[: claim.left] if claim.left >= 0 else chunk
-                claim.at += len(chunk)
-                segments.received += len(chunk)
-                chunks.append(chunk)
-                size += len(chunk)
-                if size >= BLOCK or loop.time() - given >= LINGER:
-                    await writer.put(chunks)
-                    chunks, size, given = [], 0, loop.time()
+            while claim.left and (chunk := await _some(response, self.limits.most_at_once(host))):
+                await intake.take(chunk)
                 await self.limits.spend(host, len(chunk))
         finally:
-            if not refused and claim.left and (rest := _left_in(response)):
-                rest = rest[: claim.left] if claim.left >= 0 else rest
-                if claim.at or not wanted.fits or not no_fits(rest):
-                    claim.at += len(rest)
-                    chunks.append(rest)
-            if chunks:
-                await writer.put(chunks)
-            await writer.settle()
+            intake.keep(_left_in(response))
+            await intake.end()
 
 
 async def _some(response: ClientResponse, most: int) -> bytes:
@@ -314,10 +288,6 @@ def _left_in(response: ClientResponse) -> bytes:
     if isinstance(response.content, EmptyStreamReader):
         return b""
     return response.content._read_nowait(-1)  # noqa: SLF001 - there is no public way to these bytes
-
-
-def no_fits(begin: bytes) -> bool:
-    return not begin.startswith(b"SIMPLE  ="[: len(begin)])
 
 
 def verify(wanted: Wanted, part: Part, progress: Progress) -> Arrived:

@@ -12,6 +12,9 @@ from terapix.blocks import BLOCK
 LINGER: Final = 0.5
 """Seconds after which a smaller block is written too: over a slow line 4 MiB are much to lose, and to wait for."""
 
+HEAD: Final = 4096
+"""Bytes that are kept as evidence of what came in place of a file."""
+
 
 class Intake:
     """Takes the bytes of one claim."""
@@ -23,6 +26,7 @@ class Intake:
         self.segments = segments
         self.host = host
         """For messages."""
+        self._refused = False
         self._time = asyncio.get_running_loop().time
         self._chunks: list[bytes] = []
         self._size = 0
@@ -42,17 +46,31 @@ class Intake:
         """
         claim, bound = self.claim, self.writer.part.bound
         if claim.at == 0 and self.wanted.fits and no_fits(chunk):
-            raise NotFits(self.wanted.name, self.host, "what comes does not begin as a FITS file", head=chunk[:4096])
+            self._refused = True
+            raise NotFits(self.wanted.name, self.host, "what comes does not begin as a FITS file", head=chunk[:HEAD])
         if bound is not None and 0 <= bound.total < claim.at + len(chunk):
             raise Unreachable(self.wanted.name, self.host, f"more than the {bound.total} bytes announced came")
-        if claim.left >= 0:
-            chunk = chunk[: claim.left]
-        claim.at += len(chunk)
+        self._add(chunk)
+        if self._size >= BLOCK or self._time() - self._given >= LINGER:
+            await self._put()
+
+    def keep(self, rest: bytes) -> None:
+        """Take what had come before a cut, as far as it is of use."""
+        if (
+            rest
+            and self.claim.left
+            and not self._refused
+            and (self.claim.at or not self.wanted.fits or not no_fits(rest))
+        ):
+            self._add(rest)
+
+    def _add(self, chunk: bytes) -> None:
+        if self.claim.left >= 0:
+            chunk = chunk[: self.claim.left]
+        self.claim.at += len(chunk)
         self.segments.received += len(chunk)
         self._chunks.append(chunk)
         self._size += len(chunk)
-        if self._size >= BLOCK or self._time() - self._given >= LINGER:
-            await self._put()
 
     async def end(self) -> None:
         """Have everything written that was taken."""
