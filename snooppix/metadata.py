@@ -17,8 +17,14 @@ from terapix.identity import FrameId, UnsafeName
 _MJD_0: Final = datetime(1858, 11, 17, tzinfo=UTC)
 _WCS: Final = re.compile(r"CTYPE[12]|CRVAL[12]|CRPIX[12]|CD[12]_[12]|PV[12]_\d{1,2}|CUNIT[12]")
 _ELIXIR: Final = re.compile(r"EL_\w+|IIWIVER|DATEPROC|PROCDATE|IMRED_\w+|PHOT_\w+")
-_LONGEST: Final = {"runid": 20, "crunid": 20, "qrunid": 20, "object": 80, "filter": 40}
-"""Characters of the database's columns."""
+_TEXTS: Final = {
+    "runid": ("RUNID", 20),
+    "crunid": ("CRUNID", 20),
+    "qrunid": ("QRUNID", 20),
+    "object": ("OBJECT", 80),
+    "filter": ("FILTER", 40),
+}
+"""Keywords, and characters of the database's columns."""
 
 FARTHEST: Final = math.radians(5.0)
 """Radians from the middle of the mosaic; MegaCam's corners are at 0.8 degrees, and no camera of ours sees 5."""
@@ -52,10 +58,7 @@ def describe(
         If a calibration is named in a way that no file can be.
     """
     primary = headers.primary
-    texts = {"runid": "RUNID", "crunid": "CRUNID", "qrunid": "QRUNID", "object": "OBJECT", "filter": "FILTER"}
-    columns: dict[str, Any] = {
-        column: headers.text(keyword)[: _LONGEST[column]] or None for column, keyword in texts.items()
-    }
+    columns: dict[str, Any] = dict(texts(headers))
     centre, corners = footprint(headers) if placed else ((None, None), None)
     return columns | {
         "exposure_time": headers.number("EXPTIME"),
@@ -70,6 +73,11 @@ def describe(
         "elixir": {key: value for key, value in sorted(primary.values.items()) if _ELIXIR.fullmatch(key)},
         "needs": needs(headers, size=size, compression=compression, maps=maps),
     }
+
+
+def texts(headers: Headers) -> dict[str, str | None]:
+    """Return the columns that are words of the headers, cut as the database keeps them; None where there is none."""
+    return {column: headers.text(keyword)[:longest] or None for column, (keyword, longest) in _TEXTS.items()}
 
 
 def get_ready() -> None:

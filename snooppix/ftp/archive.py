@@ -20,7 +20,7 @@ from snooppix.ftp.control import Refused
 from snooppix.ftp.directory import Directory, Known, header
 from snooppix.ftp.door import Door, heard, is_denied
 from snooppix.headers import BLOCK, CARD, MOST_HDUS, Header, data_size
-from snooppix.metadata import observed_at
+from snooppix.metadata import observed_at, texts
 from snooppix.names import Names
 from snooppix.selection import Candidate, Columns, Rule, keeps, rules
 from terapix.clock import Clock
@@ -172,24 +172,24 @@ class FtpArchive:
     async def header(self, uri: str) -> str:
         """Read the headers of all HDUs, each from where it begins; of a packed file the first."""
         path = self.door.path(uri)
-        texts: list[str] = []
+        dumps: list[str] = []
         with heard(uri):
             async with self.door.session() as session:
                 size, offset = await session.size(path), 0
-                while len(texts) < MOST_HDUS and (size is None or offset < size):
+                while len(dumps) < MOST_HDUS and (size is None or offset < size):
                     raw = await header(session, path, offset=offset)
                     if not raw:
                         break
                     cards = [raw[i : i + CARD] for i in range(0, len(raw), CARD)]
-                    texts.append("\n".join(card.rstrip() for card in cards))
+                    dumps.append("\n".join(card.rstrip() for card in cards))
                     try:
-                        length = data_size(Header.of_cards(iter(cards)), number=len(texts) - 1)
+                        length = data_size(Header.of_cards(iter(cards)), number=len(dumps) - 1)
                     except Rejection:
                         break
                     offset += len(raw) + -(-length // BLOCK) * BLOCK
                     if path.endswith(".gz"):
                         break
-        return "\n".join(texts)
+        return "\n".join(dumps)
 
     def _sighting(self, known: Known) -> Sighting | None:
         """Give a file as the watcher takes it; none if the selection drops it."""
@@ -200,12 +200,10 @@ class FtpArchive:
     def _told(self, known: Known) -> Sighting:
         described: dict[str, object] = {}
         if known.header is not None:
-            text = known.header.text
+            words = texts(known.header)
             described = {
-                "runid": text("RUNID")[:20] or None,
-                "filter": text("FILTER")[:40] or None,
-                "object": text("OBJECT")[:80] or None,
-                "version": text("EL_SYS")[:20] or None,
+                **{column: words[column] for column in ("runid", "filter", "object")},
+                "version": known.header.text("EL_SYS")[:20] or None,
                 "exposure_time": known.header.number("EXPTIME"),
                 "observed_at": observed_at(known.header),
             }

@@ -189,16 +189,14 @@ async def test_a_large_file_comes_over_as_many_connections_as_the_server_grants(
     growth = Growth(most=3, period=0.3, worth=8 * MB)
     with vsftpd(tmp_path / "ftp", anon_max_rate=str(8 * MB), max_per_ip="2") as server:
         server.offer("979412p.fits.fz", content)
-        progress, begin = Progress(), SystemClock().monotonic()
+        progress = Progress()
         wanted = Wanted("979412p", tmp_path / "a.part", len(content), md5(content))
         await FtpDownloader(door(server), growth=growth).fetch(wanted, [f"{server.address}/979412p.fits.fz"], progress)
-        seconds = SystemClock().monotonic() - begin
         offsets = [command for command in server.commands() if command.startswith("REST")]
 
     assert (tmp_path / "a.part").read_bytes() == content
     assert offsets
     assert progress.interruptions == 0
-    assert seconds < 0.9 * len(content) / (8 * MB)
 
 
 def settings_for(directory: Path, server: Vsftpd, **archive: object) -> Settings:

@@ -293,6 +293,14 @@ async def test_what_lies_where_we_cannot_look_is_not_called_withdrawn() -> None:
     assert why == "directory closed cannot be read: the server answers 550 no such thing"
 
 
+@pytest.mark.parametrize(("ignores", "count"), [(False, 37), (True, 1)])
+async def test_headers_are_read_each_from_where_it_begins(ignores: bool, count: int) -> None:
+    server = OddServer(files={f"/d/{FILE}": small_fits("979412p")}, ignores_rest=ignores)
+    async with site(file(), server=server) as here:
+        dump = await here.archive.header(here.archive.door.address(FILE))
+    assert dump.count("\nEND") == count
+
+
 async def test_a_directory_that_is_not_there_is_refused_in_words_that_can_be_printed() -> None:
     server = OddServer(refuses={"MLSD": "550 \x1b[2Jn\u00e9\udcff \u202e"})
     async with site(server=server) as here:
