@@ -324,7 +324,8 @@ def _version(response: ClientResponse, *, digest: bool) -> str:
     Where a digest is known it tells versions apart, and mirrors may give one file each its own ETag and date.
     """
     artifact = response.headers.get("x-artifact-id", "")
-    return artifact or ("" if digest else response.headers.get("ETag") or response.headers.get("Last-Modified", ""))
+    version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+    return artifact or ("" if digest else version)
 
 
 def _extent(response: ClientResponse) -> tuple[int, int]:
