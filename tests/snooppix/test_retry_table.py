@@ -127,7 +127,11 @@ async def test_a_busy_host_rests_whole_as_long_as_it_asks_and_no_try_is_counted(
     assert (await fetched(desk)).state is FrameState.VALID
 
 
-@pytest.mark.parametrize("fault", [Missing(times=0), Unlocated(times=0)], ids=lambda fault: fault.kind)
+@pytest.mark.parametrize(
+    "fault",
+    [Missing(times=0), Unlocated(times=0), *(Failing(status=status, times=0) for status in (404, 410))],
+    ids=lambda fault: f"{fault.kind} {getattr(fault, 'status', '')}".strip(),
+)
 async def test_what_is_listed_and_not_stored_is_awaited_for_two_days_then_set_aside(
     desk: Desk, archive: ServedArchive, clock: SetClock, fault: Fault
 ) -> None:
@@ -168,6 +172,7 @@ async def test_the_whole_file_in_place_of_a_range_is_taken_from_its_begin(desk: 
     frame = await fetched(desk)
     assert frame.state is FrameState.VALID
     assert (desk.settings.reception / str(frame.path)).read_bytes() == CONTENT
+    assert [event.message for event in await desk.events() if "damage" in event.message] == []
 
 
 async def test_a_digest_that_stays_wrong_ends_in_quarantine_and_never_under_the_final_name(
