@@ -7,7 +7,8 @@ from typing import Any, Self
 from dbclient.records import FrameRecord
 from terapix.errors import TerapixError
 
-GONE = {"superseded": "is not offered any more", "failed": "has failed"}
+SUPERSEDED = "superseded"
+GONE = {SUPERSEDED: "is not offered any more", "failed": "has failed"}
 """What the state of a publisher's newest generation means, where the other side holds that very one."""
 RECEIVED = "received"
 """State of a file in the ledger of a clone."""
@@ -110,6 +111,8 @@ def compare(ours: Mapping[str, Line], theirs: Mapping[str, Line]) -> list[Differ
 def _difference(here: Line | None, there: Line | None) -> str:
     if here is None or there is None:
         held = here or there
+        if held is not None and held.state == SUPERSEDED:
+            return ""  # it is offered no more, and nobody took it
         where, side = ("here", "there") if here else ("there", "here")
         return f"generation {held.generation if held else 0} is {where} and nothing is {side}"
     if here.generation != there.generation:

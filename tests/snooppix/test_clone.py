@@ -1,8 +1,10 @@
 """A clone at the archive: an ordinary SNOOPPIX that follows our publisher, verifies what comes and acknowledges it."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from dbclient.records import FrameRecord
 from dbclient.schema import FrameKind, FrameState, PublicationState
 from dbclient.stores import Acknowledgements, Frames, Publications, Sighted, Sighting
 from dbclient.stores.publications import Registration
+from snooppix.publisher import server
 from snooppix.publisher.comparison import compare, lines_of, received_line
 from snooppix.publisher.ledger import Ledger, entry
 from terapix.clock import SystemClock
@@ -148,3 +151,58 @@ async def test_a_file_that_its_publisher_lost_by_a_restored_backup_is_not_taken_
         told = [event.message for event in await clone.events() if event.kind == "outdated"]
         assert len([message for message in told if "the older one is refused" in message]) >= 1
         assert len(await clone.generations(PRODUCT)) == 1
+
+
+async def test_a_generation_that_is_replaced_while_the_clone_fetches_it_is_followed_by_the_next(
+    tmp_path: Path, press: Press, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, half, go_on = server.send, asyncio.Event(), asyncio.Event()
+
+    async def held_up(request: Any, answer: Any, file: Any, start: int, count: int) -> int:
+        if half.is_set() and not go_on.is_set():
+            await go_on.wait()
+        first = await sent(request, answer, file, start, count // 2)
+        half.set()
+        await go_on.wait()
+        return int(first + await sent(request, answer, file, start + first, count - first))
+
+    monkeypatch.setattr(server, "send", held_up)
+    await press.make("979412p", "weight")
+    async with cloned(tmp_path, press) as clone:
+        async with asyncio.timeout(20):
+            await half.wait()
+        (again,) = await press.make("979412p", "weight", seed=2)
+        await press.until(WEIGHT, lambda row: row.generation == 2 and row.offered_at is not None)
+        go_on.set()
+        frame = await clone.until(lambda f: f is not None and f.offered == 2 and f.acknowledged_at is not None, PRODUCT)
+        assert (clone.settings.reception / str(frame.path)).read_bytes() == again
+        await press.until(WEIGHT, lambda row: row.generation == 2 and row.state is ACKNOWLEDGED)
+        assert (await press.rows(WEIGHT))[1].state is PublicationState.SUPERSEDED
+        assert await differences(press, clone) == []
+        assert [f.reason for f in await clone.generations(PRODUCT)] == [None, None]
+
+
+async def test_a_product_that_goes_from_the_ledger_while_the_clone_fetches_it_harms_neither_side(
+    tmp_path: Path, press: Press, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def nothing(*_: Any) -> int:
+        asked.set()
+        return 0
+
+    await press.make("979413p", "weight")
+    await press.until("979413p_weight.fits.fz", lambda row: row.offered_at is not None)
+    monkeypatch.setattr(server, "send", nothing)
+    async with cloned(tmp_path, press) as clone:
+        async with asyncio.timeout(20):
+            await asked.wait()
+        row = (await press.rows("979413p_weight.fits.fz"))[0]
+        async with press.database.write() as session:
+            await Publications().outdate(session, row.id, reached=2, now=SystemClock().now(), source="test")
+        monkeypatch.undo()
+        await press.make("979412p", "weight")
+        await acknowledged(clone)  # the one that went holds nothing back
+        frame = (await clone.generations("979413p_weight"))[0]
+        assert frame.state is not FrameState.VALID
+        assert await differences(press, clone) == []

@@ -201,3 +201,4 @@ def test_sizes_and_pixels_are_compared_and_one_follower_of_several_is_asked_for(
     assert [item.sentence for item in compare(lines_of([half], by="cds"), lines_of([line()]))] != []
     withdrawn = line(state="superseded", offered_at="then", acknowledged_at=None)
     assert differences(withdrawn, line()) == ["generation 2 is not offered any more here and held there"]
+    assert compare(lines_of([withdrawn]), {}) == []
