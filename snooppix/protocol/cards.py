@@ -20,7 +20,7 @@ _TEXT = re.compile(r"\s*'((?:[^']|'')*)'")
 def headers(path: Path, *, first_only: bool = False) -> Iterator[list[str]]:
     """Yield the cards of each HDU of a FITS file, `END` included; stop without noise where the file is damaged."""
     with path.open("rb") as file:
-        while cards := _header(file):
+        while cards := header(file):
             yield cards
             if first_only:
                 return
@@ -30,7 +30,8 @@ def headers(path: Path, *, first_only: bool = False) -> Iterator[list[str]]:
             file.seek(size, 1)
 
 
-def _header(file: BinaryIO) -> list[str]:
+def header(file: BinaryIO) -> list[str]:
+    """Read the cards of the header that begins here, `END` included; none where there is no whole one."""
     cards: list[str] = []
     for _ in range(LONGEST):
         block = file.read(BLOCK)

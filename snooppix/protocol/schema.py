@@ -5,6 +5,7 @@ declarations make the SQLite tables, the VOTable fields, ``/tables`` and
 TAP_SCHEMA, so that these four can not differ.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -59,6 +60,11 @@ class Table:
         return f"{self.schema}.{self.name}"
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its columns."""
+        return _names(self)
+
+    @property
     def create(self) -> str:
         """Statements that make the table in SQLite, where each schema is an attached database."""
         columns = ", ".join(f"{column.name} {column.affinity}" for column in self.columns)
@@ -70,6 +76,11 @@ class Table:
         for column in self.columns:
             if column.indexed:
                 yield f"CREATE INDEX {self.schema}.{self.name}_{column.name} ON {self.name} ({column.name})"
+
+
+@functools.cache
+def _names(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.columns)
 
 
 def _columns(text: str) -> tuple[Column, ...]:

@@ -25,7 +25,7 @@ def stamp(moment: datetime, *, lag: float = 0.0) -> str:
 
 def sealed(table: Table, row: Row, times: Sequence[str], sums: Sequence[str]) -> Row:
     """Add the time stamps and checksums of a row, from those of the rows below it."""
-    text = "|".join(str(row.get(column.name)) for column in table.columns)
+    text = "|".join(map(str, map(row.get, table.names)))
     row["metaChecksum"] = f"md5:{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}"
     below = "|".join((text, *sorted(sums)))
     row["accMetaChecksum"] = f"md5:{hashlib.md5(below.encode(), usedforsecurity=False).hexdigest()}"

@@ -4,7 +4,7 @@ import math
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ STEP = 100_000
 """Instructions of SQLite between two looks at how many a query has used."""
 STEPS = 10_000
 """Such looks before a query is stopped: about 5 s of work."""
+TOGETHER = 500
+"""Observations that are taken out of the tables by one statement."""
 LONGEST_VALUE = 1_000_000
 """Bytes of one value, so that a query can not fill the memory."""
 
@@ -65,6 +67,16 @@ class Answer:
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """Observations that were added, changed or taken away."""
+
+    observations: Sequence[str]
+    """Their obsID."""
+    rows: Mapping[str, Sequence[Row]]
+    """What they consist of now, by table."""
+
+
 class Tables(ABC):
     """The three tables of caom2 and TAP_SCHEMA, made anew whenever what they describe has changed."""
 
@@ -80,8 +92,13 @@ class Tables(ABC):
         """Bring what is described up to date; give its version, another one whenever any row is. Blocks."""
 
     @abstractmethod
-    def _rows(self, visible_at: str | None) -> Mapping[str, Sequence[Row]]:
-        """Give the rows of each table of caom2; with a time, only what was released before it."""
+    def _batches(self, visible_at: str | None) -> Iterator[Mapping[str, Sequence[Row]]]:
+        """Give the rows of each table of caom2, some at a time; with a time, only what was released before it."""
+
+    def _news(self, before: Hashable, now: Hashable) -> "News | None":
+        """Give what differs between two versions; none where all tables are to be made anew."""
+        del before, now
+        return None
 
     def query(self, text: str, *, most: int | None, visible_at: str | None = None) -> Answer:
         """Run one ADQL query; blocks.
@@ -127,12 +144,36 @@ class Tables(ABC):
                 self._made = None
 
     def _current(self, version: Hashable) -> sqlite3.Connection:
-        if self._connection is None or version != self._made:
-            if self._connection is not None:
-                self._connection.close()
+        if self._connection is None:
             self._connection = self._make(None)
-            self._made = version
+        elif version != self._made:
+            news = self._news(self._made, version)
+            if news is None:
+                self._connection.close()
+                self._connection = None
+                self._connection = self._make(None)
+            else:
+                self._change(self._connection, news)
+        self._made = version
         return self._connection
+
+    def _change(self, connection: sqlite3.Connection, news: "News") -> None:
+        """Put the rows of some observations in place of those that they had."""
+        connection.set_authorizer(None)
+        connection.set_progress_handler(None, 0)
+        try:
+            connection.execute("BEGIN")
+            for start in range(0, len(news.observations), TOGETHER):
+                some = news.observations[start : start + TOGETHER]
+                these = f"WHERE obsID IN ({', '.join('?' * len(some))})"
+                planes = f"(SELECT planeID FROM caom2.Plane {these})"  # noqa: S608 - question marks alone
+                connection.execute(f"DELETE FROM caom2.Artifact WHERE planeID IN {planes}", some)  # noqa: S608 - as above
+                for table in ("Plane", "Observation"):
+                    connection.execute(f"DELETE FROM caom2.{table} {these}", some)  # noqa: S608 - as above
+            _fill(connection, news.rows)
+            connection.execute("COMMIT")
+        finally:
+            self._close_in(connection)
 
     def _make(self, visible_at: str | None) -> sqlite3.Connection:
         connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
@@ -140,12 +181,9 @@ class Tables(ABC):
             connection.execute(f"ATTACH ':memory:' AS {schema}")
         for table in TABLES:
             connection.execute(table.create)
-        rows = self._rows(visible_at)
         connection.execute("BEGIN")
-        for table in TABLES:
-            if table.name in rows:
-                names = [column.name for column in table.columns]
-                _insert(connection, table.full_name, [[row.get(name) for name in names] for row in rows[table.name]])
+        for rows in self._batches(visible_at):
+            _fill(connection, rows)
         for name, values in schema_rows():
             _insert(connection, f"tap_schema.{name}", [values])
         connection.execute("COMMIT")
@@ -190,6 +228,13 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             return None
 
     return guarded
+
+
+def _fill(connection: sqlite3.Connection, rows: Mapping[str, Sequence[Row]]) -> None:
+    for table in TABLES:
+        if table.name in rows:
+            names = table.names
+            _insert(connection, table.full_name, [tuple(map(row.get, names)) for row in rows[table.name]])
 
 
 def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Sequence[object]]) -> None:

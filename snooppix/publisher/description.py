@@ -6,7 +6,7 @@ release that names of stacks carry is `Plane.provenance_project`.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from dbclient.stores.publications import Listed
@@ -66,7 +66,7 @@ class Offers(Tables):
     def _look_again(self) -> Hashable:
         return self._version
 
-    def _rows(self, visible_at: str | None) -> Mapping[str, Sequence[Row]]:
+    def _batches(self, visible_at: str | None) -> Iterator[Mapping[str, Sequence[Row]]]:
         del visible_at  # followers see all, and nobody else sees anything
         stale, self._stale = self._stale, set()
         section = self._archive
@@ -77,7 +77,7 @@ class Offers(Tables):
         for described in list(self._described.values()):
             for table, some in described.items():
                 rows[table] += some
-        return rows
+        yield rows
 
 
 def describe(listed: Sequence[Listed], *, collection: str, instrument: str) -> dict[str, list[Row]]:

@@ -66,7 +66,7 @@ class Faults:
         self.committed: list[tuple[Fault, str]] = []
         """Each fault that happened, with the file or service it happened to."""
         self.version = 0
-        """Rises with each change of the standing faults."""
+        """Rises whenever what holds without being asked for (`Standing`) is another."""
         self.add(*faults)
 
     def add(self, *faults: Fault) -> None:
@@ -82,7 +82,7 @@ class Faults:
                 raise FaultsUnreadable(f"{fault.kind}: {said}")
         for fault in faults:
             self._orders[type(fault)].append(_Order(fault, fault.times, fault.skip))
-        self.version += 1
+            self.version += isinstance(fault, Standing)
 
     def clear(self) -> None:
         """Let nothing more happen."""
@@ -147,7 +147,6 @@ class Faults:
             order.left -= 1
             if order.left == 0:
                 self._orders[type(order.fault)].remove(order)
-                self.version += 1
 
     @classmethod
     def read(cls, path: Path) -> "Faults":

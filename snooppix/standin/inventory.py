@@ -1,13 +1,16 @@
 """The files of the stand-in's directory, with the facts that a storage site keeps of them."""
 
+import contextlib
 import hashlib
 import os
+import stat
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from snooppix.protocol.cards import Value, headers, values
+from snooppix.protocol.cards import Value, header, values
 from snooppix.protocol.sealing import identity
 from terapix.clock import Clock
 from terapix.identity import UnsafeName, safe_name
@@ -21,6 +24,13 @@ TYPES = {
 }
 """Endings of the files that are offered, and their content types; whatever else lies there is not."""
 
+_ENDINGS = sorted(TYPES, key=len, reverse=True)
+LARGE = 5000
+"""Files from which on looking at each of them takes longer than a query."""
+SETTLED = 100_000_000
+"""Nanoseconds: the ticks of the clock that file systems write times with are shorter."""
+RELIED_ON = 30.0
+"""Seconds after which each file is looked at again in any case."""
 Signature = tuple[int, int, int]
 """Size, time of change in nanoseconds and inode: while these stay, the content is taken to stay."""
 
@@ -60,7 +70,7 @@ class StoredFile:
 
 def ending(name: str) -> str:
     """Ending of a file that is offered; empty for any other."""
-    return next((end for end in sorted(TYPES, key=len, reverse=True) if name.endswith(end)), "")
+    return next((end for end in _ENDINGS if name.endswith(end)), "")
 
 
 class Inventory:
@@ -73,6 +83,10 @@ class Inventory:
         """Rises whenever a file appears, changes or goes."""
         self._clock = clock
         self._files: dict[str, StoredFile] = {}
+        self._changed: set[str] = set()
+        self._still = 0
+        """Time of change of the directory when it was last looked through, in nanoseconds; 0 if it may have gone on."""
+        self._looked = float("-inf")
         self._by_uri: dict[str, StoredFile] = {}
         self._at_start: frozenset[str] | None = None
 
@@ -80,6 +94,15 @@ class Inventory:
     def files(self) -> Sequence[StoredFile]:
         """All files, by name."""
         return tuple(self._files.values())
+
+    def named(self, name: str) -> StoredFile | None:
+        """Return the file of a name, as last listed."""
+        return self._files.get(name)
+
+    def take_changed(self) -> set[str]:
+        """Give the names of files that appeared, changed or went since this was last asked."""
+        changed, self._changed = self._changed, set()
+        return changed
 
     def find(self, uri: str) -> StoredFile | None:
         """Return the file of a URI, as last listed."""
@@ -90,10 +113,19 @@ class Inventory:
         if self._at_start is None:
             self._at_start = frozenset(self._scan())
 
-    def refresh(self) -> bool:
-        """Look at the directory again; return whether anything is different."""
+    def refresh(self, *, each: bool = True) -> bool:
+        """Look at the directory again; return whether anything is different.
+
+        Without `each`, the files of a large directory are not looked at one by
+        one while its own time of change stands still: then nothing appeared,
+        was renamed or went, and what is overwritten in place is found later.
+        """
         self.note()
+        if not each and self._is_still():
+            return False
+        changed_at, begun, self._looked = self._changed_at(), time.time_ns(), time.monotonic()
         found = self._scan()
+        self._still = changed_at if begun - changed_at > SETTLED else 0  # else more may come within the same tick
         files: dict[str, StoredFile] = {}
         for name, signature in sorted(found.items()):
             known = self._files.get(name)
@@ -101,20 +133,36 @@ class Inventory:
                 files[name] = known
             elif (seen := self._look(name, signature, known)) is not None:
                 files[name] = seen
-        if files == self._files:
+        changed = {name for name, file in files.items() if self._files.get(name) is not file}
+        changed |= self._files.keys() - files.keys()
+        if not changed:
             return False
         self._files = files
         self._by_uri = {file.uri: file for file in files.values()}
+        self._changed |= changed
         self.version += 1
         return True
+
+    def _is_still(self) -> bool:
+        recently = time.monotonic() - self._looked < RELIED_ON
+        return recently and len(self._files) >= LARGE and self._changed_at() == self._still
+
+    def _changed_at(self) -> int:
+        try:
+            return os.stat(self.directory).st_mtime_ns  # noqa: PTH116 - beside scandir's results
+        except OSError:
+            return -1
 
     def _scan(self) -> dict[str, Signature]:
         found = {}
         try:
             with os.scandir(self.directory) as entries:
                 for entry in entries:
-                    if ending(entry.name) and _offered(entry):
-                        found[entry.name] = _signature(entry.stat())
+                    if entry.name in self._files or (ending(entry.name) and _is_safe(entry.name)):
+                        with contextlib.suppress(OSError):  # it went meanwhile, or leads nowhere
+                            told = entry.stat()
+                            if stat.S_ISREG(told.st_mode):
+                                found[entry.name] = _signature(told)
         except FileNotFoundError:
             pass
         return found
@@ -125,7 +173,8 @@ class Inventory:
         try:
             with path.open("rb") as file:
                 md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            cards = next(headers(path, first_only=True), []) if "fits" in ending(name) else []
+                file.seek(0)
+                cards = header(file) if "fits" in ending(name) else []
             after = _signature(path.stat())
         except OSError:
             return None
@@ -138,12 +187,12 @@ class Inventory:
         return StoredFile(path, f"cadc:{self.collection}/{name}", after[0], md5, modified, values(cards), signature)
 
 
-def _offered(entry: os.DirEntry[str]) -> bool:
+def _is_safe(name: str) -> bool:
     try:
-        safe_name(entry.name)
-        return entry.is_file()
-    except (UnsafeName, OSError):
+        safe_name(name)
+    except UnsafeName:
         return False
+    return True
 
 
 def _signature(found: os.stat_result) -> Signature:

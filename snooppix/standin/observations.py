@@ -56,6 +56,11 @@ def place(name: str) -> Place:
     return Place(exposure["number"], identity, role)
 
 
+def observation_identity(name: str) -> str:
+    """Give the obsID of an observation."""
+    return identity(f"caom:CFHT/{name}")
+
+
 def describe(
     files: Iterable[StoredFile], *, lag: Callable[[StoredFile], float] = lambda _: 0.0
 ) -> dict[str, list[Row]]:
@@ -119,7 +124,7 @@ def _observation(name: str, plane: str, keywords: Mapping[str, Value]) -> Row:
     mode = _text(keywords, "INSTMODE")
     return {
         "observationURI": f"caom:CFHT/{name}",
-        "obsID": identity(f"caom:CFHT/{name}"),
+        "obsID": observation_identity(name),
         "collection": "CFHT",
         "observationID": name,
         "algorithm_name": "master_detrend" if master else "exposure",

@@ -71,7 +71,7 @@ class Site:
         """Return the file of a URI as it is now; its time by the archive's clock."""
         file = self._listed(uri)
         if file is None or _changed(file):
-            await asyncio.to_thread(self.catalogue.refresh)
+            await asyncio.to_thread(self.catalogue.refresh, each=file is not None)
             file = self._listed(uri)
         if file is None or self.faults.peek(Withdrawn, file.name):
             return None

@@ -16,6 +16,7 @@ from snooppix.standin.kinds import (
     HexDigest,
     Missing,
     NoDigest,
+    Renewed,
     Unlocated,
     WholeForRange,
     WrongDigest,
@@ -114,7 +115,7 @@ async def _found(request: web.Request, uri: str) -> StoredFile | web.Response:
         if expired := site.faults.take(Expired, file.name, at=at):
             site.tickets.revoke(ticket or "")
             return refuse(request, Verdict.UNKNOWN if expired.status == 401 else Verdict.FORBIDDEN)
-        if request.method == "GET" and await asyncio.to_thread(site.renew, file):
+        if request.method == "GET" and site.faults.expects(Renewed) and await asyncio.to_thread(site.renew, file):
             file = await site.find(uri) or file
     verdict = Verdict.ALLOWED if ticket is not None else site.judge(request, file)
     return file if verdict is Verdict.ALLOWED else refuse(request, verdict)
