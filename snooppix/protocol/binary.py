@@ -7,8 +7,6 @@ from typing import Any
 
 from snooppix.protocol.tables import Answer
 
-ROWS = 2000
-"""Rows that are encoded at once."""
 _SIZES = {"long": struct.Struct(">q"), "int": struct.Struct(">i"), "double": struct.Struct(">d")}
 
 
@@ -16,8 +14,8 @@ def encoded(answer: Answer) -> Iterator[str]:
     """Encode the rows of an answer piece by piece."""
     writers = [_writer(column.attributes) for column in answer.columns]
     left = b""
-    for start in range(0, len(answer.rows), ROWS):
-        left += b"".join([_row(row, writers) for row in answer.rows[start : start + ROWS]])
+    for block in answer.blocks():
+        left += b"".join([_row(row, writers) for row in block])
         whole = len(left) - len(left) % 3  # base64 takes three bytes at a time
         yield base64.b64encode(left[:whole]).decode()
         left = left[whole:]

@@ -2,14 +2,17 @@
 
 import math
 import sqlite3
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from snooppix.protocol.adql import BadQuery, translate
 from snooppix.protocol.schema import COLUMNS, TABLES, Column, schema_rows
+from snooppix.protocol.spool import BLOCK, Cells, Spool
 
 STEP = 100_000
 """Instructions of SQLite between two looks at how many a query has used."""
@@ -59,9 +62,22 @@ class Answer:
     """What a query found."""
 
     columns: tuple[Column, ...]
-    rows: list[tuple[Any, ...]]
+    rows: list[Cells] | Spool
+    """A large answer lies on disk."""
     overflow: bool
     """There are more rows than were asked for."""
+
+    def blocks(self) -> Iterator[list[Cells]]:
+        """Give all rows, some at a time."""
+        if isinstance(self.rows, Spool):
+            return self.rows.blocks()
+        return (self.rows[start : start + BLOCK] for start in range(0, len(self.rows), BLOCK))
+
+    def first(self, count: int) -> "Answer":
+        """Give the answer with no more rows than these, overflowing if it had more."""
+        if len(self.rows) <= count:
+            return self
+        return Answer(self.columns, list(islice(self.rows, count)), overflow=True)
 
 
 Row = dict[str, Any]
@@ -124,16 +140,17 @@ class Tables(ABC):
             self._looks = 0
             try:
                 cursor = connection.execute(translated.sql)
-                rows = cursor.fetchall() if most is None else cursor.fetchmany(most + 1)
+                rows, types = _taken(cursor, sys.maxsize if most is None else most)
+                more = cursor.fetchone() if most is not None else None
             except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
                 raise BadQuery(_reason(error)) from error
             finally:
                 if visible_at is not None:
                     connection.close()
         names = [str(entry[0]).replace("`", "") for entry in cursor.description]
-        columns = tuple(_column(name, translated.sources, rows, index) for index, name in enumerate(names))
-        overflow = most is not None and len(rows) > most
-        return Answer(columns, rows[:most] if most is not None else rows, overflow)
+        types = types if rows or more is None else [{type(cell)} for cell in more]
+        columns = tuple(_column(name, translated.sources, types[index]) for index, name in enumerate(names))
+        return Answer(columns, rows, overflow=more is not None)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -243,9 +260,28 @@ def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Sequence[
         connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - names are of schema.py
 
 
-def _column(name: str, sources: dict[str, str], rows: list[tuple[Any, ...]], index: int) -> Column:
+def _taken(cursor: sqlite3.Cursor, most: int) -> tuple[list[Cells] | Spool, list[set[type]]]:
+    """Take rows, to disk if they are many; also which types the cells of each column have."""
+    types: list[set[type]] = [set() for _ in cursor.description]
+    held: list[Cells] = []
+    spool: Spool | None = None
+    left = most
+    while left and (block := cursor.fetchmany(min(BLOCK, left))):
+        left -= len(block)
+        for found, column in zip(types, zip(*block, strict=True), strict=True):
+            found.update(map(type, column))
+        if held and spool is None:
+            spool = Spool()
+            spool.add(held)
+        if spool is not None:
+            spool.add(block)
+        held = block
+    return held if spool is None else spool, types
+
+
+def _column(name: str, sources: dict[str, str], types: set[type]) -> Column:
     known = COLUMNS.get(sources.get(name.lower(), name.lower()))
-    values = {type(row[index]) for row in rows} - {type(None)}
+    values = types - {type(None)}
     fits: dict[str, set[type]] = {"TEXT": {str}, "INTEGER": {int}, "REAL": {float, int}}
     if known is not None and values <= fits[known.affinity]:
         return Column(name, known.type, known.meaning, known.unit)

@@ -19,6 +19,8 @@ MOST = 1000
 """Jobs that are kept; the oldest that has ended makes room."""
 ROOM = 128 << 20
 """Bytes of results that are kept; the oldest results make room, with their jobs."""
+LONGEST_PARAMETERS = 120_000
+"""Characters of the parameters of a job; a query may have 100 000."""
 LIFETIME = timedelta(days=7)
 DURATION = 600
 """Seconds that a job may run."""
@@ -102,9 +104,11 @@ class Jobs:
         Raises
         ------
         NoJob
-            There is no room, as none has ended.
+            There is no room, as none has ended; or its parameters are too long to be kept.
         """
         self._sweep()
+        if sum(map(len, parameters.values())) > LONGEST_PARAMETERS:
+            raise NoJob(413, f"the parameters have more than {LONGEST_PARAMETERS} characters")
         if len(self._jobs) >= self._most:
             oldest = next((job for job in self._jobs.values() if job.phase.over), None)
             if oldest is None:

@@ -27,8 +27,6 @@ MEDIA = {
 }
 """Content type for each RESPONSEFORMAT that is understood."""
 
-ROWS = 2000
-"""Rows that are written at once."""
 _BETWEEN = "\x1f"
 """Stands between cells until they are written; XML can not carry it, so no cell has it once it is escaped."""
 _PLAIN = re.compile(r"[\x1f\x20-\x21\x23-\x25\x28-\x3b=\x3f-\x7e]*")
@@ -65,8 +63,8 @@ def votable_parts(answer: Answer, *, query: str = "", service: str = "", binary:
     if binary:
         yield from encoded(answer)
     else:
-        for start in range(0, len(answer.rows), ROWS):
-            yield "".join([_row(row) for row in answer.rows[start : start + ROWS]])
+        for block in answer.blocks():
+            yield "".join([_row(row) for row in block])
     yield "</STREAM>\n</BINARY2>\n" if binary else "</TABLEDATA>\n"
     overflow = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>\n' if answer.overflow else ""
     yield f"</DATA>\n</TABLE>\n{overflow}{_TAIL}"
@@ -85,8 +83,8 @@ def separated(answer: Answer, separator: str) -> str:
 def separated_parts(answer: Answer, separator: str) -> Iterator[str]:
     """Write an answer as CSV or TSV piece by piece."""
     yield _lines([[column.name for column in answer.columns]], separator)
-    for start in range(0, len(answer.rows), ROWS):
-        yield _lines(answer.rows[start : start + ROWS], separator)
+    for block in answer.blocks():
+        yield _lines(block, separator)
 
 
 def _lines(rows: Iterable[Sequence[Any]], separator: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import fnmatch
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,7 +12,6 @@ from aiohttp import web
 from snooppix.protocol.adql import BadQuery
 from snooppix.protocol.asking import Asked, asked, parameters, parts, refused, written
 from snooppix.protocol.tables import Answer
-from snooppix.protocol.votable import ROWS
 from snooppix.standin.kinds import DuplicateRows, Overflow, QueryError, SyncElsewhere
 from snooppix.standin.site import SITE, Site, base
 
@@ -29,7 +29,7 @@ async def sync(request: web.Request) -> web.StreamResponse:
         return refused(str(fault), status=200)
     except BadQuery as problem:
         return refused(str(problem))
-    if len(answer.rows) <= ROWS:
+    if isinstance(answer.rows, list):
         return web.Response(body=await asyncio.to_thread(written, answer, wanted), content_type=wanted.media)
     return await _streamed(request, parts(answer, wanted), wanted.media)
 
@@ -67,10 +67,9 @@ async def find(site: Site, wanted: Asked, *, visible_at: str | None) -> Answer:
 
     if failing := site.faults.take(QueryError, "", at="argus", matching=tells):
         raise Ordered(failing.message)
-    rows = answer.rows
     if cut := site.faults.take(Overflow, "", at="argus", matching=tells):
-        before = 0 if cut.name == "*" else next(n for n, row in enumerate(rows) if _tells(row, cut.name))
-        answer = Answer(answer.columns, rows[: before + cut.rows], overflow=True)
+        before = 0 if cut.name == "*" else next(n for n, row in enumerate(answer.rows) if _tells(row, cut.name))
+        answer = replace(answer.first(before + cut.rows), overflow=True)
     if twice := site.faults.take(DuplicateRows, "", at="argus", matching=tells):
         doubled = [row for row in answer.rows for _ in range(1 + (twice.name == "*" or _tells(row, twice.name)))]
         answer = Answer(answer.columns, doubled, answer.overflow)

@@ -9,8 +9,9 @@ import aiohttp
 import pytest
 from defusedxml.ElementTree import fromstring
 
+from snooppix.protocol.async_tap import most_rows
 from snooppix.protocol.uws import Job, Jobs, NoJob, Phase, Result
-from snooppix.standin.kinds import Overflow, SyncElsewhere
+from snooppix.standin.kinds import Overflow, QueryError, SyncElsewhere
 from snooppix.standin.site import Access
 from terapix.clock import SetClock
 from tests.support.archive import ServedArchive
@@ -74,6 +75,62 @@ async def test_a_job_is_made_runs_and_has_a_result(argus: Argus) -> None:
     for part in ("executionduration", "destruction", "quote", "owner", "parameters", "results"):
         assert (await argus.ask("GET", f"{job}/{part}"))[0] == 200
     assert (await argus.ask("GET", f"{job}/error"))[0] == 404
+
+
+async def test_a_result_keeps_to_maxrec_and_to_the_room_of_a_result(
+    argus: Argus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def result(**form: str) -> str:
+        job = await argus.create(QUERY=QUERY, PHASE="RUN", **form)
+        assert await argus.wait(job) == "COMPLETED"
+        return (await argus.ask("GET", f"{job}/results/result"))[2]
+
+    assert 'value="OVERFLOW"' in await result(MAXREC="2")
+    assert 'value="OVERFLOW"' not in await result(MAXREC="3")
+    none = await result(MAXREC="0")
+    assert ("<TR>" in none, 'value="OVERFLOW"' in none) == (False, True)
+    assert most_rows(16, "text/csv") == (128 << 20) // (16 * 26)
+    monkeypatch.setattr("snooppix.protocol.async_tap.LARGEST", 2 * 26)
+    assert (await result(FORMAT="csv")).count("\n") == 3
+    assert (await result()).count("<TR>") == 0
+    assert 'value="OVERFLOW"' in await result()
+
+
+async def test_a_job_that_fails_on_order_is_in_error_with_its_document(
+    argus: Argus, served_archive: ServedArchive
+) -> None:
+    served_archive.faults.add(QueryError(message="the disks <burn>"))
+    job = await argus.create(QUERY=QUERY, PHASE="RUN")
+    assert await argus.wait(job) == "ERROR"
+    _, _, text = await argus.ask("GET", f"{job}/error")
+    info = next(fromstring(text).iter("{http://www.ivoa.net/xml/VOTable/v1.3}INFO"))
+    assert (info.get("name"), info.get("value"), info.text) == ("QUERY_STATUS", "ERROR", "the disks <burn>")
+    assert (await argus.ask("GET", f"{job}/results/result"))[0] == 404
+    assert (await argus.ask("POST", f"{job}/phase", PHASE="ABORT"))[0] == 303
+    assert (await argus.ask("GET", f"{job}/phase"))[2] == "ERROR"  # what is over stays as it ended
+
+
+async def test_a_job_that_runs_is_aborted_and_parameters_have_an_end() -> None:
+    jobs = Jobs(clock=SetClock(NOW))
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def work(_: Job) -> Result:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    job = jobs.create({}, owner="", visible_at=None)
+    jobs.run(job, work)
+    await begun.wait()
+    assert job.phase is Phase.EXECUTING
+    jobs.abort(job)
+    await ended.wait()
+    assert (job.phase, job.ended, job.result) == (Phase.ABORTED, NOW, None)
+    with pytest.raises(NoJob, match="more than 120000 characters"):
+        jobs.create({"QUERY": "x" * 120_001}, owner="", visible_at=None)
 
 
 async def test_a_bad_query_ends_in_an_error_document(argus: Argus) -> None:

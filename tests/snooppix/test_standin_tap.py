@@ -12,6 +12,7 @@ from pyvo.dal import DALQueryError
 from pyvo.dal.adhoc import DatalinkResults
 
 from snooppix.protocol.schema import Column
+from snooppix.protocol.spool import BLOCK, Spool
 from snooppix.protocol.tables import Answer
 from snooppix.protocol.votable import votable
 from snooppix.standin.catalogue import Catalogue
@@ -244,6 +245,28 @@ async def test_a_large_answer_comes_in_pieces_and_in_either_serialisation(night:
     assert len(tables[0]) == len(plain.splitlines()) - 1 > 2000
     assert "<STREAM" in binary
     assert tables[0].tolist() == tables[1].tolist()
+
+
+def test_a_large_answer_lies_on_disk_and_no_cell_is_lost(tmp_path: Any) -> None:
+    catalogue = Catalogue(Inventory(tmp_path, clock=SystemClock()), Faults())
+    ten = "SELECT 1 AS n" + " UNION ALL SELECT 1" * 9
+    numbers = " CROSS JOIN ".join(f"({ten}) AS t{index}" for index in range(4))
+    text = f"SELECT 7 AS n, 'a' AS t, 1.5 AS x, NULL AS nothing FROM {numbers}"
+    small, large = catalogue.query(text, most=BLOCK), catalogue.query(text, most=None)
+    assert isinstance(small.rows, list)
+    assert small.overflow
+    assert isinstance(large.rows, Spool)
+    assert not large.overflow
+    assert len(large.rows) == 10_000
+    assert set(large.rows) == {(7, "a", 1.5, None)}
+    assert {len(block) for block in large.blocks()} == {BLOCK}
+    assert [column.type for column in large.columns] == ["long", "char", "double", "char"]
+    cut = catalogue.query(text, most=9_999)
+    assert (len(cut.rows), cut.overflow) == (9_999, True)
+    assert (len(large.first(5).rows), large.first(5).overflow, large.first(10_000) is large) == (5, True, True)
+    assert votable(large).count("<TR>") == 10_000
+    assert [column.type for column in catalogue.query(text, most=0).columns] == ["long", "char", "double", "char"]
+    catalogue.close()
 
 
 def test_cells_are_escaped_and_keep_to_their_columns() -> None:
