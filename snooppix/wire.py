@@ -111,8 +111,9 @@ def _origin(url: URL) -> tuple[str, str | None, int | None]:
 
 
 def retry_after(response: ClientResponse) -> float | None:
-    """Seconds that the server asks us to wait, given as a number or as a date; none if it does not say."""
-    return seconds_of(response.headers.get("Retry-After", ""), response.headers.get("Date", ""))
+    """Seconds that the server asks us to wait, by number or date, a week at most; none if it does not say."""
+    asked = seconds_of(response.headers.get("Retry-After", ""), response.headers.get("Date", ""))
+    return min(asked, LONGEST_REST) if asked is not None else None
 
 
 def seconds_of(text: str, said: str) -> float | None:

@@ -304,13 +304,14 @@ class Publications:
         return True
 
     async def lay_out_again(
-        self, session: AsyncSession, seen: PublicationRecord, *, reason: str, now: datetime, source: str
+        self, session: AsyncSession, seen: PublicationRecord, *, reason: str, now: datetime, source: str, path: str = ""
     ) -> bool:
-        """Let a file that is offered be brought to its place anew; False where that was done, or it is not any more."""
+        """Let a file be brought to its place anew, from another path where one is given; False where it has changed."""
         row = await self._row(session, seen.id)
-        if row.state is not PublicationState.OFFERED or row.offered_at != seen.offered_at:
+        if row.state is not seen.state or row.offered_at != seen.offered_at:
             return False
         row.state, row.reason, row.retry_at, row.attempts = PublicationState.DUE, reason, None, 0
+        row.source = path or row.source
         said = f"is laid out again: {reason}"
         await self._event(session, row, "lost", said, now=now, source=source, level=Level.WARNING)
         return True

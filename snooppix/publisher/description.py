@@ -5,6 +5,7 @@ a name from the next, as EL_SYS does for frames, and followers read it there. Th
 release that names of stacks carry is `Plane.provenance_project`.
 """
 
+import threading
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -52,26 +53,30 @@ class Offers(Tables):
         self._described: dict[str, dict[str, list[Row]]] = {}
         """Rows of each observation, kept until one of its files changes: 50 000 take 9 s."""
         self._stale: set[str] = set()
+        self._marking = threading.Lock()
+        """Held while an observation is marked as changed, or the marks are taken: queries run in threads."""
         self._version = 0
 
     def show(self, listed: Sequence[Listed]) -> None:
         """Say what is offered from now on under these names; the others stay."""
-        for item in listed:
-            self.listed[item.publication.name] = item
-            if (read := read_name(item.publication.name)) is not None:
-                self._together[read.observation][item.publication.name] = item
-                self._stale.add(read.observation)
-        self._version += bool(listed)
+        with self._marking:
+            for item in listed:
+                self.listed[item.publication.name] = item
+                if (read := read_name(item.publication.name)) is not None:
+                    self._together[read.observation][item.publication.name] = item
+                    self._stale.add(read.observation)
+            self._version += bool(listed)
 
     def _look_again(self) -> Hashable:
         return self._version
 
     def _batches(self, visible_at: str | None) -> Iterator[Mapping[str, Sequence[Row]]]:
         del visible_at  # followers see all, and nobody else sees anything
-        stale, self._stale = self._stale, set()
+        with self._marking:
+            stale = {name: list(self._together[name].values()) for name in self._stale}
+            self._stale.clear()
         section = self._archive
-        for name in stale:
-            parts = list(self._together[name].values())
+        for name, parts in stale.items():
             self._described[name] = describe(parts, collection=section.collection, instrument=section.instrument)
         rows: dict[str, list[Row]] = {table.name: [] for table in (OBSERVATION, PLANE, ARTIFACT)}
         for described in list(self._described.values()):

@@ -1,5 +1,6 @@
 """The ledger: what is to be published is entered, what followers say of it is judged, and both are events."""
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -76,6 +77,8 @@ class Ledger:
         """Generations that names have reached, as the shelf's manifest tells."""
         self.awaited = awaited
         """Followers without whom nothing is safe; empty: whoever acknowledges."""
+        self._judging = asyncio.Lock()
+        """Two followers that acknowledge at the same moment must see each other's receipts."""
         self._behind = 0
         """Number of the newest product that was looked at."""
         self._compared = float("-inf")
@@ -133,7 +136,17 @@ class Ledger:
             for older in known[1:]:
                 if older.wire_digest == wanted.digest != known[0].wire_digest:
                     raise OldContent(wanted.name, old=older.generation, newest=known[0].generation)
-            return await self._enter(session, wanted)
+            row = await self._enter(session, wanted)
+            if row.state is PublicationState.FAILED and not await self._disputed(session, row):
+                await Publications().lay_out_again(
+                    session, row, reason="it is registered again", path=wanted.source,
+                    now=self.clock.now(), source=SOURCE,
+                )  # fmt: skip
+            return await Publications().get(session, row.id)
+
+    async def _disputed(self, session: Any, row: PublicationRecord) -> bool:
+        """Tell whether a follower holds something else: only its own word mends that."""
+        return any(not receipt.agrees for receipt in (await Receipts().of(session, [row.id]))[row.id])
 
     async def _enter(self, session: Any, wanted: Registration) -> PublicationRecord:
         return await Publications().register(
@@ -152,6 +165,8 @@ class Ledger:
 
     async def lost(self, publication: PublicationRecord) -> bool:
         """Let what is offered and not whole on its shelf be laid out again."""
+        if publication.state is not PublicationState.OFFERED:
+            return False
         async with self.database.write() as session:
             return await Publications().lay_out_again(
                 session, publication, reason=LOST, now=self.clock.now(), source=SOURCE
@@ -160,7 +175,7 @@ class Ledger:
     async def judge(self, told: Acknowledgement, *, by: str) -> Judgement:
         """Take an acknowledgement in. Doing it twice does no harm."""
         now = self.clock.now()
-        async with self.database.write() as session:
+        async with self._judging, self.database.write() as session:
             newest = await Publications().newest(session, told.name)
             judgement = judge(told, newest)
             if newest is not None:
@@ -204,7 +219,7 @@ class Ledger:
 
     async def settle(self) -> None:
         """Look again at what some followers have and others have not: who is awaited may have changed."""
-        async with self.database.write() as session:
+        async with self._judging, self.database.write() as session:
             for row, receipts in await Receipts().unsettled(session):
                 if standing(receipts, self.awaited())[0] is not row.state:
                     await self._settle(session, row, receipts)

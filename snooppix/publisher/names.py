@@ -47,10 +47,11 @@ _ENDINGS: Final = {
     Sort.CATALOGUE: ".cat",
     Sort.REGIONS: ".reg",
 }
-_MAP = re.compile(r"(?P<number>\d{1,9})(?P<letter>[a-z])_(?P<sort>weight|flag)(\.fits\.fz)?")
+_MAP = re.compile(r"(?P<number>\d{1,9})(?P<letter>[a-z])_(?P<sort>weight|flag)(\.fits\.fz)?", re.ASCII)
 _STACK = re.compile(
     r"CFHTLS_(?P<prog>[A-Za-z0-9-]{1,12})_(?P<filter>[A-Za-z0-9]{1,8})_(?P<place>\d{6}[+-]\d{6})_(?P<release>T\d{4})"
-    r"(?P<rest>_weight(?:\.fits\.fz)?|\.cat|\.reg|(?:\.fits\.fz)?)"
+    r"(?P<rest>_weight(?:\.fits\.fz)?|\.cat|\.reg|(?:\.fits\.fz)?)",
+    re.ASCII,
 )
 
 

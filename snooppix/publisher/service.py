@@ -46,6 +46,8 @@ MANIFEST_PACE: Final = 1.0
 """Seconds between two writings of the manifest at least."""
 ABANDONED: Final = 60.0
 """Seconds between two looks for uploads that nobody will finish."""
+UNSETTLED: Final = 60.0
+"""Seconds between two looks at what some followers have and others have not."""
 PACE: Final = 10.0
 """Seconds between two passes while nothing is written."""
 
@@ -128,12 +130,13 @@ class Publisher:
     async def _work(self) -> None:
         """Enter what is held, delete what may go, say how things are; layout and push run beside it at their pace."""
         stopping = self.daemon.stopping
+        settled_at = float("-inf")
         while not stopping.is_set():
             if await self.control.look():
                 self._take_over()
             more = 0
-            if self._unsettled:
-                self._unsettled = False
+            if self._unsettled or self.daemon.clock.monotonic() - settled_at >= UNSETTLED:
+                self._unsettled, settled_at = False, self.daemon.clock.monotonic()
                 await self.ledger.settle()
             if not self.control.rests:
                 more = await self.ledger.enter_wanted(self.sorts)

@@ -271,3 +271,33 @@ async def test_one_shelf_has_one_publisher(tmp_path: Path, press: Press) -> None
     with pytest.raises(Exception, match="another publisher works on"):
         async with at_press(publisher_settings(tmp_path)):
             pass
+
+
+async def test_a_file_that_was_lost_and_changed_is_offered_again_once_the_right_one_is_registered(
+    tmp_path: Path, press: Press
+) -> None:
+    name, file = "CFHTLS_D1_r_022559-042940_T0001.cat", tmp_path / "my.cat"
+    file.write_bytes(b"1 2 3\n")
+    ledger = Ledger(press.database, clock=SystemClock())
+    wanted = Registration(name=name, kind="catalogue", source=str(file), digest=digest(b"1 2 3\n"))
+    await ledger.enter_by_hand(wanted)
+    row = await until_offered(press, name)
+    file.write_bytes(b"1 2 4\n")
+    (press.shelf / name).unlink()
+    assert (await press.session.get(press.file(name))).status == 503
+    await press.until(name, lambda row: row.state is PublicationState.FAILED)
+
+    file.write_bytes(b"1 2 3\n")
+    await ledger.enter_by_hand(wanted)
+    again = await until_offered(press, name)
+    assert (again.generation, again.reason) == (row.generation, None)
+    assert (press.shelf / name).read_bytes() == b"1 2 3\n"
+
+
+async def test_registering_again_does_not_mend_what_a_follower_holds_otherwise(press: Press) -> None:
+    await press.make("979412p", "weight")
+    row = await until_offered(press)
+    assert (await press.acknowledge(row, wire_digest="md5:" + "0" * 32))[0] == 422
+    ledger = Ledger(press.database, clock=SystemClock())
+    await ledger.enter_by_hand(Registration(name=WEIGHT, kind="weight", source=row.source, digest=str(row.wire_digest)))
+    assert (await press.rows(WEIGHT))[0].state is PublicationState.FAILED

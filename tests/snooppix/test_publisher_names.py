@@ -81,3 +81,15 @@ def test_a_clone_takes_products_and_nothing_else() -> None:
     assert clone.kind("08Am03.flat.r.36.02") is None
     assert Names().kind("979412p_weight") is None
     assert read_name("979412p_weight") == Published(Sort.WEIGHT, "979412", "979412p_weight")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\u0669\u0667\u0669p_weight.fits.fz",
+        "CFHTLS_D1_r_022559-042940_T\u0660\u0660\u0660\u0661.fits.fz",
+        "979412p_weight.fits.fz\n",
+    ],
+)
+def test_digits_of_other_scripts_and_ends_of_lines_make_no_published_name(name: str) -> None:
+    assert read_name(name) is None
