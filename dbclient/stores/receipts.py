@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.records import PublicationRecord, ReceiptRecord, record
@@ -39,6 +39,11 @@ class Receipts:
             return False
         row.agrees, row.wire_digest, row.pixel_digest, row.told_at = agrees, wire, pixels, now
         return True
+
+    async def withdraw_wrong(self, session: AsyncSession, publication_id: int) -> None:
+        """Forget what does not agree: the followers are asked once more."""
+        wrong = delete(Receipt).where(Receipt.publication_id == publication_id, Receipt.agrees.is_(False))
+        await session.execute(wrong)
 
     async def of(self, session: AsyncSession, publications: Collection[int]) -> dict[int, list[ReceiptRecord]]:
         """Give the receipts of some publications, by their numbers."""

@@ -20,6 +20,7 @@ log = logger("publisher")
 
 SOURCE: Final = "publisher"
 REFUSED: Final = "acknowledgement-refused"
+REGISTERED: Final = "it is registered again"
 LOST: Final = "it was not on its shelf, or not whole"
 ANEW: Final = 60.0
 """Seconds between two comparisons of all products with the ledger."""
@@ -137,16 +138,12 @@ class Ledger:
                 if older.wire_digest == wanted.digest != known[0].wire_digest:
                     raise OldContent(wanted.name, old=older.generation, newest=known[0].generation)
             row = await self._enter(session, wanted)
-            if row.state is PublicationState.FAILED and not await self._disputed(session, row):
+            if row.state is PublicationState.FAILED:  # who held something else is asked, or sent the file, once more
+                await Receipts().withdraw_wrong(session, row.id)
                 await Publications().lay_out_again(
-                    session, row, reason="it is registered again", path=wanted.source,
-                    now=self.clock.now(), source=SOURCE,
-                )  # fmt: skip
+                    session, row, reason=REGISTERED, path=wanted.source, now=self.clock.now(), source=SOURCE
+                )
             return await Publications().get(session, row.id)
-
-    async def _disputed(self, session: Any, row: PublicationRecord) -> bool:
-        """Tell whether a follower holds something else: only its own word mends that."""
-        return any(not receipt.agrees for receipt in (await Receipts().of(session, [row.id]))[row.id])
 
     async def _enter(self, session: Any, wanted: Registration) -> PublicationRecord:
         return await Publications().register(

@@ -294,10 +294,18 @@ async def test_a_file_that_was_lost_and_changed_is_offered_again_once_the_right_
     assert (press.shelf / name).read_bytes() == b"1 2 3\n"
 
 
-async def test_registering_again_does_not_mend_what_a_follower_holds_otherwise(press: Press) -> None:
+async def test_registering_again_offers_again_what_a_follower_holds_otherwise(press: Press) -> None:
     await press.make("979412p", "weight")
     row = await until_offered(press)
-    assert (await press.acknowledge(row, wire_digest="md5:" + "0" * 32))[0] == 422
+    wrong = {"wire_digest": "md5:" + "0" * 32}
+    assert (await press.acknowledge(row, **wrong))[0] == 422
     ledger = Ledger(press.database, clock=SystemClock())
-    await ledger.enter_by_hand(Registration(name=WEIGHT, kind="weight", source=row.source, digest=str(row.wire_digest)))
-    assert (await press.rows(WEIGHT))[0].state is PublicationState.FAILED
+    again = Registration(name=WEIGHT, kind="weight", source=row.source, digest=str(row.wire_digest))
+    await ledger.enter_by_hand(again)
+    await until_offered(press)  # and waits for what the follower says now
+    assert (await press.acknowledge(row, **wrong))[0] == 422
+    await press.until(WEIGHT, lambda row: row.state is PublicationState.FAILED)
+    await ledger.enter_by_hand(again)
+    await until_offered(press)
+    assert (await press.acknowledge(row))[0] == 200
+    assert (await press.rows(WEIGHT))[0].state is ACKNOWLEDGED

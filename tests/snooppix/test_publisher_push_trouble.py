@@ -8,9 +8,12 @@ import pytest
 from aiohttp import web
 
 from dbclient.schema import PublicationState
+from dbclient.stores.publications import Registration
+from snooppix.publisher.ledger import Ledger
 from snooppix.publisher.parcel import Transaction, keep
 from snooppix.standin import putting
 from snooppix.standin.kinds import Busy, Down, Failing, Fault, Forbidden, LoginPage, Refused
+from terapix.clock import SystemClock
 from tests.snooppix.test_publisher_push import (
     SEGMENT,
     WEIGHT,
@@ -185,5 +188,28 @@ async def test_a_note_of_an_upload_that_makes_no_sense_is_no_obstacle(
     (shelf / f".{WEIGHT}.put").write_bytes(text)
     async with pushing(tmp_path, archive) as press:
         (weight,) = await press.make("979412p", "weight")
+        await until_acknowledged(press)
+        assert received(archive) == weight
+
+
+async def test_a_file_that_the_archive_spoiled_is_put_again_once_an_operator_registers_it_again(
+    tmp_path: Path, archive: ServedArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, spoiled = putting._commit, []
+
+    async def spoiling(site: Any, upload: Any) -> web.Response:
+        answer = await stored(site, upload)
+        if not spoiled:
+            spoiled.append((archive.directory / WEIGHT).read_bytes())
+            (archive.directory / WEIGHT).write_bytes(spoiled[0][:-1])
+        return answer
+
+    monkeypatch.setattr(putting, "_commit", spoiling)
+    async with pushing(tmp_path, archive) as press:
+        (weight,) = await press.make("979412p", "weight")
+        row = await press.until(WEIGHT, lambda row: row.state is PublicationState.FAILED)
+        assert "the archive holds another" in (row.reason or "")
+        wanted = Registration(name=WEIGHT, kind="weight", source=row.source, digest=str(row.wire_digest))
+        await Ledger(press.database, clock=SystemClock()).enter_by_hand(wanted)
         await until_acknowledged(press)
         assert received(archive) == weight
