@@ -17,27 +17,14 @@ from dbclient.stores.frames import Sighting
 from snooppix.archive import Batch
 from snooppix.errors import Rejection, UnsafeAddress
 from snooppix.ftp.control import Refused
-from snooppix.ftp.directory import Directory, Known, header
+from snooppix.ftp.directory import Directory, Known
 from snooppix.ftp.door import Door, heard, is_denied
+from snooppix.ftp.header import KEYWORDS, LEVEL, header
 from snooppix.headers import BLOCK, CARD, MOST_HDUS, Header, data_size
-from snooppix.metadata import observed_at, texts
 from snooppix.names import Names
-from snooppix.selection import Candidate, Columns, Rule, keeps, rules
+from snooppix.selection import Candidate, Rule, keeps, rules
 from terapix.clock import Clock
 from terapix.sections import SelectionSection
-
-KEYWORDS: Final = Columns(
-    run="RUNID",
-    camera_run="CRUNID",
-    investigator="PI_NAME",
-    filter="FILTER",
-    observed="MJD-OBS",
-    ra="RA_DEG",
-    dec="DEC_DEG",
-    level="the name",
-)
-"""Where a file tells what the rules of the selection ask for."""
-
 
 QUIET: Final = 300.0
 """Seconds, as archive.ftp_quiet has them by itself."""
@@ -123,7 +110,7 @@ class FtpArchive:
         Who only compares has not looked before, and does not fetch: the times of files tell which are complete.
         """
         async with self._looking:
-            look = await self.directory.look(headers_since=None)
+            look = await self.directory.look(headers_since=None, at_once=not self._begun)
         files = sorted(look.files.values(), key=lambda known: self.door.address(known.path))
         complete = [known for known in files if self.directory.is_complete(known, at_once=not self._begun)]
         found = [seen for known in complete if (seen := self._sighting(known)) is not None]
@@ -193,20 +180,12 @@ class FtpArchive:
 
     def _sighting(self, known: Known) -> Sighting | None:
         """Give a file as the watcher takes it; none if the selection drops it."""
-        if known.kind is FrameKind.OBJECT and not keeps(self.rules, _candidate(known)):
+        candidate = known.description.candidate if known.description else Candidate(known.name, level=LEVEL)
+        if known.kind is FrameKind.OBJECT and not keeps(self.rules, candidate):
             return None
         return self._told(known)
 
     def _told(self, known: Known) -> Sighting:
-        described: dict[str, object] = {}
-        if known.header is not None:
-            words = texts(known.header)
-            described = {
-                **{column: words[column] for column in ("runid", "filter", "object")},
-                "version": known.header.text("EL_SYS")[:20] or None,
-                "exposure_time": known.header.number("EXPTIME"),
-                "observed_at": observed_at(known.header),
-            }
         return Sighting(
             name=known.name,
             kind=known.kind,
@@ -214,28 +193,10 @@ class FtpArchive:
             size=known.size,
             digest=str(known.digest) if known.digest else None,
             modified=known.modified,
-            **described,  # type: ignore[arg-type]
+            **(known.description.columns if known.description else {}),
         )
 
     def _reached(self, sightings: Iterable[Sighting]) -> datetime | None:
         """Newest time among some files; a clock that runs ahead does not carry the bookmark into the future."""
         times = [seen.modified for seen in sightings if seen.modified is not None]
         return min(max(times), self.clock.now()) if times else None
-
-
-def _candidate(known: Known) -> Candidate:
-    """Tell the rules what they look at; that a frame is processed, level 2, its name says."""
-    if known.header is None:
-        return Candidate(known.name, level=2)
-    header = known.header
-    return Candidate(
-        known.name,
-        run=header.text(KEYWORDS.run),
-        camera_run=header.text(KEYWORDS.camera_run),
-        investigator=header.text(KEYWORDS.investigator),
-        filter=header.text(KEYWORDS.filter),
-        observed_at=observed_at(header),
-        ra=header.number(KEYWORDS.ra),
-        dec=header.number(KEYWORDS.dec),
-        level=2,
-    )

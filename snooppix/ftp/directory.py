@@ -1,6 +1,5 @@
 """What lies in a directory of an FTP server, look by look: names, sizes, times, digests beside, first headers."""
 
-import zlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,9 +9,10 @@ from dbclient.stores.frames import Sighting
 from snooppix.errors import ListingBroken, Rejection
 from snooppix.ftp.control import Refused
 from snooppix.ftp.door import Door, heard
+from snooppix.ftp.header import Description, header
 from snooppix.ftp.listing import Entry, LineUnread, digests, entry
 from snooppix.ftp.session import Session
-from snooppix.headers import BLOCK, CARD, LONGEST_HEADER, Headers, read_dump
+from snooppix.headers import read_dump
 from snooppix.names import Names
 from terapix.clock import Clock
 from terapix.identity import Digest, FrameId, UnsafeName, safe_name
@@ -31,8 +31,8 @@ SUMS: Final = frozenset({"md5sum", "md5sums", "md5sum.txt", "md5sums.txt"})
 """Names, in any case, of files that hold the digests of a directory."""
 LONGEST: Final = 255
 """Bytes of a name on most file systems."""
-FIRST: Final = 10 * BLOCK
-"""Bytes read at once of a header; MegaCam's primary header takes 7 blocks."""
+MOST_REFUSED: Final = 1000
+"""Lines of one look of which is told why they are not taken."""
 
 
 Listed = tuple[int | None, datetime | None]
@@ -67,8 +67,8 @@ class Known:
     """Monotonic time since when it has been so."""
     quiet: bool = False
     digest: Digest | None = None
-    header: Headers | None = None
-    """First header, where the selection asks for it; none too if it cannot be read."""
+    description: Description | None = None
+    """What the first header says, where the selection asks for it; none too if it cannot be read."""
     header_read: bool = False
     given: Sighting | None = None
     """As it was last handed on, and taken."""
@@ -89,7 +89,8 @@ class Look:
 
     def refuse(self, sentence: str) -> None:
         """Pass a line over, and say why."""
-        self.refused.append(sentence[:300])
+        if len(self.refused) < MOST_REFUSED:
+            self.refused.append(sentence[:300])
 
 
 class Directory:
@@ -113,8 +114,10 @@ class Directory:
         """Give the file of a frame or calibration, as the last look found it; none if it is not there, or not whole."""
         return next((known for known in self._known.values() if known.name == name and known.quiet), None)
 
-    async def look(self, *, headers_since: datetime | None) -> Look:
+    async def look(self, *, headers_since: datetime | None, at_once: bool = False) -> Look:
         """Walk through the directories, and ask for what their lines do not say.
+
+        Headers are read of complete files that are not older than `headers_since`.
 
         Raises
         ------
@@ -129,7 +132,7 @@ class Directory:
                     await self._compare(session, place, entries, look)
                 self._one_of_each_name(look)
                 if self._asks_headers:
-                    await self._read_headers(session, look, headers_since)
+                    await self._read_headers(session, look, headers_since, at_once=at_once)
         self._known, self.closed, self._looked = look.files, tuple(look.closed), True
         return look
 
@@ -314,39 +317,23 @@ class Directory:
     def _age(self, known: Known) -> tuple[datetime, str]:
         return known.modified or self.clock.now(), known.path
 
-    async def _read_headers(self, session: Session, look: Look, since: datetime | None) -> None:
+    async def _read_headers(self, session: Session, look: Look, since: datetime | None, *, at_once: bool) -> None:
         """Read the first header of new files, for the rules of the selection."""
         for known in look.files.values():
             old = since is not None and known.modified is not None and known.modified < since
-            if known.kind is not FrameKind.OBJECT or not known.quiet or known.header_read or old:
+            complete = self.is_complete(known, at_once=at_once)
+            if known.kind is not FrameKind.OBJECT or not complete or known.header_read or old:
                 continue
             try:
                 raw = await header(session, joined(self.door.directory, known.path), offset=0)
                 known.header_read = True
-                known.header = read_dump(raw)
+                known.description = Description.of(known.name, read_dump(raw))
             except Refused as refused:
                 if refused.code // 100 != 5:
                     raise
                 look.refuse(f"{known.path} cannot be read: {refused}")
             except Rejection as problem:
                 look.refuse(f"{known.path} has no header by which it could be selected: {problem.sentence}")
-
-
-async def header(session: Session, path: str, *, offset: int) -> str:
-    """Read one header in whole blocks, from SIMPLE or XTENSION to END; empty if there is none."""
-    raw = b""
-    while len(raw) < LONGEST_HEADER:
-        chunk = await session.begin_of(path, offset=offset + len(raw), size=FIRST)
-        raw += chunk
-        cards = zlib.decompressobj(31).decompress(raw, LONGEST_HEADER) if raw.startswith(b"\x1f\x8b") else raw
-        if not cards.startswith(b"XTENSION=" if offset else b"SIMPLE  ="):
-            return ""  # no FITS file, or a server that begins at the beginning whatever it is told
-        for start in range(0, len(cards), CARD):
-            if cards[start : start + 8] == b"END     ":
-                return cards[: -(-(start + CARD) // BLOCK) * BLOCK].decode("latin-1")
-        if len(chunk) < FIRST:
-            return ""
-    return ""
 
 
 def _above(place: str) -> list[str]:

@@ -62,6 +62,10 @@ class Door:
         self.limits = limits or Limits(clock=SystemClock())
         """Connections and bytes a second, of listings and files together."""
         self.secured = archive.ftp_security == "explicit"
+        if self.base.scheme == "ftps" and not self.secured:
+            raise ArchiveError(
+                "archive.address begins with ftps and archive.ftp_security is none: one of them is wrong"
+            )
         self._connect_timeout = snooppix.connect_timeout
         self._read_timeout = snooppix.read_timeout
 
@@ -78,6 +82,7 @@ class Door:
             session = await self._open()
             try:
                 yield session
+                await session.leave()
             finally:
                 session.close()
 

@@ -26,6 +26,8 @@ LONGEST_LISTING: Final = 64 * 1024**2
 """Bytes of the listing of one directory; a line of 80 bytes a file makes that 800,000 files."""
 IDLE: Final = 60
 """Seconds after which the kernel asks whether the other side of an idle control connection is still there."""
+LEAVE: Final = 2.0
+"""Seconds that a server is given to end a connection of which we took leave."""
 NOT_DONE: Final = "5"
 """First digit of a reply that says: never."""
 ABSENT: Final = 550
@@ -73,6 +75,8 @@ class Session:
         self._client = Control(socket_timeout=read_timeout, connection_timeout=connect_timeout, encoding="utf-8")
         self._extended = True
         """EPSV is tried first, until the server does not know it."""
+        self._taken = False
+        """Leave was taken."""
         self._lists_for_people = False
         """MLSD was promised, and is not known."""
 
@@ -94,10 +98,20 @@ class Session:
             raise
         return self
 
-    def close(self) -> None:
-        """Take leave without waiting for an answer."""
+    async def leave(self) -> None:
+        """Take leave, and wait until the server has ended the connection too, or it would count the next as another."""
         with contextlib.suppress(Exception):
-            self._client.stream.writer.write(b"QUIT\r\n")
+            async with asyncio.timeout(LEAVE):
+                self._taken = True
+                await self._client.stream.write(b"QUIT\r\n")
+                while await self._client.stream.readline():
+                    pass
+
+    def close(self) -> None:
+        """Hang up; leave is taken without waiting for an answer if it was not taken yet."""
+        with contextlib.suppress(Exception):
+            if not self._taken:
+                self._client.stream.writer.write(b"QUIT\r\n")
         self._client.close()
 
     async def _sign_in(self) -> None:

@@ -11,7 +11,7 @@ from snooppix.archive import Batch
 from snooppix.credentials import Credential
 from snooppix.errors import ListingBroken, ListingRefused
 from snooppix.ftp.archive import FtpArchive
-from snooppix.ftp.directory import DEEPEST
+from snooppix.ftp.directory import DEEPEST, MOST_REFUSED
 from snooppix.ftp.door import Door
 from snooppix.names import Names
 from terapix.clock import SetClock
@@ -299,6 +299,19 @@ async def test_headers_are_read_each_from_where_it_begins(ignores: bool, count: 
     async with site(file(), server=server) as here:
         dump = await here.archive.header(here.archive.door.address(FILE))
     assert dump.count("\nEND") == count
+
+
+async def test_who_only_compares_reads_the_headers_of_young_files_too() -> None:
+    server = OddServer(files={f"/d/{FILE}": small_fits("979412p")})
+    async with site(file(modified="20080330115400"), server=server, runs=["08AC14"]) as here:
+        [batch] = [batch async for batch in here.archive.everything()]
+    assert [(seen.name, seen.runid) for seen in batch.sightings] == [("979412p", "08AC14")]
+
+
+async def test_of_many_lines_that_are_refused_some_are_told() -> None:
+    async with site(file(), *(file(f"{number} .fits") for number in range(MOST_REFUSED + 5))) as here:
+        _, refused = await here.look()
+    assert len(refused) == MOST_REFUSED
 
 
 async def test_a_directory_that_is_not_there_is_refused_in_words_that_can_be_printed() -> None:

@@ -13,7 +13,7 @@ import trustme
 
 from snooppix.carrier import Arrived, Progress, Wanted
 from snooppix.credentials import Credential, Passwords
-from snooppix.errors import ArchiveSilent, Changed, FetchError, ListingRefused, Unreachable
+from snooppix.errors import ArchiveError, ArchiveSilent, Changed, FetchError, ListingRefused, Unreachable
 from snooppix.ftp.archive import FtpArchive
 from snooppix.ftp.carrier import FtpDownloader
 from snooppix.ftp.door import Door
@@ -271,3 +271,17 @@ async def test_half_a_listing_is_none(ends: str, problem: type[Exception], tmp_p
     async with following(OddServer(ends=ends), tmp_path) as follower:
         with pytest.raises(problem):
             await follower.look()
+
+
+async def test_a_server_that_grants_one_session_is_left_before_the_next_begins(tmp_path: Path) -> None:
+    """It counts a session until it has ended it; who only hangs up is told that there are too many."""
+    async with following(OddServer(most=1, lingers=0.05), tmp_path) as follower:
+        assert await follower.look() == ["979412p"]
+        await follower.fetch(digest=md5(CONTENT))
+        assert await follower.look() == ["979412p"]
+
+
+def test_an_address_that_says_ftps_is_not_followed_in_the_clear() -> None:
+    section = ArchiveSection(kind="ftp", address="ftps://ftp.example/dir", ftp_security="none")
+    with pytest.raises(ArchiveError, match="begins with ftps"):
+        Door(section, SnooppixSection(), Credential())

@@ -48,6 +48,8 @@ class OddServer:
     """Bytes of a file after which it is replaced by another, once; its time is `SWAPPED` then."""
     most: int = 0
     """Sessions at the same time; one more is told 421."""
+    lingers: float = 0.0
+    """Seconds that it takes to end a session of which leave was taken."""
     tls: ssl.SSLContext | None = None
     data_tls: ssl.SSLContext | None = None
     """What secures data, where it is another certificate than that of the control connection."""
@@ -122,6 +124,7 @@ class _Talk:
                 command, _, rest = line.decode().strip().partition(" ")
                 self.server.commands.append(f"{command} {rest}".strip())
                 if command == "QUIT":
+                    await asyncio.sleep(self.server.lingers)
                     return
                 refusal = self.server.refuses.get(command)
                 await (self.say(refusal) if refusal else self.do(command, rest))
