@@ -84,12 +84,10 @@ class Depots:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         trust = Trust.of(settings)
-        section = settings.agent
         self._settings = settings
         self._clock = clock
         self._courier = Courier(trust) if trust else None
-        scheme = trust.scheme if trust else "http"
-        self.own = section.address or f"{scheme}://{section.listen}:{section.port}"
+        self.own = settings.agent.own
         """Address of this host's agent, from which others fetch what lies here."""
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ MoveError
 ├── SourceGone        the file to be moved is not where the database says
 ├── DiskGone          the reception disk on which it lies is not there; it goes on when it is back
 ├── DigestMismatch    what was copied is not what was verified at reception
+├── Declined          another host gives or takes no such file, or says what nobody understands
 ├── LinkBroken        the host that has it fell silent in the middle: room and bytes stay, and it goes on
 └── Stopped           the daemon is stopping: the move goes on at its next start
 """
@@ -84,12 +85,19 @@ class LinkBroken(MoveError):
         self.problem = problem
 
 
+class Declined(MoveError):
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said
+
+
 KINDS: Mapping[str, Callable[..., MoveError]] = {
     "full": lambda path, written, size: DiskFull(Path(path), written=written, size=size),
     "unreachable": lambda directory, problem: NodeUnreachable(Path(directory), problem),
     "gone": lambda path: SourceGone(Path(path)),
     "mismatch": lambda path, expected, found: DigestMismatch(Path(path), expected=expected, found=found),
     "link": LinkBroken,
+    "declined": Declined,
     "stopped": Stopped,
 }
 """By word, how an error is put together again from the facts that an agent tells of it."""
@@ -99,12 +107,15 @@ WORDS: Mapping[type[MoveError], str] = {
     SourceGone: "gone",
     DigestMismatch: "mismatch",
     LinkBroken: "link",
+    Declined: "declined",
     Stopped: "stopped",
 }
 
 
 def facts(problem: MoveError) -> dict[str, Any]:
     """Give an error as it travels: its word and its facts."""
+    if type(problem) not in WORDS:
+        return {"kind": "declined", "said": str(problem)}
     told = {name: value if isinstance(value, int) else str(value) for name, value in vars(problem).items()}
     return {"kind": WORDS[type(problem)], **{name: value for name, value in told.items() if not name.startswith("_")}}
 
@@ -115,4 +126,4 @@ def rebuilt(told: Mapping[str, Any]) -> MoveError:
     try:
         return KINDS[known.pop("kind", "")](**known)
     except (KeyError, TypeError):
-        return MoveError(f"the agent told of {dict(told)}")
+        return Declined(f"the agent told of {dict(told)}")

@@ -7,15 +7,17 @@ frames are on their nodes while later ones are still being exposed.
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 import tomlkit
+from yarl import URL
 
 from dbclient.database import Database
 from dbclient.schema import FrameState
@@ -24,9 +26,10 @@ from processing.skymaker.painter import paint_run
 from snooppix.standin.server import StandIn
 from spica.accounts import ensure_operator
 from spica.chain import Summary, summarise
-from spica.supervisor import Supervisor
+from spica.supervisor import Role, Supervisor, daemons_of
 from terapix.clock import SystemClock
 from terapix.errors import TerapixError
+from terapix.http import bind
 from terapix.settings import Loaded, load
 
 WHOLE = 36
@@ -48,6 +51,15 @@ class AnotherCamera(TerapixError):
             f"{night.directory} holds a demo of {held} and {night.instrument} is wanted: "
             f"give another --directory, or the --ccds of that demo"
         )
+        self.held = held
+
+
+class OtherHosts(TerapixError):
+    """The directory holds a demo on another number of hosts."""
+
+    def __init__(self, night: "Night", held: int) -> None:
+        what = f"{held} hosts" if held else "one host"
+        super().__init__(f"{night.directory} holds a demo on {what}: give another --directory")
         self.held = held
 
 
@@ -75,6 +87,8 @@ class Night:
     seed: int = 2003
     served: Path | None = None
     """Directory of the archive's files, where it is not the directory's own."""
+    hosts: int = 0
+    """Hosts that the night is spread over, each with an agent and a worker on an address of its own; 0: none."""
 
     @property
     def archive(self) -> Path:
@@ -112,7 +126,10 @@ def prepare(night: Night) -> Loaded:
         if free < needed:
             raise NoSpace(night.directory, needed=needed, free=free)
         night.config.write_text(tomlkit.dumps(_settings(night)))
+    _find_ports(night)
     loaded = load(night.config)
+    if night.hosts and (night.hosts != len(loaded.settings.nodes) or not loaded.settings.agent.serves):
+        raise OtherHosts(night, len(loaded.settings.nodes) if loaded.settings.agent.serves else 0)
     if loaded.settings.snooppix.instrument != night.instrument:
         raise AnotherCamera(night, loaded.settings.snooppix.instrument)
     return loaded
@@ -122,6 +139,7 @@ def _settings(night: Night) -> dict[str, Any]:
     """Give the settings of the demo, where they differ from the defaults."""
     capacity = max(2_000_000_000, int(ROOM_EACH * (night.frames + 2) * night.ccds / WHOLE))
     return {
+        **(_hosts(night) if night.hosts else {}),
         "paths": {"directory": str(night.directory.absolute())},
         "archive": {"registry": "http://127.0.0.1:1/reg/resource-caps"},
         "snooppix": {
@@ -129,12 +147,50 @@ def _settings(night: Night) -> dict[str, Any]:
             "reserve": 200_000_000,
             "instrument": night.instrument,
         },
-        "datatransfer": {"interval": 20.0},
+        "datatransfer": {"interval": 20.0, **({"policy": "balance"} if night.hosts else {})},
         "nodes": [
-            {"name": name, "directory": f"nodes/{name}", "capacity": capacity, "reserve": 100_000_000}
-            for name in ("node1", "node2")
+            {"name": f"node{n}", "directory": f"nodes/node{n}", "capacity": capacity, "reserve": 100_000_000}
+            for n in range(1, (night.hosts or 2) + 1)
         ],
     }
+
+
+def _hosts(night: Night) -> dict[str, Any]:
+    """Give the sections of a night on several hosts: a token for their agents, and a scheduler that they find."""
+    token = night.directory.absolute() / "agent-token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(24))
+    return {
+        "agent": {"token": str(token), "nodes": ["node1"]},
+        "spica": {},
+    }
+
+
+def _find_ports(night: Night) -> None:
+    """Write down where agents and scheduler listen: on ports that are free at this start, on every address."""
+    held = tomlkit.parse(night.config.read_text())
+    if "agent" not in held:
+        return
+    nodes = held["nodes"]
+    addresses = [f"127.0.0.{number}" for number in range(1, len(nodes) + 1)]
+    agents, scheduler = _free_port(addresses), _free_port(addresses[:1])
+    held["agent"]["port"] = agents
+    held["spica"]["scheduler_port"] = scheduler
+    held["spica"]["scheduler"] = f"127.0.0.1:{scheduler}"
+    for node, address in zip(nodes, addresses, strict=True):
+        node["address"] = f"http://{address}:{agents}"
+    night.config.write_text(tomlkit.dumps(held))
+
+
+def _free_port(addresses: Sequence[str]) -> int:
+    """Give a port that nobody has on any of these addresses now."""
+    for _ in range(20):
+        with contextlib.ExitStack() as bound, contextlib.suppress(OSError):
+            port = int(bound.enter_context(bind(addresses[0], 0)).getsockname()[1])
+            for address in addresses[1:]:
+                bound.enter_context(bind(address, port))
+            return port
+    raise TerapixError(f"no port is free on all of {', '.join(addresses)}")
 
 
 class Demo:
@@ -179,11 +235,15 @@ class Demo:
             self.night.config,
             logs=self.night.directory / "log",
             environment={"TERAPIX_ARCHIVE__REGISTRY": f"{address.rstrip('/')}/reg/resource-caps"},
+            daemons=daemons_of(settings),
         )
         self._paint = asyncio.create_task(self._paint_all())
         self._exits.push_async_callback(self._stop_painting)
         await supervisor.start()
         self._exits.push_async_callback(supervisor.stop)
+        for host in hosts_of(self.night, self.loaded):
+            await host.start()
+            self._exits.push_async_callback(host.stop)
 
     async def _paint_all(self) -> None:
         loop = asyncio.get_running_loop()
@@ -224,6 +284,26 @@ class Demo:
             if daemon.name == "spica" and daemon.figures and daemon.figures.get("page"):
                 return str(daemon.figures["page"])
         return None
+
+
+def hosts_of(night: Night, loaded: Loaded) -> list[Supervisor]:
+    """Give the supervisors of the other hosts of a night: each an agent and a worker, with a directory of its own."""
+    found = []
+    for node in loaded.settings.nodes:
+        if not node.address or node.address == loaded.settings.agent.own:
+            continue
+        home = night.directory.absolute() / "hosts" / node.name
+        home.mkdir(parents=True, exist_ok=True)
+        environment = {
+            "TERAPIX_PATHS__DIRECTORY": str(home),
+            "TERAPIX_PATHS__CACHE": str(loaded.settings.at(loaded.settings.paths.cache)),
+            "TERAPIX_AGENT__LISTEN": str(URL(node.address).host),
+            "TERAPIX_AGENT__NODES": node.name,
+        }
+        settings = load(night.config, environment={**os.environ, **environment}).settings
+        daemons = daemons_of(settings, Role.NODE)
+        found.append(Supervisor(night.config, logs=home / "log", environment=environment, daemons=daemons))
+    return found
 
 
 async def account(database: Database, *, seconds: float) -> dict[str, Any]:

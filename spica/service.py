@@ -63,7 +63,8 @@ async def work(daemon: Daemon) -> None:
 def concerns_pipeline(settings: Settings) -> tuple[object, ...]:
     """Give the settings that the pipeline was built from: when they change, it is built anew."""
     section = settings.spica
-    return settings.paths, settings.nodes, settings.processing, section.local_workers, section.scheduler_port
+    scheduler = (section.scheduler_host, section.scheduler_port, settings.agent)
+    return settings.paths, settings.nodes, settings.processing, section.local_workers, *scheduler
 
 
 async def _serve(daemon: Daemon, database: Database) -> None:

@@ -1,6 +1,7 @@
 """All daemons on one host: started together, restarted when they die, stopped together."""
 
 import asyncio
+import enum
 import os
 import signal
 import sys
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from datatransfer.agent.service import here
+from terapix.errors import TerapixError
 from terapix.journal import logger
 from terapix.retry import Backoff
 from terapix.sections import Settings
@@ -27,9 +30,36 @@ PATIENCE = 30.0
 """Seconds that a daemon has to finish what it does before it is killed."""
 
 
-def daemons_of(settings: Settings) -> dict[str, str]:
-    """Give the daemons that a host runs by its settings: the publisher among them once [publisher] says anything."""
-    return DAEMONS | (PUBLISHER if settings.publisher != type(settings.publisher)() else {})
+AGENT = {"datatransfer-node": "datatransfer.agent.service"}
+"""The agent of a host, which runs where [agent] names a certificate or a token."""
+
+
+class Role(enum.StrEnum):
+    """What a host does."""
+
+    COORDINATOR = "coordinator"  #: reception, database, console; its own nodes too
+    NODE = "node"  #: agent and workers of the nodes that lie there
+
+
+class NoScheduler(TerapixError):
+    """A host of nodes does not know where its workers shall join."""
+
+    def __init__(self) -> None:
+        super().__init__("spica.scheduler names no scheduler for the workers of this host, as reception:8786")
+
+
+def daemons_of(settings: Settings, role: Role = Role.COORDINATOR) -> dict[str, str]:
+    """Give the daemons that a host runs by its settings, each with the module that runs it and its arguments.
+
+    The publisher is among them once [publisher] says anything, the agent once [agent] names what proves it.
+    """
+    if role is Role.NODE:
+        if not settings.spica.scheduler:
+            raise NoScheduler
+        workers = {f"worker-{node}": f"spica.pipeline.outpost --node {node}" for node in sorted(here(settings))}
+        return AGENT | workers
+    publisher = PUBLISHER if settings.publisher != type(settings.publisher)() else {}
+    return DAEMONS | publisher | (AGENT if settings.agent.serves else {})
 
 
 @dataclass(slots=True)
@@ -129,7 +159,7 @@ class Supervisor:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            self.daemons[child.name],
+            *self.daemons[child.name].split(),
             "-c",
             str(self.config),
             stdin=asyncio.subprocess.DEVNULL,

@@ -49,6 +49,16 @@ class AgentSection(Section):
     rate: Bytes = 0
     """Bytes a second that it fetches from others, all together; 0: no limit."""
 
+    @property
+    def own(self) -> str:
+        """Address at which others reach it."""
+        return self.address or f"{'https' if self.certificate else 'http'}://{self.listen}:{self.port}"
+
+    @property
+    def serves(self) -> bool:
+        """Whether it listens at all."""
+        return bool(self.certificate or self.token)
+
 
 class DatatransferSection(Section):
     """Where frames go, and how."""

@@ -226,6 +226,10 @@ class SpicaSection(Section):
     """open: anybody who reaches the page may read; closed: reading needs the operator's session too."""
     session: Seconds = 43200.0
     """Seconds after which an operator has to sign in again."""
+    scheduler_host: str = "127.0.0.1"
+    """Address on which the Dask scheduler listens; beyond this host it speaks TLS with the certificate of [agent]."""
+    scheduler: str = ""
+    """Host and port of the scheduler that this host's workers join (terapix up --role node), as reception:8786."""
     scheduler_port: Port = 0
     """Port of the Dask scheduler that the nodes' workers join; 0: any free one."""
     local_workers: bool = True

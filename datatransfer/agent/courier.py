@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -141,7 +142,11 @@ class Courier:
                 method, f"{address}{path}", json=body, timeout=timeout, allow_redirects=False, read_bufsize=LINE
             ) as answer:
                 await _accepted(address, answer)
-                async for line in answer.content:
+                while True:
+                    async with asyncio.timeout(silence):
+                        line = await answer.content.readline()
+                    if not line:
+                        return
                     yield json.loads(line)
 
 
@@ -160,5 +165,8 @@ def _worded(address: str) -> Iterator[None]:
         raise Silent(f"{address} does not answer") from problem
     except aiohttp.ClientConnectorCertificateError as problem:
         raise Silent(f"{address} is not trusted: {problem.certificate_error}") from problem
+    except aiohttp.ClientConnectorError as problem:
+        why = os.strerror(problem.os_error.errno) if problem.os_error.errno else str(problem.os_error)
+        raise Silent(f"{address} does not answer: {why}") from problem
     except (aiohttp.ClientError, OSError, ValueError) as problem:
         raise Silent(f"{address} does not answer: {str(problem) or type(problem).__name__}") from problem

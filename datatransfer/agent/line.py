@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
 
 from datatransfer.agent.trust import Trust
-from datatransfer.errors import MoveError, SourceGone
+from datatransfer.errors import Declined, MoveError, SourceGone
 
 SILENCE: Final = 10.0
 """Seconds without a byte after which a connection is given up: the file goes on over another one."""
@@ -48,7 +48,7 @@ class Line:
 
         Raises
         ------
-        Cut, SourceGone, MoveError
+        Cut, SourceGone, Declined
         """
         headers = {"Range": f"bytes={begin}-{end - 1}"} if (begin, end) != (0, size) else {}
         answer = self._send("GET", FILES + quote(origin), headers)
@@ -57,18 +57,18 @@ class Line:
         wanted = HTTPStatus.PARTIAL_CONTENT if headers else HTTPStatus.OK
         if answer.status != wanted or answer.length != end - begin:
             said = f"{answer.status} and {answer.length} bytes, {end - begin} were asked for"
-            raise MoveError(f"{self.address} gives no part of {origin}: {said}")
+            raise Declined(f"{self.address} gives no part of {origin}: {said}")
 
     def pack(self, origins: Sequence[str]) -> None:
         """Ask for many files at once, one behind the other; see `datatransfer.agent.packs`.
 
         Raises
         ------
-        Cut, MoveError
+        Cut, Declined
         """
         answer = self._send("POST", "/v1/pack", {"Content-Type": "application/json"}, json.dumps(list(origins)))
         if answer.status != HTTPStatus.OK:
-            raise MoveError(f"{self.address} gives no pack of files: {answer.status}")
+            raise Declined(f"{self.address} gives no pack of files: {answer.status}")
 
     def _send(
         self, method: str, path: str, headers: Mapping[str, str], body: str | None = None

@@ -22,6 +22,8 @@ class Reporter:
             name: Gauge(root.directory, clock, walk_every=walk_every, rooms=ROOMS if name.startswith("nodes/") else ())
             for name, root in roots.items()
         }
+        self._seen: set[str] = set()
+        """Roots that have answered once: their disks are missed when they are gone."""
         self._began = clock.now().isoformat()
         psutil.cpu_percent()
 
@@ -30,6 +32,9 @@ class Reporter:
         found = await asyncio.gather(*(gauge.measure() for gauge in self._gauges.values()))
         told: dict[str, dict[str, Any]] = {}
         for (name, gauge), disk in zip(self._gauges.items(), found, strict=True):
+            if isinstance(disk, Ill) and name not in self._seen and name.startswith("reception/"):
+                continue  # a host of nodes alone has no reception disk
+            self._seen.add(name)
             told[name] = {"directory": str(gauge.directory)}
             if isinstance(disk, Ill):
                 told[name]["ill"] = disk.reason

@@ -51,7 +51,7 @@ def reception_root(disk: str) -> str:
 
 
 def roots_of(settings: Settings, nodes: frozenset[str]) -> dict[str, Root]:
-    """Give the roots of this host: its nodes, and its reception disks where they are here."""
+    """Give the roots of this host: its nodes, and its reception disks, which SNOOPPIX may make later."""
     found = [
         Root(node_root(node.name), settings.at(node.directory), NODE_ROOMS, node.reserve)
         for node in settings.nodes
@@ -60,7 +60,6 @@ def roots_of(settings: Settings, nodes: frozenset[str]) -> dict[str, Root]:
     found += [
         Root(reception_root(disk.name), disk.directory, RECEPTION_ROOMS, disk.reserve)
         for disk in settings.reception_disks.values()
-        if disk.directory.is_dir()
     ]
     return {root.name: root for root in found}
 

@@ -56,6 +56,8 @@ class Lines:
     async def __aexit__(self, *problem: object) -> None:
         if problem[0] is None:
             await self.answer.write_eof()
+        elif self._request.transport is not None:
+            self._request.transport.abort()  # who asked learns at once that no more lines come
 
     async def write(self, item: Mapping[str, Any]) -> None:
         await self.answer.write(json.dumps(item).encode() + b"\n")
@@ -111,6 +113,9 @@ class Server:
             answer = web.json_response(facts(problem), status=404)
         except (ValueError, KeyError, TypeError, IndexError) as problem:
             answer = web.Response(status=400, text=f"This request makes no sense: {problem!r}\n")
+        except Exception:
+            log.exception("a request went wrong", path=request.path)
+            answer = web.Response(status=500, text="This went wrong here; the log says why.\n")
         if not answer.prepared:
             set_guards(answer, GUARDS)
         return answer

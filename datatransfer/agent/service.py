@@ -114,7 +114,7 @@ async def _serve(daemon: Daemon, trust: Trust, names: frozenset[str]) -> None:
         while not daemon.stopping.is_set():
             disks = await reporter.disks()
             ill = [f"{name}: {disk['ill']}" for name, disk in disks.items() if "ill" in disk]
-            await daemon.beat("; ".join(ill) or f"serves {', '.join(sorted(roots))} at {address}", agent=address)
+            await daemon.beat("; ".join(ill) or f"serves {', '.join(sorted(disks))} at {address}", agent=address)
             await _pause(daemon.stopping, REPORT)
 
 

@@ -16,9 +16,10 @@ from spica.accounts import ensure_operator
 from spica.cli.answers import ConfigOption, Exit, JsonOption, err, out, say_json, settings, stop
 from spica.nightwatch import follow
 from spica.password import hand_over
-from spica.supervisor import Supervisor, daemons_of
+from spica.supervisor import Role, Supervisor, daemons_of
 from terapix.clock import SystemClock
 from terapix.errors import TerapixError
+from terapix.sections import Settings
 
 start = typer.Typer()
 FramesOption = Annotated[int, typer.Option("--frames", min=1, max=10000, help="Exposures of the night.")]
@@ -30,6 +31,9 @@ def demo(
     directory: Annotated[Path, typer.Option("--directory", help="Where everything of the demo lies.")] = Path("demo"),
     frames: FramesOption = 6,
     ccds: CcdsOption = 36,
+    nodes: Annotated[
+        int, typer.Option("--nodes", min=0, max=9, help="Hosts, each with an agent at 127.0.0.N; 0: one host.")
+    ] = 0,
     *,
     once: Annotated[bool, typer.Option("--once", help="End when every frame has come to its end.")] = False,
     as_json: JsonOption = False,
@@ -41,7 +45,7 @@ def demo(
     from spica.demo import Demo, Night, account, prepare  # noqa: PLC0415 - numba looks for its cache when it is loaded
 
     async def whole() -> int:
-        night = Night(directory, frames, ccds)
+        night = Night(directory, frames, ccds, hosts=nodes)
         begin = time.monotonic()
         async with Demo(night, prepare(night)) as running:
             interrupted = await follow(running, once=once, quiet=as_json, deadline=timeout if once else None)
@@ -60,7 +64,13 @@ def demo(
 
 
 @start.command()
-def up(config: ConfigOption = None) -> None:
+def up(
+    config: ConfigOption = None,
+    *,
+    role: Annotated[
+        Role, typer.Option("--role", help="node: agent and workers of a host of nodes; coordinator: all the rest.")
+    ] = Role.COORDINATOR,
+) -> None:
     """Run all daemons of this host together, until Ctrl-C or SIGTERM."""
     loaded = settings(config)
     if loaded.path is None:
@@ -69,13 +79,11 @@ def up(config: ConfigOption = None) -> None:
     async def whole() -> int:
         chosen = loaded.settings
         chosen.paths.directory.mkdir(parents=True, exist_ok=True)
-        database = await Database.open(chosen.database_url, create=not chosen.database.url)
-        async with database.write() as session:
-            password = await ensure_operator(session, SystemClock().now())
-        await database.close()
-        if password:
-            hand_over(password, chosen)
-        supervisor = Supervisor(loaded.path or _defaults(chosen.paths.directory), logs=None, daemons=daemons_of(chosen))
+        if role is Role.COORDINATOR:
+            await _open_first(chosen)
+        supervisor = Supervisor(
+            loaded.path or _defaults(chosen.paths.directory), logs=None, daemons=daemons_of(chosen, role)
+        )
         await supervisor.start()
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -87,6 +95,16 @@ def up(config: ConfigOption = None) -> None:
         return Exit.OK
 
     raise typer.Exit(_run(whole()))
+
+
+async def _open_first(chosen: Settings) -> None:
+    """See that there is a database and somebody who may sign in."""
+    database = await Database.open(chosen.database_url, create=not chosen.database.url)
+    async with database.write() as session:
+        password = await ensure_operator(session, SystemClock().now())
+    await database.close()
+    if password:
+        hand_over(password, chosen)
 
 
 @start.command("stand-in")

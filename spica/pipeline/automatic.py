@@ -51,12 +51,13 @@ class Pipeline:
     async def pass_(self) -> str:
         """Compare and act; return what there is to say."""
         async with self._database.read() as session:
-            nodes = await Nodes().all(session)
+            nodes = [node for node in await Nodes().all(session) if node.state is not NodeState.REMOVED]
         at_work = {node.id: node for node in nodes if node.state is not NodeState.DOWN}
-        self.engine.staff([node.name for node in nodes])
+        here = [node for node in nodes if node.address in {None, self._settings.agent.own}]
+        self.engine.staff([node.name for node in here])
         await self.recovery.pass_()
         if self._clock.monotonic() >= self._check_at:
-            await self.recovery.check_products(nodes)
+            await self.recovery.check_products(here)
             self._check_at = self._clock.monotonic() + CHECK_EVERY
         _, waiting = await self.dispatcher.pass_(self._recipe)
         await self._submit_due()

@@ -18,7 +18,8 @@ from typing import Any
 import dask
 from distributed import Client, Scheduler
 
-from spica.pipeline.channel import SCHEME, new_key, open_channel
+from spica.pipeline.access import KEY, Access
+from spica.pipeline.channel import open_channel
 from spica.pipeline.orders import Order, Outcome, carry_out
 from terapix.journal import logger
 from terapix.retry import Backoff
@@ -36,8 +37,6 @@ CHORES = frozenset({"keep-alive"})
 """What an idle Dask server has to do regularly. All else serves spilling, stealing, profiles and figures that we have
 elsewhere; a worker that dies is noticed by its connection. Without it a scheduler and two idle workers take 0.05 % of
 a core, and 9 % with Dask's own settings (the whole host: benchmarks/bench_night.py)."""
-KEY = "TERAPIX_ENGINE_KEY"
-"""Environment in which a worker finds the key of the channel."""
 QUIET = {
     "distributed.admin.tick.interval": "20s",
     "distributed.admin.tick.limit": "10m",
@@ -62,10 +61,11 @@ QUIET = {
 """Settings of Dask under which nothing runs often while nothing is to be done."""
 
 
-def configure(key: str) -> None:
-    """Set Dask up in this process: quiet, and with the keyed channel."""
-    dask.config.set(QUIET)
-    open_channel(key)
+def configure(access: Access) -> None:
+    """Set Dask up in this process: quiet, and with the keyed channel or with TLS."""
+    dask.config.set({**QUIET, **access.dask})
+    if access.key:
+        open_channel(access.key)
     logging.getLogger("distributed").setLevel(logging.ERROR)
 
 
@@ -103,7 +103,7 @@ class Engine:
         self._hands: dict[str, Hand] = {}
         self._pending: dict[int, tuple[str, asyncio.Task[None]]] = {}
         """By job: its node, and the task that follows its order."""
-        self._key = new_key()
+        self._access = Access.of(settings)
         self._exits = contextlib.AsyncExitStack()
         self._stopping = asyncio.Event()
         self._scheduler: Any = None
@@ -111,12 +111,12 @@ class Engine:
 
     async def start(self) -> None:
         """Open the scheduler."""
-        configure(self._key)
+        configure(self._access)
         self._scheduler = await self._exits.enter_async_context(
             Scheduler(
                 dashboard=False,
                 dashboard_address="127.0.0.1:0",
-                host=f"{SCHEME}://127.0.0.1",
+                host=f"{self._access.scheme}://{self._settings.spica.scheduler_host}",
                 port=self._settings.spica.scheduler_port,
             )
         )
@@ -238,7 +238,7 @@ class Engine:
         cache = self._settings.at(self._settings.paths.cache)
         place = cache / "dask" / node
         await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
-        environment = {"NUMBA_CACHE_DIR": str(cache / "numba"), **os.environ, KEY: self._key}
+        environment = {"NUMBA_CACHE_DIR": str(cache / "numba"), **os.environ, KEY: self._access.written}
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "spica.pipeline.station"),
             *("--scheduler", self.address, "--node", node, "--directory", str(place)),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from distributed import Worker
 
-from spica.pipeline.engine import KEY, calm, configure
+from spica.pipeline.access import KEY, Access
+from spica.pipeline.engine import calm, configure
 from spica.pipeline.worker import idle, stopping, warm
 from terapix.journal import logger, open_journal
 from terapix.sections import JournalSection
@@ -23,9 +24,14 @@ DIES_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of Linux' prctl."""
 
 
-async def serve(*, scheduler: str, node: str, directory: Path, key: str) -> None:
-    """Join the scheduler and work until told to end, or until the scheduler is gone."""
-    configure(key)
+async def serve(*, scheduler: str, node: str, directory: Path, access: Access, host: str = "") -> None:
+    """Join the scheduler and work until told to end, or until the scheduler is gone.
+
+    Parameters
+    ----------
+    host : address of ours at which the scheduler reaches us; empty: the scheduler's own
+    """
+    configure(access)
     loop = asyncio.get_running_loop()
     end = asyncio.Event()
 
@@ -37,7 +43,7 @@ async def serve(*, scheduler: str, node: str, directory: Path, key: str) -> None
         nthreads=1,
         dashboard=False,
         dashboard_address="127.0.0.1:0",
-        host=scheduler.rsplit(":", 1)[0],
+        host=f"{access.scheme}://{host}" if host else scheduler.rsplit(":", 1)[0],
         memory_limit=0,
         local_directory=str(directory),
     ) as worker:
@@ -69,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not key:
         parser.error(f"{KEY} does not hold the key of the scheduler's channel")
     warm(arguments.directory.parent)
-    asyncio.run(serve(scheduler=arguments.scheduler, node=arguments.node, directory=arguments.directory, key=key))
+    access = Access.read(key)
+    asyncio.run(serve(scheduler=arguments.scheduler, node=arguments.node, directory=arguments.directory, access=access))
     return 0
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -12,7 +13,7 @@ from yarl import URL
 
 from datatransfer.agent.courier import Courier, Silent
 from datatransfer.agent.trust import NoTrust, Trust
-from datatransfer.errors import DigestMismatch, LinkBroken, MoveError, NodeUnreachable, SourceGone
+from datatransfer.errors import Declined, DigestMismatch, LinkBroken, MoveError, NodeUnreachable, SourceGone
 from datatransfer.mover import Carried, digest_of
 from terapix.blocks import BLOCK
 from terapix.retry import Backoff
@@ -282,3 +283,12 @@ def trusted(settings: Settings) -> Trust:
     trust = Trust.of(settings)
     assert trust is not None
     return trust
+
+
+async def test_what_another_agent_does_not_give_is_told_in_words(pair: tuple[Agent, Agent, Courier]) -> None:
+    one, two, asked = pair
+    one.put("scratch/979412p.fits.fz", b"pixels")
+    parcel = replace(one.parcel("scratch/979412p.fits.fz", two), path=FRAME)
+    (problem,) = await bring(asked, two, parcel)
+    assert isinstance(problem, Declined)
+    assert "403" in str(problem)
