@@ -41,11 +41,18 @@ class ArchiveSilent(ArchiveError):
 
     retryable = True
 
-    def __init__(self, address: str, why: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, address: str, why: str, *, retry_after: float | None = None, status: int | None = None) -> None:
         super().__init__(f"the archive does not answer at {address}: {why}")
         self.address = address
         self.retry_after = retry_after
         """Seconds that the archive asked us to wait."""
+        self.status = status
+        """What it answered in place of what it was asked for; none: nothing."""
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it is well and does not like what it was asked."""
+        return self.status is not None and 400 <= self.status < 500 and self.status not in {408, 425, 429}
 
 
 class NotAdmitted(ArchiveError):

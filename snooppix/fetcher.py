@@ -20,10 +20,8 @@ from snooppix.breaker import Breakers
 from snooppix.carrier import Arrived, Carriers, Progress, Wanted, carry, host_of
 from snooppix.errors import (
     ArchiveError,
-    ArchiveSilent,
     FetchError,
     NoRoom,
-    NotAdmitted,
     NotAllowed,
     NotSignedIn,
     NotStored,
@@ -31,11 +29,14 @@ from snooppix.errors import (
     Unreachable,
 )
 from snooppix.healing import digest_of
+from snooppix.locator import Locator
+from snooppix.misses import Misses
 from snooppix.outlook import Outlook
 from snooppix.publisher.names import is_fits
 from snooppix.quarantine import Evidence, Quarantine
 from snooppix.reception import BAD, INCOMING, Reception, Receptions
-from snooppix.treatment import Case, GiveUp, Wait, decide
+from snooppix.respite import Respite
+from snooppix.treatment import GiveUp, Wait, decide
 from snooppix.treatment import Quarantine as Reject
 from terapix.clock import Clock
 from terapix.identity import Digest
@@ -72,8 +73,6 @@ class Tally:
     fetched: int = 0
     bytes: int = 0
     failures: int = 0
-    outage: int = 0
-    """Files in a row that nobody could reach."""
 
 
 class Fetcher:
@@ -93,15 +92,15 @@ class Fetcher:
         attempts: int,
     ) -> None:
         self.database = database
-        self.archive = archive
+        self.locator = Locator(archive, breakers)
         self.carriers = carriers
         self.breakers = breakers
         self.receptions = receptions
         self.quarantine = quarantine
         self.outlook = outlook
         self.clock = clock
-        self.attempts = attempts
-        """Counted tries that a frame is allowed."""
+        self.misses = Misses(database, attempts=attempts)
+        self.respite = Respite(database, self.locator, clock=clock)
         self.running: dict[int, Running] = {}
         self.due = asyncio.Event()
         """A place in the pool is free, or a frame may have become due."""
@@ -166,7 +165,7 @@ class Fetcher:
         frame = running.frame
         try:
             await self._fetch(running)
-            self.tally.outage = 0
+            self.misses.arrived(frame)
         except asyncio.CancelledError:
             await self._end(running, "snooppix was stopped; the next start goes on from here")
             raise
@@ -192,10 +191,10 @@ class Fetcher:
         if await self._adopt(running):
             return
         disk = await self.outlook.promise(frame)
-        sources = await self._locate(frame)
+        sources = await self.locator.locate(frame)
         if not sources:
             raise NotStored(frame.name, "the archive", "it is listed and not stored at any site yet")
-        self._refuse_resting(frame, [host_of(source) for source in sources])
+        self.locator.refuse_resting(frame, [host_of(source) for source in sources])
         async with self.database.write() as session:
             await Frames().describe(session, frame.id, disk=disk.name)
             running.transfer = await Transfers().begin(
@@ -222,35 +221,6 @@ class Fetcher:
         await self._record(running, disk, incoming, arrived, how, seconds=seconds)
         reached("fetch.recorded")
 
-    async def _locate(self, frame: FrameRecord) -> list[str]:
-        """Ask where a file lies, unless the service that knows rests."""
-        service = f"the locator of {self.archive.name}"
-        rest = await self.breakers.ask(service)
-        if rest is not None:
-            raise Resting(frame.name, service, str(rest), until=rest.until)
-        try:
-            sources = await self.archive.locate(frame.uri)
-        except ArchiveSilent as problem:
-            if problem.retry_after is not None:
-                await self.breakers.asked_to_rest(service, str(problem), problem.retry_after)
-            else:
-                await self.breakers.failed(service, str(problem))
-            raise
-        except NotAdmitted as problem:
-            await self.breakers.answered(service)
-            raise (NotSignedIn if problem.status == 401 else NotAllowed)(frame.name, service, str(problem)) from problem
-        finally:
-            self.breakers.let_go(service)
-        await self.breakers.answered(service)
-        return sources
-
-    def _refuse_resting(self, frame: FrameRecord, hosts: list[str]) -> None:
-        """Begin nothing where every host rests."""
-        rests = [rest for host in hosts if (rest := self.breakers.resting(host)) is not None]
-        if len(rests) == len(hosts):
-            first = min(rests, key=lambda rest: rest.until)
-            raise Resting(frame.name, first.host, str(first), until=first.until)
-
     async def _download(self, running: Running, disk: Reception, sources: list[str]) -> tuple[Reception, Arrived]:
         """Fetch to a disk; one that turns out to be full gives way to another, and no try is counted."""
         frame, digest, full = running.frame, _digest(running.frame), set[str]()
@@ -275,7 +245,7 @@ class Fetcher:
         try:
             return await carry(self.carriers, self.breakers, wanted, sources, running.progress)
         except (NotSignedIn, NotAllowed):
-            fresh = await self._locate(running.frame)
+            fresh = await self.locator.locate(running.frame)
             if not fresh or fresh == sources:
                 raise
         return await carry(self.carriers, self.breakers, wanted, fresh, running.progress)
@@ -339,10 +309,12 @@ class Fetcher:
         self.tally.failures += 1
         if isinstance(problem, NotSignedIn):
             self.unsigned.add(frame.id)
-        self.tally.outage = self.tally.outage + 1 if isinstance(problem, Unreachable) else 0
-        case = Case(frame.attempts, frame.spotted_at, frame.release, self.attempts, self.tally.outage)
-        decision = decide(problem, case, now=now)
+        decision = decide(problem, await self.misses.case(frame, problem, now), now=now)
         log.info("fetch failed", frame=frame.name, problem=type(problem).__name__, why=str(problem))
+        if isinstance(problem, Resting):
+            await self._end(running, problem.why)
+            await self.respite.put_off(frame, problem, at_work=self.running)
+            return
         match decision:
             case Wait():
                 await self._wait(running, decision)

@@ -51,7 +51,7 @@ class Treatment:
     counted: bool = True
     """Whether a try counts towards the frame's last one."""
     patience: timedelta | None = None
-    """How long it may go on, counted from the sighting, the waits growing with that age; none: no such end."""
+    """How long it may go on, counted from the first such failure, the waits growing with it; none: no such end."""
 
 
 MANY: Final = 1_000_000
@@ -71,6 +71,8 @@ AGAIN = Backoff(first=5.0, factor=4.0, ceiling=300.0, attempts=3)
 ROOM = Backoff(first=30.0, factor=1.0, ceiling=30.0, attempts=MANY)
 """Seconds between two looks at a full disk."""
 
+LONGEST_BUSY: Final = 21_600.0
+"""Seconds between tries of a file for which its host is busy each time: it is not to rest for this one alone."""
 OUTAGE: Final = 3
 """Files in a row that could not be reached, after which no frame is blamed any more."""
 
@@ -145,12 +147,15 @@ class Case:
 
     tries: int
     """Counted tries before this one, in the present state."""
-    spotted_at: datetime
+    since: datetime
+    """When it failed so for the first time."""
     release: datetime | None
     limit: int
     """Counted tries that the settings allow."""
     outage: int = 0
     """Files in a row that nobody could fetch: from three on the archive is down and not the frame at fault."""
+    busy: int = 0
+    """Times in a row before this one that its host wanted a rest when it was asked for this file."""
 
 
 def decide(error: FetchError, case: Case, *, now: datetime) -> Wait | Quarantine | GiveUp:
@@ -168,17 +173,18 @@ def decide(error: FetchError, case: Case, *, now: datetime) -> Wait | Quarantine
             word = "damaged" if isinstance(error, Damaged) else "not-fits"
             return Quarantine(word, f"{error.why}; {number} tries gave no better copy")
         return GiveUp(f"given up after {number} tries: {error.why}")
-    age = now - case.spotted_at
+    age = now - case.since
     if treatment.patience is not None and age > treatment.patience:
-        reason = f"listed by the archive {age / timedelta(hours=1):.0f} h ago and still not to be had: {error.why}"
+        reason = f"listed by the archive and not to be had for {age / timedelta(hours=1):.0f} h: {error.why}"
         return Quarantine("listed-not-stored", reason)
     if treatment.kind is Class.RELEASE and case.release is not None and case.release > now:
         return Wait(case.release, f"not public before {case.release:%Y-%m-%d}: {error.why}", counted=False)
     if treatment.kind is Class.RELEASE and case.release is not None:
         reason = f"refused although it is public since {case.release:%Y-%m-%d}: {error.why}"
         return Wait(now + timedelta(seconds=treatment.backoff.first), reason, counted=False, alert=True)
-    if isinstance(error, Busy) and error.retry_after is not None:
-        delay = min(max(error.retry_after, 1.0), treatment.backoff.ceiling)
+    if isinstance(error, Busy):
+        asked = error.retry_after if error.retry_after is not None else treatment.backoff.first
+        delay = min(min(max(asked, 1.0), treatment.backoff.ceiling) * 2.0 ** min(case.busy, 32), LONGEST_BUSY)
     elif treatment.patience is not None:
         delay = min(max(treatment.backoff.first, age.total_seconds()), treatment.backoff.ceiling)
     else:

@@ -132,7 +132,8 @@ def trouble(response: ClientResponse, address: str) -> ArchiveError:
     """Return the error that a service's answer with another status than 200 stands for."""
     if response.status in {401, 403}:
         return NotAdmitted(address, response.status)
-    return ArchiveSilent(address, f"status {response.status}", retry_after=retry_after(response))
+    why, waits = f"status {response.status}", retry_after(response)
+    return ArchiveSilent(address, why, retry_after=waits, status=response.status)
 
 
 class Wire:

@@ -192,6 +192,13 @@ class Frames(FrameSightings, FrameLists):
             )
             await session.execute(update(Frame).where(*waiting).values(retry_at=now))
 
+    async def put_off(self, session: AsyncSession, frame_ids: Iterable[int], *, reason: str, until: datetime) -> None:
+        """Let frames that are to be fetched wait together, each with the reason; what is common to all is no event."""
+        numbers = sorted(frame_ids)
+        for start in range(0, len(numbers), 500):
+            waiting = (Frame.id.in_(numbers[start : start + 500]), Frame.state == FrameState.SPOTTED)
+            await session.execute(update(Frame).where(*waiting).values(reason=reason, retry_at=until))
+
     async def describe(self, session: AsyncSession, frame_id: int, **columns: Any) -> None:
         """Set columns of a frame without an event."""
         _set(await self._row(session, frame_id), columns)

@@ -21,7 +21,7 @@ from snooppix.errors import (
 from snooppix.treatment import TREATMENTS, Case, Class, GiveUp, Quarantine, Wait, decide, failure
 
 NOW = datetime(2008, 3, 30, 12, tzinfo=UTC)
-FRESH = Case(tries=0, spotted_at=NOW - timedelta(minutes=10), release=None, limit=8)
+FRESH = Case(tries=0, since=NOW - timedelta(minutes=10), release=None, limit=8)
 
 
 def of_kind(kind: type[FetchError]) -> FetchError:
@@ -67,17 +67,17 @@ def test_every_failure_of_a_fetch_has_a_treatment() -> None:
 
 @pytest.mark.parametrize(("tries", "seconds"), [(0, 5), (1, 10), (2, 20), (6, 320)])
 def test_an_unreachable_host_is_tried_less_and_less_often(tries: int, seconds: float) -> None:
-    decision = decide(of_kind(Unreachable), Case(tries, FRESH.spotted_at, None, 8), now=NOW)
+    decision = decide(of_kind(Unreachable), Case(tries, FRESH.since, None, 8), now=NOW)
     assert decision == Wait(NOW + timedelta(seconds=seconds), "why", counted=True)
 
 
 def test_the_last_try_gives_the_frame_up() -> None:
-    decision = decide(of_kind(Unreachable), Case(7, FRESH.spotted_at, None, 8), now=NOW)
+    decision = decide(of_kind(Unreachable), Case(7, FRESH.since, None, 8), now=NOW)
     assert decision == GiveUp("given up after 8 tries: why")
 
 
 def test_an_archive_that_is_down_uses_up_no_tries() -> None:
-    decision = decide(of_kind(Unreachable), Case(7, FRESH.spotted_at, None, 8, outage=4), now=NOW)
+    decision = decide(of_kind(Unreachable), Case(7, FRESH.since, None, 8, outage=4), now=NOW)
     assert isinstance(decision, Wait)
     assert not decision.counted
 
@@ -95,12 +95,12 @@ def test_a_listed_file_that_is_not_stored_is_awaited_for_two_days() -> None:
 
     assert soon == Wait(NOW + timedelta(minutes=10), "why", counted=False)
     assert later == Wait(NOW + timedelta(hours=2), "why", counted=False)
-    assert end == Quarantine("listed-not-stored", "listed by the archive 49 h ago and still not to be had: why")
+    assert end == Quarantine("listed-not-stored", "listed by the archive and not to be had for 49 h: why")
 
 
 def test_a_proprietary_frame_is_parked_until_its_release() -> None:
     release = datetime(2009, 8, 31, tzinfo=UTC)
-    decision = decide(of_kind(NotAllowed), Case(0, FRESH.spotted_at, release, 8), now=NOW)
+    decision = decide(of_kind(NotAllowed), Case(0, FRESH.since, release, 8), now=NOW)
     assert isinstance(decision, Wait)
     assert decision.until == release
     assert "not public before 2009-08-31" in decision.reason
@@ -115,15 +115,15 @@ def test_without_a_release_date_a_refusal_is_tried_rarely(kind: type[FetchError]
 
 def test_a_public_frame_that_is_refused_all_the_same_is_somebodys_business() -> None:
     released = NOW - timedelta(days=3)
-    decision = decide(of_kind(NotAllowed), Case(0, FRESH.spotted_at, released, 8), now=NOW)
+    decision = decide(of_kind(NotAllowed), Case(0, FRESH.since, released, 8), now=NOW)
     reason = "refused although it is public since 2008-03-27: why"
     assert decision == Wait(NOW + timedelta(hours=1), reason, counted=False, alert=True)
 
 
 @pytest.mark.parametrize(("kind", "word"), [(Damaged, "damaged"), (NotFits, "not-fits")])
 def test_three_bad_copies_end_in_quarantine(kind: type[FetchError], word: str) -> None:
-    second = decide(of_kind(kind), Case(1, FRESH.spotted_at, None, 8), now=NOW)
-    third = decide(of_kind(kind), Case(2, FRESH.spotted_at, None, 8), now=NOW)
+    second = decide(of_kind(kind), Case(1, FRESH.since, None, 8), now=NOW)
+    third = decide(of_kind(kind), Case(2, FRESH.since, None, 8), now=NOW)
     assert isinstance(second, Wait)
     assert isinstance(third, Quarantine)
     assert third.word == word
@@ -131,7 +131,7 @@ def test_three_bad_copies_end_in_quarantine(kind: type[FetchError], word: str) -
 
 @pytest.mark.parametrize("kind", [Changed, NoRoom, Resting, Busy, NotStored, NotSignedIn, NotAllowed])
 def test_what_is_not_the_frame_s_fault_counts_no_try(kind: type[FetchError]) -> None:
-    decision = decide(of_kind(kind), Case(7, FRESH.spotted_at, None, 8), now=NOW)
+    decision = decide(of_kind(kind), Case(7, FRESH.since, None, 8), now=NOW)
     assert isinstance(decision, Wait)
     assert not decision.counted
 
