@@ -88,7 +88,9 @@ class Segments:
         self.claims, self.wanted = [], 1
 
     def take(self) -> Claim | None:
-        """Claim what nobody brings, or else half of what the busiest has before it."""
+        """Claim what nobody brings, or else half of what the busiest has before it; none of unknown length."""
+        if any(claim.end < 0 for claim in self.claims):
+            return None
         for begin, end in self.part.gaps():
             for free in _without(begin, end, self.claims):
                 return self.claim(*free)

@@ -133,3 +133,11 @@ def test_claims_never_overlap_and_leave_nothing_out(held: list[int], takes: int)
     assert not set(covered) & part.ahead
     if taken < takes:
         assert set(covered) | part.ahead >= set(range(64)) - set()
+
+
+def test_of_a_file_of_unknown_length_nobody_else_can_bring_a_part() -> None:
+    part = Part(Path("nowhere"))
+    part.bound = Bound("", "", -1)
+    segments = Segments(part, growth=EAGER, clock=SystemClock(), may_open=lambda: True)
+    segments.claim(*part.gaps()[0])
+    assert segments.take() is None
