@@ -120,7 +120,8 @@ class Block(Sequence[list[str]]):
 def forbidden(raw: bytes) -> bool:
     """Whether there are characters that no XML document has."""
     low = int(np.count_nonzero(np.frombuffer(raw, dtype=np.uint8) < _SPACE))
-    if low != sum(raw.count(white) for white in (b"\n", b"\r", b"\t")):
+    low -= raw.count(b"\n")
+    if low and low != raw.count(b"\r") + raw.count(b"\t"):
         return True
     return not raw.isascii() and any(letter in raw for letter in _NEVER)
 
