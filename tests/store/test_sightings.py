@@ -8,6 +8,7 @@ from dbclient.database import Database
 from dbclient.schema import FrameState, JobState, ProductState, TransferState
 from dbclient.stores import Events, Frames, Jobs, Leases, Products, Replicas, Sighted, Transfers
 from tests.support.night import MAPS, NOW, bring, fetch, job, later, md5, node, placed, sight, sighting
+from tests.support.table_archive import read
 
 S = FrameState
 
@@ -256,3 +257,21 @@ async def test_products_of_the_old_generation_serve_until_the_new_one_is_valid_a
         )
         wanted = await Jobs().wanted(session, stage="weight", recipe="r1")
     assert [(frame.generation, where.name) for frame, where in wanted] == [(2, "node1")]
+
+
+@pytest.mark.parametrize("before", [0, 1, 60, 150])
+async def test_a_slab_counts_what_is_new_known_and_processed_again(database, before):
+    many = [sighting(f"{700000 + n}p", modified=later(n), size=n) for n in range(200)]
+    slab = read(many).slab
+    async with database.write() as session:
+        if before:
+            await Frames().sight_all(session, many[:before], now=NOW, source="snooppix")
+            await sight(session, "700000p", digest=md5("9"), size=0, modified=later(500))
+        counts = await Frames().sight_slab(session, slab, now=later(60), source="snooppix")
+        again = await Frames().sight_slab(session, slab, now=later(61), source="snooppix")
+        told = [e for e in await Events().latest(session, limit=500) if e.kind == "spotted" and e.at == later(60)]
+    assert counts[Sighted.NEW] == 200 - before
+    assert sum(counts.values()) == sum(again.values()) == 200
+    assert again[Sighted.NEW] == 0
+    assert sum(event.data["frames"] if event.data else 1 for event in told) == 200 - before
+    assert all(event.data or event.frame_id for event in told)
