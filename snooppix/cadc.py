@@ -1,5 +1,6 @@
 """The CADC archive, and every archive that speaks its protocol: registry, TAP over caom2, locator, file sites."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -26,7 +27,7 @@ from snooppix.listing import (
     told,
 )
 from snooppix.names import Names
-from snooppix.pages import PageReader
+from snooppix.pages import MANY, PageReader
 from snooppix.selection import Candidate, Rule, followed, quoted, rules, unsaid
 from snooppix.tap import Services, Tap
 from snooppix.wire import Wire
@@ -123,7 +124,10 @@ class Cadc:
         """Read what the rows of each page say."""
         reader = PageReader(self.names, self._unsaid)
         async for rows in self._rows(query):
-            yield reader.read(rows)
+            if len(rows) < MANY:
+                yield reader.read(rows)
+            else:  # in a thread, so that what was listed before is written meanwhile
+                yield await asyncio.to_thread(reader.read, rows)
 
     async def _rows(self, query: Callable[[Key | None], str]) -> AsyncIterator[Sequence[list[str]]]:
         """Ask page after page, each behind the last row of the one before; rows are given as they come."""

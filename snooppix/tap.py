@@ -1,5 +1,6 @@
 """Services of an archive: where they are, and what its TAP service answers to a query."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,8 @@ KEPT: Final = 600.0
 """Seconds for which what the registry says is believed, as the archive's own client does."""
 GATHERED: Final = 4 * 1024**2
 """Bytes of an answer that are read at once: eight thousand rows."""
+LARGE: Final = 256 * 1024
+"""Bytes from which on they are read in a thread of their own."""
 TAP: Final = "ivo://ivoa.net/std/TAP"
 """Standard identity of a table access service."""
 
@@ -118,7 +121,10 @@ class Tap:
                 raise trouble(response, address)
             try:
                 async for chunk in _gathered(response.content):
-                    reader.feed(chunk)
+                    if len(chunk) < LARGE:
+                        reader.feed(chunk)
+                    else:  # what was read before is written meanwhile, and that takes turns with this task
+                        await asyncio.to_thread(reader.feed, chunk)
                     for rows in reader.pieces():
                         yield Answer(rows, reader.names, more=False)
                 overflow = reader.close()
@@ -140,11 +146,12 @@ async def _gathered(stream: StreamReader) -> AsyncIterator[bytes]:
     size = 0
     try:
         async for chunk in stream.iter_any():
-            held.append(chunk)
-            size += len(chunk)
-            if size >= GATHERED:
-                yield b"".join(held)
-                held, size = [], 0
+            for start in range(0, len(chunk), GATHERED):
+                held.append(chunk[start : start + GATHERED])
+                size += len(held[-1])
+                if size >= GATHERED:
+                    yield b"".join(held)
+                    held, size = [], 0
     except (ClientError, TimeoutError, OSError):
         yield b"".join(held)
         raise
