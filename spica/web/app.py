@@ -84,7 +84,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/snooppix", snooppix.snooppix),
         web.post("/snooppix/control", snooppix.control),
         web.get(r"/snooppix/lists/{what:[a-z]{1,20}}", snooppix.whole_list),
-        web.get(r"/snooppix/runs/{runid:[A-Za-z0-9][A-Za-z0-9._+-]{0,19}}", snooppix.run),
+        web.get("/snooppix/runs/{runid:[^/]{1,60}}", snooppix.run),
         web.get("/snooppix/log", daemonlog.log),
         web.get("/snooppix/configuration", configuration.page),
         web.post("/snooppix/configuration", configuration.edit),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import quote
 
 from dbclient.records import EventRecord, JobRecord, TransferRecord
 from dbclient.schema import FrameState, HostState, JobState, Level, NodeState, PublicationState, RequestState
@@ -226,7 +227,13 @@ def subject(event: EventRecord) -> tuple[str | None, str]:
         return None, event.message
 
 
+def segment(text: str) -> str:
+    """Quote a name as one segment of an address: a slash within it leads nowhere else."""
+    return quote(text, safe="")
+
+
 FILTERS = {
+    "segment": segment,
     "tone": tone,
     "icon": icon,
     "host_word": host_word,
