@@ -42,6 +42,7 @@ class NodeUnreachable(MoveError):
     def __init__(self, directory: Path, problem: str) -> None:
         super().__init__(f"{directory} cannot be written: {problem}")
         self.directory = directory
+        self.problem = problem
 
 
 class SourceGone(MoveError):

@@ -187,6 +187,7 @@ class Filling:
         self._hasher = ThreadPoolExecutor(1, thread_name_prefix="digest")
         self._extra = ThreadPoolExecutor(max(1, how.segments - 1), thread_name_prefix="segment")
         self._helpers: list[Future[None]] = []
+        self._half = 2 * part.done >= parcel.size
 
     def run(self) -> None:
         """Fetch until nothing is missing, or a connection breaks.
@@ -250,6 +251,7 @@ class Filling:
         done = self._part.done
         self._how.progress(done)
         self._stretches.received += count
-        if done - count < self._parcel.size / 2 <= done:
+        if not self._half and 2 * done >= self._parcel.size:
+            self._half = True
             reached("bring.half")
         self._how.pace.draw(count, self._how.stop)

@@ -1,6 +1,7 @@
 """An agent gives, fetches and removes files: whole and verified, for those who may ask, and from its rooms alone."""
 
 import asyncio
+import json
 import os
 import ssl
 from collections.abc import AsyncIterator
@@ -13,7 +14,18 @@ from yarl import URL
 
 from datatransfer.agent.courier import Courier, Silent
 from datatransfer.agent.trust import NoTrust, Trust
-from datatransfer.errors import Declined, DigestMismatch, LinkBroken, MoveError, NodeUnreachable, SourceGone
+from datatransfer.errors import (
+    Declined,
+    DigestMismatch,
+    DiskFull,
+    LinkBroken,
+    MoveError,
+    NodeUnreachable,
+    SourceGone,
+    Stopped,
+    facts,
+    rebuilt,
+)
 from datatransfer.mover import Carried, digest_of
 from terapix.blocks import BLOCK
 from terapix.retry import Backoff
@@ -292,3 +304,67 @@ async def test_what_another_agent_does_not_give_is_told_in_words(pair: tuple[Age
     (problem,) = await bring(asked, two, parcel)
     assert isinstance(problem, Declined)
     assert "403" in str(problem)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        DiskFull(Path("/disk/a.part"), written=1, size=2),
+        NodeUnreachable(Path("/disk"), "gone"),
+        SourceGone(Path("/disk/a")),
+        DigestMismatch(Path("/disk/a"), expected="md5:1", found="md5:2"),
+        LinkBroken("http://node5", "cut"),
+        Stopped(),
+        Declined("no"),
+    ],
+)
+def test_an_error_is_told_from_host_to_host_with_its_facts(problem: MoveError) -> None:
+    again = rebuilt(json.loads(json.dumps(facts(problem))))
+    assert (type(again), str(again), again.counts) == (type(problem), str(problem), problem.counts)
+
+
+async def corrupting(source: str, *, times: int) -> tuple[asyncio.Server, str]:
+    """Stand between two agents and turn one byte in the middle of a file over, so often."""
+    host, _, port = source.removeprefix("http://").partition(":")
+    left = times
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal left
+        up, down = await asyncio.open_connection(host, int(port))
+
+        async def forward(origin: asyncio.StreamReader, to: asyncio.StreamWriter, *, damage: bool) -> None:
+            nonlocal left
+            passed = 0
+            while block := await origin.read(1 << 16):
+                if damage and left and passed > BLOCK:
+                    left -= 1
+                    damage = False
+                    block = bytes([block[0] ^ 1]) + block[1:]
+                passed += len(block)
+                to.write(block)
+                await to.drain()
+            to.close()
+
+        await asyncio.gather(
+            forward(reader, down, damage=False), forward(up, writer, damage=True), return_exceptions=True
+        )
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("times", [1, 1000])
+async def test_bytes_that_are_damaged_on_the_wire_are_fetched_again_or_refused(
+    pair: tuple[Agent, Agent, Courier], times: int
+) -> None:
+    one, two, asked = pair
+    one.put(FRAME, content := os.urandom(BIG))
+    server, between = await corrupting(one.address, times=times)
+    (ended,) = await bring(asked, two, one.parcel(FRAME, two, source=between))
+    server.close()
+    if times == 1:
+        assert ended == Carried(BIG, "brought")
+        assert (two.directory / FRAME).read_bytes() == content
+    else:
+        assert isinstance(ended, DigestMismatch)
+        assert list((two.directory / "frames" / "08AC14").iterdir()) == []

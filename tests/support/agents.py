@@ -2,7 +2,7 @@
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,12 +30,12 @@ def shared_token(directory: Path) -> dict[str, Any]:
     return {"token": str(file)}
 
 
-def certified(directory: Path, name: str, *, role: str) -> dict[str, Any]:
+def certified(directory: Path, name: str, *, role: str, hosts: Sequence[str] = ("127.0.0.1",)) -> dict[str, Any]:
     """Issue a certificate of an authority that is made at the first call; give the settings that name it."""
     now = datetime.now(UTC)
     place = directory / "authority"
     authority = Authority.open(place) if (place / "authority.pem").exists() else Authority.make(place, now=now)
-    issued = authority.issue(name, role=role, hosts=["127.0.0.1"], now=now)
+    issued = authority.issue(name, role=role, hosts=hosts, now=now)
     return {"authority": str(place / "authority.pem"), "certificate": str(issued.certificate), "key": str(issued.key)}
 
 
