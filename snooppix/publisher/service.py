@@ -192,17 +192,24 @@ class Publisher:
         if self._manifest_due and now - self._manifest_at >= MANIFEST_PACE:
             self._manifest_due, self._manifest_at = False, now
             offered = [item.publication for _, item in sorted(self.offers.listed.items())]
-            await asyncio.to_thread(self._write_manifests, offered)
+            if not await asyncio.to_thread(self._write_manifests, offered):
+                self._manifest_due = True
 
-    def _write_manifests(self, offered: list[PublicationRecord]) -> None:
-        """Write on each disk what is offered from there, and on the first what else names have reached."""
+    def _write_manifests(self, offered: list[PublicationRecord]) -> bool:
+        """Write on each disk what is offered there, on the first what else names have reached; False if one is full."""
+        whole = True
         floors = self.ledger.floors
         for shelf in self.shelves.usable:
             here = [item for item in offered if self.shelves.named(item.disk) is shelf]
             known = {item.name for item in offered}
             others = {name: number for name, number in floors.items() if name not in known}
             own = {item.name: floors[item.name] for item in here if item.name in floors}
-            shelf.write_manifest(manifest(here, own | others if shelf is self.shelves.usable[0] else own))
+            try:
+                shelf.write_manifest(manifest(here, own | others if shelf is self.shelves.usable[0] else own))
+            except OSError as problem:
+                whole = False
+                log.warning("the manifest is not written", disk=shelf.name, why=problem.strerror or str(problem))
+        return whole
 
     @contextlib.asynccontextmanager
     async def _served(self) -> Any:

@@ -211,10 +211,14 @@ class Shelf:
         if text == self._said:
             return
         fresh = self.directory / f".{MANIFEST}{NEW}"
-        with fresh.open("wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with fresh.open("wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
         fresh.rename(self.directory / MANIFEST)
         sync_directory(self.directory)
         self._said = text

@@ -230,3 +230,27 @@ async def test_an_older_generation_takes_no_place_beside_a_newer_one(tmp_path: P
         async with press.database.write() as session:
             assert not await Publications().lay_out(session, old.id, size=1, pixel_digest=None, now=press.clock.now())
         assert (await press.rows(WEIGHT))[1].state is PublicationState.SUPERSEDED
+
+
+async def test_a_manifest_that_does_not_fit_is_written_later_and_ends_nothing(
+    tmp_path: Path, small_disk: SmallDisk
+) -> None:
+    small_disk(tmp_path / "fc1", 4_000_000)
+    (tmp_path / "fc2").mkdir()
+    manifest = tmp_path / "fc1/to_CADC/MANIFEST.jsonl"
+    (tmp_path / "fc1/to_CADC").mkdir()
+    manifest.write_text('{"name": "979499p_weight.fits.fz", "generation": 4}\n')
+    manifest.with_name("old").write_bytes(manifest.read_bytes())
+    ballast = fill(tmp_path / "fc1", leaving=0)
+    async with at_press(with_disks(tmp_path, tmp_path / "fc1", tmp_path / "fc2")) as press:
+        await press.make("979412p", "weight")
+        await until_offered(press)
+        assert "generation" in manifest.read_text()  # the old one stands, whole
+        assert hidden(manifest.parent) == []
+        ballast.unlink()
+        await press.make("979413p", "weight")
+
+        async def written() -> bool | None:
+            return True if "reached" in manifest.read_text() else None
+
+        await press.until_found(written, OTHER)
