@@ -73,10 +73,10 @@ def paint(directory: Path, frames: int) -> None:
         file.write_bytes(plain[: card.start()] + card[0].replace(b"%d" % FIRST, b"%d" % number) + plain[card.end() :])
 
 
-def order_faults(path: Path) -> int:
+def order_faults(path: Path, share: float) -> int:
     """Write a file of faults: each kind that passes by itself, at one request in a hundred."""
     kinds = [kind for kind, fault in KINDS.items() if kind not in APART and not issubclass(fault, Standing)]
-    faults = [{"kind": kind, "times": 0, "probability": SHARE, "seed": number} for number, kind in enumerate(kinds)]
+    faults = [{"kind": kind, "times": 0, "probability": share, "seed": number} for number, kind in enumerate(kinds)]
     path.write_text(tomlkit.dumps({"fault": faults}))
     return len(kinds)
 
@@ -140,12 +140,12 @@ async def follow(database: Database, daemon: subprocess.Popen[bytes], frames: in
         await asyncio.sleep(LOOK)
 
 
-async def soak(place: Path, frames: int) -> dict[str, object]:
+async def soak(place: Path, frames: int, share: float) -> dict[str, object]:
     archive, host = place / "archive", place / "host"
     archive.mkdir()
     host.mkdir()
     paint(archive, frames)
-    kinds = order_faults(place / "faults.toml")
+    kinds = order_faults(place / "faults.toml", share)
     small_camera(place / "small.toml")
     port = 18_090
     config = place / "terapix.toml"
@@ -180,7 +180,7 @@ async def soak(place: Path, frames: int) -> dict[str, object]:
     return {
         "frames": frames,
         "kinds of faults": kinds,
-        "share of each": SHARE,
+        "share of each": share,
         "seconds": round(seconds, 1),
         "frames a second": round(frames / seconds, 1),
         "CPU ms a frame in the daemon": round(1000 * watch.cpu / frames, 1),
@@ -188,19 +188,20 @@ async def soak(place: Path, frames: int) -> dict[str, object]:
         "lost or other bytes": len(lost),
         "more than offered": len(more),
         "left in incoming": len(list((host / "reception" / "incoming").iterdir())),
-        "MB at a tenth, half, end": [round(watch.level(share, frames)) for share in (0.1, 0.5, 1.0)],
+        "MB at a tenth, half, end": [round(watch.level(part, frames)) for part in (0.1, 0.5, 1.0)],
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=100_000)
+    parser.add_argument("--share", type=float, default=SHARE, help="of all requests, for each kind of fault")
     parser.add_argument("--directory", type=Path, help="where (5 GB for 100,000 frames); default: a temporary one")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary here")
     arguments = parser.parse_args()
     os.environ["PYTHONPATH"] = str(ROOT)
     with tempfile.TemporaryDirectory(dir=arguments.directory) as directory:
-        found = asyncio.run(soak(Path(directory), arguments.frames))
+        found = asyncio.run(soak(Path(directory), arguments.frames, arguments.share))
     print(json.dumps(found, indent=2))
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from dbclient.errors import Busy, DatabaseError, Full, NotADatabase, Unreachable
+from dbclient.nearby import open_nearby
 
 BUSY: Final = 30.0
 """Seconds a writer waits for the others on SQLite; a write unit takes milliseconds."""
@@ -73,7 +74,8 @@ def make_engine(url: str, *, writes: bool, foreign_keys: bool = True) -> AsyncEn
             options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         return engine.execution_options(**options)
     size = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 4 * BUSY} if writes else {"pool_size": READERS}
-    engine = create_async_engine(parsed, connect_args={"timeout": BUSY, "isolation_level": None}, **size)
+    near = {"async_creator_fn": open_nearby} if writes else {}
+    engine = create_async_engine(parsed, connect_args={"timeout": BUSY, "isolation_level": None, **near}, **size)
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: Any) -> None:

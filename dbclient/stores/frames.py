@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Row, Update, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import IllegalMove, NoSuchRow
@@ -30,13 +31,25 @@ STAMPS = {
     FrameState.PLACED: "placed_at",
     FrameState.WEIGHTED: "weighted_at",
 }
+_TABLE: Final = Frame.__table__
+STANDING: Final = (
+    select(
+        *(_TABLE.c[name] for name in ("id", "name", "generation", "state", "reason", "attempts", "supersedes")),
+        *(_TABLE.c[stamp] for stamp in STAMPS.values()),
+    )
+    .where(_TABLE.c.id == bindparam("number"))
+    .with_for_update()
+)
 OPERATORS = 100
 """Priority of what an operator asked for."""
 
 
 class Frames(FrameSightings, FrameLists):
     async def get(self, session: AsyncSession, frame_id: int) -> FrameRecord:
-        return record(FrameRecord, await self._row(session, frame_id))
+        row = (await session.execute(select(*COLUMNS).where(COLUMNS[0] == frame_id))).one_or_none()
+        if row is None:
+            raise NoSuchRow("frame", frame_id)
+        return record(FrameRecord, row)
 
     async def named(self, session: AsyncSession, name: str) -> FrameRecord | None:
         """Give the newest generation of a name."""
@@ -106,15 +119,14 @@ class Frames(FrameSightings, FrameLists):
         IllegalMove
             If the frame cannot go there from where it is.
         """
-        row = await self._row(session, frame_id, lock=True)
+        row = await _standing(session, frame_id)
         if not may_go(row.state, to):
             raise IllegalMove(row.name, source=row.state.value, target=to.value)
-        row.state, row.reason, row.retry_at, row.attempts = to, None, None, 0
-        for name in stamps_after(to):
-            setattr(row, name, None)
+        values: dict[str, Any] = {"state": to, "reason": None, "retry_at": None, "attempts": 0}
+        values |= dict.fromkeys(stamps_after(to))
         if to in STAMPS:
-            setattr(row, STAMPS[to], now)
-        _set(row, columns)
+            values[STAMPS[to]] = now
+        await _set(session, frame_id, values | columns)
         await told(session, row, event or to.value, message, now=now, source=source, level=level)
         if to is FrameState.VALID and row.supersedes is not None:
             older = select(Frame).where(Frame.name == row.name, Frame.generation < row.generation)
@@ -135,19 +147,19 @@ class Frames(FrameSightings, FrameLists):
         level: Level = Level.WARNING,
     ) -> None:
         """Let a frame wait in its state, with its reason; an event only when the reason is another one."""
-        row = await self._row(session, frame_id, lock=True)
+        row = await _standing(session, frame_id)
         if row.state is FrameState.SUPERSEDED:
             return
-        changed = row.reason != reason
-        row.reason, row.retry_at = reason, retry_at
+        values: dict[str, Any] = {"reason": reason, "retry_at": retry_at}
         if count:
-            row.attempts += 1
-        if changed:
+            values["attempts"] = row.attempts + 1
+        await _set(session, frame_id, values)
+        if row.reason != reason:
             await told(session, row, "waits", f"waits: {reason}", now=now, source=source, level=level)
 
     async def fail(self, session: AsyncSession, frame_id: int, *, reason: str, now: datetime, source: str) -> None:
         """Give a frame up until an operator asks for it again; one that is superseded stays so."""
-        if (await self._row(session, frame_id, lock=True)).state is FrameState.SUPERSEDED:
+        if (await _standing(session, frame_id)).state is FrameState.SUPERSEDED:
             return
         await self.advance(
             session,
@@ -165,15 +177,17 @@ class Frames(FrameSightings, FrameLists):
 
         A failed one goes back to the last state it had reached, a rejected one is fetched again.
         """
-        row = await self._row(session, frame_id, lock=True)
+        row = await _standing(session, frame_id)
         if row.state is FrameState.SUPERSEDED:
             raise IllegalMove(row.name, source=row.state.value, target="a new try")
+        values: dict[str, Any] = {"reason": None, "retry_at": None, "attempts": 0, "priority": OPERATORS}
         if row.state is FrameState.FAILED:
             reached = [state for state, stamp in STAMPS.items() if getattr(row, stamp)]
-            row.state = min(reached[-1], FrameState.PLACED, key=list(STAMPS).index) if reached else FrameState.SPOTTED
+            last = min(reached[-1], FrameState.PLACED, key=list(STAMPS).index) if reached else FrameState.SPOTTED
+            values["state"] = last
         elif row.state is FrameState.REJECTED:
-            row.state, row.path, row.fetched_at = FrameState.SPOTTED, None, None
-        row.reason, row.retry_at, row.attempts, row.priority = None, None, 0, OPERATORS
+            values |= {"state": FrameState.SPOTTED, "path": None, "fetched_at": None}
+        await _set(session, frame_id, values)
         await session.execute(
             update(Job)
             .where(Job.frame_id == frame_id, Job.state.in_((JobState.FAILED, JobState.DUE)))
@@ -201,16 +215,11 @@ class Frames(FrameSightings, FrameLists):
 
     async def describe(self, session: AsyncSession, frame_id: int, **columns: Any) -> None:
         """Set columns of a frame without an event."""
-        _set(await self._row(session, frame_id), columns)
+        if columns:
+            await _set(session, frame_id, columns)
 
     async def prioritise(self, session: AsyncSession, frame_id: int, priority: int) -> None:
         await session.execute(update(Frame).where(Frame.id == frame_id).values(priority=priority))
-
-    async def _row(self, session: AsyncSession, frame_id: int, *, lock: bool = False) -> Frame:
-        row = await session.get(Frame, frame_id, with_for_update=lock or None)
-        if row is None:
-            raise NoSuchRow("frame", frame_id)
-        return row
 
 
 def stamps_after(state: FrameState) -> list[str]:
@@ -221,8 +230,28 @@ def stamps_after(state: FrameState) -> list[str]:
     return [STAMPS[later] for later in on_the_way[on_the_way.index(state) + 1 :]]
 
 
-def _set(row: Frame, columns: dict[str, Any]) -> None:
-    for name, value in columns.items():
-        if name not in Frame.__table__.columns:
+async def _standing(session: AsyncSession, frame_id: int) -> Row[Any]:
+    """Read how far a frame has come, and keep others from moving it until the unit ends."""
+    if session.dirty or session.new:
+        await session.flush()
+    row = (await session.execute(STANDING, {"number": frame_id})).one_or_none()
+    if row is None:
+        raise NoSuchRow("frame", frame_id)
+    return row
+
+
+async def _set(session: AsyncSession, frame_id: int, columns: dict[str, Any]) -> None:
+    values = {"number": frame_id} | {f"to_{name}": value for name, value in columns.items()}
+    changed = await session.execute(setting(tuple(columns)), values)
+    if not changed.rowcount:  # type: ignore[attr-defined]
+        raise NoSuchRow("frame", frame_id)
+
+
+@cache
+def setting(names: tuple[str, ...]) -> Update:
+    """Make the statement that sets these columns of a frame, once: to make it costs more than to carry it out."""
+    for name in names:
+        if name not in _TABLE.c:
             raise AttributeError(f"frames have no column {name}")
-        setattr(row, name, value)
+    values: dict[str, Any] = {name: bindparam(f"to_{name}", type_=_TABLE.c[name].type) for name in names}
+    return update(_TABLE).where(_TABLE.c.id == bindparam("number")).values(values)

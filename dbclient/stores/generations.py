@@ -1,6 +1,7 @@
 """Generations of a frame: what happens to one is told, and one that is replaced goes with all that hangs on it."""
 
 from datetime import datetime
+from typing import Any, Protocol
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,9 +22,16 @@ from dbclient.schema import (
 from dbclient.stores.events import Events, about
 
 
+class Named(Protocol):
+    """A generation, in as far as its history needs it."""
+
+    id: Any
+    name: Any
+
+
 async def told(
     session: AsyncSession,
-    row: Frame,
+    row: Named,
     kind: str,
     message: str,
     *,

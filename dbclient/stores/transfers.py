@@ -1,9 +1,10 @@
 """Transfers in both legs, and the room promised for them."""
 
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, Update, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import NoSuchRow
@@ -11,6 +12,19 @@ from dbclient.records import LeaseRecord, TransferRecord, record
 from dbclient.schema import Frame, Lease, Node, Transfer, TransferKind, TransferState
 
 OVER = (TransferState.DONE, TransferState.FAILED)
+
+_TABLE: Final = Transfer.__table__
+BEGIN: Final = insert(_TABLE)
+
+
+@cache
+def ending(state: TransferState, names: tuple[str, ...]) -> Update:
+    """Make the statement that closes a transfer and sets these columns, once."""
+    values: dict[str, Any] = {name: bindparam(f"to_{name}", type_=_TABLE.c[name].type) for name in names}
+    if state is TransferState.DONE:
+        values["bytes_done"] = func.coalesce(_TABLE.c.bytes_total, values.get("bytes_done", _TABLE.c.bytes_done))
+    here = (_TABLE.c.id == bindparam("number"), _TABLE.c.state != TransferState.DONE)
+    return update(_TABLE).where(*here).values(values)
 
 
 class Transfers:
@@ -27,21 +41,21 @@ class Transfers:
         state: TransferState = TransferState.RUNNING,
     ) -> int:
         """Open a transfer and give its number."""
-        started = now if state is TransferState.RUNNING else None
-        row = Transfer(
-            frame_id=frame_id,
-            node_id=node_id,
-            kind=kind,
-            state=state,
-            source=source,
-            bytes_total=bytes_total,
-            bytes_done=0,
-            created_at=now,
-            started_at=started,
+        written = await session.execute(
+            BEGIN,
+            {
+                "frame_id": frame_id,
+                "node_id": node_id,
+                "kind": kind,
+                "state": state,
+                "source": source,
+                "bytes_total": bytes_total,
+                "bytes_done": 0,
+                "created_at": now,
+                "started_at": now if state is TransferState.RUNNING else None,
+            },
         )
-        session.add(row)
-        await session.flush()
-        return row.id
+        return int(written.inserted_primary_key[0])  # type: ignore[attr-defined]
 
     async def start(self, session: AsyncSession, transfer_id: int, *, now: datetime) -> bool:
         """Take a promised transfer up; False if another has it."""
@@ -78,16 +92,26 @@ class Transfers:
         now: datetime,
         reason: str | None = None,
         headers: dict[str, str] | None = None,
+        done: int | None = None,
+        rate: float | None = None,
     ) -> None:
-        """Close a transfer; `headers` is what the server said of the file."""
-        row = await session.get(Transfer, transfer_id)
-        if row is None:
-            raise NoSuchRow("transfer", transfer_id)
-        row.state, row.ended_at, row.reason = state, now, reason
+        """Close a transfer; one that has arrived stays so.
+
+        Parameters
+        ----------
+        headers : what the server said of the file
+        done, rate : bytes that are through, and bytes a second; none: as they were told last
+        """
+        values: dict[str, Any] = {"state": state, "ended_at": now, "reason": reason}
         if headers:
-            row.headers = dict(headers)
-        if state is TransferState.DONE and row.bytes_total is not None:
-            row.bytes_done = row.bytes_total
+            values["headers"] = dict(headers)
+        if done is not None:
+            values |= {"bytes_done": done, "rate": rate}
+        ended = await session.execute(
+            ending(state, tuple(values)), {"number": transfer_id} | {f"to_{name}": to for name, to in values.items()}
+        )
+        if not ended.rowcount and await session.scalar(select(Transfer.id).where(Transfer.id == transfer_id)) is None:  # type: ignore[attr-defined]
+            raise NoSuchRow("transfer", transfer_id)
 
     async def get(self, session: AsyncSession, transfer_id: int) -> TransferRecord:
         found = await self._list(session, self._query().where(Transfer.id == transfer_id))

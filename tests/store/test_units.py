@@ -130,6 +130,6 @@ async def test_a_write_unit_cancelled_at_any_await_leaves_the_next_one_free(data
             pass
         if not tasks[-1].cancelled():
             break
-    assert number > 10
+    assert number > 3, "it was never cancelled"
     async with database.read() as session:
         assert await Frames().named(session, f"{number}p") is not None
