@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from dbclient import migration
+from dbclient.convoy import Convoy, Step, T
 from dbclient.engines import connecting, file_of, make_engine, parse, plain_errors, shown
 from dbclient.errors import Busy, SchemaOutdated, SchemaTooNew
 from dbclient.news import CHANNEL, Counter, Listener, News
@@ -33,6 +34,7 @@ class Database:
         self._readers = async_sessionmaker(reader, expire_on_commit=False)
         self._writers = async_sessionmaker(writer, expire_on_commit=False, info={WRITES: True})
         self._news = news
+        self._convoy = Convoy(self.write)
 
     @property
     def engine(self) -> AsyncEngine:
@@ -97,6 +99,20 @@ class Database:
                     await _tell(session)
                 await session.commit()
 
+    async def together(self, step: Step[T]) -> T:
+        """Do a step in a write unit that it shares with what other tasks have to write just now; wait for the commit.
+
+        The step may be called again after it was undone, when another one of the unit failed.
+
+        Raises
+        ------
+        Unreachable, Busy, Full
+        """
+        if self.sqlite:
+            return await self._convoy.carry(step)
+        async with self.write() as session:  # PostgreSQL lets many units commit at once, and locks row by row
+            return await step(session)
+
     async def _begun(self) -> AsyncSession:
         """Open a session that holds SQLite's write lock."""
         for left in reversed(range(TRIES)):
@@ -130,6 +146,7 @@ class Database:
         return await self._news.wait(timeout=timeout, stop=stop, progress=progress)
 
     async def close(self) -> None:
+        await self._convoy.end()
         await self._news.close()
         for engine in self._engines:
             await engine.dispose()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,9 +26,9 @@ from snooppix.errors import (
     NotAllowed,
     NotSignedIn,
     NotStored,
-    Resting,
     Unreachable,
 )
+from snooppix.filing import Fetch, Filing
 from snooppix.healing import digest_of
 from snooppix.locator import Locator
 from snooppix.misses import Misses
@@ -51,6 +52,10 @@ PAUSE: Final = timedelta(seconds=60)
 """Wait after trouble of this host that is no frame's fault."""
 ROOM: Final = timedelta(seconds=30)
 """Between two looks of a frame at a disk that is gone."""
+
+
+AHEAD: Final = 4
+"""Frames read at a time for each place in the pool: to look for one at a time costs more than to fetch a small one."""
 
 
 @dataclass(slots=True)
@@ -98,32 +103,42 @@ class Fetcher:
         self.receptions = receptions
         self.quarantine = quarantine
         self.outlook = outlook
+        self.filing = Filing(database, receptions, clock=clock)
         self.clock = clock
         self.misses = Misses(database, attempts=attempts)
         self.respite = Respite(database, self.locator, clock=clock)
         self.running: dict[int, Running] = {}
+        self._ahead: deque[FrameRecord] = deque()
+        """Frames that were due at the last look and have not been begun since."""
         self.due = asyncio.Event()
         """A place in the pool is free, or a frame may have become due."""
         self.tally = Tally()
         self.unsigned: set[int] = set()
         """Frames that wait for a credential which the archive accepts."""
 
+    def look_again(self) -> None:
+        """Say that other frames may be due than those that were seen last."""
+        self._ahead.clear()
+        self.due.set()
+
     async def start_due(self, downloads: int) -> int:
         """Start as many due downloads as places are free; return how many were started."""
         free = downloads - len(self.running)
         if free <= 0 or self.outlook.full:
             return 0
-        now, at_work = self.clock.now(), set(self.running)
-        async with self.database.read() as session:
-            due = await Frames().due(session, FrameState.SPOTTED, now=now, limit=downloads + len(self.running))
+        if not self._ahead:
+            now, at_work = self.clock.now(), set(self.running)
+            async with self.database.read() as session:
+                due = await Frames().due(session, FrameState.SPOTTED, now=now, limit=len(at_work) + AHEAD * downloads)
+            # what ended while we read is not due any more
+            self._ahead.extend(frame for frame in due if frame.id not in at_work)
         started = 0
-        for frame in due:
-            if started < free and frame.id not in at_work:  # what ended meanwhile is not due any more
-                running = Running(frame)
-                running.progress.total = frame.size
-                running.task = asyncio.create_task(self._run(running), name=f"fetch {frame.name}")
-                self.running[frame.id] = running
-                started += 1
+        while self._ahead and started < free:
+            running = Running(self._ahead.popleft())
+            running.progress.total = running.frame.size
+            running.task = asyncio.create_task(self._run(running), name=f"fetch {running.frame.name}")
+            self.running[running.frame.id] = running
+            started += 1
         return started
 
     async def tell_progress(self) -> None:
@@ -195,16 +210,7 @@ class Fetcher:
         if not sources:
             raise NotStored(frame.name, "the archive", "it is listed and not stored at any site yet")
         self.locator.refuse_resting(frame, [host_of(source) for source in sources])
-        async with self.database.write() as session:
-            await Frames().describe(session, frame.id, disk=disk.name)
-            running.transfer = await Transfers().begin(
-                session,
-                frame_id=frame.id,
-                kind=TransferKind.FETCH,
-                source=URL(sources[0]).host or sources[0],
-                bytes_total=frame.size,
-                now=self.clock.now(),
-            )
+        running.transfer = await self._claim(frame, disk, URL(sources[0]).host or sources[0])
         reached("fetch.claimed")
         begin = time.monotonic()
         running.told_at = begin
@@ -218,8 +224,21 @@ class Fetcher:
         how = f"arrived in {seconds:.1f} s" + {0: "", 1: ", resumed once"}.get(cuts, f", resumed {cuts} times")
         if again := running.progress.repaired:
             how += f", {again / 1e6:.1f} MB of it fetched again for damage"
-        await self._record(running, disk, incoming, arrived, how, seconds=seconds)
+        fetch = Fetch(running.transfer, seconds, running.progress.headers)
+        await self._received(frame, disk, incoming, arrived, how, fetch)
         reached("fetch.recorded")
+
+    async def _claim(self, frame: FrameRecord, disk: Reception, source: str) -> int:
+        """Write down that a fetch begins, and on which disk its room is promised."""
+        now = self.clock.now()
+
+        async def step(session: AsyncSession) -> int:
+            await Frames().describe(session, frame.id, disk=disk.name)
+            return await Transfers().begin(
+                session, frame_id=frame.id, kind=TransferKind.FETCH, source=source, bytes_total=frame.size, now=now
+            )
+
+        return await self.database.together(step)
 
     async def _download(self, running: Running, disk: Reception, sources: list[str]) -> tuple[Reception, Arrived]:
         """Fetch to a disk; one that turns out to be full gives way to another, and no try is counted."""
@@ -260,37 +279,19 @@ class Fetcher:
         if await asyncio.to_thread(digest_of, disk.root / path, expected.algorithm) != expected:
             return False
         size = (await asyncio.to_thread((disk.root / path).stat)).st_size
-        await self._record(running, disk, path, Arrived(size, expected), "was here already", seconds=0.0)
+        await self._received(frame, disk, path, Arrived(size, expected), "was here already")
         return True
 
-    async def _record(
-        self, running: Running, disk: Reception, path: Path, arrived: Arrived, how: str, *, seconds: float
+    async def _received(
+        self, frame: FrameRecord, disk: Reception, path: Path, arrived: Arrived, how: str, fetch: Fetch | None = None
     ) -> None:
-        now, size = self.clock.now(), arrived.size
-        async with self.database.write() as session:
-            await Frames().advance(
-                session,
-                running.frame.id,
-                FrameState.FETCHED,
-                now=now,
-                source=SOURCE,
-                message=f"{how}: {size / 1e6:.1f} MB, {arrived.proof}",
-                event="fetched",
-                path=str(path),
-                disk=disk.name,
-                size=size,
-                wire_digest=str(arrived.digest),
-            )
-            if running.transfer is not None:
-                await Transfers().progress(session, running.transfer, done=size, rate=size / max(seconds, 1e-3))
-                await Transfers().end(
-                    session, running.transfer, TransferState.DONE, now=now, headers=running.progress.headers
-                )
-        self.receptions.drop(running.frame.id)
+        await self.filing.received(frame, disk, path, arrived, how, fetch)
+        self.receptions.drop(frame.id)
         self.outlook.arrived()
         self.tally.fetched += 1
-        self.tally.bytes += size
-        log.info("frame fetched", frame=running.frame.name, size=size, seconds=round(seconds, 2), how=how)
+        self.tally.bytes += arrived.size
+        seconds = round(fetch.seconds, 2) if fetch else 0.0
+        log.info("frame fetched", frame=frame.name, size=arrived.size, seconds=seconds, how=how)
 
     async def _disk_failed(self, running: Running, problem: OSError) -> None:
         """Let a frame wait after trouble of this host; a reception disk that is gone is no fault of the frame."""
@@ -319,15 +320,14 @@ class Fetcher:
             case Wait():
                 await self._wait(running, decision)
             case GiveUp(reason):
-                async with self.database.write() as session:
-                    await Frames().fail(session, frame.id, reason=reason, now=now, source=SOURCE)
-                    await self._ended(session, running, reason, now)
+                await self._give_up(running, reason)
             case Reject(word, reason):
                 await self._reject(running, Evidence.of_fetch(word, reason, problem), now)
 
     async def _wait(self, running: Running, wait: Wait) -> None:
-        now = self.clock.now()
-        async with self.database.write() as session:
+        now, level = self.clock.now(), Level.ERROR if wait.alert else Level.WARNING
+
+        async def step(session: AsyncSession) -> None:
             await Frames().wait(
                 session,
                 running.frame.id,
@@ -336,9 +336,20 @@ class Fetcher:
                 now=now,
                 source=SOURCE,
                 count=wait.counted,
-                level=Level.ERROR if wait.alert else Level.WARNING,
+                level=level,
             )
             await self._ended(session, running, wait.reason, now)
+
+        await self.database.together(step)
+
+    async def _give_up(self, running: Running, reason: str) -> None:
+        now = self.clock.now()
+
+        async def step(session: AsyncSession) -> None:
+            await Frames().fail(session, running.frame.id, reason=reason, now=now, source=SOURCE)
+            await self._ended(session, running, reason, now)
+
+        await self.database.together(step)
 
     async def _reject(self, running: Running, evidence: Evidence, now: datetime) -> None:
         """Keep what came as evidence."""
@@ -357,7 +368,6 @@ class Fetcher:
 
     async def _ended(self, session: AsyncSession, running: Running, reason: str, now: datetime) -> None:
         if running.transfer is not None:
-            await Transfers().progress(session, running.transfer, done=running.progress.done, rate=0.0)
             await Transfers().end(
                 session,
                 running.transfer,
@@ -365,6 +375,8 @@ class Fetcher:
                 now=now,
                 reason=reason,
                 headers=running.progress.headers,
+                done=running.progress.done,
+                rate=0.0,
             )
 
 

@@ -8,8 +8,9 @@ from typing import Final
 
 from dbclient.database import Database
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameState, Level
+from dbclient.schema import Level
 from dbclient.stores import Differences, Events, Frames, Transfers
+from snooppix.filing import Filing
 from snooppix.reception import CALIBRATIONS, VALID, Reception, Receptions
 from terapix.clock import Clock
 from terapix.identity import FrameId, UnsafeName
@@ -33,6 +34,7 @@ class Files:
     def __init__(self, database: Database, receptions: Receptions, *, clock: Clock) -> None:
         self.database = database
         self.receptions = receptions
+        self.filing = Filing(database, receptions, clock=clock)
         self.clock = clock
 
     async def compare(self) -> tuple[int, int, str | None]:
@@ -80,17 +82,7 @@ class Files:
             moving = await Transfers().open_of_frame(session, frame.id)
             if (fresh.state, fresh.path) != (frame.state, frame.path) or moving or self._lies(fresh):
                 return 0
-            await Frames().advance(
-                session,
-                frame.id,
-                FrameState.SPOTTED,
-                now=self.clock.now(),
-                source=SOURCE,
-                message=f"is no longer on the reception disk ({frame.path}): it is fetched again",
-                event="lost",
-                level=Level.WARNING,
-                path=None,
-            )
+            await self.filing.lost(session, fresh)
         return 1
 
     async def _strange(self) -> list[str]:

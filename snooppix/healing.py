@@ -16,7 +16,8 @@ from dbclient.database import Database
 from dbclient.records import FrameRecord
 from dbclient.schema import FrameState, TransferKind, TransferState
 from dbclient.stores import Frames, Transfers
-from snooppix.carrier import Proof
+from snooppix.carrier import Arrived, Proof
+from snooppix.filing import Filing
 from snooppix.quarantine import Quarantine
 from snooppix.reception import BAD, BOUND, DEADLINE, INCOMING, PART, Reception, Receptions
 from terapix.clock import Clock
@@ -86,6 +87,7 @@ class Healer:
         self.database = database
         self.receptions = receptions
         self.quarantine = quarantine
+        self.filing = Filing(database, receptions, clock=clock)
         self.clock = clock
 
     async def begin(self) -> None:
@@ -187,21 +189,9 @@ class Healer:
             await asyncio.to_thread(path.unlink, missing_ok=True)
             return
         size = (await asyncio.to_thread(path.stat)).st_size
-        async with self.database.write() as session:
-            await Frames().advance(
-                session,
-                frame.id,
-                FrameState.FETCHED,
-                now=self.clock.now(),
-                source=SOURCE,
-                message=f"had arrived before snooppix ended: {size / 1e6:.1f} MB, "
-                + (Proof.LISTED if expected else "its digest is not known beforehand"),
-                event="fetched",
-                path=str(path.relative_to(disk.root)),
-                disk=disk.name,
-                size=size,
-                wire_digest=str(found),
-            )
+        lies = path.relative_to(disk.root)
+        arrived = Arrived(size, found, Proof.LISTED if expected else Proof.NONE)
+        await self.filing.received(frame, disk, lies, arrived, "had arrived before snooppix ended")
         log.info("arrived file recorded", frame=frame.name)
 
 

@@ -10,7 +10,6 @@ from dbclient.schema import FrameState, ReplicaState, RequestKind, RequestState
 from dbclient.stores import Events, Frames, Nodes, Replicas, Requests
 from snooppix.errors import ArchiveError, Refused, Rejection
 from snooppix.pardon import Pardon
-from snooppix.quarantine import Quarantine
 from snooppix.reception import Receptions
 from snooppix.verification import Verifier
 from snooppix.watcher import Watcher
@@ -36,7 +35,6 @@ class Orders:
         watcher: Watcher,
         verifier: Verifier,
         receptions: Receptions,
-        quarantine: Quarantine,
         *,
         clock: Clock,
     ) -> None:
@@ -44,7 +42,7 @@ class Orders:
         self.watcher = watcher
         self.verifier = verifier
         self.receptions = receptions
-        self.pardon = Pardon(database, verifier, receptions, quarantine, clock=clock)
+        self.pardon = Pardon(database, verifier, receptions, clock=clock)
         self.clock = clock
 
     async def answer_open(self, *, beforehand: Callable[[], None] | None = None) -> int:

@@ -16,12 +16,11 @@ from typing import Final
 from dbclient.database import Database
 from dbclient.errors import IllegalMove
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameKind, FrameState, Level
-from dbclient.stores import Frames
+from dbclient.schema import FrameState, Level
 from snooppix.errors import Refused, Rejection
+from snooppix.filing import Filing, Found, what
 from snooppix.healing import digest_of
 from snooppix.pixels import pixel_digest
-from snooppix.quarantine import Quarantine
 from snooppix.reception import Reception, Receptions
 from snooppix.verification import Read, Verifier
 from terapix.clock import Clock
@@ -42,15 +41,12 @@ class Pardon:
         database: Database,
         verifier: Verifier,
         receptions: Receptions,
-        quarantine: Quarantine,
         *,
         clock: Clock,
     ) -> None:
-        self.database = database
         self.verifier = verifier
         self.receptions = receptions
-        self.quarantine = quarantine
-        self.clock = clock
+        self.filing = Filing(database, receptions, clock=clock)
 
     async def accept(self, frame: FrameRecord, because: str, *, by: str) -> str:
         """Take a rejected file; return what is to be said of it.
@@ -111,30 +107,20 @@ class Pardon:
         *,
         by: str,
     ) -> str:
-        target = disk.filed(frame.uri, generation=frame.generation, kind=frame.kind)
-        if lies != target:
-            await asyncio.to_thread(disk.move, lies, target)
-        what = "frame" if frame.kind is FrameKind.OBJECT else frame.kind.value
+        found = Found(
+            read.columns,
+            pixels,
+            f"is accepted as a valid {what(frame)} by {by}, because: {because}. Excused: {excused}",
+            event="accepted",
+            source=f"operator:{by}"[:60],
+            level=Level.WARNING,
+            reason=f"accepted by {by}: {because}",
+        )
         try:
-            async with self.database.write() as session:
-                await Frames().advance(
-                    session,
-                    frame.id,
-                    FrameState.VALID,
-                    now=self.clock.now(),
-                    source=f"operator:{by}"[:60],
-                    message=f"is accepted as a valid {what} by {by}, because: {because}. Excused: {excused}",
-                    event="accepted",
-                    level=Level.WARNING,
-                    reason=f"accepted by {by}: {because}",
-                    path=str(target),
-                    disk=disk.name,
-                    pixel_digest=pixels,
-                    **read.columns,
-                )
+            await self.filing.file(frame, disk, lies, found)
         except IllegalMove as problem:
+            target = disk.filed(frame.uri, generation=frame.generation, kind=frame.kind)
             await asyncio.to_thread((disk.root / target).unlink, missing_ok=True)
             raise Refused(f"{frame.name} was superseded meanwhile: a newer generation has come.") from problem
-        await self.quarantine.forgive(target.name)
         log.warning("rejected frame accepted", frame=frame.name, by=by, because=because, excused=excused)
-        return f"{frame.name} is accepted as a valid {what}. Excused: {excused}."
+        return f"{frame.name} is accepted as a valid {what(frame)}. Excused: {excused}."

@@ -6,7 +6,9 @@ their notes stay. Of one file of the archive only the newest evidence is kept.
 """
 
 import asyncio
+import contextlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -162,11 +164,6 @@ class Quarantine:
             session, source=SOURCE, kind="quarantine-full", message=message, level=Level.WARNING, now=self.clock.now()
         )
 
-    async def forgive(self, name: str) -> None:
-        """Remove what was set aside of a file, once a good copy of it is here."""
-        for disk in self.receptions.usable:
-            await asyncio.to_thread(forget, disk, name)
-
     def all(self) -> list[Rejected]:
         """List everything that was set aside, by disk, reason and name."""
         return [item for disk in self.receptions.disks for item in set_aside_on(disk)]
@@ -218,11 +215,15 @@ def keep_within(disk: Reception, bound: int, *, besides: Path) -> list[str]:
 
 def forget(disk: Reception, name: str, *, besides: Path | None = None) -> None:
     """Remove the evidence of a file under any word, but for one."""
-    for note in (disk.root / REJECTED).glob(f"*/{safe_name(name)}{WHY}"):
-        path = note.with_name(name)
+    note = f"{safe_name(name)}{WHY}"
+    kept = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(disk.root / REJECTED) as words:
+        kept = [word.path for word in words if os.path.lexists(f"{word.path}/{note}")]
+    for word in kept:
+        path = Path(word, name)
         if path != besides:
             path.unlink(missing_ok=True)
-            note.unlink(missing_ok=True)
+            path.with_name(note).unlink(missing_ok=True)
 
 
 def set_aside_on(disk: Reception) -> list[Rejected]:

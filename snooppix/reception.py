@@ -241,7 +241,8 @@ class Receptions:
         await asyncio.wait({look}, timeout=DEADLINE)
         if not look.done():
             return f"{disk.root} has not answered for {DEADLINE:.0f} s"
-        del self._looks[disk.name]
+        if self._looks.get(disk.name) is look:  # several may have waited for it
+            del self._looks[disk.name]
         return look.result()
 
     def remember(self, frame_id: int, disk: str, name: str, digest: Digest | None, size: int) -> None:

@@ -95,7 +95,7 @@ class Snooppix:
         self.discovery = Discovery(database, self.watcher, differ, settings.snooppix, clock=clock)
         self.sorter = Sorter(database, verifier, self.receptions, self.quarantine, clock=clock)
         self.healer = Healer(database, self.receptions, self.quarantine, clock=clock)
-        self.orders = Orders(database, self.watcher, verifier, self.receptions, self.quarantine, clock=clock)
+        self.orders = Orders(database, self.watcher, verifier, self.receptions, clock=clock)
         self.outbox = Outbox(database, wire, settings.archive.acknowledge, clock=clock)
         self._built = concerns_parts(settings)
         self._begins = asyncio.Lock()
@@ -157,7 +157,7 @@ class Snooppix:
                 await self.discovery.notice()
             await self._beat()
             self._arrived.set()
-            self.fetcher.due.set()
+            self.fetcher.look_again()
             await pause(stopping, BREATH)
             await self.database.changed(timeout=HEARTBEAT, stop=stopping)
 
@@ -232,7 +232,8 @@ class Snooppix:
         running = len(self.fetcher.running)
         parts = [f"fetches {running}"] if running else []
         if self.sorter.at_work:
-            parts.append(f"verifies {self.sorter.at_work}")
+            names = self.sorter.at_work
+            parts.append(f"verifies {names[0] if len(names) == 1 else f'{len(names)} frames'}")
         if self.discovery.differs:
             parts.append("compares archive, database and disks")
         status = ", ".join(parts) or "waits for new frames"

@@ -1,6 +1,8 @@
 """Sorting of what arrived: verified frames to headervalid/ or calibrations/, all else to rejected/ with its reason."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -8,12 +10,13 @@ from typing import Final
 from dbclient.database import Database
 from dbclient.errors import IllegalMove
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameKind, FrameState, Level
+from dbclient.schema import FrameKind, FrameState
 from dbclient.stores import Frames
 from snooppix.errors import Rejection
+from snooppix.filing import Filing, Found, what
 from snooppix.quarantine import Evidence, Quarantine
 from snooppix.reception import Reception, Receptions
-from snooppix.verification import Verified, Verifier
+from snooppix.verification import SMALL, Verified, Verifier
 from terapix.clock import Clock
 from terapix.journal import logger
 
@@ -23,9 +26,14 @@ SOURCE: Final = "snooppix"
 PAUSE: Final = timedelta(seconds=60)
 """Wait after trouble of this host that is no frame's fault."""
 
+PAGE: Final = 100
+"""Files that are due read at once."""
+SEVERAL: Final = 4
+"""Small files at once: each mostly waits for disk, database and the processes that unpack."""
+
 
 class Sorter:
-    """Verifies fetched files one after the other, each on several processes."""
+    """Verifies fetched files: large ones one after the other, each on several processes; several small ones at once."""
 
     def __init__(
         self,
@@ -41,29 +49,44 @@ class Sorter:
         self.receptions = receptions
         self.quarantine = quarantine
         self.clock = clock
-        self.at_work: str | None = None
-        """Frame that is verified now."""
+        self.filing = Filing(database, receptions, clock=clock)
+        self.at_work: list[str] = []
+        """Frames that are verified now."""
+        self._large = asyncio.Lock()
         self.valid = 0
         self.rejected = 0
 
     async def sort_due(self, stopping: asyncio.Event) -> int:
         """Sort the files that are due, until `stopping`; return how many were."""
         async with self.database.read() as session:
-            due = await Frames().due(session, FrameState.FETCHED, now=self.clock.now(), limit=100)
-        for number, frame in enumerate(due):
+            due = await Frames().due(session, FrameState.FETCHED, now=self.clock.now(), limit=PAGE)
+        waiting = iter(due)
+        done = await asyncio.gather(*(self._sort_some(waiting, stopping) for _ in range(min(SEVERAL, len(due)))))
+        return sum(done)
+
+    async def _sort_some(self, waiting: Iterator[FrameRecord], stopping: asyncio.Event) -> int:
+        """Take files from those that wait, one after the other."""
+        done = 0
+        for frame in waiting:
             if stopping.is_set():
-                return number
-            self.at_work = frame.name
-            try:
-                await self._sort(frame)
-            except IllegalMove:
-                await self._superseded(frame)
-            except Exception as problem:  # one file's trouble must not hold back the others
-                log.exception("verification failed on this host", frame=frame.name)
-                await self._wait(frame, f"trouble on this host while verifying: {problem}")
-            finally:
-                self.at_work = None
-        return len(due)
+                break
+            small = frame.size is not None and frame.size <= SMALL
+            async with contextlib.nullcontext() if small else self._large:
+                await self._sort_one(frame)
+            done += 1
+        return done
+
+    async def _sort_one(self, frame: FrameRecord) -> None:
+        self.at_work.append(frame.name)
+        try:
+            await self._sort(frame)
+        except IllegalMove:
+            await self._superseded(frame)
+        except Exception as problem:  # one file's trouble must not hold back the others
+            log.exception("verification failed on this host", frame=frame.name)
+            await self._wait(frame, f"trouble on this host while verifying: {problem}")
+        finally:
+            self.at_work.remove(frame.name)
 
     async def _sort(self, frame: FrameRecord) -> None:
         disk = self.receptions.disk(frame.disk)
@@ -100,26 +123,10 @@ class Sorter:
         return next(((disk, place) for place in places if (disk := self.receptions.find(place)) is not None), None)
 
     async def _file(self, frame: FrameRecord, disk: Reception, lies: Path, verified: Verified) -> None:
-        target = disk.filed(frame.uri, generation=frame.generation, kind=frame.kind)
-        if lies != target:
-            await asyncio.to_thread(disk.move, lies, target)
-        await self.quarantine.forgive(target.name)
-        what = "frame" if frame.kind is FrameKind.OBJECT else frame.kind.value
         images = "images" if frame.kind is FrameKind.PRODUCT else "CCDs"
-        async with self.database.write() as session:
-            await Frames().advance(
-                session,
-                frame.id,
-                FrameState.VALID,
-                now=self.clock.now(),
-                source=SOURCE,
-                message=f"is a valid {what}: {verified.columns['ccds']} {images}, {verified.sentence}",
-                event="valid",
-                path=str(target),
-                disk=disk.name,
-                pixel_digest=str(verified.pixel_digest) if verified.pixel_digest else None,
-                **verified.columns,
-            )
+        message = f"is a valid {what(frame)}: {verified.columns['ccds']} {images}, {verified.sentence}"
+        pixels = str(verified.pixel_digest) if verified.pixel_digest else None
+        target = await self.filing.file(frame, disk, lies, Found(verified.columns, pixels, message))
         self.valid += 1
         log.info("frame valid", frame=frame.name, path=str(target))
 
@@ -129,18 +136,7 @@ class Sorter:
 
     async def _lost(self, frame: FrameRecord) -> None:
         async with self.database.write() as session:
-            await Frames().advance(
-                session,
-                frame.id,
-                FrameState.SPOTTED,
-                now=self.clock.now(),
-                source=SOURCE,
-                message=f"is no longer on the reception disk ({frame.path}): it is fetched again",
-                event="lost",
-                level=Level.WARNING,
-                path=None,
-                disk=None,
-            )
+            await self.filing.lost(session, frame)
 
     async def _superseded(self, frame: FrameRecord) -> None:
         """Remove a file whose frame was superseded while it was verified."""

@@ -30,6 +30,8 @@ PROCESSES: Final = 2
 """Processes that unpack pixels: 36 CCDs take 5 s on one, 2.7 s on two; more would starve the downloads."""
 BLAMED: Final = 3
 """Times that unpacking a file may end its process before the file is blamed: a process may be killed by others."""
+SMALL: Final = 4 * 1024**2
+"""Bytes of a file up to which one process unpacks it all: to ask a second one would take longer."""
 PATIENCE: Final = 600.0
 """Seconds after which unpacking one file is given up; a frame takes 3."""
 
@@ -191,7 +193,7 @@ class Verifier:
         loop = asyncio.get_running_loop()
         tasks: list[asyncio.Future[list[PixelSum]]] = []
         try:
-            for share in shares(headers.hdus, self._processes):
+            for share in shares(headers.hdus, self._processes if headers.size > SMALL else 1):
                 tasks.append(loop.run_in_executor(pool, examine, path, share))  # noqa: PERF401 - each begins at once
             async with asyncio.timeout(PATIENCE):
                 return [found for part in await asyncio.gather(*tasks) for found in part]
