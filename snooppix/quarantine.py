@@ -91,6 +91,8 @@ class Quarantine:
         self.database = database
         self.receptions = receptions
         self.clock = clock
+        self._setting_aside = asyncio.Lock()
+        """Two at once would take each other for older evidence where room is short."""
 
     async def reject(self, frame: FrameRecord, disk: Reception, source: Path | None, evidence: Evidence) -> None:
         """Set a frame's file aside and move its row to `rejected`, with what the server said when it was fetched.
@@ -124,7 +126,8 @@ class Quarantine:
             "look": f"terapix snooppix check {disk.root / path}",
             "again": f"terapix snooppix retry {frame.name}",
         }
-        removed = await asyncio.to_thread(set_aside, disk, source, path, why, head=evidence.head)
+        async with self._setting_aside:
+            removed = await asyncio.to_thread(set_aside, disk, source, path, why, head=evidence.head)
         async with self.database.write() as session:
             await Frames().advance(
                 session,
@@ -147,7 +150,8 @@ class Quarantine:
         path = REJECTED / safe_name(word) / safe_name(name)
         why = {"reason": reason, "word": word, "rejected_at": self.clock.now()}
         why["look"] = f"terapix snooppix check {disk.root / path}"
-        removed = await asyncio.to_thread(set_aside, disk, source, path, why)
+        async with self._setting_aside:
+            removed = await asyncio.to_thread(set_aside, disk, source, path, why)
         async with self.database.write() as session:
             await self._tell(session, disk, removed)
 
