@@ -1,8 +1,8 @@
 """Many small frames through SNOOPPIX while the archive commits every fault now and then: nothing lost, memory flat.
 
 ``python benchmarks/soak.py --frames 100000`` starts a stand-in archive and the daemon as processes of their own,
-waits until every frame is valid, and compares every byte. What was given up or rejected on the way is asked for
-again as an operator would, and counted.
+waits until every frame is valid, and compares every byte. What waits for an hour, was rejected or given up on the
+way is asked for as an operator would once nothing else moves, and counted.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -19,16 +20,18 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import tomlkit
+from sqlalchemy.engine import make_url
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dbclient.database import Database
-from dbclient.schema import FrameState
-from dbclient.stores import Frames
+from dbclient.schema import FrameState, RequestKind
+from dbclient.stores import Frames, Requests
 from snooppix.standin.kinds import Standing
 from snooppix.standin.orders import KINDS
 from terapix.installation import etc_directory
@@ -37,12 +40,18 @@ from tests.support.archive import small_fits
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST = 1_000_000
+PAGE = 2000
+"""Frames looked at, or asked for, at once."""
 SHARE = 0.01
 """Of all requests, for each kind of fault."""
 APART = {"down", "replaced", "renewed", "stalled", "slow", "put-cut", "put-damaged", "put-lost"}
 """Faults that need a file of their own, last by the clock alone, or are of the way back."""
 LOOK = 2.0
 """Seconds between two looks at how far it is."""
+SOON = 15.0
+"""Seconds: while a frame's next try is due earlier, nobody asks for it. An hour, as after a 403, is asked for."""
+LINE = 30.0
+"""Seconds between two lines where nobody watches a terminal."""
 
 
 @dataclass(slots=True)
@@ -53,8 +62,14 @@ class Watch:
     memory: list[tuple[int, float]] = field(default_factory=list)
     """Frames valid, and MB resident in the daemon."""
     asked_again: int = 0
+    """Frames that waited long, were rejected or given up, and that an operator asked for."""
+    rounds: int = 0
+    """Times that an operator did so."""
     cpu: float = 0.0
     """Seconds of user and system time of the daemon."""
+    helpers: float = 0.0
+    """Likewise of its processes that unpack pixels."""
+    said: float = 0.0
     states: Counter[str] = field(default_factory=Counter)
 
     def level(self, share: float, frames: int) -> float:
@@ -63,7 +78,11 @@ class Watch:
 
 
 def paint(directory: Path, frames: int) -> None:
-    """Write small frames that differ in their number only, as bytes: FITS libraries would take minutes."""
+    """Write small frames that differ in their number only, as bytes: FITS libraries would take minutes.
+
+    Each is a second younger than the one before, as at an archive where they come one by one.
+    """
+    youngest = time.time() - 3600
     plain = small_fits(f"{FIRST}p", ccds=1)
     card = re.search(rb"EXPNUM  = +%d" % FIRST, plain)
     assert card is not None
@@ -71,6 +90,7 @@ def paint(directory: Path, frames: int) -> None:
     for number in range(FIRST, FIRST + frames):
         file = directory / f"{number}p.fits"
         file.write_bytes(plain[: card.start()] + card[0].replace(b"%d" % FIRST, b"%d" % number) + plain[card.end() :])
+        os.utime(file, (youngest - (FIRST + frames - number),) * 2)
 
 
 def order_faults(path: Path, share: float) -> int:
@@ -102,6 +122,10 @@ def running(place: Path, *argv: str, log: str) -> Iterator[subprocess.Popen[byte
             process.wait(60)
 
 
+def same(held: Path, offered: Path) -> bool:
+    return held.is_file() and held.read_bytes() == offered.read_bytes()
+
+
 def resident(process: psutil.Process) -> float:
     with contextlib.suppress(psutil.Error):
         return process.memory_info().rss / 1e6
@@ -109,8 +133,8 @@ def resident(process: psutil.Process) -> float:
 
 
 async def follow(database: Database, daemon: subprocess.Popen[bytes], frames: int, watch: Watch) -> None:
-    """Watch until all are valid; ask again for what was given up once nothing else moves."""
-    process, asked = psutil.Process(daemon.pid), 0.0
+    """Watch until all are valid; ask for what waits, was rejected or given up once nothing else moves."""
+    process = psutil.Process(daemon.pid)
     while True:
         if daemon.poll() is not None:
             raise SystemExit(f"the daemon ended with {daemon.returncode}")
@@ -120,24 +144,59 @@ async def follow(database: Database, daemon: subprocess.Popen[bytes], frames: in
         watch.states = Counter(states)
         watch.memory.append((valid, resident(process)))
         watch.cpu = sum(process.cpu_times()[:2])
-        seconds = time.perf_counter() - watch.begin
-        print(
-            f"\r{seconds:6.0f} s  {valid}/{frames} valid  {states}  {watch.memory[-1][1]:.0f} MB ",
-            end="",
-            file=sys.stderr,
-        )
+        with contextlib.suppress(psutil.Error):
+            watch.helpers = sum(sum(child.cpu_times()[:2]) for child in process.children())
+        tell(watch, frames)
         if valid == frames == total:
-            print(file=sys.stderr)
             return
-        given_up = [s for s in (FrameState.REJECTED, FrameState.FAILED) if states.get(s.value)]
-        if given_up and time.perf_counter() - asked > 60:
-            asked = time.perf_counter()
-            async with database.write() as session:
-                for state in given_up:
-                    for frame in await Frames().search(session, state=state, limit=1000):
-                        await Frames().retry(session, frame.id, now=frame.spotted_at, source="operator:soak")
-                        watch.asked_again += 1
+        if total == frames:
+            await ask_again(database, watch)
         await asyncio.sleep(LOOK)
+
+
+def tell(watch: Watch, frames: int) -> None:
+    """Show how far it is: on a terminal in one line that changes, else in a line now and then."""
+    seconds, terminal = time.perf_counter() - watch.begin, sys.stderr.isatty()
+    if not terminal and seconds - watch.said < LINE and watch.states["valid"] < frames:
+        return
+    watch.said = seconds
+    states = ", ".join(f"{count} {state}" for state, count in sorted(watch.states.items()))
+    line = f"{seconds:6.0f} s  {watch.states['valid'] / frames:4.0%}  {states}  {watch.memory[-1][1]:.0f} MB"
+    line += f"  {1000 * watch.cpu / max(watch.states['valid'], 1):.1f} ms a frame"
+    end = "" if terminal and watch.states["valid"] < frames else "\n"
+    print(f"\r{line}\x1b[K" if terminal else line, end=end, file=sys.stderr, flush=True)
+
+
+async def ask_again(database: Database, watch: Watch) -> None:
+    """Ask for all that waits long, as `terapix snooppix retry` does, unless something else still moves."""
+    now = datetime.now(UTC)
+    async with database.read() as session:
+        moving = await Frames().search(session, state=FrameState.FETCHED, limit=1)
+        moving += [
+            frame
+            for frame in await Frames().search(session, state=FrameState.SPOTTED, limit=PAGE)
+            if frame.retry_at is None or frame.retry_at < now + timedelta(seconds=SOON)
+        ]
+        if moving or await Requests().open(session, RequestKind.RETRY):
+            return
+        stuck = [
+            frame
+            for state in (FrameState.SPOTTED, FrameState.REJECTED, FrameState.FAILED)
+            for frame in await Frames().search(session, state=state, limit=PAGE)
+        ]
+    async with database.write() as session:
+        for frame in stuck:
+            await Requests().ask(session, RequestKind.RETRY, {"frame": frame.name}, by="soak", now=now)
+    watch.asked_again += len(stuck)
+    watch.rounds += 1
+
+
+def history(file: Path) -> dict[str, int]:
+    """Count what happened, by the words of the events; and the frames that became valid more than once."""
+    with contextlib.closing(sqlite3.connect(file)) as line:
+        found = dict(line.execute("SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind"))
+        twice = "SELECT frame_id FROM events WHERE kind = 'valid' GROUP BY frame_id HAVING count(*) > 1"
+        return found | {"valid twice": line.execute(f"SELECT count(*) FROM ({twice})").fetchone()[0]}  # noqa: S608
 
 
 async def soak(place: Path, frames: int, share: float) -> dict[str, object]:
@@ -162,7 +221,8 @@ async def soak(place: Path, frames: int, share: float) -> dict[str, object]:
         },
     }
     config.write_text(tomlkit.dumps(settings))
-    database = await Database.open(load(config, environment={}).settings.database_url, create=True)
+    address = load(config, environment={}).settings.database_url
+    database = await Database.open(address, create=True)
     served = ("-c", "from spica.cli import main; main()", "stand-in", "--directory", str(archive), "--port", str(port))
     watch = Watch()
     with (
@@ -175,7 +235,8 @@ async def soak(place: Path, frames: int, share: float) -> dict[str, object]:
             await database.close()
     seconds = time.perf_counter() - watch.begin
     held = host / "reception" / "from_CADC" / "headervalid"
-    lost = [p.name for p in archive.iterdir() if (held / p.name).read_bytes() != p.read_bytes()]
+    lost = [p.name for p in archive.iterdir() if not same(held / p.name, p)]
+    happened = history(Path(str(make_url(address).database)))
     more = {p.name for p in held.iterdir()} - {p.name for p in archive.iterdir()}
     return {
         "frames": frames,
@@ -184,11 +245,15 @@ async def soak(place: Path, frames: int, share: float) -> dict[str, object]:
         "seconds": round(seconds, 1),
         "frames a second": round(frames / seconds, 1),
         "CPU ms a frame in the daemon": round(1000 * watch.cpu / frames, 1),
+        "CPU ms a frame in its processes": round(1000 * watch.helpers / frames, 1),
         "asked for again": watch.asked_again,
+        "rounds of asking": watch.rounds,
         "lost or other bytes": len(lost),
         "more than offered": len(more),
+        "valid twice": happened.pop("valid twice"),
         "left in incoming": len(list((host / "reception" / "incoming").iterdir())),
-        "MB at a tenth, half, end": [round(watch.level(part, frames)) for part in (0.1, 0.5, 1.0)],
+        "MB at 20 %, 50 %, end": [round(watch.level(part, frames)) for part in (0.2, 0.5, 1.0)],
+        "events": happened,
     }
 
 
@@ -205,7 +270,7 @@ def main() -> None:
     print(json.dumps(found, indent=2))
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")
-    if found["lost or other bytes"] or found["more than offered"] or found["left in incoming"]:
+    if any(found[word] for word in ("lost or other bytes", "more than offered", "valid twice", "left in incoming")):
         raise SystemExit(1)
 
 

@@ -165,8 +165,7 @@ class Outlook:
         need, told = await self.need(frame), frame.needs is not None
         while True:
             async with self._promising:
-                begun = await self.receptions.begun(besides=frame.id)
-                against = await self.objection(frame, need, begun=begun)
+                against = await self.objection(frame, need)
                 if against is None:
                     return await self._choose(frame, need.frame, avoid)
             if told or (asked := await self.ask(frame)) is None:
@@ -198,13 +197,8 @@ class Outlook:
         """Count a frame that is at reception now, until the database is read again."""
         self._coming += 1
 
-    async def objection(self, frame: FrameRecord, need: Need, *, begun: int) -> FetchError | None:
-        """Say why a frame could not be finished; none if it can.
-
-        Parameters
-        ----------
-        begun : other downloads that have begun
-        """
+    async def objection(self, frame: FrameRecord, need: Need) -> FetchError | None:
+        """Say why a frame could not be finished, if it is fetched beside those that have begun; none if it can."""
         if frame.kind is not FrameKind.OBJECT:
             return None
         if time.monotonic() - self._read > KEPT:
@@ -212,6 +206,9 @@ class Outlook:
                 self._nodes = await Prospects().nodes(session)
                 self._coming = await Prospects().coming(session) if self._nodes else 0
             self._read = time.monotonic()
+        if not self._nodes:
+            return None
+        begun = await self.receptions.begun(besides=frame.id)
         return objection(frame.name, need, self._nodes, before=self._coming + begun)
 
     async def ask(self, frame: FrameRecord) -> Need | None:

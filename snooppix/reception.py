@@ -269,8 +269,8 @@ class Receptions:
                 with contextlib.suppress(TimeoutError, OSError):  # the next look says what is wrong with it
                     async with asyncio.timeout(DEADLINE):
                         part = disk.part(name, digest)
-                        left[disk.name] = await asyncio.to_thread(self._left, disk, part, size, besides=frame_id)
-                        if await asyncio.to_thread(part.exists):
+                        left[disk.name], there = await asyncio.to_thread(self._left, disk, part, size, besides=frame_id)
+                        if there:
                             begun.add(disk.name)
             able = [disk for disk in self.usable if disk.name in left]
             best = sorted(able, key=lambda disk: (disk.name not in begun, -left[disk.name]))
@@ -296,12 +296,16 @@ class Receptions:
         self.running.discard(frame_id)
         self.promises.pop(frame_id, None)
 
-    def _left(self, disk: Reception, part: Path, size: int, *, besides: int) -> int:
-        """Bytes left to promise on a disk once a file of `size` is whole there; negative if it does not fit."""
+    def _left(self, disk: Reception, part: Path, size: int, *, besides: int) -> tuple[int, bool]:
+        """Bytes left to promise on a disk once a file of `size` is whole there, negative if it does not fit.
+
+        And whether its part lies there.
+        """
         room = disk.room() - disk.lacks(part, size)
         self._prune()
         others = [promise for number, promise in list(self.promises.items()) if number != besides]
-        return room - sum(disk.lacks(other.part, other.size) for other in others if other.disk == disk.name)
+        promised = sum(disk.lacks(other.part, other.size) for other in others if other.disk == disk.name)
+        return room - promised, part.exists()
 
     def _prune(self) -> None:
         """Forget the promises to downloads that neither run nor have left a part on a disk that answers."""
