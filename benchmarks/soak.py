@@ -196,7 +196,7 @@ def history(file: Path) -> dict[str, int]:
     with contextlib.closing(sqlite3.connect(file)) as line:
         found = dict(line.execute("SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind"))
         twice = "SELECT frame_id FROM events WHERE kind = 'valid' GROUP BY frame_id HAVING count(*) > 1"
-        return found | {"valid twice": line.execute(f"SELECT count(*) FROM ({twice})").fetchone()[0]}  # noqa: S608
+        return found | {"valid twice": line.execute(f"SELECT count(*) FROM ({twice})").fetchone()[0]}
 
 
 async def soak(place: Path, frames: int, share: float) -> dict[str, object]:
