@@ -18,13 +18,13 @@ _HERE: Final = frozenset({"execute", "fetchall", "fetchone", "close", "cursor"})
 """What a cursor does here, in as far as it is short; `close` of a connection is not among them."""
 
 
-class Nearby(aiosqlite.Connection):
+class Nearby(aiosqlite.Connection):  # type: ignore[misc]
     """A connection that works in the caller's thread as long as that is quick."""
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self._is_short(fn, args):
             return fn(*args, **kwargs)
-        return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return await super()._execute(fn, *args, **kwargs)
 
     def _is_short(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
         name = getattr(fn, "__name__", "")

@@ -1,16 +1,16 @@
 """The history: events are added and read, never changed."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Table, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.records import EventRecord, record
 from dbclient.schema import Event, Level
 from dbclient.units import EVENT
 
-INSERT: Final = insert(Event.__table__)
+INSERT: Final = insert(cast("Table", Event.__table__))
 """Made once: to make a statement costs more than to carry it out."""
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import Row, Update, bindparam, func, or_, select, update
+from sqlalchemy import Row, Table, Update, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import IllegalMove, NoSuchRow
@@ -31,7 +31,7 @@ STAMPS = {
     FrameState.PLACED: "placed_at",
     FrameState.WEIGHTED: "weighted_at",
 }
-_TABLE: Final = Frame.__table__
+_TABLE: Final = cast("Table", Frame.__table__)
 STANDING: Final = (
     select(
         *(_TABLE.c[name] for name in ("id", "name", "generation", "state", "reason", "attempts", "supersedes")),

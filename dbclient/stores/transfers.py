@@ -2,9 +2,9 @@
 
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import Select, Update, bindparam, func, insert, select, update
+from sqlalchemy import Select, Table, Update, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import NoSuchRow
@@ -13,7 +13,7 @@ from dbclient.schema import Frame, Lease, Node, Transfer, TransferKind, Transfer
 
 OVER = (TransferState.DONE, TransferState.FAILED)
 
-_TABLE: Final = Transfer.__table__
+_TABLE: Final = cast("Table", Transfer.__table__)
 BEGIN: Final = insert(_TABLE)
 
 
