@@ -26,6 +26,7 @@ from snooppix.errors import (
     NotAllowed,
     NotSignedIn,
     NotStored,
+    Resting,
     Unreachable,
 )
 from snooppix.filing import Fetch, Filing
@@ -315,6 +316,7 @@ class Fetcher:
         if isinstance(problem, Resting):
             await self._end(running, problem.why)
             await self.respite.put_off(frame, problem, at_work=self.running)
+            self._ahead.clear()  # others have been put off with it
             return
         match decision:
             case Wait():
