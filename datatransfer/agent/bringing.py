@@ -1,11 +1,14 @@
 """What an agent is bringing: a file that is asked for again while it comes is not fetched twice."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
+from datatransfer.agent.packs import SMALL, in_packs, receive_pack
 from datatransfer.agent.receiver import Pace, Parcel, receive
 from datatransfer.agent.roots import Root
 from datatransfer.agent.trust import Trust
@@ -16,6 +19,10 @@ from terapix.steps import reached
 
 log = logger("datatransfer.agent")
 
+LINE: Final = 2000
+"""Files of which one line tells that they ended."""
+LOOK: Final = 0.25
+"""Seconds between two looks whether a pack is still wanted."""
 AT_ONCE: Final = 8
 """Files fetched at the same time; the coordinator asks for fewer."""
 
@@ -43,6 +50,7 @@ class Bringings:
         self._pace = Pace(rate)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bring")
         self._held: dict[tuple[str, str], Bringing] = {}
+        self._packs: set[asyncio.Task[None]] = set()
 
     def busy(self, root: str) -> frozenset[str]:
         """Paths below a root that are on their way."""
@@ -55,22 +63,75 @@ class Bringings:
         ----------
         every : seconds between two tellings at most
         """
-        waiting: dict[asyncio.Future[Carried], int] = {}
+        ended: asyncio.Queue[int] = asyncio.Queue()
         joined: list[Bringing] = []
+        left = len(parcels)
         try:
+            self._begin_packs(parcels)
             for number, parcel in enumerate(parcels):
                 bringing = await self._join(parcel)
                 joined.append(bringing)
-                waiting[asyncio.shield(bringing.task)] = number
-            while waiting:
-                ended, _ = await asyncio.wait(waiting, timeout=every, return_when=asyncio.FIRST_COMPLETED)
-                for future in ended:
-                    yield {"file": waiting.pop(future), **_told(future)}
+                bringing.task.add_done_callback(partial(_note, ended, number))
+            while left:
+                news: list[dict[str, Any]] = []
+                with contextlib.suppress(TimeoutError):
+                    news.append(_end_of(await asyncio.wait_for(ended.get(), every), joined))
+                while not ended.empty():
+                    news.append(_end_of(ended.get_nowait(), joined))
+                left -= len(news)
+                for begin in range(0, len(news), LINE):
+                    yield {"ended": news[begin : begin + LINE]}
                     reached("bring.told")
                 yield {"done": sum(bringing.done for bringing in joined)}
         finally:
             for bringing in joined:
                 self._leave(bringing)
+
+    def _begin_packs(self, parcels: Sequence[Parcel]) -> None:
+        """Begin what can come in packs: small files of which nothing is here yet."""
+        fresh = [
+            parcel
+            for parcel in parcels
+            if parcel.size <= SMALL
+            and (parcel.root, parcel.path) not in self._held
+            and not (self._roots[parcel.root].directory / parcel.path).exists()
+        ]
+        for pack in in_packs(fresh)[0]:
+            loop = asyncio.get_running_loop()
+            held = [Bringing(parcel) for parcel in pack]
+            stop = threading.Event()
+            for bringing in held:
+                bringing.task = loop.create_future()
+                bringing.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+                self._held[bringing.parcel.root, bringing.parcel.path] = bringing
+            work = loop.create_task(self._receive_pack(held, stop))
+            self._packs.add(work)
+            work.add_done_callback(self._packs.discard)
+
+    async def _receive_pack(self, held: Sequence[Bringing], stop: threading.Event) -> None:
+        """Bring a pack; it stops when nobody waits for any of its files."""
+        parcels = [bringing.parcel for bringing in held]
+        root = self._roots[parcels[0].root]
+        work = partial(receive_pack, parcels, root, trust=self._trust, stop=stop)
+        ended: Mapping[Parcel, Carried | MoveError] = {}
+        try:
+            receiving = asyncio.get_running_loop().run_in_executor(self._threads, work)
+            while not (await asyncio.wait({receiving}, timeout=LOOK))[0]:
+                if all(bringing.stop.is_set() for bringing in held):
+                    stop.set()
+            ended = receiving.result()
+        except Exception:
+            log.exception("bringing a pack broke off")
+        log.info("a pack of files is here", root=root.name, files=sum(isinstance(e, Carried) for e in ended.values()))
+        for bringing in held:
+            parcel = bringing.parcel
+            self._held.pop((parcel.root, parcel.path), None)
+            end = ended.get(parcel, LinkBroken(parcel.source, "it broke off"))
+            bringing.done = parcel.size
+            if isinstance(end, Carried):
+                bringing.task.set_result(end)
+            else:
+                bringing.task.set_exception(end)
 
     async def _join(self, parcel: Parcel) -> Bringing:
         key = (parcel.root, parcel.path)
@@ -127,6 +188,14 @@ class Bringings:
             bringing.stop.set()
         await asyncio.gather(*(bringing.task for bringing in held), return_exceptions=True)
         await asyncio.to_thread(self._threads.shutdown)
+
+
+def _note(ended: asyncio.Queue[int], number: int, _: asyncio.Future[Carried]) -> None:
+    ended.put_nowait(number)
+
+
+def _end_of(number: int, joined: Sequence[Bringing]) -> dict[str, Any]:
+    return {"file": number, **_told(joined[number].task)}
 
 
 def _told(future: asyncio.Future[Carried]) -> dict[str, Any]:

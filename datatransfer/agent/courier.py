@@ -112,10 +112,11 @@ class Courier:
                 begun = True
                 if "done" in item:
                     progress(int(item["done"]))
-                elif item.get("state") == "arrived":
-                    ended[item["file"]] = Carried(int(item["size"]), str(item["how"]))
-                elif "file" in item:
-                    ended[item["file"]] = rebuilt(item["problem"])
+                for end in item.get("ended", ()):
+                    arrived = end["state"] == "arrived"
+                    ended[end["file"]] = (
+                        Carried(int(end["size"]), str(end["how"])) if arrived else rebuilt(end["problem"])
+                    )
         except Silent as problem:
             if begun:
                 raise LinkBroken(address, str(problem)) from problem

@@ -105,7 +105,7 @@ def open_file(root: Root, path: str) -> int:
     """
     *rooms, name = path.split("/")
     try:
-        with _directory(root, rooms, make=False) as at:
+        with held_directory(root, rooms, make=False) as at:
             handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=at)
     except OSError as problem:
         raise SourceGone(root.directory / path) from problem
@@ -129,7 +129,7 @@ def place_of(root: Root, path: str, *, make: bool) -> Iterator[Path]:
     """
     *rooms, name = path.split("/")
     try:
-        held = _directory(root, rooms, make=make)
+        held = held_directory(root, rooms, make=make)
         with held as at:
             yield Path(f"/proc/self/fd/{at}") / name
     except FileNotFoundError as problem:
@@ -141,7 +141,8 @@ def place_of(root: Root, path: str, *, make: bool) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _directory(root: Root, rooms: list[str], *, make: bool) -> Iterator[int]:
+def held_directory(root: Root, rooms: list[str], *, make: bool) -> Iterator[int]:
+    """Open a directory below a root, step by step, and hold it open while the body runs."""
     way = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     at = os.open(root.directory, way)
     try:

@@ -10,7 +10,7 @@ from typing import IO, Any, Final, Self
 
 from aiohttp import web
 
-from datatransfer.agent import holdings
+from datatransfer.agent import holdings, packs
 from datatransfer.agent.bringing import Bringings
 from datatransfer.agent.receiver import Parcel
 from datatransfer.agent.report import Reporter
@@ -79,6 +79,7 @@ class Server:
             ("GET", "/v1/status", self._status, READERS),
             ("GET", "/v1/files/{place:.+}", self._give, READERS),
             ("DELETE", "/v1/files/{place:.+}", self._remove, MASTERS),
+            ("POST", "/v1/pack", self._pack, READERS),
             ("POST", "/v1/bring", self._bring, MASTERS),
             ("POST", "/v1/sizes", self._sizes, MASTERS),
             ("POST", "/v1/digests", self._digests, MASTERS),
@@ -145,6 +146,20 @@ class Server:
             with contextlib.suppress(ConnectionResetError):
                 await _send(request, answer, file, begin, end)
                 await answer.write_eof()
+        return answer
+
+    async def _pack(self, request: web.Request) -> web.StreamResponse:
+        """Send many small files, one behind the other."""
+        origins = [str(origin) for origin in (await request.json())[: packs.FILES]]
+        answer = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        set_guards(answer, GUARDS)
+        await answer.prepare(request)
+        pieces = packs.packed(self._roots, origins)
+        reading = asyncio.ensure_future(asyncio.to_thread(next, pieces, None))
+        while (piece := await reading) is not None:
+            reading = asyncio.ensure_future(asyncio.to_thread(next, pieces, None))
+            await answer.write(piece)
+        await answer.write_eof()
         return answer
 
     async def _remove(self, request: web.Request) -> web.Response:
