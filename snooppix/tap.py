@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import ClientError, ClientPayloadError, StreamReader
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from snooppix.errors import ListingBroken, ListingRefused
+from snooppix.errors import ArchiveSilent, ListingBroken, ListingRefused, NotAdmitted
 from snooppix.votable import TableBroken, TableReader, TableRefused
 from snooppix.wire import Wire, heard, trouble
 from terapix.clock import Clock
@@ -45,7 +46,7 @@ class Services:
             capabilities = (await self._named()).get(identity)
             if capabilities is None:
                 raise ListingBroken(self.registry, f"it does not name {identity}")
-            document = await self.wire.text("GET", capabilities)
+            document = await self._public(capabilities)
             found = _access(document, standard) or f"{capabilities.rsplit('/', 1)[0]}/{leaf}".rstrip("/")
             self._services[key] = str(self.wire.hosts.check(found)).rstrip("/")
             self._learned = now
@@ -53,7 +54,7 @@ class Services:
 
     async def _named(self) -> dict[str, str]:
         """Read the registry: lines ``identity = address of capabilities``; an empty one is an error, never believed."""
-        text = await self.wire.text("GET", self.registry)
+        text = await self._public(self.registry)
         found: dict[str, str] = {}
         for line in text.splitlines():
             identity, equals, address = line.partition("=")
@@ -62,6 +63,15 @@ class Services:
         if not found:
             raise ListingBroken(self.registry, "it names no service")
         return found
+
+    async def _public(self, address: str) -> str:
+        """Read what is open to everybody: a refusal there says nothing of any file, so it is trouble of the archive."""
+        try:
+            return await self.wire.text("GET", address)
+        except NotAdmitted as problem:
+            if problem.status == HTTPStatus.UNAUTHORIZED:
+                raise
+            raise ArchiveSilent(address, f"it refuses what is public: status {problem.status}") from problem
 
 
 @dataclass(frozen=True, slots=True)

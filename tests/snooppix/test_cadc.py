@@ -13,7 +13,7 @@ from snooppix.cadc import Cadc
 from snooppix.errors import ArchiveSilent, ListingBroken, ListingRefused, UnsafeAddress
 from snooppix.listing import COLUMNS, moment, stamp, told
 from snooppix.selection import quoted
-from snooppix.standin.kinds import Busy, Down, DuplicateRows, Listed, QueryError, Unlocated
+from snooppix.standin.kinds import Busy, Down, DuplicateRows, Forbidden, Listed, QueryError, Unlocated
 from snooppix.wire import Hosts, Wire
 from terapix.clock import SystemClock
 from terapix.sections import ArchiveSection, SelectionSection, SnooppixSection
@@ -129,6 +129,15 @@ async def test_an_error_inside_a_200_is_an_error(served_archive: ServedArchive) 
     async with client(served_archive.registry) as cadc:
         with pytest.raises(ListingRefused, match="the database is away"):
             await listed(cadc)
+
+
+async def test_a_registry_that_refuses_everybody_says_nothing_of_a_file(served_archive: ServedArchive) -> None:
+    served_archive.offer("979412p")
+    served_archive.faults.add(Forbidden(at="reg", times=1))
+    async with client(served_archive.registry) as cadc:
+        with pytest.raises(ArchiveSilent, match="refuses what is public: status 403"):
+            await cadc.locate("cadc:CFHT/979412p.fits.fz")
+        assert await cadc.locate("cadc:CFHT/979412p.fits.fz")
 
 
 @pytest.mark.parametrize("fault", [Down(), Busy(at="argus")])
