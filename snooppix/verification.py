@@ -5,11 +5,15 @@ pixels are touched only after every size was found to agree with the file.
 """
 
 import asyncio
+import errno
 import multiprocessing
+import signal
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -29,7 +33,9 @@ log = logger("verification")
 PROCESSES: Final = 2
 """Processes that unpack pixels: 36 CCDs take 5 s on one, 2.7 s on two; more would starve the downloads."""
 BLAMED: Final = 3
-"""Times that unpacking a file may end its process before the file is blamed: a process may be killed by others."""
+"""Times that unpacking a file may end its process before the file is blamed."""
+KILLED: Final = 10
+"""Times that the process may be killed by others before the file waits: that says nothing of the file."""
 SMALL: Final = 4 * 1024**2
 """Bytes of a file up to which one process unpacks it all: to ask a second one would take longer."""
 PATIENCE: Final = 600.0
@@ -164,6 +170,8 @@ class Verifier:
         ------
         Rejection
             With the first thing that is wrong.
+        OSError
+            If the disk does not give its bytes, or the processes are killed again and again.
         """
         read = await self.read(path, kind=kind, name=name)
         if read.verdict.rejection is not None:
@@ -174,17 +182,38 @@ class Verifier:
         return Verified(read.columns, pixel_digest(sums) if sums else None, len(hdus), summed)
 
     async def unpack(self, path: Path, headers: Headers) -> list[PixelSum]:
-        """Verify the checksums of all HDUs and unpack their pixels."""
-        for _ in range(BLAMED):
-            pool = self._begin()
+        """Verify the checksums of all HDUs and unpack their pixels.
+
+        Where the processes end, it is done again by such that no other file shares: only those can blame it.
+        """
+        pool = self._begin()
+        try:
+            return await self._unpack(pool, path, headers)
+        except BrokenProcessPool:
+            log.warning("a process that unpacks pixels has ended", file=path.name)
+            await asyncio.to_thread(self._end, pool)
+        except TimeoutError as problem:
+            await asyncio.to_thread(self._end, pool)
+            raise _endless() from problem
+        return await self._unpack_alone(path, headers)
+
+    async def _unpack_alone(self, path: Path, headers: Headers) -> list[PixelSum]:
+        ends: Counter[bool] = Counter()
+        """How often processes were killed by others (True), and ended by themselves."""
+        while ends[False] < BLAMED and ends[True] < KILLED:
+            pool = self._make()
             try:
                 return await self._unpack(pool, path, headers)
             except BrokenProcessPool:
-                log.warning("a process that unpacks pixels has ended", file=path.name)
-                await asyncio.to_thread(self._end, pool)
+                ends[were_killed(pool)] += 1
+                log.warning("a process that unpacks this file alone has ended", file=path.name)
             except TimeoutError as problem:
-                await asyncio.to_thread(self._end, pool)
-                raise Rejection("pixels", f"its pixels were not unpacked within {PATIENCE:.0f} s") from problem
+                raise _endless() from problem
+            finally:
+                await asyncio.to_thread(_end, pool)
+        if ends[True] >= KILLED:
+            why = "the process that unpacks its pixels is killed each time, as the kernel does when memory is short"
+            raise ChildProcessError(errno.ECHILD, why, path.name)
         raise Rejection(
             "pixels", f"unpacking its pixels ended the process that did it, {BLAMED} times: the file is broken"
         )
@@ -204,14 +233,36 @@ class Verifier:
 
     def _begin(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._processes, mp_context=context, initializer=follow_parent)
+            self._pool = self._make()
         return self._pool
+
+    def _make(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self._processes, mp_context=context, initializer=follow_parent)
 
     def _end(self, which: ProcessPoolExecutor | None = None) -> None:
         """End the processes; with `which`, only if those are still the ones at work."""
         if self._pool is not None and which in {None, self._pool}:
             pool, self._pool = self._pool, None
-            for process in list((pool._processes or {}).values()):  # noqa: SLF001 - a decoder that hangs obeys nothing else
-                process.kill()
-            pool.shutdown(cancel_futures=True)
+            _end(pool)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    for process in _processes(pool):
+        process.kill()
+    pool.shutdown(cancel_futures=True)
+
+
+def _processes(pool: ProcessPoolExecutor) -> list[BaseProcess]:
+    """Give the processes at work; there is no public way to end one that hangs, or to learn how it ended."""
+    return list((pool._processes or {}).values())  # noqa: SLF001
+
+
+def were_killed(pool: ProcessPoolExecutor) -> bool:
+    """Tell whether a process ended by SIGKILL, which no file can cause; those that follow it end by SIGTERM."""
+    codes = {process.exitcode for process in _processes(pool)}
+    return codes - {None, 0, -signal.SIGTERM} == {-signal.SIGKILL}
+
+
+def _endless() -> Rejection:
+    return Rejection("pixels", f"its pixels were not unpacked within {PATIENCE:.0f} s")

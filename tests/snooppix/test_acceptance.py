@@ -1,5 +1,6 @@
 """What is taken and what is not, from files that differ from a good one in one thing each."""
 
+import asyncio
 import multiprocessing
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from dbclient.schema import FrameKind
 from snooppix.errors import Rejection
 from snooppix.headers import read_headers
 from snooppix.pixels import datasum, examine, pixel_digest
-from snooppix.verification import Read, Verifier, read_file
+from snooppix.verification import Read, Verified, Verifier, read_file
 from tests.snooppix.desk import small_camera
 from tests.support.archive import small_fits
+from tests.support.unpacking import examine_or_end
 
 FLAT = "08Am03.flat.r.36.02"
 MASK = "2003A.mask.0.36.01"
@@ -177,6 +179,25 @@ async def test_a_file_is_not_blamed_when_the_process_that_unpacks_it_is_killed(t
             assert (await verifier.verify(path, kind=FrameKind.OBJECT, name="979412p")).columns["ccds"] == 36
             for process in multiprocessing.active_children():
                 process.kill()
+
+
+async def test_only_the_file_that_ends_its_process_is_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snooppix.verification.examine", examine_or_end)
+    monkeypatch.setattr("snooppix.verification.KILLED", 2)
+    paths = [tmp_path / end / "979412p.fits.fz" for end in ("crashes", "killed", "well")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(small_fits("979412p", ccds=1))
+    async with Verifier(small_camera().with_ccds(1), compression=0.3, processes=1) as verifier:
+        crashed, killed, well = await asyncio.gather(
+            *(verifier.verify(path, kind=FrameKind.OBJECT, name="979412p") for path in paths), return_exceptions=True
+        )
+
+    assert isinstance(crashed, Rejection)
+    assert "the file is broken" in str(crashed)
+    assert isinstance(killed, ChildProcessError)
+    assert "memory is short" in str(killed)
+    assert isinstance(well, Verified)
 
 
 def test_tiles_that_cannot_be_unpacked_are_told(tmp_path: Path) -> None:
