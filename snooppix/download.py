@@ -260,7 +260,13 @@ class Downloader:
 
 
 async def _some(response: ClientResponse, most: int) -> bytes:
-    return await (response.content.readany() if most < 0 else response.content.read(most))
+    """Read what came, `most` bytes at most, any number if negative; as it came, for `readany` copies it into one."""
+    if most >= 0:
+        return await response.content.read(most)
+    while True:
+        piece, ends = await response.content.readchunk()
+        if piece or not ends:
+            return piece
 
 
 def _is_same(response: ClientResponse, part: Part, begin: int) -> bool:
