@@ -205,7 +205,7 @@ async def compare(found: Offer, root: Path, server: str) -> Row:
         peer_seconds=median[2],
         peer_cpu=median[3],
         goal="1.25 times faster",
-        agreement="digest verified; ours flushed to disk and renamed",
+        agreement="digest of the file and of each block verified; ours flushed to disk and renamed",
     )
 
 
