@@ -32,11 +32,12 @@ from snooppix.errors import (
 )
 from snooppix.intake import HEAD, Intake
 from snooppix.mending import Mender
-from snooppix.segments import Claim, Growth, Segments
+from snooppix.segments import Growth, Segments
 from snooppix.treatment import failure
 from snooppix.wire import Wire, in_words, retry_after
 from snooppix.writer import Writer
 from terapix.blocks import BLOCK
+from terapix.claims import Claim
 from terapix.clock import Clock, SystemClock
 from terapix.identity import Digest
 from terapix.part import Bound, Part

@@ -5,9 +5,10 @@ from typing import Final
 
 from snooppix.carrier import Wanted
 from snooppix.errors import NotFits, Unreachable
-from snooppix.segments import Claim, Segments
+from snooppix.segments import Segments
 from snooppix.writer import Writer
 from terapix.blocks import BLOCK
+from terapix.claims import Claim
 
 LINGER: Final = 0.5
 """Seconds after which a smaller block is written too: over a slow line 4 MiB are much to lose, and to wait for."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from terapix.blocks import BLOCK
+from terapix.claims import Claim, next_claim
 from terapix.clock import Clock
 from terapix.part import Part
 
@@ -30,21 +31,6 @@ class Growth:
     """By how much all together must come faster with one connection more."""
     worth: int = 32 * 1024**2
     """Bytes that must be left to one connection for another to take half of them."""
-
-
-@dataclass(slots=True)
-class Claim:
-    """A stretch of the file that one connection brings."""
-
-    begin: int
-    at: int
-    """Next byte to come."""
-    end: int
-    """Where it ends; another connection may take its second half over; -1: wherever the file ends."""
-
-    @property
-    def left(self) -> int:
-        return self.end - self.at if self.end >= 0 else -1
 
 
 RETRIES: Final = 0.05
@@ -88,20 +74,11 @@ class Segments:
         self.claims, self.wanted = [], 1
 
     def take(self) -> Claim | None:
-        """Claim what nobody brings, or else half of what the busiest has before it; none of unknown length."""
-        if any(claim.end < 0 for claim in self.claims):
-            return None
-        for begin, end in self.part.gaps():
-            for free in _without(begin, end, self.claims):
-                return self.claim(*free)
-        busiest = max(self.claims, key=lambda claim: claim.left, default=None)
-        if busiest is None or busiest.left < self.growth.worth:
-            return None
-        middle = -(-(busiest.at + busiest.end) // (2 * BLOCK)) * BLOCK
-        if not busiest.at + BLOCK <= middle < busiest.end:
-            return None
-        end, busiest.end = busiest.end, middle
-        return self.claim(middle, end)
+        """Claim a stretch for a further connection; none if there is none that pays."""
+        claim = next_claim(self.part.gaps(), self.claims, worth=self.growth.worth)
+        if claim is not None:
+            self.claims.append(claim)
+        return claim
 
     @contextlib.asynccontextmanager
     async def growing(self, bring: Callable[[Claim], Awaitable[None]]) -> AsyncIterator[None]:
@@ -160,21 +137,3 @@ class Segments:
                 self.wanted, self.refused = 1, True
                 return
             following = self.take() if len(self.claims) < self.wanted else None
-
-
-def _without(begin: int, end: int, claims: list[Claim]) -> list[tuple[int, int]]:
-    """Return what of a stretch no claim covers."""
-    found = [(begin, end)]
-    for claim in claims:
-        pieces = []
-        for first, last in found:
-            covered = claim.end if claim.end >= 0 else last
-            if covered <= first or last <= claim.begin:
-                pieces.append((first, last))
-                continue
-            if first < claim.begin:
-                pieces.append((first, claim.begin))
-            if covered < last:
-                pieces.append((covered, last))
-        found = pieces
-    return found

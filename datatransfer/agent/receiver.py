@@ -18,10 +18,11 @@ from typing import Final
 
 from datatransfer.agent.line import Cut, Line
 from datatransfer.agent.roots import Root, place_of
-from datatransfer.agent.stretches import Stretch, Stretches
+from datatransfer.agent.stretches import Stretches
 from datatransfer.agent.trust import Trust
 from datatransfer.errors import DigestMismatch, DiskFull, LinkBroken, NodeUnreachable, Stopped
 from datatransfer.mover import FULL, PART, Carried, aside, digest_of
+from terapix.claims import Claim
 from terapix.identity import Digest
 from terapix.part import Bound, Part, Span, publish, sync_directory
 from terapix.retry import Backoff
@@ -208,43 +209,43 @@ class Filling:
                 if problem is not None:
                     raise problem
 
-    def _bring(self, stretch: Stretch, *, leads: bool) -> None:
+    def _bring(self, claim: Claim, *, leads: bool) -> None:
         with Line(self._parcel.source, self._how.trust) as line:
-            following: Stretch | None = stretch
+            following: Claim | None = claim
             while following is not None:
                 self._carry(line, following, leads=leads)
                 self._stretches.drop(following)
                 following = self._stretches.take() if leads or self._stretches.keeps else None
 
-    def _carry(self, line: Line, stretch: Stretch, *, leads: bool) -> None:
+    def _carry(self, line: Line, claim: Claim, *, leads: bool) -> None:
         """Read one stretch; the chunk before is digested meanwhile."""
-        asked = stretch.end
-        line.ask(self._parcel.origin, stretch.at, asked, size=self._parcel.size)
-        span = Span(self._part, stretch.at)
+        asked = claim.end
+        line.ask(self._parcel.origin, claim.at, asked, size=self._parcel.size)
+        span = Span(self._part, claim.at)
         ring = [memoryview(bytearray(min(CHUNK, self._parcel.size))) for _ in range(AHEAD)]
         behind: deque[Future[None]] = deque()
         number = 0
         try:
-            while stretch.at < stretch.end:
+            while claim.at < claim.end:
                 if self._how.stop.is_set():
                     raise Stopped
-                view = ring[number % AHEAD][: stretch.end - stretch.at]
+                view = ring[number % AHEAD][: claim.end - claim.at]
                 count = line.read_into(view)
                 if not count:
                     raise Cut("the connection ended too early")
                 span.write([view[:count]])
-                behind.append(self._hasher.submit(self._part.follow, stretch.at, [view[:count]]))
+                behind.append(self._hasher.submit(self._part.follow, claim.at, [view[:count]]))
                 if len(behind) == AHEAD:
                     behind.popleft().result()
                 number += 1
-                stretch.at += count
+                claim.at += count
                 self._tell(count)
                 if leads and (new := self._stretches.grown()) is not None:
                     self._helpers.append(self._extra.submit(self._bring, new, leads=False))
         finally:
             for digested in behind:
                 digested.result()
-            if stretch.at < asked:
+            if claim.at < asked:
                 line.close()
 
     def _tell(self, count: int) -> None:

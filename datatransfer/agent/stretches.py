@@ -3,10 +3,9 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-from terapix.blocks import BLOCK
+from terapix.claims import Claim, next_claim
 from terapix.part import Part
 
 PERIOD: Final = 1.0
@@ -15,17 +14,6 @@ GAIN: Final = 1.2
 """By how much all together must come faster with one connection more."""
 WORTH: Final = 32 << 20
 """Bytes that must be left to one connection for another to take half of them."""
-
-
-@dataclass(slots=True, eq=False)
-class Stretch:
-    """What one connection brings."""
-
-    begin: int
-    at: int
-    """Next byte to come."""
-    end: int
-    """Another connection may take its second half over."""
 
 
 class Stretches:
@@ -40,31 +28,25 @@ class Stretches:
         self._most = most
         self._clock = clock
         self._lock = threading.Lock()
-        self._held: list[Stretch] = []
+        self._held: list[Claim] = []
         self._connections = 1
         self._looked = (clock(), 0)
         self._rate = 0.0
 
-    def take(self) -> Stretch | None:
-        """Take what nobody brings, or else half of what the busiest has before it."""
+    def take(self) -> Claim | None:
+        """Claim a stretch; none if there is none that pays."""
         with self._lock:
-            for begin, end in self._part.gaps():
-                free = _free(begin, end, self._held)
-                if free is not None:
-                    return self._hold(*free)
-            busiest = max(self._held, key=lambda stretch: stretch.end - stretch.at, default=None)
-            if busiest is None or busiest.end - busiest.at < WORTH:
-                return None
-            middle = -(-(busiest.at + busiest.end) // (2 * BLOCK)) * BLOCK
-            end, busiest.end = busiest.end, middle
-            return self._hold(middle, end)
+            claim = next_claim(self._part.gaps(), self._held, worth=WORTH)
+            if claim is not None:
+                self._held.append(claim)
+            return claim
 
-    def drop(self, stretch: Stretch) -> None:
+    def drop(self, claim: Claim) -> None:
         """Say that a connection has ended with its stretch."""
         with self._lock:
-            self._held.remove(stretch)
+            self._held.remove(claim)
 
-    def grown(self) -> Stretch | None:
+    def grown(self) -> Claim | None:
         """Give a stretch for a further connection, when it is time to try one and the last one paid."""
         now, (then, before) = self._clock(), self._looked
         if not self.keeps or self._connections >= self._most or now - then < PERIOD:
@@ -78,19 +60,3 @@ class Stretches:
         new = self.take()
         self._connections += new is not None
         return new
-
-    def _hold(self, begin: int, end: int) -> Stretch:
-        stretch = Stretch(begin, begin, end)
-        self._held.append(stretch)
-        return stretch
-
-
-def _free(begin: int, end: int, held: list[Stretch]) -> tuple[int, int] | None:
-    """Give the first piece of a gap that no stretch covers."""
-    for stretch in sorted(held, key=lambda item: item.begin):
-        if stretch.end <= begin or stretch.begin >= end:
-            continue
-        if begin < stretch.begin:
-            return begin, stretch.begin
-        begin = stretch.end
-    return (begin, end) if begin < end else None

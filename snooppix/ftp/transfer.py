@@ -25,8 +25,9 @@ from snooppix.ftp.session import Session
 from snooppix.headers import BLOCK as CARDS
 from snooppix.intake import Intake
 from snooppix.mending import Mender
-from snooppix.segments import Claim, Growth, Segments
+from snooppix.segments import Growth, Segments
 from snooppix.writer import Writer
+from terapix.claims import Claim
 from terapix.clock import Clock
 from terapix.identity import Digest
 from terapix.part import Bound, Part
