@@ -18,7 +18,7 @@ from datatransfer.agent.roots import node_root, reception_root
 from datatransfer.agent.trust import Trust
 from datatransfer.disks import DEADLINE, Disk, Gauge, Ill
 from datatransfer.errors import NodeUnreachable, Stopped
-from datatransfer.mover import Carried, Haul, carry
+from datatransfer.mover import Carried, Haul, carry, digest_of
 from dbclient.records import NodeRecord
 from terapix.clock import Clock
 from terapix.hosts import NodeSection
@@ -175,14 +175,16 @@ class Depots:
             return await self._asked().listing(depot.address or self.own, depot.root)
 
     async def digests(self, depot: Depot, paths: Sequence[str]) -> dict[str, str | None]:
-        """Have files of another host's depot read again.
+        """Have files read again; None for what cannot be read.
 
         Raises
         ------
         NodeUnreachable
         """
+        if not depot.address:
+            return {path: await asyncio.to_thread(_digest, depot.directory / path) for path in paths}
         with _reachable(depot):
-            return await self._asked().digests(depot.address or self.own, depot.root, paths)
+            return await self._asked().digests(depot.address, depot.root, paths)
 
     async def remove(self, depot: Depot, path: str, *, size: int) -> None:
         """Remove a file of a known size; one that is gone already is no error.
@@ -262,6 +264,13 @@ def _reachable(depot: Depot) -> Iterator[None]:
 
 def _sizes(directory: Path, paths: Sequence[str]) -> dict[str, int | None]:
     return {path: place.stat().st_size if (place := directory / path).is_file() else None for path in paths}
+
+
+def _digest(place: Path) -> str | None:
+    try:
+        return digest_of(place)
+    except OSError:
+        return None
 
 
 def _remove(place: Path) -> None:

@@ -102,7 +102,7 @@ class Homecoming:
             for item in expected
             if found[item.path] == item.size and item.replica and _is_young(item.replica.verified_at, node.seen_at)
         ]
-        if young and depot.address:
+        if young:
             digests = await self._depots.digests(depot, [item.path for item in young])
             differing += [item for item in young if digests.get(item.path) != item.digest]
         return Verdict(len(expected), missing, tuple(differing))
