@@ -67,7 +67,7 @@ class Bringings:
         joined: list[Bringing] = []
         left = len(parcels)
         try:
-            self._begin_packs(parcels)
+            await self._begin_packs(parcels)
             for number, parcel in enumerate(parcels):
                 bringing = await self._join(parcel)
                 joined.append(bringing)
@@ -87,15 +87,11 @@ class Bringings:
             for bringing in joined:
                 self._leave(bringing)
 
-    def _begin_packs(self, parcels: Sequence[Parcel]) -> None:
+    async def _begin_packs(self, parcels: Sequence[Parcel]) -> None:
         """Begin what can come in packs: small files of which nothing is here yet."""
-        fresh = [
-            parcel
-            for parcel in parcels
-            if parcel.size <= SMALL
-            and (parcel.root, parcel.path) not in self._held
-            and not (self._roots[parcel.root].directory / parcel.path).exists()
-        ]
+        small = [parcel for parcel in parcels if parcel.size <= SMALL]
+        absent = await asyncio.to_thread(self._absent, small)  # the disk may be slow to answer
+        fresh = [parcel for parcel in absent if (parcel.root, parcel.path) not in self._held]
         for pack in in_packs(fresh)[0]:
             loop = asyncio.get_running_loop()
             held = [Bringing(parcel) for parcel in pack]
@@ -108,11 +104,14 @@ class Bringings:
             self._packs.add(work)
             work.add_done_callback(self._packs.discard)
 
+    def _absent(self, parcels: Sequence[Parcel]) -> list[Parcel]:
+        return [parcel for parcel in parcels if not (self._roots[parcel.root].directory / parcel.path).exists()]
+
     async def _receive_pack(self, held: Sequence[Bringing], stop: threading.Event) -> None:
         """Bring a pack; it stops when nobody waits for any of its files."""
         parcels = [bringing.parcel for bringing in held]
         root = self._roots[parcels[0].root]
-        work = partial(receive_pack, parcels, root, trust=self._trust, stop=stop)
+        work = partial(receive_pack, parcels, root, trust=self._trust, pace=self._pace, stop=stop)
         ended: Mapping[Parcel, Carried | MoveError] = {}
         try:
             receiving = asyncio.get_running_loop().run_in_executor(self._threads, work)

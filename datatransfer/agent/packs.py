@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from datatransfer.agent.line import Cut, Line
-from datatransfer.agent.receiver import Parcel
+from datatransfer.agent.receiver import Pace, Parcel
 from datatransfer.agent.roots import Refused, Root, find, held_directory, open_file, split
 from datatransfer.agent.trust import Trust
 from datatransfer.errors import (
@@ -95,7 +95,7 @@ def in_packs(parcels: Sequence[Parcel]) -> tuple[list[list[Parcel]], list[Parcel
 
 
 def receive_pack(
-    parcels: Sequence[Parcel], root: Root, *, trust: Trust, stop: threading.Event
+    parcels: Sequence[Parcel], root: Root, *, trust: Trust, pace: Pace, stop: threading.Event
 ) -> dict[Parcel, Carried | MoveError]:
     """Bring a pack; give what became of each file. What stands in a file's place already is left to `receive`."""
     ended: dict[Parcel, Carried | MoveError] = {}
@@ -114,6 +114,7 @@ def receive_pack(
                         raise Stopped
                     room, _, name = parcel.path.rpartition("/")
                     problem = _take(line, parcel, rooms[room], name)
+                    pace.draw(parcel.size, stop)
                     if problem is None:
                         written.append((parcel, rooms[room], name))
                     else:

@@ -150,7 +150,7 @@ class Server:
 
     async def _pack(self, request: web.Request) -> web.StreamResponse:
         """Send many small files, one behind the other."""
-        origins = [str(origin) for origin in (await request.json())[: packs.FILES]]
+        origins = [str(origin) for origin in _at_most(packs.FILES, await request.json())]
         answer = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
         set_guards(answer, GUARDS)
         await answer.prepare(request)
@@ -172,7 +172,7 @@ class Server:
 
     async def _bring(self, request: web.Request) -> web.StreamResponse:
         """Fetch files from another agent; each line of the answer is progress, or how one of them ended."""
-        parcels = [_parcel(item) for item in (await request.json())["files"][:MOST]]
+        parcels = [_parcel(item) for item in _at_most(MOST, (await request.json())["files"])]
         for parcel in parcels:
             find(self._roots, parcel.root, parcel.path)
         lines = Lines(request)
@@ -211,7 +211,7 @@ class Server:
     async def _named(self, request: web.Request) -> tuple[Root, list[str]]:
         """Read root and paths of a request that asks about several files."""
         asked = await request.json()
-        paths = [checked(str(path)) for path in asked["paths"][:MOST]]
+        paths = [checked(str(path)) for path in _at_most(MOST, asked["paths"])]
         roots = {find(self._roots, str(asked["root"]), path).name for path in paths}
         return self._roots[roots.pop()], paths
 
@@ -226,6 +226,13 @@ def _for(roles: frozenset[Role], handler: Handler) -> Handler:
         return await handler(request)
 
     return only
+
+
+def _at_most(most: int, items: list[Any]) -> list[Any]:
+    """Refuse a list that is too long, rather than forget its end."""
+    if len(items) > most:
+        raise Refused(f"{len(items)} files are named, and {most} are taken at once")
+    return items
 
 
 def _range(header: str, size: int) -> tuple[int, int]:

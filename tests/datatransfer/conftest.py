@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from datatransfer.agent.courier import Courier
+from tests.support.agents import Agent, agent, courier, shared_token
 from tests.support.site import Site, open_site
 
 
@@ -14,3 +16,14 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     yield opened
     await opened.coordinator.close()
     await opened.database.close()
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[tuple[Agent, Agent, Courier]]:
+    token = shared_token(tmp_path)
+    async with (
+        agent(tmp_path, "node1", token) as one,
+        agent(tmp_path, "node2", token) as two,
+        courier(one.trust) as asked,
+    ):
+        yield one, two, asked

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-import ssl
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +10,10 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from datatransfer.agent import stretches
 from datatransfer.agent.courier import Courier, Silent
-from datatransfer.agent.trust import NoTrust, Trust
+from datatransfer.agent.line import Line
+from datatransfer.agent.receiver import Pace
 from datatransfer.errors import (
     Declined,
     DigestMismatch,
@@ -29,22 +29,10 @@ from datatransfer.errors import (
 from datatransfer.mover import Carried, digest_of
 from terapix.blocks import BLOCK
 from terapix.retry import Backoff
-from terapix.sections import Settings
-from tests.support.agents import Agent, agent, certified, courier, shared_token
+from tests.support.agents import Agent, agent
 
 FRAME = "frames/08AC14/979412p.fits.fz"
 BIG = 3 * BLOCK + 12345
-
-
-@pytest.fixture
-async def pair(tmp_path: Path) -> AsyncIterator[tuple[Agent, Agent, Courier]]:
-    token = shared_token(tmp_path)
-    async with (
-        agent(tmp_path, "node1", token) as one,
-        agent(tmp_path, "node2", token) as two,
-        courier(one.trust) as asked,
-    ):
-        yield one, two, asked
 
 
 async def bring(asked: Courier, to: Agent, *parcels: object) -> list[object]:
@@ -83,17 +71,20 @@ async def test_an_interrupted_file_goes_on_where_it_stopped(pair: tuple[Agent, A
     content = os.urandom(BIG)
     one.put(FRAME, content)
     sent: list[int] = []
+    some = asyncio.Event()
+
+    def told(done: int) -> None:
+        sent.append(done)
+        if done >= BLOCK:
+            some.set()
 
     async with agent(two.directory.parent, "node3", {"token": str(two.settings.agent.token)}, rate=4 * BLOCK) as three:
         parcel = one.parcel(FRAME, three)
         part = three.directory / f"{FRAME}.part"
-        asking = asyncio.create_task(asked.bring(three.address, [parcel], progress=sent.append))
-        while not sent or sent[-1] < BLOCK:
-            await asyncio.sleep(0.01)
+        asking = asyncio.create_task(asked.bring(three.address, [parcel], progress=told))
+        await some.wait()
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        while not part.exists() or part.with_suffix(".bound").stat().st_size == 0:
-            await asyncio.sleep(0.01)
     there = part.stat().st_size
     assert BLOCK <= there < BIG
     assert not (three.directory / FRAME).exists()
@@ -101,6 +92,47 @@ async def test_an_interrupted_file_goes_on_where_it_stopped(pair: tuple[Agent, A
         assert await bring(asked, three, parcel) == [Carried(BIG, "brought")]
         assert (three.directory / FRAME).read_bytes() == content
     assert not part.exists()
+
+
+async def test_a_large_file_comes_over_several_connections(
+    pair: tuple[Agent, Agent, Courier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, asked = pair
+    content = os.urandom(9 * BLOCK + 4711)
+    one.put(FRAME, content)
+    pieces: list[tuple[int, int]] = []
+    plain = Line.ask
+
+    def ask(line: Line, origin: str, begin: int, end: int, *, size: int) -> None:
+        pieces.append((begin, end))
+        plain(line, origin, begin, end, size=size)
+
+    monkeypatch.setattr(Line, "ask", ask)
+    monkeypatch.setattr(stretches, "PERIOD", 1e-3)
+    monkeypatch.setattr(stretches, "GAIN", 0.0)
+    monkeypatch.setattr(stretches, "WORTH", 2 * BLOCK)
+    token = {"token": str(two.settings.agent.token)}
+    async with agent(two.directory.parent, "node3", token, segments=3, rate=16 * BLOCK) as three:
+        assert await bring(asked, three, one.parcel(FRAME, three)) == [Carried(len(content), "brought")]
+        assert (three.directory / FRAME).read_bytes() == content
+    assert pieces[0] == (0, len(content))
+    assert len(pieces) >= 3
+    assert all(begin % BLOCK == 0 for begin, _ in pieces)
+    assert len({begin for begin, _ in pieces}) == len(pieces), "nothing is asked for twice"
+
+
+async def test_small_files_keep_to_the_rate_too(
+    pair: tuple[Agent, Agent, Courier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, asked = pair
+    paths = [f"products/08AC14/{number}p_weight.fits.fz" for number in range(20)]
+    for path in paths:
+        one.put(path, path.encode())
+    drawn: list[int] = []
+    monkeypatch.setattr(Pace, "draw", lambda _, count, stop: drawn.append(count))
+    ended = await bring(asked, two, *(one.parcel(path, two) for path in paths))
+    assert ended == [Carried(len(path), "brought") for path in paths]
+    assert sum(drawn) == sum(map(len, paths))
 
 
 async def test_a_file_asked_for_twice_at_once_is_fetched_once(pair: tuple[Agent, Agent, Courier]) -> None:
@@ -232,69 +264,6 @@ async def test_ranges_are_given_as_asked(pair: tuple[Agent, Agent, Courier]) -> 
         for wrong in (f"bytes={BIG}-{BIG}", "bytes=5-4", "bytes=-5", "bytes=1-2,4-5"):
             async with session.get(f"{one.address}/v1/files/{one.root}/{FRAME}", headers={"Range": wrong}) as answer:
                 assert answer.status == 416
-
-
-async def test_nobody_is_let_in_without_the_token(pair: tuple[Agent, Agent, Courier]) -> None:
-    one, _, _ = pair
-    one.put(FRAME, b"pixels")
-    for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer wrong"}, {"Authorization": "wrong"}):
-        async with aiohttp.ClientSession(headers=headers) as session:
-            for method, path in (("GET", "status"), ("GET", f"files/{one.root}/{FRAME}"), ("POST", "bring")):
-                async with session.request(method, f"{one.address}/v1/{path}") as answer:
-                    assert answer.status == 401
-
-
-async def test_between_hosts_certificates_say_who_may_do_what(tmp_path: Path) -> None:
-    async with (
-        agent(tmp_path, "node1", certified(tmp_path, "node1", role="agent")) as one,
-        agent(tmp_path, "node2", certified(tmp_path, "node2", role="agent")) as two,
-    ):
-        one.put(FRAME, content := os.urandom(BIG))
-        chief = Settings.model_validate({"agent": certified(tmp_path, "chief", role="coordinator")})
-        async with courier(trusted(chief)) as asked:
-            assert await bring(asked, two, one.parcel(FRAME, two)) == [Carried(BIG, "brought")]
-        assert (two.directory / FRAME).read_bytes() == content
-        async with courier(two.trust) as peer:
-            assert (await peer.status(one.address))["disks"]
-            for refused in (
-                peer.remove(one.address, f"{one.root}/{FRAME}", size=BIG),
-                peer.sizes(one.address, one.root, [FRAME]),
-            ):
-                with pytest.raises(Silent, match="for the coordinator alone, and node2 is none"):
-                    await refused
-            with pytest.raises(NodeUnreachable, match="for the coordinator alone"):
-                await peer.bring(one.address, [two.parcel(FRAME, one)], progress=lambda done: None)
-        stranger = Settings.model_validate({"agent": certified(tmp_path / "elsewhere", "chief", role="coordinator")})
-        async with courier(trusted(stranger)) as asked:
-            with pytest.raises(Silent, match=r"not trusted|does not answer"):
-                await asked.status(one.address)
-        bare = ssl.create_default_context(cafile=str(tmp_path / "authority" / "authority.pem"))
-        async with aiohttp.ClientSession() as session:
-            with pytest.raises(aiohttp.ClientError):
-                await session.get(f"{one.address}/v1/status", ssl=bare)
-
-
-def test_secrets_that_others_may_read_and_tokens_on_a_network_are_refused(tmp_path: Path) -> None:
-    token = shared_token(tmp_path)
-    Path(token["token"]).chmod(0o640)
-    with pytest.raises(NoTrust, match="chmod 600"):
-        Trust.of(Settings.model_validate({"agent": token}))
-    Path(token["token"]).chmod(0o600)
-    with pytest.raises(NoTrust, match="certificates are needed"):
-        Trust.of(Settings.model_validate({"agent": {**token, "listen": "0.0.0.0"}}))
-    held = trusted(Settings.model_validate({"agent": token}))
-    assert held.token not in repr(held)
-    assert Trust.of(Settings()) is None
-    credentials = certified(tmp_path, "node1", role="agent")
-    Path(credentials["key"]).chmod(0o644)
-    with pytest.raises(NoTrust, match="chmod 600"):
-        Trust.of(Settings.model_validate({"agent": credentials}))
-
-
-def trusted(settings: Settings) -> Trust:
-    trust = Trust.of(settings)
-    assert trust is not None
-    return trust
 
 
 async def test_what_another_agent_does_not_give_is_told_in_words(pair: tuple[Agent, Agent, Courier]) -> None:
