@@ -102,7 +102,7 @@ async def ours(found: Offer, root: Path, wire: Wire) -> tuple[float, float]:
     target.unlink(missing_ok=True)
     os.sync()
     before, begin = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    await Downloader(wire).fetch(Wanted("big", part, SIZE, found.digest), [found.address], Progress())
+    await Downloader(wire).fetch(Wanted("big", part, SIZE, found.digest), found.address, Progress())
     await asyncio.to_thread(publish, part, target)
     wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -143,7 +143,7 @@ async def ours_many(offers: list[Offer], root: Path, size: int) -> tuple[float, 
             for found in queue:
                 name = found.address.rsplit("/", 1)[1]
                 part = out / f"{name}.part"
-                await downloader.fetch(Wanted(name, part, size, found.digest), [found.address], Progress())
+                await downloader.fetch(Wanted(name, part, size, found.digest), found.address, Progress())
                 await asyncio.to_thread(publish, part, out / name)
 
         await asyncio.gather(*(work() for _ in range(8)))

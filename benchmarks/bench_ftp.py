@@ -49,7 +49,7 @@ async def ours(server: Vsftpd, digest: Digest, root: Path, *, secured: bool) -> 
     target.unlink(missing_ok=True)
     os.sync()
     before, begin = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    await FtpDownloader(door).fetch(Wanted("979412p", part, SIZE, digest), [door.address(NAME)], Progress())
+    await FtpDownloader(door).fetch(Wanted("979412p", part, SIZE, digest), door.address(NAME), Progress())
     await asyncio.to_thread(publish, part, target)
     wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -81,13 +81,13 @@ class Arrived:
 class Carrier(Protocol):
     """Brings files over one protocol."""
 
-    async def fetch(self, wanted: Wanted, sources: Sequence[str], progress: Progress) -> Arrived:
-        """Fetch a file from the first source that gives it whole, into a complete and verified part.
+    async def fetch(self, wanted: Wanted, source: str, progress: Progress) -> Arrived:
+        """Fetch a file from one address into a complete and verified part.
 
         Raises
         ------
         FetchError
-            What the last source did.
+            What its host did.
         """
 
 
@@ -131,7 +131,7 @@ async def carry(
             continue
         others = tuple(other for other in sources if other != source and breakers.resting(host_of(other)) is None)
         try:
-            arrived = await carrier.fetch(replace(wanted, mirrors=others), [source], progress)
+            arrived = await carrier.fetch(replace(wanted, mirrors=others), source, progress)
         except NoRoom:
             raise
         except FetchError as found:

@@ -8,7 +8,7 @@ receives the next; so a verified download takes about as long as the digest alon
 import asyncio
 import contextlib
 import errno
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
@@ -24,7 +24,6 @@ from snooppix.errors import (
     ArchiveSilent,
     Changed,
     Damaged,
-    FetchError,
     NoRoom,
     NotFits,
     Unreachable,
@@ -75,8 +74,8 @@ class Downloader:
         self.growth = growth or Growth()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="part")
 
-    async def fetch(self, wanted: Wanted, sources: Sequence[str], progress: Progress) -> Arrived:
-        """Fetch a file from the first source that gives it whole.
+    async def fetch(self, wanted: Wanted, source: str, progress: Progress) -> Arrived:
+        """Fetch a file from one source, resuming as long as that brings the file nearer.
 
         Afterwards the part is complete and its digest verified. After a failure
         the part stays, for the next try to go on with.
@@ -84,24 +83,9 @@ class Downloader:
         Raises
         ------
         FetchError
-            What the last source did; the part of a damaged file is kept beside as ``.bad``.
+            What the source did; the part of a damaged file is kept beside as ``.bad``.
         """
-        problem: FetchError | None = None
-        for source in sources:
-            progress.host = URL(source).host or ""
-            others = tuple(other for other in (*sources, *wanted.mirrors) if other != source)
-            try:
-                return await self._from(source, others, wanted, progress)
-            except NoRoom:
-                raise
-            except FetchError as found:
-                problem = found
-            except UnsafeAddress as found:
-                problem = Unreachable(wanted.name, progress.host, str(found))
-        raise problem or failure(404, wanted.name, "the archive")
-
-    async def _from(self, source: str, mirrors: Sequence[str], wanted: Wanted, progress: Progress) -> Arrived:
-        """Fetch from one source, resuming as long as that brings the file nearer."""
+        progress.host = URL(source).host or ""
         algorithm = wanted.digest.algorithm if wanted.digest else "md5"
         part = await asyncio.to_thread(Part.open, wanted.part, algorithm=algorithm)
         async with Writer(part, progress, threads=self._threads) as writer:
@@ -110,8 +94,10 @@ class Downloader:
                 expected = expected_of(wanted, part)
                 if part.complete and expected is not None and part.digest != expected:
                     again = partial(self._again, wanted, part)
-                    await Mender(part, expected, [source, *mirrors], again, progress).mend()
+                    await Mender(part, expected, [source, *wanted.mirrors], again, progress).mend()
                 return await asyncio.to_thread(verify, wanted, part, progress)
+            except UnsafeAddress as problem:
+                raise Unreachable(wanted.name, progress.host, str(problem)) from problem
             except OSError as problem:
                 raise disk_failure(problem, wanted, part) from problem
 

@@ -1,14 +1,13 @@
 """Brings files over FTP from the one server that is followed."""
 
 import asyncio
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from yarl import URL
 
 from snooppix.carrier import Arrived, Progress, Wanted
 from snooppix.download import THREADS, disk_failure, expected_of, verify
-from snooppix.errors import FetchError, NoRoom, NotStored, Unreachable, UnsafeAddress
+from snooppix.errors import Unreachable, UnsafeAddress
 from snooppix.ftp.door import Door
 from snooppix.ftp.transfer import Transfer
 from snooppix.segments import Growth
@@ -33,29 +32,19 @@ class FtpDownloader:
         self.clock = clock or SystemClock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="part")
 
-    async def fetch(self, wanted: Wanted, sources: Sequence[str], progress: Progress) -> Arrived:
-        """Fetch a file from the first source that gives it whole; afterwards the part is complete and verified.
+    async def fetch(self, wanted: Wanted, source: str, progress: Progress) -> Arrived:
+        """Fetch a file; afterwards the part is complete and verified.
 
         Raises
         ------
         FetchError
-            What the last source did; the part of a damaged file is kept beside as ``.bad``.
+            What the server did; the part of a damaged file is kept beside as ``.bad``.
         """
-        problem: FetchError | None = None
-        for source in sources:
-            progress.host = URL(source).host or ""
-            try:
-                return await self._from(source, wanted, progress)
-            except NoRoom:
-                raise
-            except FetchError as found:
-                problem = found
-            except UnsafeAddress as found:
-                problem = Unreachable(wanted.name, progress.host, str(found))
-        raise problem or NotStored(wanted.name, "the archive", "it is listed and has no address")
-
-    async def _from(self, source: str, wanted: Wanted, progress: Progress) -> Arrived:
-        path = self.door.path(source)
+        progress.host = URL(source).host or ""
+        try:
+            path = self.door.path(source)
+        except UnsafeAddress as problem:
+            raise Unreachable(wanted.name, progress.host, str(problem)) from problem
         algorithm = wanted.digest.algorithm if wanted.digest else "md5"
         part = await asyncio.to_thread(Part.open, wanted.part, algorithm=algorithm)
         async with Writer(part, progress, threads=self._threads) as writer:

@@ -62,7 +62,7 @@ async def fetch(
     async with Wire(section, SnooppixSection(read_timeout=5.0)) as wire:
         downloader = Downloader(wire, growth=growth, limits=Limits(limits, clock=clock), clock=clock)
         wanted = Wanted(NAME.split(".", maxsplit=1)[0], part, len(content), digest)
-        await downloader.fetch(wanted, [f"{server.address}/{NAME}"], told)
+        await downloader.fetch(wanted, f"{server.address}/{NAME}", told)
     return told
 
 
@@ -164,7 +164,7 @@ async def test_through_a_proxy_the_limits_of_the_host_hold_over_all_connections(
                 downloader = Downloader(wire, limits=limits, growth=EAGER, clock=clock)
                 parts = [tmp_path / f"{number}.part" for number in range(4)]
                 fetches = (
-                    downloader.fetch(Wanted("979412p", part, size, digest), [address], Progress()) for part in parts
+                    downloader.fetch(Wanted("979412p", part, size, digest), address, Progress()) for part in parts
                 )
                 await passing(clock, _all(*fetches))
     assert [part.read_bytes() == content for part in parts] == [True] * 4

@@ -107,7 +107,7 @@ async def test_ftps_with_and_without_demand_for_the_same_tls_session(
         way = door(server, secured=True, authority=server.authority)
         found = await listed(follower(way))
         wanted = Wanted("979412p", tmp_path / "979412p.part", len(CONTENT), md5(CONTENT))
-        arrived = await FtpDownloader(way).fetch(wanted, [f"{server.address}/979412p.fits.fz"], Progress())
+        arrived = await FtpDownloader(way).fetch(wanted, f"{server.address}/979412p.fits.fz", Progress())
 
     assert found["979412p"][0] == len(CONTENT)
     assert arrived == Arrived(len(CONTENT), md5(CONTENT))
@@ -132,7 +132,7 @@ async def test_a_server_whose_certificate_nobody_signed_is_not_followed(
 async def test_a_file_that_is_gone_is_not_stored(server: Vsftpd, tmp_path: Path) -> None:
     wanted = Wanted("979412p", tmp_path / "979412p.part", None, None)
     with pytest.raises(NotStored, match="550"):
-        await FtpDownloader(door(server)).fetch(wanted, [f"{server.address}/979412p.fits.fz"], Progress())
+        await FtpDownloader(door(server)).fetch(wanted, f"{server.address}/979412p.fits.fz", Progress())
 
 
 async def test_without_epsv_the_address_that_pasv_gives_is_not_followed(
@@ -191,7 +191,7 @@ async def test_a_large_file_comes_over_as_many_connections_as_the_server_grants(
         server.offer("979412p.fits.fz", content)
         progress = Progress()
         wanted = Wanted("979412p", tmp_path / "a.part", len(content), md5(content))
-        await FtpDownloader(door(server), growth=growth).fetch(wanted, [f"{server.address}/979412p.fits.fz"], progress)
+        await FtpDownloader(door(server), growth=growth).fetch(wanted, f"{server.address}/979412p.fits.fz", progress)
         offsets = [command for command in server.commands() if command.startswith("REST")]
 
     assert (tmp_path / "a.part").read_bytes() == content

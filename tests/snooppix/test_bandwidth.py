@@ -82,7 +82,7 @@ async def test_a_throttled_download_of_a_server_that_closes_early_has_every_byte
         limits = Limits((LimitSection(rate=4_000_000),), clock=clock)
         begin = clock.monotonic()
         await Downloader(wire, limits=limits).fetch(
-            Wanted("979412p", tmp_path / "a.part", len(content), digest), [address], progress
+            Wanted("979412p", tmp_path / "a.part", len(content), digest), address, progress
         )
         seconds = clock.monotonic() - begin
 
@@ -101,6 +101,6 @@ async def test_a_download_may_last_longer_than_any_total_time(tmp_path: Path) ->
         assert wire._session is not None
         assert wire._session.timeout.total is None
         wanted = Wanted("979412p", tmp_path / "a.part", len(content), digest)
-        await Downloader(wire).fetch(wanted, [address], progress)
+        await Downloader(wire).fetch(wanted, address, progress)
     assert progress.interruptions == 0
     assert server.asked == [""]

@@ -56,7 +56,11 @@ class Bench:
 
     async def fetch(self, *, content: bytes = CONTENT) -> Arrived:
         wanted = Wanted("979412p", self.part, len(content), md5(content))
-        return await self.downloader.fetch(wanted, await self.cadc.locate(self.archive.uri("979412p")), self.progress)
+        return await self.downloader.fetch(wanted, await self.source(), self.progress)
+
+    async def source(self) -> str:
+        [source] = await self.cadc.locate(self.archive.uri("979412p"))
+        return source
 
 
 @pytest.fixture
@@ -141,11 +145,10 @@ async def test_a_flipped_byte_is_damage_and_the_next_try_begins_again(bench: Ben
 
 async def test_a_damaged_mirror_is_passed_over_for_the_next(bench: Bench) -> None:
     bench.archive.faults.add(Flipped(byte=3 * MB))
-    [source] = await bench.cadc.locate(bench.archive.uri("979412p"))
+    source = await bench.source()
+    wanted = Wanted("979412p", bench.part, len(CONTENT), md5(CONTENT), mirrors=(f"{source}?mirror=2",))
 
-    await bench.downloader.fetch(
-        Wanted("979412p", bench.part, len(CONTENT), md5(CONTENT)), [source, f"{source}?mirror=2"], bench.progress
-    )
+    await bench.downloader.fetch(wanted, source, bench.progress)
 
     assert bench.part.read_bytes() == CONTENT
 
@@ -165,9 +168,8 @@ async def test_a_file_replaced_while_it_came_is_never_mixed(bench: Bench, tmp_pa
 async def test_without_a_listed_digest_a_replaced_file_is_fetched_again_whole(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "new").write_bytes(NEW)
     bench.archive.faults.add(Replaced(after=2 * MB, source=str(tmp_path / "new")))
-    sources = await bench.cadc.locate(bench.archive.uri("979412p"))
 
-    await bench.downloader.fetch(Wanted("979412p", bench.part, None, None), sources, bench.progress)
+    await bench.downloader.fetch(Wanted("979412p", bench.part, None, None), await bench.source(), bench.progress)
 
     assert bench.part.read_bytes() == NEW
 
@@ -193,10 +195,10 @@ async def test_a_body_packed_against_our_wish_is_not_taken(bench: Bench) -> None
 
 
 async def test_a_refused_connection_is_unreachable(bench: Bench) -> None:
-    sources = await bench.cadc.locate(bench.archive.uri("979412p"))
+    source = await bench.source()
     bench.archive.faults.add(Refused(times=0))
     with pytest.raises(Unreachable):
-        await bench.downloader.fetch(Wanted("979412p", bench.part, None, None), sources, bench.progress)
+        await bench.downloader.fetch(Wanted("979412p", bench.part, None, None), source, bench.progress)
 
 
 async def test_a_busy_host_says_how_long(bench: Bench) -> None:
@@ -207,10 +209,10 @@ async def test_a_busy_host_says_how_long(bench: Bench) -> None:
 
 
 async def test_a_listed_file_that_is_not_stored(bench: Bench) -> None:
-    [source] = await bench.cadc.locate(bench.archive.uri("979412p"))
+    source = await bench.source()
     bench.archive.withdraw("979412p")
     with pytest.raises(NotStored):
-        await bench.downloader.fetch(Wanted("979412p", bench.part, None, None), [source], bench.progress)
+        await bench.downloader.fetch(Wanted("979412p", bench.part, None, None), source, bench.progress)
 
 
 async def test_a_part_of_an_earlier_life_is_gone_on_with(bench: Bench) -> None:

@@ -64,7 +64,7 @@ class Bench:
         """Fetch the file, with size and digest as a listing may tell them, or without."""
         size, digest = (len(content), md5(content)) if listed else (None, None)
         wanted = Wanted("979412p", self.part, size, digest)
-        return await FtpDownloader(self.door).fetch(wanted, [self.door.address("979412p.fits.fz")], self.progress)
+        return await FtpDownloader(self.door).fetch(wanted, self.door.address("979412p.fits.fz"), self.progress)
 
 
 @contextlib.asynccontextmanager
@@ -296,7 +296,7 @@ async def test_an_address_that_leads_elsewhere_is_not_followed(uri: str, bench: 
     door = Door(section, SnooppixSection(), Credential())
     with pytest.raises(Unreachable, match="is not followed"):
         await FtpDownloader(door).fetch(
-            Wanted("979412p", bench.part, None, None), [uri.format(base=f"{door.base}")], bench.progress
+            Wanted("979412p", bench.part, None, None), uri.format(base=f"{door.base}"), bench.progress
         )
 
 

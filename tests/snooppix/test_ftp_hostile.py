@@ -46,7 +46,7 @@ class Follower:
 
     async def fetch(self, *, digest: Digest | None = None) -> Arrived:
         wanted = Wanted("979412p", self.part, len(CONTENT), digest)
-        return await FtpDownloader(self.door).fetch(wanted, [self.door.address("979412p.fits.fz")], self.progress)
+        return await FtpDownloader(self.door).fetch(wanted, self.door.address("979412p.fits.fz"), self.progress)
 
     async def look(self) -> list[str]:
         archive = FtpArchive(self.door, selection=SelectionSection(), names=Names(), page=9, clock=SystemClock())

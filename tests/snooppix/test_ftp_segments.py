@@ -44,7 +44,7 @@ async def fetch(
     async with server.running():
         door = door_to(server, *limits)
         wanted = Wanted("979412p", part, len(CONTENT), digest)
-        arrived = await FtpDownloader(door, growth=growth).fetch(wanted, [door.address("979412p.fits.fz")], progress)
+        arrived = await FtpDownloader(door, growth=growth).fetch(wanted, door.address("979412p.fits.fz"), progress)
     assert arrived == Arrived(len(CONTENT), DIGEST)
     assert part.read_bytes() == CONTENT
     assert not +door.limits.open
@@ -86,7 +86,7 @@ async def test_a_file_of_unknown_length_comes_over_one(tmp_path: Path) -> None:
     async with server.running():
         door = door_to(server)
         wanted = Wanted("979412p", tmp_path / "a.part", None, None)
-        await FtpDownloader(door, growth=EAGER).fetch(wanted, [door.address("979412p.fits.fz")], Progress())
+        await FtpDownloader(door, growth=EAGER).fetch(wanted, door.address("979412p.fits.fz"), Progress())
     assert (tmp_path / "a.part").read_bytes() == CONTENT
     assert server.most_open == 1
 

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ async def test_headers_that_mean_nothing_are_trouble_with_one_file(header: str, 
     answer = f"HTTP/1.1 206 Partial Content\r\n{header}\r\nContent-Length: 9\r\n\r\nSIMPLE  ="
     async with saying(answer) as (wire, address):
         with pytest.raises(FetchError):
-            await Downloader(wire).fetch(wanted(tmp_path / "a.part"), [address], Progress())
+            await Downloader(wire).fetch(wanted(tmp_path / "a.part"), address, Progress())
 
 
 async def test_of_a_page_in_place_of_a_file_the_begin_and_the_headers_are_evidence(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ async def test_of_a_page_in_place_of_a_file_the_begin_and_the_headers_are_eviden
     head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nX-Site: west\r\nContent-Length: {len(page)}\r\n\r\n"
     async with saying(head + page) as (wire, address):
         with pytest.raises(NotFits) as problem:
-            await Downloader(wire).fetch(wanted(tmp_path / "a.part"), [address], progress)
+            await Downloader(wire).fetch(wanted(tmp_path / "a.part"), address, progress)
     assert problem.value.head == page.encode()
     assert progress.headers["X-Site"] == "west"
 
@@ -103,7 +104,7 @@ async def test_where_no_digest_is_known_two_versions_of_a_file_are_told_apart_al
         answer("200 OK", new, new, '"two"'),
     )
     async with saying(*answers) as (wire, address):
-        await Downloader(wire).fetch(wanted(tmp_path / "a.part", listed=False), [address], Progress())
+        await Downloader(wire).fetch(wanted(tmp_path / "a.part", listed=False), address, Progress())
     assert (tmp_path / "a.part").read_bytes() == new
 
 
@@ -114,7 +115,7 @@ async def test_segments_that_are_sent_elsewhere_are_left_to_the_first_connection
     asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
     async with mirrors(server) as [address], Wire(ArchiveSection(registry=address), SnooppixSection()) as wire:
         growth = Growth(most=4, period=0.05, gain=1.2, worth=2 * BLOCK)
-        await Downloader(wire, growth=growth).fetch(wanted(tmp_path / "a.part", content), [address], Progress())
+        await Downloader(wire, growth=growth).fetch(wanted(tmp_path / "a.part", content), address, Progress())
     assert (tmp_path / "a.part").read_bytes() == content
     assert len(server.asked) == 2
     assert lost == []
@@ -130,8 +131,9 @@ async def test_of_a_second_copy_that_is_another_file_little_is_held_in_memory(
     async with mirrors(first, other) as [one, two]:
         section = ArchiveSection(registry=one, hosts=("127.0.0.1",))
         async with Wire(section, SnooppixSection()) as wire:
+            file = replace(wanted(tmp_path / "a.part", content), mirrors=(two,))
             with pytest.raises(Damaged):
-                await Downloader(wire).fetch(wanted(tmp_path / "a.part", content), [one, two], Progress())
+                await Downloader(wire).fetch(file, one, Progress())
     assert sum(asked.startswith("bytes=") for asked in other.asked) <= 6
 
 

@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +51,9 @@ async def fetched(part: Path, *served: Mirror, content: bytes = MOSAIC) -> Async
         section = ArchiveSection(registry=addresses[0], hosts=("127.0.0.1",))
         hosts = tuple(address.split("/")[2] for address in addresses)
         section = section.model_copy(update={"hosts": hosts})
-        progress = Progress()
+        progress, file = Progress(), replace(wanted(part, content), mirrors=tuple(addresses[1:]))
         async with Wire(section, SnooppixSection(read_timeout=2.0)) as wire:
-            yield await Downloader(wire).fetch(wanted(part, content), addresses, progress), progress
+            yield await Downloader(wire).fetch(file, addresses[0], progress), progress
 
 
 async def test_a_block_damaged_on_our_disk_is_fetched_again_alone(tmp_path: Path) -> None:

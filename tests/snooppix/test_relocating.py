@@ -36,9 +36,9 @@ class Leaves:
         self.located += 1
         return [f"https://minoc.example/token-{self.located}/979412p.fits.fz"]
 
-    async def fetch(self, wanted: Wanted, sources: list[str], progress: Progress) -> Arrived:
+    async def fetch(self, wanted: Wanted, source: str, progress: Progress) -> Arrived:
         del progress
-        self.asked += sources
+        self.asked.append(source)
         if self.located < self.good_from:
             raise self.problem(wanted.name, "minoc.example", "the server refuses")
         return ARRIVED

@@ -37,7 +37,7 @@ async def fetch(
         async with wire:
             clock = SystemClock()
             downloader = Downloader(wire, growth=growth, limits=Limits(limits, clock=clock), clock=clock)
-            task = asyncio.create_task(downloader.fetch(wanted, [address], progress))
+            task = asyncio.create_task(downloader.fetch(wanted, address, progress))
             while stop_at and progress.done < stop_at:
                 await asyncio.sleep(0.01)
             if stop_at:
