@@ -53,8 +53,6 @@ PAUSE: Final = timedelta(seconds=60)
 """Wait after trouble of this host that is no frame's fault."""
 ROOM: Final = timedelta(seconds=30)
 """Between two looks of a frame at a disk that is gone."""
-
-
 AHEAD: Final = 4
 """Frames read at a time for each place in the pool: to look for one at a time costs more than to fetch a small one."""
 

@@ -37,8 +37,6 @@ MOST_REMEMBERED: Final = 50_000
 """Sightings kept in memory; a look-back window that holds more is compared with the database each time."""
 CALIBRATION_PRIORITY: Final = 10
 """Frames wait for their flat and mask: those go first, behind what an operator asked for."""
-
-
 NOTED: Final = timedelta(seconds=60)
 """Between two notes in the database that the archive was looked at, while it lists nothing new."""
 ASK_AGAIN: Final = 300.0
