@@ -50,6 +50,8 @@ class Part:
         """Blocks that are here beyond the front."""
         self._lock = threading.Lock()
         """Held by whoever adds to the digest of the whole file."""
+        self._short = threading.Lock()
+        """Held for a moment by whoever moves the front or says what is ahead of it: nobody waits there for a digest."""
         self._unflushed = 0
         self._fd = -1
         self._digest = self._fresh()
@@ -154,14 +156,15 @@ class Part:
                 begin, end = extent(self.front // BLOCK, self.bound.total if self.bound else -1)
                 self._digest.update(self._read(begin, end))
                 self.front = end
-            self.ahead = {index for index in self.ahead if index * BLOCK >= self.front}
+            with self._short:
+                self.ahead = {index for index in self.ahead if index * BLOCK >= self.front}
 
     def seal(self, index: int, digest: str) -> None:
         """Tell that a block is wholly here."""
         self.blocks[index] = digest
         if self.bound is None or self.bound.total > BLOCK or self.bound.total < 0:
             self.sidecar.add(index, digest)
-        with self._lock:
+        with self._short:
             if index * BLOCK >= self.front:
                 self.ahead.add(index)
 
