@@ -95,7 +95,7 @@ class Downloader:
                 if part.complete and expected is not None and part.digest != expected:
                     again = partial(self._again, wanted, part)
                     await Mender(part, expected, [source, *wanted.mirrors], again, progress).mend()
-                return await asyncio.to_thread(verify, wanted, part, progress)
+                return verify(wanted, part, progress)
             except UnsafeAddress as problem:
                 raise Unreachable(wanted.name, progress.host, str(problem)) from problem
             except OSError as problem:

@@ -28,6 +28,8 @@ KEEP_SIZE: Final = 0x01
 """FALLOC_FL_KEEP_SIZE: the blocks are held, and the size of the file still says how many bytes came."""
 FLUSH: Final = 64 * 1024**2
 """Bytes after which the disk is told to write, so that the flush at the end is short: bench_download.py."""
+LITTLE: Final = 512 * 1024
+"""Bytes of a file for which nothing is noted before it breaks off: to fetch it again costs less than the note."""
 
 IOV_MAX: Final = os.sysconf("SC_IOV_MAX")
 
@@ -70,11 +72,13 @@ class Part:
         """
         part = cls(path, algorithm=algorithm)
         part._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        size = os.fstat(part._fd).st_size
+        if not size:
+            return part
         part.bound, known = part.sidecar.read()
         if part.bound is None:
             os.ftruncate(part._fd, 0)
             return part
-        size = os.fstat(part._fd).st_size
         if 0 <= part.bound.total < size:
             part.restart()
             return part
@@ -108,11 +112,18 @@ class Part:
         if bound == self.bound:
             return
         self.bound = None
-        self.restart()
-        self.sidecar.write(bound)
+        if os.fstat(self._fd).st_size:
+            self.restart()
+            self.sidecar.discard()  # nothing may stay that says the bytes to come were another file's
         self.bound = bound
-        if bound.total > 0:
+        if not self.is_little:
+            self.sidecar.write(bound)
             self._hold(bound.total)
+
+    @property
+    def is_little(self) -> bool:
+        """Whether it is a file of which a broken download is noted only when it breaks off."""
+        return self.bound is not None and 0 <= self.bound.total <= LITTLE
 
     def settle(self, total: int) -> None:
         """Say how long the file is, once that is known at last."""
@@ -121,6 +132,8 @@ class Part:
 
     def _hold(self, total: int) -> None:
         """Hold the blocks of the whole file now, so that a full disk shows at once; not all file systems can."""
+        if total <= 0:
+            return
         failed = _libc.fallocate(self._fd, KEEP_SIZE, ctypes.c_longlong(0), ctypes.c_longlong(total))
         number = ctypes.get_errno() if failed else 0
         if number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
@@ -133,7 +146,7 @@ class Part:
         self._digest, self._span = self._fresh(), None
         self.blocks.clear()
         self.ahead.clear()
-        if self.bound is not None:
+        if self.bound is not None and not self.is_little:
             self.sidecar.write(self.bound)
 
     def append(self, chunks: Sequence[bytes | memoryview]) -> None:
@@ -261,6 +274,12 @@ class Part:
 
     def close(self) -> None:
         """Close the file; its bytes stay for the next try."""
+        bound = self.bound
+        if self._fd >= 0 and bound is not None and self.is_little and 0 < self.front < bound.total:
+            self.sidecar.write(bound)
+        self._shut()
+
+    def _shut(self) -> None:
         self.sidecar.close()
         if self._fd >= 0:
             os.close(self._fd)
@@ -268,7 +287,7 @@ class Part:
 
     def discard(self) -> None:
         """Remove the part from the disk."""
-        self.close()
+        self._shut()
         self.path.unlink(missing_ok=True)
         self.sidecar.discard()
 

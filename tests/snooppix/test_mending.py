@@ -19,7 +19,7 @@ from snooppix.mending import damaged_hdus
 from snooppix.wire import Wire
 from terapix.blocks import BLOCK
 from terapix.identity import Digest
-from terapix.part import Bound, Part
+from terapix.part import LITTLE, Bound, Part
 from terapix.sections import ArchiveSection, SnooppixSection
 from tests.support.mirror import Mirror, mirrors
 
@@ -144,7 +144,34 @@ def test_of_a_killed_download_each_whole_block_is_known(tmp_path: Path) -> None:
 
 def test_a_file_of_one_block_has_no_journal(tmp_path: Path) -> None:
     part = Part.open(tmp_path / "a.part")
-    part.bind(Bound("", "", 1000))
-    part.append([b"x" * 1000])
+    part.bind(Bound("", "", 2 * LITTLE))
+    part.append([b"x" * 2 * LITTLE])
     part.close()
     assert part.sidecar.path.read_text().count("\n") == 1
+
+
+def test_of_a_little_file_it_is_noted_what_it_belongs_to_only_when_it_breaks_off(tmp_path: Path) -> None:
+    part = Part.open(tmp_path / "a.part")
+    part.bind(Bound("md5:1", "", 1000))
+    part.append([b"x" * 400])
+    assert not part.sidecar.path.exists()
+    part.close()
+    part = Part.open(tmp_path / "a.part")
+    assert (part.bound, part.front) == (Bound("md5:1", "", 1000), 400)
+    part.append([b"x" * 600])
+    part.close()
+    assert part.complete
+
+
+def test_a_little_file_is_never_mixed_with_an_older_version_that_broke_off(tmp_path: Path) -> None:
+    part = Part.open(tmp_path / "a.part")
+    part.bind(Bound("md5:1", "", 1000))
+    part.append([b"x" * 400])
+    part.close()
+    newer = Part.open(tmp_path / "a.part")
+    newer.bind(Bound("md5:2", "", 1000))
+    newer.append([b"y" * 10])  # and here the power is cut
+    after = Part.open(tmp_path / "a.part")
+    assert (after.bound, after.front) == (None, 0)
+    newer.discard()
+    after.discard()

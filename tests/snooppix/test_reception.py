@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,13 @@ def offer(archive: ServedArchive, name: str, seed: int = 1) -> bytes:
     return content
 
 
-def full_on_fc1(self: Part, total: int) -> None:
+WRITE = Part.write
+
+
+def full_on_fc1(self: Part, pieces: Sequence[bytes | memoryview], at: int) -> None:
     if "fc1" in self.path.parts:
         raise OSError(errno.EDQUOT, "Disk quota exceeded", str(self.path))
+    WRITE(self, pieces, at)
 
 
 async def test_each_frame_goes_where_most_is_left_after_the_promises(tmp_path: Path) -> None:
@@ -206,7 +211,7 @@ async def test_a_disk_that_turns_out_full_gives_way_to_another_without_a_counted
     settings = settings_for(root, served_archive.registry)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Part, "_hold", full_on_fc1)
+        patch.setattr(Part, "write", full_on_fc1)
         async with at_work(settings, camera=CAMERA) as desk:
             frame = await desk.until_state("979412p", FrameState.VALID)
             events = [event.kind for event in await desk.events()]
@@ -293,7 +298,7 @@ async def test_killed_at_any_await_of_a_change_of_disks_the_file_lies_once(
         await Watched(run(self, running), cut)
 
     monkeypatch.setattr(Reception, "room", lambda self: room(self) + (10**6 if self.name == "fc1" else 0))
-    monkeypatch.setattr(Part, "_hold", full_on_fc1)
+    monkeypatch.setattr(Part, "write", full_on_fc1)
     cuts.mkdir()
     with monkeypatch.context() as watching:
         watching.setattr(Fetcher, "_run", watched)
