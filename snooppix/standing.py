@@ -6,12 +6,11 @@ from typing import Any, Final
 
 from dbclient.schema import Level
 from snooppix.credentials import Credential
+from snooppix.validity import Countdown
 from terapix.metrics import Metrics
 
 RESUMED: Final = "credential-resumed"
 """Kind of the event that tells the end of a pause."""
-REMINDERS: Final = (14.0, 7.0, 3.0, 1.0, 0.0)
-"""Days left at which there is a warning, the last of them being an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,7 @@ class Standing:
         self.credential = credential
         self.days_left: float | None = None
         self._refused: str | None = None
-        self._reminded: float | None = None
-        """The last reminder that was given."""
+        self._countdown = Countdown()
 
     def look(self, now: datetime) -> list[Told]:
         """Compare with the last look; give what is to be told."""
@@ -54,13 +52,9 @@ class Standing:
 
     def _lasting(self) -> list[Told]:
         left = self.days_left
-        if left is None or left > REMINDERS[0]:
-            self._reminded = None
+        due = self._countdown.due(left)
+        if due is None:
             return []
-        due = min(day for day in REMINDERS if left <= day)
-        if self._reminded is not None and due >= self._reminded:
-            return []
-        self._reminded = due
         path = self.credential.path
         if due <= 0:
             return [Told("credential-over", f"the archive's certificate in {path} has ended: renew it", Level.ERROR)]

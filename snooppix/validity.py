@@ -13,10 +13,31 @@ SEQUENCE: Final = 0x30
 VERSION: Final = 0xA0
 UTC_TIME: Final = 0x17
 GENERALIZED_TIME: Final = 0x18
+REMINDERS: Final = (14.0, 7.0, 3.0, 1.0, 0.0)
+"""Days left at which there is a warning, the last of them being an error."""
 
 
 class CertificateBroken(TerapixError):
     """A text that holds no certificate, or one that cannot be read."""
+
+
+class Countdown:
+    """Says when people are to be reminded of an end: once at each of `REMINDERS`, after a start at that which holds."""
+
+    def __init__(self) -> None:
+        self._reminded: float | None = None
+        """The last reminder that was given."""
+
+    def due(self, left: float | None) -> float | None:
+        """Give the reminder that is due with so many days left; none if there is none, or the end is unknown."""
+        if left is None or left > REMINDERS[0]:
+            self._reminded = None
+            return None
+        due = min(day for day in REMINDERS if left <= day)
+        if self._reminded is not None and due >= self._reminded:
+            return None
+        self._reminded = due
+        return due
 
 
 def not_after(text: str) -> datetime:

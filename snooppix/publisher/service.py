@@ -15,7 +15,7 @@ from dbclient.database import Database
 from dbclient.heartbeat import keep_heartbeat
 from dbclient.records import PublicationRecord
 from dbclient.schema import PublicationState
-from dbclient.stores import Publications
+from dbclient.stores import Events, Publications
 from snooppix.protocol.uws import Jobs
 from snooppix.publisher import queries
 from snooppix.publisher.description import Offers
@@ -145,13 +145,25 @@ class Publisher:
                 self._due.set()
                 self._to_push.set()
             await self._write_manifest()
-            if self.certificate:
-                await asyncio.to_thread(self.certificate.renew)
+            await self._mind_certificate()
             await self._beat()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), BREATH)
             pace = BREATH if more else MANIFEST_PACE if self._manifest_due else PACE
             await self.database.changed(timeout=pace, stop=stopping)
+
+    async def _mind_certificate(self) -> None:
+        """Show the newest certificate, and remind people before it ends."""
+        now = self.daemon.clock.now()
+        if self.certificate is None:
+            return
+        await asyncio.to_thread(self.certificate.renew)
+        if told := self.certificate.reminder(now):
+            level, message = told
+            async with self.database.write() as session:
+                await Events().append(
+                    session, source=NAME, kind="certificate-ends", message=message, level=level, now=now
+                )
 
     async def _lay_out(self) -> None:
         """Lay out what is due, and list it."""

@@ -5,9 +5,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from dbclient.schema import Level
 from snooppix.credentials import private
 from snooppix.errors import ArchiveError
-from snooppix.validity import CertificateBroken, not_after
+from snooppix.validity import CertificateBroken, Countdown, not_after
 from terapix.errors import TerapixError
 from terapix.journal import logger
 
@@ -33,6 +34,7 @@ class ServerCertificate:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._seen: Signature | None = None
+        self._countdown = Countdown()
         self._load()
 
     def renew(self) -> bool:
@@ -54,6 +56,16 @@ class ServerCertificate:
             return (not_after(private(self.path)) - now).total_seconds() / DAY
         except (ArchiveError, CertificateBroken):
             return None
+
+    def reminder(self, now: datetime) -> tuple[Level, str] | None:
+        """Say once at each reminder that it ends; after that followers refuse us."""
+        left = self.days_left(now)
+        due = self._countdown.due(left)
+        if left is None or due is None:
+            return None
+        if due <= 0:
+            return Level.ERROR, f"our certificate in {self.path} has ended, and followers refuse it: renew it"
+        return Level.WARNING, f"our certificate in {self.path} ends in {left:.1f} days: renew it"
 
     def _load(self) -> None:
         """Read the file.

@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import ssl
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 import trustme
 from aiohttp import ClientConnectorCertificateError, ClientSession
 
-from dbclient.schema import PublicationState
+from dbclient.records import EventRecord
+from dbclient.schema import Level, PublicationState
 from snooppix.publisher.tls import CertificateUnreadable, ServerCertificate
 from tests.snooppix.desk import at_work
 from tests.snooppix.test_clone import PRODUCT, WEIGHT, acknowledged, clone_settings
@@ -116,6 +118,39 @@ http {{
   }}
 }}
 """
+
+
+def ending(authority: trustme.CA, path: Path, ends: datetime) -> Path:
+    issued = authority.issue_cert("127.0.0.1", not_after=ends)
+    issued.private_key_and_cert_chain_pem.write_to_path(str(path))
+    path.chmod(0o600)
+    return path
+
+
+def test_people_are_reminded_before_the_certificate_ends(tmp_path: Path, authority: trustme.CA) -> None:
+    ends = datetime(2040, 1, 31, tzinfo=UTC)
+    own = ServerCertificate(ending(authority, tmp_path / "own.pem", ends))
+    told = {left: own.reminder(ends - timedelta(days=left)) for left in (20, 14, 8, 6, 5, 2, 0.5, -1, -2)}
+    assert {left: said[0] for left, said in told.items() if said} == {
+        14: Level.WARNING,
+        6: Level.WARNING,
+        2: Level.WARNING,
+        0.5: Level.WARNING,
+        -1: Level.ERROR,
+    }
+    assert told[14] == (Level.WARNING, f"our certificate in {own.path} ends in 14.0 days: renew it")
+    assert told[-1] == (Level.ERROR, f"our certificate in {own.path} has ended, and followers refuse it: renew it")
+
+
+async def test_the_publisher_writes_the_reminder_where_people_look(tmp_path: Path, authority: trustme.CA) -> None:
+    own = ending(authority, tmp_path / "own.pem", datetime.now(UTC) + timedelta(days=10))
+    async with secured(tmp_path, authority, certificate=str(own)) as press:
+
+        async def told() -> list[EventRecord] | None:
+            return await press.events("certificate-ends") or None
+
+        events = await press.until_found(told, "a reminder")
+    assert [event.level for event in events] == [Level.WARNING]
 
 
 async def test_a_clone_follows_through_nginx_that_speaks_tls_for_us(
