@@ -3,17 +3,19 @@
 To hand a statement to a thread and its answer back takes four changes of thread,
 some 0.3 ms, where SQLite itself takes 0.01 ms. What may take long goes to the
 thread as before: to wait for the lock, to write what was done to the disk, and
-statements with many values.
+statements with many values or with a slab of them.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import aiosqlite
 
 SHORT: Final = 200
 """Values of a statement up to which it is short: the listing's are inserted some thousands at a time."""
+SMALL: Final = 64 * 1024
+"""Bytes of a value up to which it is none of the slabs, of which a statement cuts ten thousand rows."""
 _HERE: Final = frozenset({"execute", "fetchall", "fetchone", "close", "cursor"})
 """What a cursor does here, in as far as it is short; `close` of a connection is not among them."""
 
@@ -34,7 +36,14 @@ class Nearby(aiosqlite.Connection):  # type: ignore[misc]
             return name == "cursor"
         if name != "execute":
             return True
-        return not str(args[0]).startswith("BEGIN") and (len(args) < 2 or len(args[1]) <= SHORT)
+        if str(args[0]).startswith("BEGIN"):
+            return False
+        return len(args) < 2 or (len(args[1]) <= SHORT and not _has_slab(args[1]))
+
+
+def _has_slab(values: Mapping[str, Any] | Sequence[Any]) -> bool:
+    found = values.values() if isinstance(values, Mapping) else values
+    return any(isinstance(value, bytes) and len(value) > SMALL for value in found)
 
 
 def open_nearby(database: str, **arguments: Any) -> Nearby:
