@@ -122,7 +122,7 @@ class Fetcher:
 
     async def start_due(self, downloads: int) -> int:
         """Start as many due downloads as places are free; return how many were started."""
-        free = downloads - len(self.running)
+        free = self.respite.leave(downloads - len(self.running))
         if free <= 0 or self.outlook.full:
             return 0
         if not self._ahead:

@@ -9,13 +9,15 @@ lie elsewhere are left where they are, at the head of those that are due.
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from dbclient.database import Database
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameState
+from dbclient.schema import FrameState, HostState
 from dbclient.stores import Frames
+from snooppix.breaker import PROBE
 from snooppix.errors import ArchiveError, FetchError, Resting
 from snooppix.locator import Locator
 from terapix.clock import Clock
@@ -31,6 +33,28 @@ KEPT: Final = 3600.0
 """Seconds for which it is believed where a file lies: an archive may bring it to another site."""
 MOST_KEPT: Final = 200_000
 """Frames of which that is remembered."""
+MOMENT: Final = timedelta(seconds=PROBE)
+"""A rest that is over so soon is sat out; so is the probe that follows it."""
+FEW: Final = 8
+"""Frames that are due next, of which one that may be asked for keeps the pool at work meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A short rest that the pool sits out."""
+
+    host: str
+    ends: datetime
+    """When the pool goes on in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Frames that were looked at; neither where nobody could tell where they lie."""
+
+    resting: list[tuple[FrameRecord, Resting]]
+    awake: bool
+    """Whether one of them may be asked for."""
 
 
 class Respite:
@@ -43,6 +67,27 @@ class Respite:
         self._places: dict[int, tuple[tuple[str, ...], float]] = {}
         """Hosts of frames, and until when that is believed."""
         self._looking = asyncio.Lock()
+        self._held: Held | None = None
+
+    def leave(self, free: int) -> int:
+        """Say how many of the free places may be taken: none while the pool sits out a rest, and then one to probe."""
+        held, now = self._held, self.clock.now()
+        if held is not None and now < held.ends:
+            rest = self.locator.breakers.resting(held.host)
+            if rest is not None and rest.until <= now + MOMENT:
+                return 0
+            if rest is None and self.locator.breakers.hosts[held.host].state is not HostState.CLOSED:
+                return min(free, 1)
+        self._held = None
+        return free
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the rest is over that the pool sits out; none if it sits out none."""
+        if self._held is None:
+            return None
+        now, rest = self.clock.now(), self.locator.breakers.resting(self._held.host)
+        return (min(rest.until if rest else self._held.ends, self._held.ends) - now).total_seconds()
 
     async def put_off(self, frame: FrameRecord, rest: Resting, *, at_work: Collection[int]) -> int:
         """Put off a frame for which nobody can be asked, and all that are due and no better off; return how many.
@@ -53,6 +98,8 @@ class Respite:
         """
         async with self._looking:
             await self._write([(frame, rest)], at_work=())
+            if rest.until <= self.clock.now() + MOMENT:
+                return 1 + await self._sit_out(rest, at_work)
             count, awake = 1, set[int]()
             while len(awake) < PAGE:
                 passed = awake | set(at_work)
@@ -61,7 +108,7 @@ class Respite:
                         session, FrameState.SPOTTED, now=self.clock.now(), limit=PAGE + len(passed)
                     )
                 others = [other for other in due if other.id not in passed]
-                rests = await self._resting(others)
+                rests = (await self._look(others)).resting
                 if not rests:
                     break
                 awake |= {other.id for other in others} - {other.id for other, _ in rests}
@@ -71,10 +118,23 @@ class Respite:
             log.info("frames put off", frames=count, why=rest.why)
         return count
 
-    async def _resting(self, frames: Sequence[FrameRecord]) -> list[tuple[FrameRecord, Resting]]:
+    async def _sit_out(self, rest: Resting, at_work: Collection[int]) -> int:
+        """Hold the pool for a short rest, unless one of the next few may be asked for: then put off the others."""
+        if self._held is not None and self._held.host == rest.host:
+            return 0
+        async with self.database.read() as session:
+            due = await Frames().due(session, FrameState.SPOTTED, now=self.clock.now(), limit=FEW + len(at_work))
+        found = await self._look([other for other in due if other.id not in at_work][:FEW])
+        if not found.awake:
+            self._held = Held(rest.host, rest.until + MOMENT)
+            return 0
+        await self._write(found.resting, at_work=at_work)
+        return len(found.resting)
+
+    async def _look(self, frames: Sequence[FrameRecord]) -> Look:
         """Find those whose hosts all rest."""
         turn = asyncio.Semaphore(AT_ONCE)
-        silent = asyncio.Event()
+        silent, awake = asyncio.Event(), asyncio.Event()
 
         async def ask(frame: FrameRecord) -> tuple[FrameRecord, Resting] | None:
             async with turn:
@@ -86,9 +146,12 @@ class Respite:
                     return frame, rest
                 except (ArchiveError, FetchError):  # its own fetch will meet that too, and say so
                     silent.set()
+                else:
+                    awake.set()
                 return None
 
-        return [found for found in await asyncio.gather(*map(ask, frames)) if found is not None]
+        asked = await asyncio.gather(*map(ask, frames))
+        return Look([found for found in asked if found is not None], awake.is_set())
 
     async def _hosts(self, frame: FrameRecord) -> tuple[str, ...]:
         now = self.clock.monotonic()

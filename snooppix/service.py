@@ -170,7 +170,7 @@ class Snooppix:
                 begun = 0 if self.control.rests else await self.fetcher.start_due(downloads)
             if begun:
                 self.verifier.warm()
-            await first(self.ending, self.fetcher.due)
+            await first(self.ending, self.fetcher.due, timeout=self.fetcher.respite.left)
 
     async def _end_with_daemon(self) -> None:
         await first(self.daemon.stopping, self.ending)

@@ -158,6 +158,26 @@ async def test_frames_that_wait_for_one_busy_host_are_put_off_together(
     assert await states(desk, *names) == {FrameState.FETCHED}
 
 
+async def test_a_short_rest_is_sat_out_and_touches_no_row_of_those_that_wait(
+    desk: Desk, archive: ServedArchive, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{979412 + number}p" for number in range(MANY)]
+    await offer(desk, archive, *names)
+    archive.faults.add(Busy(retry_after="1", times=1))
+    counted = Counted(desk, monkeypatch)
+    await fetch(desk, passes=20)
+    put_off = [frame for frame in await frames(desk, *names) if frame.retry_at is not None]
+    assert len(put_off) <= 8, "only those that were begun"
+    assert counted.since()[1] <= 16, "the pool holds, and asks for nothing"
+
+    clock.advance(2)
+    assert await desk.snooppix.fetcher.start_due(4) == 1, "one request probes the host"
+    await fetch(desk, passes=MANY // 4)
+    clock.advance(PROBE + 1)
+    await fetch(desk, passes=4)
+    assert await states(desk, *names) == {FrameState.FETCHED}
+
+
 async def test_frames_at_another_host_go_on_while_one_rests(
     desk: Desk, archive: ServedArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
