@@ -33,6 +33,8 @@ SILENCE: Final = Backoff(first=2.0, factor=2.0, ceiling=300.0, attempts=1_000_00
 """Seconds between looks at an archive that does not answer; never longer than the ordinary pace."""
 BETWEEN_RELEASES: Final = 60.0
 """Seconds between two looks at releases at least: most dates are midnights, and some are not."""
+NEEDY: Final = 0.05
+"""Share of the time that they may take while many frames become valid: all frames are looked through for them."""
 KINDS: Final = (RequestKind.LOOK, RequestKind.DIFFERENCE)
 REST: Final = 1.0
 """Seconds between two questions whether there is work again."""
@@ -58,6 +60,8 @@ class Discovery:
         self._silences = 0
         self._since = clock.now()
         self._asked_for_calibrations = float("-inf")
+        self._needy_at = float("-inf")
+        """When frames that become valid may have them looked for again."""
         self._look_at = clock.monotonic()
         self.next_look: datetime | None = None
         """When the next look at what was changed is due; none before the first has ended."""
@@ -84,8 +88,12 @@ class Discovery:
                     continue
                 self._asked.clear()
                 await self._pass()
-                wait = min(self._look_at, self._releases_at) - self.clock.monotonic()
-                await first(ending, self.needy, self._asked, timeout=max(0.0, min(wait, await self._difference_in())))
+                now = self.clock.monotonic()
+                wait = min(min(self._look_at, self._releases_at) - now, await self._difference_in())
+                if (left := self._needy_at - now) > 0:
+                    await first(ending, self._asked, timeout=max(0.0, min(wait, left)))
+                else:
+                    await first(ending, self.needy, self._asked, timeout=max(0.0, wait))
         finally:
             if self._differing is not None:
                 self._differing.cancel()
@@ -135,13 +143,16 @@ class Discovery:
     async def _calibrations(self) -> None:
         """Ask for calibrations once a frame became valid, and now and then for what the archive lacked."""
         now = self.clock.monotonic()
-        if not self.needy.is_set() and now - self._asked_for_calibrations < CALIBRATIONS:
+        needy = self.needy.is_set() and now >= self._needy_at
+        if not needy and now - self._asked_for_calibrations < CALIBRATIONS:
             return
         self.needy.clear()
         self._asked_for_calibrations = now
         for name in await self.watcher.look_for_calibrations():
             message = f"{name} is named by frames and the archive does not have it: their maps wait"
             await self._event("calibration-missing", message, Level.WARNING)
+        end = self.clock.monotonic()
+        self._needy_at = end + min((end - now) / NEEDY, CALIBRATIONS)
 
     async def _difference_in(self) -> float:
         """Seconds until the next full difference."""

@@ -158,13 +158,12 @@ class Healer:
         frames: dict[str, FrameRecord] = {}
         parts: set[str] = set()
         async with self.database.read() as session:
-            for name in names:
-                for frame in await Frames().generations(session, name):
-                    frames[disk.file_name(frame.uri, generation=frame.generation)] = frame
-                    elsewhere = frame.disk is not None and self.receptions.disk(frame.disk) is not disk
-                    if frame.state in {FrameState.SPOTTED, FrameState.FAILED} and not elsewhere:
-                        digest = Digest.parse(frame.wire_digest) if frame.wire_digest else None
-                        parts.add(disk.part(name, digest).stem)
+            for frame in await Frames().of_names(session, names):
+                frames[disk.file_name(frame.uri, generation=frame.generation)] = frame
+                elsewhere = frame.disk is not None and self.receptions.disk(frame.disk) is not disk
+                if frame.state in {FrameState.SPOTTED, FrameState.FAILED} and not elsewhere:
+                    digest = Digest.parse(frame.wire_digest) if frame.wire_digest else None
+                    parts.add(disk.part(frame.name, digest).stem)
         return frames, parts
 
     async def _treat(self, disk: Reception, leftover: Leftover) -> None:

@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ BOUND: Final = ".bound"
 BAD: Final = ".bad"
 DEADLINE: Final = 5.0
 """Seconds that a disk has to answer; a local one takes milliseconds, a network one that is alive well below one."""
+KEPT: Final = 1.0
+"""Seconds for which it is believed what a part that waits lacks: nobody writes to it but a download of ours."""
 BLOCK: Final = 512
 """Bytes in which a file system counts what a file occupies."""
 _SHORT: Final = 16
@@ -173,6 +176,12 @@ class Receptions:
         """By frame."""
         self.running: set[int] = set()
         """Frames whose promise holds although no part may be there yet."""
+        self._lacking: dict[str, dict[int, int]] = {disk.name: {} for disk in disks}
+        """By disk and frame, bytes that the downloads lack which wait with a part."""
+        self._ended: set[int] = set()
+        """Frames whose download does not run, and of which it is not known whether a part waits."""
+        self._pruned = (float("-inf"), frozenset[str]())
+        """When all parts that wait were looked at, and which disks were usable then."""
         self._used: set[str] = set()
         self._looks: dict[str, asyncio.Task[str | None]] = {}
         self._choosing = asyncio.Lock()
@@ -249,6 +258,7 @@ class Receptions:
         """Take over a promise of an earlier life, which holds as long as the part is there."""
         place = self.disk(disk)
         self.promises[frame_id] = Promise(place.name, place.part(name, digest), size)
+        self._ended.add(frame_id)
 
     async def choose(
         self, frame_id: int, name: str, digest: Digest | None, size: int, *, avoid: Collection[str] = ()
@@ -261,26 +271,39 @@ class Receptions:
             If no disk can take it; nothing is promised then.
         """
         async with self._choosing:
-            left: dict[str, int] = {}
-            begun: set[str] = set()
-            for disk in self.usable:
-                if disk.name in avoid:
+            for fresh in (False, True):
+                if fresh:  # a part may have gone since those that wait were looked at
+                    self._pruned = (float("-inf"), frozenset())
+                left, begun = await self._room_for(frame_id, name, digest, size, avoid=avoid)
+                able = [disk for disk in self.usable if disk.name in left]
+                best = sorted(able, key=lambda disk: (disk.name not in begun, -left[disk.name]))
+                if not fresh and (not best or left[best[0].name] < 0):
                     continue
-                with contextlib.suppress(TimeoutError, OSError):  # the next look says what is wrong with it
-                    async with asyncio.timeout(DEADLINE):
-                        part = disk.part(name, digest)
-                        left[disk.name], there = await asyncio.to_thread(self._left, disk, part, size, besides=frame_id)
-                        if there:
-                            begun.add(disk.name)
-            able = [disk for disk in self.usable if disk.name in left]
-            best = sorted(able, key=lambda disk: (disk.name not in begun, -left[disk.name]))
-            chosen = next((disk for disk in best if left[disk.name] >= 0), None)
-            if chosen is None:
-                missing = min((-left[disk.name] for disk in able), default=size)
-                raise NoRoom(name, needed=size, missing=missing, where=self._said(left))
-            self.promises[frame_id] = Promise(chosen.name, chosen.part(name, digest), size)
-            self.running.add(frame_id)
-            return chosen
+                chosen = next((disk for disk in best if left[disk.name] >= 0), None)
+                if chosen is not None:
+                    self.promises[frame_id] = Promise(chosen.name, chosen.part(name, digest), size)
+                    self.running.add(frame_id)
+                    self._no_longer_waits(frame_id)
+                    return chosen
+            missing = min((-left[disk.name] for disk in able), default=size)
+            raise NoRoom(name, needed=size, missing=missing, where=self._said(left))
+
+    async def _room_for(
+        self, frame_id: int, name: str, digest: Digest | None, size: int, *, avoid: Collection[str]
+    ) -> tuple[dict[str, int], set[str]]:
+        """Bytes left on each disk that answers once a file is whole there, and on which disks its part lies."""
+        left: dict[str, int] = {}
+        begun: set[str] = set()
+        for disk in self.usable:
+            if disk.name in avoid:
+                continue
+            with contextlib.suppress(TimeoutError, OSError):  # the next look says what is wrong with it
+                async with asyncio.timeout(DEADLINE):
+                    part = disk.part(name, digest)
+                    left[disk.name], there = await asyncio.to_thread(self._left, disk, part, size, besides=frame_id)
+                    if there:
+                        begun.add(disk.name)
+        return left, begun
 
     async def begun(self, *, besides: int) -> int:
         """Count the other downloads to which room is promised."""
@@ -290,11 +313,17 @@ class Receptions:
     def settle(self, frame_id: int) -> None:
         """A download ended: its promise goes on only while a part waits."""
         self.running.discard(frame_id)
+        self._ended.add(frame_id)
 
     def drop(self, frame_id: int) -> None:
         """Promise nothing any more: all bytes are here, or none will come."""
         self.running.discard(frame_id)
         self.promises.pop(frame_id, None)
+        self._no_longer_waits(frame_id)
+
+    def _no_longer_waits(self, frame_id: int) -> None:
+        for lacking in self._lacking.values():
+            lacking.pop(frame_id, None)
 
     def _left(self, disk: Reception, part: Path, size: int, *, besides: int) -> tuple[int, bool]:
         """Bytes left to promise on a disk once a file of `size` is whole there, negative if it does not fit.
@@ -303,15 +332,31 @@ class Receptions:
         """
         room = disk.room() - disk.lacks(part, size)
         self._prune()
-        others = [promise for number, promise in list(self.promises.items()) if number != besides]
-        promised = sum(disk.lacks(other.part, other.size) for other in others if other.disk == disk.name)
-        return room - promised, part.exists()
+        waiting = self._lacking[disk.name].copy()
+        waiting.pop(besides, None)
+        running = [self.promises.get(number) for number in self.running - {besides}]
+        promised = sum(disk.lacks(other.part, other.size) for other in running if other and other.disk == disk.name)
+        return room - promised - sum(waiting.values()), part.exists()
 
     def _prune(self) -> None:
-        """Forget the promises to downloads that neither run nor have left a part on a disk that answers."""
-        usable = {disk.name for disk in self.usable}
-        for frame_id, promise in list(self.promises.items()):
-            if frame_id not in self.running and not (promise.disk in usable and promise.part.exists()):
+        """Forget the promises to downloads that neither run nor have left a part on a disk that answers.
+
+        All that wait are looked at once a second, and at once what has just ended: a thousand may wait.
+        """
+        usable, now = frozenset(disk.name for disk in self.usable), time.monotonic()
+        looked, then = self._pruned
+        ended, self._ended = self._ended, set()
+        if usable != then or now - looked > KEPT:
+            self._pruned = (now, usable)
+            ended = set(self.promises)
+        for frame_id in ended - self.running:
+            promise = self.promises.get(frame_id)
+            self._no_longer_waits(frame_id)
+            if promise is None:
+                continue
+            if promise.disk in usable and promise.part.exists():
+                self._lacking[promise.disk][frame_id] = self.disk(promise.disk).lacks(promise.part, promise.size)
+            else:
                 self.promises.pop(frame_id, None)
 
     def find(self, path: Path) -> Reception | None:

@@ -48,6 +48,8 @@ HEARTBEAT: Final = 10.0
 """Seconds between two heartbeats in the database while the status stays the same."""
 HEAL: Final = 5.0
 """Seconds between two looks for leftovers in incoming/, each of which asks the database for every file there."""
+HEALS: Final = 0.02
+"""Share of the time that these looks may take: the more lies in incoming/, the less often they are."""
 BREATH: Final = 0.2
 """Seconds between two passes at least: our own writes wake us too."""
 OWED: Final = 2.0
@@ -105,7 +107,7 @@ class Snooppix:
         self._owed = asyncio.Event()
         """A product may have become valid, whose publisher is to be told."""
         self._beaten = float("-inf")
-        self._healed = float("-inf")
+        self._heals_at = float("-inf")
         self._said: tuple[object, ...] = ()
 
     @property
@@ -148,10 +150,11 @@ class Snooppix:
                 return
             for disk, said in await self.receptions.look():
                 await self._event("disk", said, Level.WARNING if disk.trouble else Level.INFO)
-            if self.daemon.clock.monotonic() - self._healed >= HEAL:
+            if (begin := self.daemon.clock.monotonic()) >= self._heals_at:
                 async with self._begins:
                     await self.healer.heal(busy=self._busy())
-                self._healed = self.daemon.clock.monotonic()
+                end = self.daemon.clock.monotonic()
+                self._heals_at = end + max(HEAL, (end - begin) / HEALS)
             if not self.control.rests:
                 await self.orders.answer_open(beforehand=self.standing.credential.resume)
                 await self.discovery.notice()

@@ -62,6 +62,15 @@ class Frames(FrameSightings, FrameLists):
         query = select(Frame).where(Frame.name == name).order_by(Frame.generation.desc())
         return [record(FrameRecord, row) for row in await session.scalars(query)]
 
+    async def of_names(self, session: AsyncSession, names: Iterable[str]) -> list[FrameRecord]:
+        """Give all generations of many names, newest first of each."""
+        wanted, found = sorted(set(names)), list[FrameRecord]()
+        for start in range(0, len(wanted), 500):
+            query = select(*COLUMNS).where(Frame.name.in_(wanted[start : start + 500]))
+            rows = await session.execute(query.order_by(Frame.name, Frame.generation.desc()))
+            found += [record(FrameRecord, row) for row in rows]
+        return found
+
     async def due(
         self,
         session: AsyncSession,
