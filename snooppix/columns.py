@@ -30,9 +30,13 @@ _MANTISSA: Final = 53
 _POWERS: Final = np.frombuffer(
     b"".join(str(2**shift).zfill(DENOMINATOR).encode() for shift in range(63)), dtype=np.uint8
 ).reshape(-1, DENOMINATOR)
+_EXACT: Final = 15
+"""Digits of which a float holds every whole number; divided by a power of ten that a float
+holds, too, it gives the nearest float of the decimal."""
+_TENS: Final = 10.0 ** np.arange(_EXACT + 1)
 _DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _US_A_DAY: Final = 86_400_000_000.0
-_MJD_0: Final = np.datetime64("1858-11-17", "us")
+_MJD_0: Final = np.datetime64("1858-11-17", "D")
 _MOST_DAYS: Final = 100_000
 WIDEST: Final = 128
 """Bytes of a column at most."""
@@ -90,12 +94,22 @@ def digests(cells: Column) -> Holds:
 
 def decimals(cells: Column) -> Decimals:
     """Read numbers as ``468.332``."""
-    digits = (cells.letters - _ZERO < 10).sum(axis=1)
-    points = (cells.letters == _POINT).sum(axis=1)
+    digits, points = np.zeros((2, len(cells.lengths)), dtype=np.int64)
+    behind, whole = np.zeros((2, len(cells.lengths)), dtype=np.int64)
+    for letter in np.ascontiguousarray(cells.letters.T):
+        figure = letter - _ZERO
+        is_figure = figure < 10
+        whole = np.where(is_figure, whole * 10 + figure, whole)
+        digits += is_figure
+        behind += is_figure & (points > 0)
+        points += letter == _POINT
     holds = (digits > 0) & (points <= 1) & (digits + points == cells.lengths)
-    values = np.zeros(len(holds))
-    width = cells.letters.shape[1]
-    values[holds] = [float(text) for text in cells.letters[holds].view(f"S{width}").ravel().tolist()]
+    exact = holds & (digits <= _EXACT)
+    values = np.where(exact, whole, 0) / _TENS[np.where(exact, behind, 0)]
+    long = holds & ~exact
+    if long.any():
+        width = cells.letters.shape[1]
+        values[long] = [float(text) for text in cells.letters[long].view(f"S{width}").ravel().tolist()]
     return Decimals(values, np.asarray(holds))
 
 
@@ -167,7 +181,17 @@ def days(cells: Column) -> tuple[Bytes, Holds]:
     rest, micro = np.modf(part * _US_A_DAY)
     total = (whole * _US_A_DAY).astype(np.int64) + micro.astype(np.int64)
     total += np.where(rest == 0.5, total & 1, np.rint(rest).astype(np.int64))
-    text = np.datetime_as_string(_MJD_0 + total.astype("timedelta64[us]"), unit="us").astype(f"S{STAMP}")
-    letters = text.view(np.uint8).reshape(-1, STAMP).copy()
-    letters[:, 10] = _SPACE
+    date, time = np.divmod(total, int(_US_A_DAY))
+    dates, which = np.unique(date, return_inverse=True)  # few: frames of a night share one
+    written = np.datetime_as_string(_MJD_0 + dates, unit="D").astype("S10").view(np.uint8).reshape(-1, 10)
+    letters = np.empty((len(total), STAMP), dtype=np.uint8)
+    letters[:, :10] = written[which]
+    second, micros = (part.astype(np.int32) for part in np.divmod(time, 1_000_000))
+    for place, sign in ((10, _SPACE), (13, ord(":")), (16, ord(":")), (19, _POINT)):
+        letters[:, place] = sign
+    for begin, figures in ((11, second // 3600), (14, second // 60 % 60), (17, second % 60)):
+        letters[:, begin], letters[:, begin + 1] = figures // 10 + _ZERO, figures % 10 + _ZERO
+    for place in range(STAMP - 1, 19, -1):
+        letters[:, place] = micros % 10 + _ZERO
+        micros //= 10
     return letters, holds

@@ -73,7 +73,7 @@ class Memory:
 
     def add(self, slab: Slab, *, after: datetime | None) -> None:
         """Remember what is in the database now, and can be listed again by the next look."""
-        self.slabs = [one for one in (*self.slabs, slab) if after is None or one.since(after)]
+        self.slabs = [one for one in (*self.slabs, slab) if after is None or one.reaches(after)]
         if sum(one.count for one in self.slabs) > MOST_REMEMBERED:
             self.slabs.clear()
 
