@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -125,33 +124,31 @@ def measure() -> list[Row]:
 
         runner.run(answer())
 
-        def clear(name: str) -> None:
-            shutil.rmtree(root / "node2" / "frames" / name, ignore_errors=True)
-            os.sync()
-
-        def ours(name: str) -> None:
+        def ours(name: str, there: str) -> None:
             parcels = [
-                Parcel(source, f"nodes/node1/{path}", "nodes/node2", path, digest, size)
+                Parcel(source, f"nodes/node1/{path}", "nodes/node2", path.replace(name, there, 1), digest, size)
                 for path, digest, size in files[name]
             ]
             ended = runner.run(courier.bring(target, parcels, progress=lambda _: None))
             assert all(isinstance(end, Carried) for end in ended), ended[:3]
 
-        def theirs(name: str) -> None:
-            there = root / "node2" / "frames"
-            subprocess.run(["rsync", "-r", "--whole-file", f"{daemon}/frames/{name}", f"{there}/"], check=True)
-            subprocess.run(f"find {there}/{name} -type f -print0 | xargs -0 md5sum > /dev/null", shell=True, check=True)
+        def theirs(name: str, there: str) -> None:
+            target = root / "node2" / "frames" / there
+            target.mkdir()
+            subprocess.run(["rsync", "-r", "--whole-file", f"{daemon}/frames/{name}", f"{target}/"], check=True)
+            subprocess.run(f"find {target} -type f -print0 | xargs -0 md5sum > /dev/null", shell=True, check=True)
 
         for name, what, goal in (
             ("big", f"{SIZE / 1e6:.0f} MB", "0.9 of the peer's time"),
             ("many", f"{MANY} files of {SMALL / 1e3:.0f} kB", "faster than the peer"),
         ):
             measured = dict.fromkeys(("ours", "rsync + md5sum"), float("inf"))
-            for _ in range(RUNS):  # by turns, and the least of each: a machine that is used otherwise only ever adds
+            for run in range(RUNS):  # by turns, and the least of each: a machine that is used otherwise only ever adds
                 for who, work in (("ours", ours), ("rsync + md5sum", theirs)):
-                    clear(name)
+                    os.sync()
                     begin = time.perf_counter()
-                    work(name)
+                    # a place of its own: ext4 makes files slowly where many were removed a moment ago
+                    work(name, f"{name}-{work.__name__}-{run}")
                     measured[who] = min(measured[who], time.perf_counter() - begin)
             rows.append(
                 Row(

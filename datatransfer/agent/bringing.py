@@ -25,6 +25,8 @@ LOOK: Final = 0.25
 """Seconds between two looks whether a pack is still wanted."""
 AT_ONCE: Final = 8
 """Files fetched at the same time; the coordinator asks for fewer."""
+PACKS: Final = 2
+"""Packs at the same time: one comes while the disk flushes the other."""
 
 
 class Bringing:
@@ -36,8 +38,16 @@ class Bringing:
         """Bytes that are here."""
         self.waiting = 0
         """Requests that wait for it; when none is left it stops, and its bytes stay."""
-        self.stop = threading.Event()
+        self.unwanted = False
+        """Nobody waits for it any more, or the agent ends."""
+        self.halt: threading.Event | None = None
+        """What tells a file that comes by itself to stop."""
         self.task: asyncio.Future[Carried]
+
+    def stop(self) -> None:
+        self.unwanted = True
+        if self.halt is not None:
+            self.halt.set()
 
 
 class Bringings:
@@ -49,7 +59,9 @@ class Bringings:
         self._segments = segments
         self._pace = Pace(rate)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bring")
+        self._packers = ThreadPoolExecutor(PACKS, thread_name_prefix="pack")
         self._held: dict[tuple[str, str], Bringing] = {}
+        self._turn = threading.Lock()
         self._packs: set[asyncio.Task[None]] = set()
 
     def busy(self, root: str) -> frozenset[str]:
@@ -111,12 +123,12 @@ class Bringings:
         """Bring a pack; it stops when nobody waits for any of its files."""
         parcels = [bringing.parcel for bringing in held]
         root = self._roots[parcels[0].root]
-        work = partial(receive_pack, parcels, root, trust=self._trust, pace=self._pace, stop=stop)
+        work = partial(receive_pack, parcels, root, trust=self._trust, pace=self._pace, stop=stop, turn=self._turn)
         ended: Mapping[Parcel, Carried | MoveError] = {}
         try:
-            receiving = asyncio.get_running_loop().run_in_executor(self._threads, work)
+            receiving = asyncio.get_running_loop().run_in_executor(self._packers, work)
             while not (await asyncio.wait({receiving}, timeout=LOOK))[0]:
-                if all(bringing.stop.is_set() for bringing in held):
+                if all(bringing.unwanted for bringing in held):
                     stop.set()
             ended = receiving.result()
         except Exception:
@@ -135,8 +147,8 @@ class Bringings:
     async def _join(self, parcel: Parcel) -> Bringing:
         key = (parcel.root, parcel.path)
         held = self._held.get(key)
-        if held is not None and (held.parcel != parcel or held.stop.is_set()):
-            held.stop.set()
+        if held is not None and (held.parcel != parcel or held.unwanted):
+            held.stop()
             await asyncio.wait({held.task})
             held = self._held.get(key)
         if held is None:
@@ -146,7 +158,10 @@ class Bringings:
         return held
 
     async def _receive(self, bringing: Bringing) -> Carried:
-        parcel = bringing.parcel
+        parcel, halt = bringing.parcel, threading.Event()
+        bringing.halt = halt
+        if bringing.unwanted:
+            halt.set()
 
         def progress(done: int) -> None:
             bringing.done = done
@@ -159,7 +174,7 @@ class Bringings:
                 pace=self._pace,
                 segments=self._segments,
                 progress=progress,
-                stop=bringing.stop,
+                stop=halt,
             )
 
         try:
@@ -177,16 +192,17 @@ class Bringings:
         """Stop what nobody waits for any more; its end is nobody's concern then."""
         bringing.waiting -= 1
         if bringing.waiting <= 0 and not bringing.task.done():
-            bringing.stop.set()
+            bringing.stop()
             bringing.task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def close(self) -> None:
         """Stop everything within a chunk; the bytes so far stay."""
         held = list(self._held.values())
         for bringing in held:
-            bringing.stop.set()
+            bringing.stop()
         await asyncio.gather(*(bringing.task for bringing in held), return_exceptions=True)
-        await asyncio.to_thread(self._threads.shutdown)
+        for threads in (self._threads, self._packers):
+            await asyncio.to_thread(threads.shutdown)
 
 
 def _note(ended: asyncio.Queue[int], number: int, _: asyncio.Future[Carried]) -> None:

@@ -8,16 +8,17 @@ once, and gives them their names only then. Everything here blocks.
 import contextlib
 import ctypes
 import hashlib
+import io
 import os
 import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, BinaryIO, Final
 
 from datatransfer.agent.line import Cut, Line
 from datatransfer.agent.receiver import Pace, Parcel
-from datatransfer.agent.roots import Refused, Root, find, held_directory, open_file, split
+from datatransfer.agent.roots import Refused, Root, find, held_directory, open_file_in, split
 from datatransfer.agent.trust import Trust
 from datatransfer.errors import (
     Declined,
@@ -30,7 +31,6 @@ from datatransfer.errors import (
     Stopped,
 )
 from datatransfer.mover import FULL, PART, Carried
-from terapix.identity import Digest
 
 SMALL: Final = 1 << 20
 """Bytes of a file at most that travels in a pack."""
@@ -51,23 +51,39 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def packed(roots: Mapping[str, Root], origins: Sequence[str]) -> Iterator[bytes]:
     """Give the bytes of a pack, about `SENT` at once."""
     ready = bytearray()
-    for origin in origins:
-        try:
-            root, path = split(origin)
-            handle = open_file(find(roots, root, path), path)
-        except (SourceGone, Refused):
-            ready += HEAD.pack(ABSENT)
-        else:
-            with os.fdopen(handle, "rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
-                content = file.read(SMALL) if size <= SMALL else b""
-            ready += HEAD.pack(len(content) if len(content) == size else ABSENT) + (
-                content if len(content) == size else b""
-            )
-        if len(ready) >= SENT:
-            yield bytes(ready)
-            ready.clear()
+    with contextlib.ExitStack() as held:
+        room, at = "", -1
+        for origin in origins:
+            try:
+                name, path = split(origin)
+                root = find(roots, name, path)
+                here = origin.rpartition("/")[0]
+                if here != room:  # most files of a pack lie together: their directory is walked to once
+                    held.close()
+                    at, room = held.enter_context(held_directory(root, path.split("/")[:-1], make=False)), here
+                content = _content(at, path.rpartition("/")[2])
+            except (OSError, SourceGone, Refused):
+                ready += HEAD.pack(ABSENT)
+            else:
+                ready += HEAD.pack(len(content))
+                ready += content
+            if len(ready) >= SENT:
+                yield bytes(ready)
+                ready.clear()
     yield bytes(ready)
+
+
+def _content(directory: int, name: str) -> bytes:
+    """Read a small file whole; raise `SourceGone` for a larger one."""
+    handle = open_file_in(directory, name)
+    try:
+        size = os.fstat(handle).st_size
+        content = os.read(handle, SMALL + 1)
+    finally:
+        os.close(handle)
+    if not len(content) == size <= SMALL:
+        raise SourceGone(Path(name))
+    return content
 
 
 def in_packs(parcels: Sequence[Parcel]) -> tuple[list[list[Parcel]], list[Parcel]]:
@@ -95,9 +111,14 @@ def in_packs(parcels: Sequence[Parcel]) -> tuple[list[list[Parcel]], list[Parcel
 
 
 def receive_pack(
-    parcels: Sequence[Parcel], root: Root, *, trust: Trust, pace: Pace, stop: threading.Event
+    parcels: Sequence[Parcel], root: Root, *, trust: Trust, pace: Pace, stop: threading.Event, turn: threading.Lock
 ) -> dict[Parcel, Carried | MoveError]:
-    """Bring a pack; give what became of each file. What stands in a file's place already is left to `receive`."""
+    """Bring a pack; give what became of each file. What stands in a file's place already is left to `receive`.
+
+    Parameters
+    ----------
+    turn : held while files are made: two threads that make files in one directory spend more time fighting for it
+    """
     ended: dict[Parcel, Carried | MoveError] = {}
     written: list[tuple[Parcel, int, str]] = []
     with contextlib.ExitStack() as exits:
@@ -107,13 +128,14 @@ def receive_pack(
                 room = parcel.path.rpartition("/")[0]
                 if room not in rooms:
                     rooms[room] = exits.enter_context(held_directory(root, room.split("/"), make=True))
-            with Line(parcels[0].source, trust) as line:
+            with turn, Line(parcels[0].source, trust) as line:
                 line.pack([parcel.origin for parcel in parcels])
+                body: BinaryIO = io.BufferedReader(Body(line), SENT)
                 for parcel in parcels:
                     if stop.is_set():
                         raise Stopped
                     room, _, name = parcel.path.rpartition("/")
-                    problem = _take(line, parcel, rooms[room], name)
+                    problem = _take(body, parcel, rooms[room], name)
                     pace.draw(parcel.size, stop)
                     if problem is None:
                         written.append((parcel, rooms[room], name))
@@ -130,7 +152,7 @@ def receive_pack(
     return ended
 
 
-def _take(line: Line, parcel: Parcel, room: int, name: str) -> MoveError | None:
+def _take(body: BinaryIO, parcel: Parcel, room: int, name: str) -> MoveError | None:
     """Read one file and write it into a part; give what is wrong with it alone.
 
     Raises
@@ -139,7 +161,7 @@ def _take(line: Line, parcel: Parcel, room: int, name: str) -> MoveError | None:
         When the rest of the pack does not come either.
     """
     try:
-        _write(parcel, _read(line, parcel), room, name)
+        _write(parcel, _read(body, parcel), room, name)
     except Cut:
         raise
     except MoveError as problem:
@@ -147,32 +169,41 @@ def _take(line: Line, parcel: Parcel, room: int, name: str) -> MoveError | None:
     return None
 
 
-def _read(line: Line, parcel: Parcel) -> memoryview:
-    head = memoryview(bytearray(HEAD.size))
-    _fill(line, head)
-    (length,) = HEAD.unpack(head)
+class Body(io.RawIOBase):
+    """The bytes of an answer, as a file."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._line.read_into(memoryview(buffer))
+
+
+def _read(body: BinaryIO, parcel: Parcel) -> bytes:
+    (length,) = HEAD.unpack(_exactly(body, HEAD.size))
     if length == ABSENT:
         raise SourceGone(Path(parcel.origin))
     if length > SMALL:
         raise Cut(f"{length} bytes are no small file")
-    content = memoryview(bytearray(length))
-    _fill(line, content)
+    content = _exactly(body, length)
     if length != parcel.size:
         raise Declined(f"{parcel.source} has {length} bytes of {parcel.origin}, and {parcel.size} are known")
     return content
 
 
-def _fill(line: Line, view: memoryview) -> None:
-    while view:
-        count = line.read_into(view)
-        if not count:
-            raise Cut("the connection ended too early")
-        view = view[count:]
+def _exactly(body: BinaryIO, count: int) -> bytes:
+    found = body.read(count)
+    if len(found) < count:
+        raise Cut("the connection ended too early")
+    return found
 
 
-def _write(parcel: Parcel, content: memoryview, room: int, name: str) -> None:
+def _write(parcel: Parcel, content: bytes, room: int, name: str) -> None:
     """Verify the bytes and write them into a part."""
-    algorithm = Digest.parse(parcel.digest).algorithm
+    algorithm = parcel.digest.partition(":")[0]
     found = f"{algorithm}:{hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()}"
     if found != parcel.digest:
         raise DigestMismatch(Path(parcel.origin), expected=parcel.digest, found=found)
@@ -180,8 +211,9 @@ def _write(parcel: Parcel, content: memoryview, room: int, name: str) -> None:
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640, dir_fd=room)
         try:
-            while content:
-                content = content[os.write(handle, content) :]
+            left = memoryview(content)
+            while left:
+                left = left[os.write(handle, left) :]
         finally:
             os.close(handle)
     except OSError as problem:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,12 +107,23 @@ def open_file(root: Root, path: str) -> int:
     *rooms, name = path.split("/")
     try:
         with held_directory(root, rooms, make=False) as at:
-            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=at)
+            return open_file_in(at, name)
     except OSError as problem:
         raise SourceGone(root.directory / path) from problem
-    if not os.path.isfile(handle):  # noqa: PTH113 - of an open file, not of a path
+
+
+def open_file_in(directory: int, name: str) -> int:
+    """Open a file of an open directory for reading.
+
+    Raises
+    ------
+    OSError
+        When it is not there; `FileNotFoundError` also when it is no plain file.
+    """
+    handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise SourceGone(root.directory / path)
+        raise FileNotFoundError(errno.ENOENT, "no plain file", name)
     return handle
 
 
