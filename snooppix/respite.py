@@ -84,10 +84,11 @@ class Respite:
     @property
     def left(self) -> float | None:
         """Seconds until the rest is over that the pool sits out; none if it sits out none."""
-        if self._held is None:
+        held, now = self._held, self.clock.now()
+        if held is None or held.ends <= now:
             return None
-        now, rest = self.clock.now(), self.locator.breakers.resting(self._held.host)
-        return (min(rest.until if rest else self._held.ends, self._held.ends) - now).total_seconds()
+        rest = self.locator.breakers.resting(held.host)
+        return (min(rest.until if rest else held.ends, held.ends) - now).total_seconds()
 
     async def put_off(self, frame: FrameRecord, rest: Resting, *, at_work: Collection[int]) -> int:
         """Put off a frame for which nobody can be asked, and all that are due and no better off; return how many.

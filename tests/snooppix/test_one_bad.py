@@ -170,7 +170,12 @@ async def test_a_short_rest_is_sat_out_and_touches_no_row_of_those_that_wait(
     assert len(put_off) <= 8, "only those that were begun"
     assert counted.since()[1] <= 16, "the pool holds, and asks for nothing"
 
-    clock.advance(2)
+    left = desk.snooppix.fetcher.respite.left
+    assert left is not None
+    assert 0 < left <= 1, "then the pool is to look again"
+    clock.advance(60)
+    assert desk.snooppix.fetcher.respite.left is None, "nobody wakes for it though nobody looked, as while all rests"
+    clock.advance(-58)
     assert await desk.snooppix.fetcher.start_due(4) == 1, "one request probes the host"
     await fetch(desk, passes=MANY // 4)
     clock.advance(PROBE + 1)
