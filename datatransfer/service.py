@@ -14,6 +14,7 @@ from datatransfer.depots import Depots
 from datatransfer.moves import Moves
 from datatransfer.nodes import Roster
 from datatransfer.orders import Orders
+from datatransfer.sealer import Sealer
 from dbclient.database import Database
 from dbclient.heartbeat import keep_heartbeat
 from terapix.clock import Clock
@@ -55,6 +56,7 @@ class Coordinator:
         )
         self.calibrations = Calibrations(database, clock, self.roster, self.depots, source=NAME)
         self.audit = Audit(database, settings, clock, self.roster, self.depots, source=NAME)
+        self.sealer = Sealer(database, clock)
 
     async def start(self) -> None:
         await self.roster.register()
@@ -70,6 +72,7 @@ class Coordinator:
         self.refused = len(plan.refused)
         await self.moves.pass_()
         self.calibrations.pass_()
+        await self.sealer.pass_()
         up = len(self.roster.standings)
         said = [f"{len(self.moves.under_way)} moving"]
         if plan.refused:

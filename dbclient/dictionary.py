@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column
+from sqlalchemy import Column, LargeBinary
 from sqlalchemy.sql.schema import Table
 
 from dbclient.schema import Base
@@ -85,6 +85,8 @@ def _kind(column: Column[Any]) -> str:
             return "number"
         case Document():
             return "document"
+        case LargeBinary():
+            return "bytes"
         case _:
             return "yes or no" if column.type.python_type is bool else "whole number"
 

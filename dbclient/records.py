@@ -266,6 +266,22 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SealRecord:
+    id: int
+    at: datetime
+    before: str
+    after: int
+    last: int
+    events: int
+    gaps: list[Any]
+    late: list[Any]
+    awaited: list[Any]
+    content: str
+    marks: bytes
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class HostRecord:
     name: str
     state: HostState

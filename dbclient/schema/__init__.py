@@ -15,6 +15,7 @@ from dbclient.schema.publications import Publication, PublicationState
 from dbclient.schema.receipts import Receipt
 from dbclient.schema.replicas import Replica, ReplicaState
 from dbclient.schema.requests import Request, RequestKind, RequestState
+from dbclient.schema.seals import Seal
 from dbclient.schema.transfers import Lease, Transfer, TransferKind, TransferState
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "Request",
     "RequestKind",
     "RequestState",
+    "Seal",
     "Transfer",
     "TransferKind",
     "TransferState",

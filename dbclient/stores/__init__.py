@@ -18,6 +18,7 @@ from dbclient.stores.publications import Publications
 from dbclient.stores.receipts import Receipts
 from dbclient.stores.replicas import Replicas
 from dbclient.stores.requests import Requests
+from dbclient.stores.seals import Seals
 from dbclient.stores.transfers import Leases, Transfers
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Receipts",
     "Replicas",
     "Requests",
+    "Seals",
     "Sighted",
     "Sighting",
     "Transfers",

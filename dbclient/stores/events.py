@@ -1,6 +1,6 @@
 """The history: events are added and read, never changed."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, func, insert, select
@@ -89,7 +89,13 @@ class Events:
         return [record(EventRecord, row) for row in await session.scalars(query)]
 
     async def latest(
-        self, session: AsyncSession, *, limit: int = 50, level: Level | None = None, before: int | None = None
+        self,
+        session: AsyncSession,
+        *,
+        limit: int = 50,
+        level: Level | None = None,
+        before: int | None = None,
+        since: datetime | None = None,
     ) -> list[EventRecord]:
         """Give the latest events, newest first.
 
@@ -97,13 +103,31 @@ class Events:
         ----------
         level : only events at least as grave
         before : an event number: the page of events before it
+        since : only events of this moment or later
         """
         query = select(Event).order_by(Event.id.desc()).limit(limit)
         if level is not None:
             query = query.where(Event.level.in_(list(Level)[list(Level).index(level) :]))
         if before is not None:
             query = query.where(Event.id < before)
+        if since is not None:
+            query = query.where(Event.at >= since, Event.id > await self._before(session, since))
         return [record(EventRecord, row) for row in await session.scalars(query)]
+
+    async def _before(self, session: AsyncSession, moment: datetime) -> int:
+        """Give a number up to which events are older than a moment, by halving: they have no index of their moments.
+
+        Numbers follow the moments but for a clock that was set back, so a day is allowed for that.
+        """
+        low, high = 0, await self.newest_id(session)
+        while low < high:
+            middle = (low + high + 1) // 2
+            at = await session.scalar(select(Event.at).where(Event.id >= middle).order_by(Event.id).limit(1))
+            if at is not None and at < moment - timedelta(days=1):
+                low = middle
+            else:
+                high = middle - 1
+        return low
 
     async def newest_id(self, session: AsyncSession) -> int:
         """Give the number of the newest event; 0 if there is none."""

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from snooppix.cli import app as snooppix
+from spica.cli.history import past
 from spica.cli.install import config, db
 from spica.cli.nodes import nodes
 from spica.cli.operate import operate
@@ -23,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for room in (start, watch, observed, operate):
+for room in (start, watch, past, observed, operate):
     app.registered_commands += room.registered_commands
 app.add_typer(config, name="config", help="Settings: where each comes from, and whether they hold.")
 app.add_typer(nodes, name="nodes", help="The processing nodes: list them, add, drain, remove, check, certify.")

@@ -1,4 +1,4 @@
-"""Commands that look: status, why, frames, runs, nodes, history. They change nothing."""
+"""Commands that look: status, why, frames. They change nothing."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -129,30 +129,3 @@ def frames(
         ],
         empty="No frame matches. terapix demo brings some; terapix frames --state failed shows what failed.",
     )
-
-
-@watch.command()
-def history(
-    frame: Annotated[str | None, typer.Argument(help="Only this frame.")] = None,
-    config: ConfigOption = None,
-    *,
-    limit: LimitOption = 50,
-    as_json: JsonOption = False,
-) -> None:
-    """Show what happened, newest first."""
-
-    async def look(database: Database, _: Loaded) -> Any:
-        async with database.read() as session:
-            if frame is None:
-                return await Events().latest(session, limit=limit)
-            held = await Frames().named(session, frame)
-            return None if held is None else (await Events().of_frame(session, held.id))[::-1][:limit]
-
-    found = ask(config, look)
-    if found is None:
-        stop(f"No frame {frame} is known here.", Exit.NOT_FOUND)
-    if as_json:
-        say_json(found)
-        return
-    rows = [(e.at, e.source, e.level, e.message) for e in found]
-    table("History", ("UTC", "who", "level", "what"), rows, empty="Nothing has happened yet.")

@@ -8,6 +8,7 @@ import pytest
 from datatransfer import depots
 from datatransfer.errors import DiskFull
 from dbclient.schema import FrameKind, FrameState, NodeState
+from dbclient.sealing import verify
 from dbclient.stores import Events, Frames, Nodes
 from tests.support.site import MB, Site
 
@@ -208,3 +209,15 @@ async def test_a_superseded_frame_is_not_moved(site: Site) -> None:
     assert frame.state is FrameState.SUPERSEDED
     assert (await site.frame("979412p")).state is FrameState.PLACED
     assert await site.open_things() == (1, 0)
+
+
+async def test_what_happened_is_sealed_every_few_seconds(site: Site) -> None:
+    await site.valid("979412p")
+    await site.coordinator.pass_()
+    first = await verify(site.database)
+    assert (first.fits, first.unsealed, first.seals) == (True, 0, 1)
+
+    await site.valid("979413p")
+    assert await site.coordinator.sealer.pass_() == 0, "not so soon"
+    site.clock.advance(seconds=6)
+    assert await site.coordinator.sealer.pass_() == (await verify(site.database)).events - first.events

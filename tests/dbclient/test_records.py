@@ -18,6 +18,7 @@ PAIRS = {
     records.JobRecord: schema.Job,
     records.RequestRecord: schema.Request,
     records.EventRecord: schema.Event,
+    records.SealRecord: schema.Seal,
     records.BookmarkRecord: schema.Bookmark,
     records.HostRecord: schema.Host,
     records.DifferenceRecord: schema.Difference,

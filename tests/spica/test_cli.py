@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import socket
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dbclient.database import Database
+from dbclient.sealing import seal
 from dbclient.stores import Configurations, Events, Frames, Nodes
 from dbclient.stores.frames import Sighting
 from spica.cli.application import app
@@ -82,6 +84,32 @@ def test_lists_are_given_as_json(config, command):
     code, said, _ = call(command, "-c", config, "--json")
     assert code == 0
     assert len(json.loads(said)) == 1
+
+
+async def test_the_history_is_verified_and_what_was_changed_is_named(config):
+    assert "Nothing is sealed yet" in (await asyncio.to_thread(call, "history", "--verify", "-c", config))[1]
+    database = await Database.open(load(Path(config)).settings.database_url)
+    sealed = await seal(database, now=NOW)
+    await database.close()
+    code, said, _ = await asyncio.to_thread(
+        call, "history", "--verify", "--noted", sealed.digest, "-c", config, "--json"
+    )
+    assert (code, json.loads(said)["fits"], json.loads(said)["events"]) == (0, True, 1)
+    with sqlite3.connect(Path(config).parent / "terapix.sqlite") as line:
+        line.execute("DROP TRIGGER events_kept_from_UPDATE")
+        line.execute("UPDATE events SET message = 'it was never here'")
+    line.close()
+    code, said, _ = await asyncio.to_thread(call, "history", "--verify", "-c", config)
+    assert (code, said.splitlines()[0]) == (
+        3,
+        "The history was tampered with: event 1 was changed after it was sealed (seal 1).",
+    )
+    assert (await asyncio.to_thread(call, "history", "--noted", "0", "-c", config))[0] == 2
+
+
+def test_the_history_since_a_moment_is_shown(config):
+    assert "979412p" in call("history", "--since", "2008-03-30", "-c", config)[1]
+    assert "Nothing has happened yet" in call("history", "--since", "2008-03-31", "-c", config)[1]
 
 
 def test_an_empty_list_teaches_the_next_command(config):
