@@ -57,7 +57,7 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True)
 class Transactions:
-    """Which transactions run when events are read: those of a number below `oldest` have ended, `next` has not begun."""
+    """Which transactions run when events are read: those below `oldest` have ended, `next` has not begun."""
 
     oldest: int
     next: int
