@@ -147,7 +147,7 @@ async def test_frames_that_wait_for_one_busy_host_are_put_off_together(
     await fetch(desk, passes=4)
     units, located = counted.since()
     assert units < 30
-    assert located <= 10, "where they lie is known"
+    assert located <= 12, "where they lie is known, but for the few that were begun themselves"
     assert await states(desk, *names) == {FrameState.SPOTTED}
 
     archive.faults.clear()
