@@ -205,7 +205,7 @@ class Verifier:
             try:
                 return await self._unpack(pool, path, headers)
             except BrokenProcessPool:
-                ends[were_killed(pool)] += 1
+                ends[await asyncio.to_thread(were_killed, pool)] += 1
                 log.warning("a process that unpacks this file alone has ended", file=path.name)
             except TimeoutError as problem:
                 raise _endless() from problem
@@ -259,8 +259,14 @@ def _processes(pool: ProcessPoolExecutor) -> list[BaseProcess]:
 
 
 def were_killed(pool: ProcessPoolExecutor) -> bool:
-    """Tell whether a process ended by SIGKILL, which no file can cause; those that follow it end by SIGTERM."""
-    codes = {process.exitcode for process in _processes(pool)}
+    """Tell whether a process of a broken pool ended by SIGKILL, which no file can cause; others then end by SIGTERM.
+
+    The pool is broken as soon as a process closes its end of the pipe, which is before the kernel knows how it ended:
+    all are waited for.
+    """
+    processes = _processes(pool)
+    pool.shutdown(wait=True)
+    codes = {process.exitcode for process in processes}
     return codes - {None, 0, -signal.SIGTERM} == {-signal.SIGKILL}
 
 

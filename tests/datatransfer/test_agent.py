@@ -1,6 +1,7 @@
 """An agent gives, fetches and removes files: whole and verified, for those who may ask, and from its rooms alone."""
 
 import asyncio
+import contextlib
 import json
 import os
 from dataclasses import replace
@@ -314,9 +315,10 @@ async def corrupting(source: str, *, times: int) -> tuple[asyncio.Server, str]:
                 await to.drain()
             to.close()
 
-        await asyncio.gather(
-            forward(reader, down, damage=False), forward(up, writer, damage=True), return_exceptions=True
-        )
+        with contextlib.closing(writer), contextlib.closing(down):
+            await asyncio.gather(
+                forward(reader, down, damage=False), forward(up, writer, damage=True), return_exceptions=True
+            )
 
     server = await asyncio.start_server(relay, "127.0.0.1", 0)
     return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -67,7 +67,7 @@ async def test_a_link_that_is_cut_in_mid_transfer_and_mended_loses_nothing(tmp_p
 
 
 async def test_a_host_that_dies_in_mid_transfer_and_comes_back_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    async with bed(tmp_path, 2, rate=SLOW) as laid:
+    async with bed(tmp_path, 2, rate=SLOW // 3) as laid:
         one, two = laid.hosts
         for host in laid.hosts:
             await host.begin(laid.courier)

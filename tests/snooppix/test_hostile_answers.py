@@ -32,11 +32,10 @@ async def saying(*answers: str | bytes) -> AsyncIterator[tuple[Wire, str]]:
     left = [answer.encode("latin-1") if isinstance(answer, str) else answer for answer in answers]
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError, OSError):
             await reader.readuntil(b"\r\n\r\n")
             writer.write(left.pop(0) if len(left) > 1 else left[0])
             await writer.drain()
-        writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

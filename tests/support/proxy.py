@@ -20,6 +20,10 @@ class Proxy:
     most_open: int = 0
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            await self._talk(reader, writer)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.lines.append(head.splitlines()[0])
         method, target, _ = self.lines[-1].split()
@@ -37,6 +41,7 @@ class Proxy:
             await asyncio.gather(_pass_on(reader, back), _pass_on(ahead, writer))
         finally:
             self.open -= 1
+            back.close()
 
 
 async def _pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
