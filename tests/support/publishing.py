@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 
 from dbclient.database import Database
 from dbclient.records import EventRecord, NewProduct, PublicationRecord
-from dbclient.schema import FrameState
+from dbclient.schema import FrameState, PublicationState
 from dbclient.stores import Events, Frames, Jobs, Publications, Sighting
 from dbclient.stores.nodes import Nodes
 from snooppix.publisher.service import Publisher
@@ -110,11 +110,15 @@ class Press:
             return [event for event in await Events().latest(session, limit=1000) if event.kind == kind]
 
     async def until(self, name: str, condition: Callable[[PublicationRecord], bool]) -> PublicationRecord:
-        """Wait until the newest generation of a name is as it should be."""
+        """Wait until the newest generation of a name is as it should be; an offered one, until followers see it."""
 
         async def there() -> PublicationRecord | None:
             rows = await self.rows(name)
-            return rows[0] if rows and condition(rows[0]) else None
+            if not rows or not condition(rows[0]):
+                return None
+            listed = self.publisher.offers.listed.get(name)
+            seen = listed is not None and listed.publication.generation == rows[0].generation
+            return rows[0] if seen or rows[0].state is not PublicationState.OFFERED else None
 
         return await self.until_found(there, name)
 
