@@ -13,7 +13,7 @@ import errno
 import hashlib
 import os
 import threading
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -340,31 +340,10 @@ def publish(part: Path, target: Path) -> None:
     part.with_suffix(".bound").unlink(missing_ok=True)
 
 
-class _Turns:
-    """Who waits for one directory: a flush that begins after many have asked serves them all."""
-
-    def __init__(self) -> None:
-        self.count = threading.Lock()
-        self.flush = threading.Lock()
-        self.asked = self.served = 0
-
-
-_turns: defaultdict[Path, _Turns] = defaultdict(_Turns)
-
-
 def sync_directory(directory: Path) -> None:
     """Make renames in a directory durable."""
-    turns = _turns[directory]
-    with turns.count:
-        turns.asked += 1
-        mine = turns.asked
-    with turns.flush:
-        if turns.served >= mine:
-            return
-        upto = turns.asked
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        turns.served = upto
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
