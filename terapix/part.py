@@ -53,7 +53,7 @@ class Part:
         self._lock = threading.Lock()
         """Held by whoever adds to the digest of the whole file."""
         self._short = threading.Lock()
-        """Held for a moment by whoever moves the front or says what is ahead of it: nobody waits there for a digest."""
+        """Held for a moment by whoever says what is ahead of the front: nobody waits there for a digest."""
         self._unflushed = 0
         self._fd = -1
         self._digest = self._fresh()
@@ -114,9 +114,10 @@ class Part:
         self.bound = None
         if os.fstat(self._fd).st_size:
             self.restart()
-            self.sidecar.discard()  # nothing may stay that says the bytes to come were another file's
         self.bound = bound
-        if not self.is_little:
+        if self.is_little:
+            self.sidecar.discard()  # nothing may stay that says the bytes to come were another file's
+        else:
             self.sidecar.write(bound)
             self._hold(bound.total)
 

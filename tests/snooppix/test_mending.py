@@ -163,10 +163,13 @@ def test_of_a_little_file_it_is_noted_what_it_belongs_to_only_when_it_breaks_off
     assert part.complete
 
 
-def test_a_little_file_is_never_mixed_with_an_older_version_that_broke_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("total", "came"), [(1000, 400), (2 * LITTLE, 0)], ids=["little", "large, not a byte came"])
+def test_a_little_file_is_never_mixed_with_an_older_version_that_broke_off(
+    tmp_path: Path, total: int, came: int
+) -> None:
     part = Part.open(tmp_path / "a.part")
-    part.bind(Bound("md5:1", "", 1000))
-    part.append([b"x" * 400])
+    part.bind(Bound("md5:1", "", total))
+    part.append([b"x" * came])
     part.close()
     newer = Part.open(tmp_path / "a.part")
     newer.bind(Bound("md5:2", "", 1000))
