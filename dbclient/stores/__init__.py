@@ -19,6 +19,7 @@ from dbclient.stores.receipts import Receipts
 from dbclient.stores.replicas import Replicas
 from dbclient.stores.requests import Requests
 from dbclient.stores.seals import Seals
+from dbclient.stores.statistics import Grouping, Statistics, Sums
 from dbclient.stores.transfers import Leases, Transfers
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Events",
     "Exchange",
     "Frames",
+    "Grouping",
     "Hosts",
     "Inventory",
     "Jobs",
@@ -45,5 +47,7 @@ __all__ = [
     "Seals",
     "Sighted",
     "Sighting",
+    "Statistics",
+    "Sums",
     "Transfers",
 ]

@@ -12,6 +12,7 @@ from spica.cli.nodes import nodes
 from spica.cli.operate import operate
 from spica.cli.runs import observed
 from spica.cli.start import start
+from spica.cli.statistics import counted
 from spica.cli.watch import watch
 from terapix.journal import open_journal
 from terapix.sections import JournalSection
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for room in (start, watch, past, observed, operate):
+for room in (start, watch, past, observed, counted, operate):
     app.registered_commands += room.registered_commands
 app.add_typer(config, name="config", help="Settings: where each comes from, and whether they hold.")
 app.add_typer(nodes, name="nodes", help="The processing nodes: list them, add, drain, remove, check, certify.")

@@ -23,6 +23,7 @@ from spica.web.pages import (
     lists,
     overview,
     snooppix,
+    statistics,
 )
 from spica.web.pages.daemonlog import LOGGED
 from spica.web.policy import HEADERS
@@ -80,6 +81,8 @@ def routes() -> list[web.RouteDef]:
         web.get("/runs", lists.runs),
         web.get("/nodes", lists.nodes),
         web.get("/history", lists.history),
+        web.get("/statistics", statistics.statistics),
+        web.get("/statistics.csv", statistics.as_table),
         web.get("/transfer", actions.transfer),
         web.get("/snooppix", snooppix.snooppix),
         web.post("/snooppix/control", snooppix.control),
@@ -100,6 +103,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/v1/nodes", api.nodes),
         web.get("/api/v1/runs", api.runs),
         web.get("/api/v1/snooppix", api.snooppix),
+        web.get("/api/v1/statistics", statistics.as_document),
         web.get("/api/v1/events", api.events),
         web.get("/static/{path:[a-z0-9./-]{1,80}}", static),
         web.get("/favicon.ico", favicon),

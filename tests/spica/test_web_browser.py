@@ -10,7 +10,18 @@ from tests.support.console import console
 from tests.support.full_night import NOW
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-PAGES = ("/", "/frames", "/frames/979400p", "/frames/979415p", "/runs", "/nodes", "/history", "/transfer", "/login")
+PAGES = (
+    "/",
+    "/frames",
+    "/frames/979400p",
+    "/frames/979415p",
+    "/runs",
+    "/nodes",
+    "/history",
+    "/statistics",
+    "/transfer",
+    "/login",
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -28,6 +28,8 @@ PAGES = [
     "/runs",
     "/nodes",
     "/history",
+    "/statistics",
+    "/statistics?by=week&since=2026-11-01",
     "/transfer",
     "/transfer?runid=08AC14&node=node1&filter=r.MP9601",
     "/snooppix",
