@@ -7,9 +7,10 @@ from pathlib import Path
 from datatransfer.depots import Depot, Depots, Freight
 from datatransfer.errors import MoveError
 from datatransfer.nodes import Roster
+from datatransfer.repair import Repair
 from dbclient.database import Database
 from dbclient.schema import FrameState, Level
-from dbclient.stores import Events, Inventory, Nodes, Replicas
+from dbclient.stores import Events, Frames, Inventory, Nodes, Replicas
 from dbclient.stores.inventory import Calibration
 from terapix.clock import Clock
 from terapix.identity import safe_name
@@ -30,6 +31,7 @@ class Calibrations:
         self._clock = clock
         self._roster = roster
         self._depots = depots
+        self._repair = Repair(database, clock, depots, source=source)
         self._source = source
         self._troubles: dict[tuple[str, int], tuple[int, float]] = {}
         """By calibration and node: failures in a row, and until when (monotonic) not to try."""
@@ -80,6 +82,8 @@ class Calibrations:
         origin = str(calibration.path)
         path = f"calibrations/{safe_name(Path(origin).name)}"
         try:
+            if not await self._is_good(calibration, source, origin):
+                return False
             size = calibration.size or (await asyncio.to_thread((source.directory / origin).stat)).st_size
             freight = Freight(source, origin, depot, path, str(calibration.digest), size)
             carried = await self._depots.carry(freight, progress=lambda _: None, stop=self._stop, steps=False)
@@ -109,6 +113,16 @@ class Calibrations:
             )
         log.info("calibration placed", calibration=calibration.name, node=node, how=carried.how)
         return True
+
+    async def _is_good(self, calibration: Calibration, source: Depot, origin: str) -> bool:
+        """Read the file at reception before every node is given it; a damaged one is set aside and fetched again."""
+        reading = await self._depots.read(source, origin, rate=0.0, stop=self._stop)
+        if reading.digest == calibration.digest or calibration.frame_id is None or reading.size is None:
+            return True
+        async with self._database.read() as session:
+            frame = await Frames().get(session, calibration.frame_id)
+        await self._repair.clear_reception(frame, source, origin, reading)
+        return False
 
     async def _trouble(self, calibration: Calibration, node: str, problem: str) -> None:
         """Remember a failure; the first of a row is told in the history."""

@@ -7,14 +7,16 @@ of the target fetches it from the agent of the source. Whoever asks need not kno
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from datatransfer.agent.courier import Courier, Silent
+from datatransfer.agent.holdings import set_aside
+from datatransfer.agent.reading import Reading, read
 from datatransfer.agent.receiver import Parcel
-from datatransfer.agent.roots import node_root, reception_root
+from datatransfer.agent.roots import NODE_ROOMS, RECEPTION_ROOMS, Root, node_root, reception_root
 from datatransfer.agent.trust import Trust
 from datatransfer.disks import DEADLINE, Disk, Gauge, Ill
 from datatransfer.errors import NodeUnreachable, Stopped
@@ -186,6 +188,29 @@ class Depots:
         with _reachable(depot):
             return await self._asked().digests(depot.address, depot.root, paths)
 
+    async def read(self, depot: Depot, path: str, *, rate: float, stop: threading.Event) -> Reading:
+        """Read a file again from its disk, at no more than a rate (bytes a second; 0: any).
+
+        Raises
+        ------
+        NodeUnreachable
+        Stopped
+            When told to stop.
+        """
+        if not depot.address:
+            return await asyncio.to_thread(read, _own_root(depot), path, rate=rate, stop=stop)
+        asking = asyncio.ensure_future(self._asked().read(depot.address, depot.root, path, rate=rate))
+        try:
+            while not (await asyncio.wait({asking}, timeout=LOOK))[0]:
+                if stop.is_set():
+                    raise Stopped
+        finally:
+            if not asking.done():
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+        with _reachable(depot):
+            return asking.result()
+
     async def remove(self, depot: Depot, path: str, *, size: int) -> None:
         """Remove a file of a known size; one that is gone already is no error.
 
@@ -199,6 +224,18 @@ class Depots:
             return
         with _reachable(depot):
             await self._asked().remove(depot.address, f"{depot.root}/{path}", size=size)
+
+    async def set_aside(self, depot: Depot, path: str, why: Mapping[str, str]) -> str | None:
+        """Move a file into quarantine on its disk; give where it lies then, None if it was not there.
+
+        Raises
+        ------
+        NodeUnreachable
+        """
+        if not depot.address:
+            return await asyncio.to_thread(set_aside, _own_root(depot), path, why)
+        with _reachable(depot):
+            return await self._asked().set_aside(depot.address, depot.root, path, why)
 
     def _asked(self) -> Courier:
         if self._courier is None:
@@ -260,6 +297,11 @@ def _reachable(depot: Depot) -> Iterator[None]:
         yield
     except Silent as problem:
         raise NodeUnreachable(depot.directory, str(problem)) from problem
+
+
+def _own_root(depot: Depot) -> Root:
+    """Give a depot of this host as its agent would have it."""
+    return Root(depot.root, depot.directory, RECEPTION_ROOMS if depot.root.startswith("reception/") else NODE_ROOMS)
 
 
 def _sizes(directory: Path, paths: Sequence[str]) -> dict[str, int | None]:

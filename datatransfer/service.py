@@ -14,7 +14,9 @@ from datatransfer.depots import Depots
 from datatransfer.moves import Moves
 from datatransfer.nodes import Roster
 from datatransfer.orders import Orders
+from datatransfer.scrub import Scrub
 from datatransfer.sealer import Sealer
+from datatransfer.upkeep import Upkeep
 from dbclient.database import Database
 from dbclient.heartbeat import keep_heartbeat
 from terapix.clock import Clock
@@ -57,6 +59,8 @@ class Coordinator:
         self.calibrations = Calibrations(database, clock, self.roster, self.depots, source=NAME)
         self.audit = Audit(database, settings, clock, self.roster, self.depots, source=NAME)
         self.sealer = Sealer(database, clock)
+        scrub = Scrub(database, clock, self.depots, source=NAME)
+        self.upkeep = Upkeep(scrub, settings, clock, busy=lambda: bool(self.moves.under_way))
 
     async def start(self) -> None:
         await self.roster.register()
@@ -73,6 +77,7 @@ class Coordinator:
         await self.moves.pass_()
         self.calibrations.pass_()
         await self.sealer.pass_()
+        self.upkeep.pass_([standing.node for standing in self.roster.standings.values()])
         up = len(self.roster.standings)
         said = [f"{len(self.moves.under_way)} moving"]
         if plan.refused:
@@ -81,6 +86,7 @@ class Coordinator:
         return ", ".join(said)
 
     async def close(self) -> None:
+        await self.upkeep.close()
         await self.calibrations.close()
         await self.moves.close()
         await self.depots.close()

@@ -202,6 +202,7 @@ class ProductRecord:
     digest: str
     provenance: dict[str, Any]
     created_at: datetime
+    verified_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

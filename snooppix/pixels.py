@@ -19,9 +19,9 @@ import numpy as np
 
 from snooppix.errors import Rejection
 from snooppix.headers import Hdu
+from terapix.checksum import datasum, is_zero
 from terapix.identity import Digest
 
-ALL_ONES: Final = 0xFFFFFFFF
 _TYPES: Final = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -32,18 +32,6 @@ class PixelSum:
     number: int
     line: str
     """Number, format, size and DATASUM of the decoded pixels."""
-
-
-def datasum(data: bytes | memoryview | np.ndarray[Any, Any]) -> int:
-    """Ones' complement sum of 32-bit words as the FITS checksum convention has it; zeros fill the last word."""
-    raw = np.frombuffer(data, dtype=np.uint8)
-    whole = len(raw) // 4 * 4
-    total = int(raw[:whole].view(">u4").sum(dtype=np.uint64))
-    if rest := raw[whole:].tobytes():
-        total += int.from_bytes(rest.ljust(4, b"\0"), "big")
-    while total >> 32:
-        total = (total & ALL_ONES) + (total >> 32)
-    return total
 
 
 def examine(path: Path, hdus: Sequence[Hdu]) -> list[PixelSum]:
@@ -74,12 +62,8 @@ def _check(hdu: Hdu, head: int, data: int) -> None:
         raise Rejection(
             "checksum", f"{name}: DATASUM = {str(said).strip()} and the data sum up to {data}: they were damaged"
         )
-    if hdu.header.text("CHECKSUM") and (total := head + data) not in {0, ALL_ONES}:
-        folded = (total & ALL_ONES) + (total >> 32)
-        if folded not in {0, ALL_ONES}:
-            raise Rejection(
-                "checksum", f"{name}: CHECKSUM does not agree with header and data: one was changed or damaged"
-            )
+    if hdu.header.text("CHECKSUM") and not is_zero(head, data):
+        raise Rejection("checksum", f"{name}: CHECKSUM does not agree with header and data: one was changed or damaged")
 
 
 def _pixels(hdu: Hdu, fits: Any, data_sum: int) -> PixelSum:

@@ -69,5 +69,9 @@ class DatatransferSection(Section):
     """together: a run shares a node while there is room; most-room: the emptiest; balance: the least filled share."""
     moves: Annotated[int, Field(ge=1, le=64)] = 2
     """Frames moved at the same time."""
+    scrub_days: Annotated[float, Field(gt=0)] = 30.0
+    """Days within which each file on a node is read again from its disk and compared with its digest."""
+    scrub_rate: Bytes = 20_000_000
+    """Bytes a second that this may read on each node, a tenth of it while frames move; 0: never by itself."""
     compression: Annotated[float, Field(gt=0, le=1)] = 0.30
     """Share of its unpacked size that a tile-compressed weight map takes, until products were measured."""

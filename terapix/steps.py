@@ -56,6 +56,13 @@ BETWEEN_HOSTS: Final = (
 )
 """All names, in the order in which a file passes them that one host's agent fetches from another's."""
 
+KEEPING: Final = (
+    "scrub.recorded",
+    "scrub.set-aside",
+    "scrub.brought",
+)
+"""All names, in the order in which a file passes them that is not what it was."""
+
 _armed = frozenset(filter(None, os.environ.get("TERAPIX_DIE_AT", "").split(",")))
 
 
@@ -63,7 +70,7 @@ def reached(step: str) -> None:
     """Say that `step` was reached; the process ends here if a test armed this step."""
     if step not in _armed:
         return
-    known = STEPS + WAY_BACK + BETWEEN_HOSTS
+    known = STEPS + WAY_BACK + BETWEEN_HOSTS + KEEPING
     if step not in known:
         raise ValueError(f"TERAPIX_DIE_AT={step}: no such step; steps are {', '.join(known)}")
     try:

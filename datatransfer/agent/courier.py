@@ -13,6 +13,7 @@ from urllib.parse import quote
 import aiohttp
 
 from datatransfer.agent.line import FILES
+from datatransfer.agent.reading import Reading
 from datatransfer.agent.receiver import Parcel
 from datatransfer.agent.trust import Trust
 from datatransfer.errors import LinkBroken, MoveError, NodeUnreachable, rebuilt
@@ -62,6 +63,13 @@ class Courier:
         path = f"{FILES}{quote(place)}?size={size}"
         return bool((await self._ask("DELETE", address, path, deadline=2 * ANSWER))["removed"])
 
+    async def set_aside(self, address: str, root: str, path: str, why: Mapping[str, str]) -> str | None:
+        """Have a file moved into quarantine; give where it lies then, None if it was not there."""
+        body = {"root": root, "path": path, "why": dict(why)}
+        found = await self._ask("POST", address, "/v1/set-aside", deadline=2 * ANSWER, body=body)
+        kept: str | None = found["kept"]
+        return kept
+
     async def sizes(self, address: str, root: str, paths: Sequence[str]) -> dict[str, int | None]:
         """Ask for the sizes of files; None for what is not there."""
         found: dict[str, int | None] = await self._ask(
@@ -80,6 +88,14 @@ class Courier:
         """Have files read again and give their digests; None for what cannot be read."""
         lines = self._lines("POST", address, "/v1/digests", body={"root": root, "paths": list(paths)})
         return {str(item["path"]): item["digest"] async for item in lines if item}
+
+    async def read(self, address: str, root: str, path: str, *, rate: float) -> Reading:
+        """Have a file read again at no more than a rate (bytes a second; 0: any)."""
+        body = {"root": root, "path": path, "rate": rate}
+        async for item in self._lines("POST", address, "/v1/read", body=body):
+            if item:
+                return Reading(**{**item, "wrong": tuple(item["wrong"])})
+        raise Silent(f"{address} ended without telling what {path} reads as")
 
     async def bring(
         self, address: str, parcels: Sequence[Parcel], *, progress: Callable[[int], None]

@@ -1,13 +1,54 @@
 """What lies below a root: sizes, digests, the whole list, and removal. Everything here blocks."""
 
+import contextlib
+import itertools
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from datatransfer.agent.roots import Refused, Root, checked, open_file, place_of
+from datatransfer.agent.roots import Refused, Root, checked, held_directory, open_file, place_of
 from datatransfer.disks import SIDECAR
-from datatransfer.errors import SourceGone
+from datatransfer.errors import NodeUnreachable, SourceGone
 from datatransfer.mover import PART, digest_of, sync_directory
+
+QUARANTINE = "quarantine"
+"""Room of a root in which files lie that were found damaged; nothing there is used, and nobody removes it."""
+WHY = ".why.json"
+"""Ending of the note beside a file that was set aside."""
+
+
+def set_aside(root: Root, path: str, why: Mapping[str, str]) -> str | None:
+    """Move a file into quarantine with a note that says why; nothing there is ever written over.
+
+    Returns
+    -------
+    str
+        Where it lies now, below the root; None if it was not there.
+    """
+    *rooms, name = path.split("/")
+    with contextlib.suppress(FileExistsError):
+        (root.directory / QUARANTINE).mkdir(mode=0o750)
+    with held_directory(root, [QUARANTINE, *rooms], make=True) as aside:
+        try:
+            with place_of(root, path, make=False) as place:
+                if not place.is_file() or place.is_symlink():
+                    return None
+                kept = next(new for new in _names(name) if not os.path.lexists(f"/proc/self/fd/{aside}/{new}"))
+                Path(f"/proc/self/fd/{aside}/{kept}{WHY}").write_text(json.dumps(dict(why), indent=2) + "\n")
+                place.rename(f"/proc/self/fd/{aside}/{kept}")
+                sync_directory(place.parent)
+        except NodeUnreachable:
+            return None
+        os.fsync(aside)
+    return "/".join((QUARANTINE, *rooms, kept))
+
+
+def _names(name: str) -> Iterator[str]:
+    """Give a name, and others like it should it be taken."""
+    yield name
+    for number in itertools.count(2):
+        yield f"{name}.{number}"
 
 
 def remove(root: Root, path: str, size: int) -> bool:

@@ -5,12 +5,14 @@ import contextlib
 import json
 import os
 import re
+import threading
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from typing import IO, Any, Final, Self
 
 from aiohttp import web
 
-from datatransfer.agent import holdings, packs
+from datatransfer.agent import holdings, packs, reading
 from datatransfer.agent.bringing import Bringings
 from datatransfer.agent.receiver import Parcel
 from datatransfer.agent.report import Reporter
@@ -83,6 +85,8 @@ class Server:
             ("POST", "/v1/bring", self._bring, MASTERS),
             ("POST", "/v1/sizes", self._sizes, MASTERS),
             ("POST", "/v1/digests", self._digests, MASTERS),
+            ("POST", "/v1/read", self._read, MASTERS),
+            ("POST", "/v1/set-aside", self._set_aside, MASTERS),
             ("GET", "/v1/list/{kind}/{name}", self._list, MASTERS),
         )
         for method, path, handler, roles in routes:
@@ -196,6 +200,32 @@ class Server:
                     await lines.write({})
                 await lines.write({"path": path, "digest": reading.result()})
         return lines.answer
+
+    async def _read(self, request: web.Request) -> web.StreamResponse:
+        """Read a file again at no more than a rate, and tell what it reads as; it ends when nobody listens any more."""
+        asked = await request.json()
+        path = checked(str(asked["path"]))
+        root = find(self._roots, str(asked["root"]), path)
+        stop = threading.Event()
+        work = asyncio.ensure_future(asyncio.to_thread(reading.read, root, path, rate=float(asked["rate"]), stop=stop))
+        try:
+            async with Lines(request) as lines:
+                while not (await asyncio.wait({work}, timeout=TELL))[0]:
+                    await lines.write({})
+                await lines.write(asdict(work.result()))
+        finally:
+            stop.set()
+        return lines.answer
+
+    async def _set_aside(self, request: web.Request) -> web.Response:
+        """Move a file that was found damaged into quarantine."""
+        asked = await request.json()
+        path = checked(str(asked["path"]))
+        root = find(self._roots, str(asked["root"]), path)
+        why = {str(key): str(value) for key, value in asked["why"].items()}
+        kept = await asyncio.to_thread(holdings.set_aside, root, path, why)
+        log.warning("file set aside", root=root.name, path=path, now=kept, caller=request[CALLER].name)
+        return web.json_response({"kept": kept})
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         """List every file of a root with its size, one a line."""

@@ -13,7 +13,13 @@ class NodeState(enum.StrEnum):
     UP = "up"  #: takes frames
     DRAINING = "draining"  #: keeps what it has, takes nothing new
     DOWN = "down"  #: does not answer, or its directory is gone
+    MISSING = "missing"  #: down for so long that what it held is counted as not held, and brought or made again
     REMOVED = "removed"  #: taken out by an operator; kept for the history of what it held
+
+    @property
+    def answers(self) -> bool:
+        """Whether its files can be read now."""
+        return self in {NodeState.UP, NodeState.DRAINING}
 
 
 class Node(Base):

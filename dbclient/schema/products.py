@@ -13,6 +13,10 @@ from dbclient.schema.base import Base, Text, Word
 class ProductState(enum.StrEnum):
     HELD = "held"  #: on the node, digest known
     SUPERSEDED = "superseded"  #: made from a generation or with a recipe that was replaced
+    DAMAGED = "damaged"  #: digest differs; set aside, and made again
+    GONE = "gone"  #: no longer on the node; made again
+    AWAY = "away"  #: its node is missing: made again unless the node comes back first
+    RETIRED = "retired"  #: removed by retention; the history says why
 
 
 class Product(Base):
@@ -22,6 +26,7 @@ class Product(Base):
     __table_args__ = (
         UniqueConstraint("job_id", "kind"),
         Index("ix_products_held", "node_id", "state", "size"),
+        Index("ix_products_verified", "node_id", "state", "verified_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -42,3 +47,5 @@ class Product(Base):
     provenance: Mapped[dict[str, Any]]
     """Software versions, recipe, inputs with their digests."""
     created_at: Mapped[datetime]
+    verified_at: Mapped[datetime]
+    """When the file's digest was last compared; when it was made, at first."""

@@ -13,6 +13,8 @@ class ReplicaState(enum.StrEnum):
     HELD = "held"  #: on the node, digest verified
     DAMAGED = "damaged"  #: digest differs; never used
     GONE = "gone"  #: no longer on the node
+    AWAY = "away"  #: its node is missing: not counted until the node is back and was compared
+    RETIRED = "retired"  #: removed by retention; the history says why
 
 
 class Replica(Base):
@@ -22,6 +24,7 @@ class Replica(Base):
     __table_args__ = (
         UniqueConstraint("frame_id", "node_id"),
         Index("ix_replicas_held", "node_id", "state", "frame_id", "size"),
+        Index("ix_replicas_verified", "node_id", "state", "verified_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

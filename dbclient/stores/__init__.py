@@ -8,6 +8,7 @@ from dbclient.stores.differences import Differences
 from dbclient.stores.events import Events
 from dbclient.stores.exchange import Exchange
 from dbclient.stores.frames import Frames, Sighted, Sighting
+from dbclient.stores.holdings import Fate, Holding, Holdings, Sort
 from dbclient.stores.hosts import Hosts
 from dbclient.stores.inventory import Inventory
 from dbclient.stores.jobs import Jobs
@@ -18,6 +19,7 @@ from dbclient.stores.publications import Publications
 from dbclient.stores.receipts import Receipts
 from dbclient.stores.replicas import Replicas
 from dbclient.stores.requests import Requests
+from dbclient.stores.returns import Returns
 from dbclient.stores.seals import Seals
 from dbclient.stores.statistics import Grouping, Statistics, Sums
 from dbclient.stores.transfers import Leases, Transfers
@@ -31,8 +33,11 @@ __all__ = [
     "Differences",
     "Events",
     "Exchange",
+    "Fate",
     "Frames",
     "Grouping",
+    "Holding",
+    "Holdings",
     "Hosts",
     "Inventory",
     "Jobs",
@@ -44,9 +49,11 @@ __all__ = [
     "Receipts",
     "Replicas",
     "Requests",
+    "Returns",
     "Seals",
     "Sighted",
     "Sighting",
+    "Sort",
     "Statistics",
     "Sums",
     "Transfers",

@@ -80,7 +80,9 @@ class Jobs:
     async def due(
         self, session: AsyncSession, *, now: datetime, node_id: int | None = None, limit: int = 100
     ) -> list[JobRecord]:
-        query = self._query().where(Job.state == JobState.DUE, or_(Job.retry_at.is_(None), Job.retry_at <= now))
+        """Give jobs whose next try is due and whose frame is on a node, by priority."""
+        here = Frame.state.in_((FrameState.PLACED, FrameState.WEIGHTED))
+        query = self._query().where(Job.state == JobState.DUE, or_(Job.retry_at.is_(None), Job.retry_at <= now), here)
         query = query if node_id is None else query.where(Job.node_id == node_id)
         return await self._list(session, query.order_by(Frame.priority.desc(), Job.id).limit(limit))
 
@@ -159,7 +161,7 @@ class Jobs:
         for product in products:
             old = await session.scalar(select(Product).where(Product.job_id == job_id, Product.kind == product.kind))
             made = old or Product(job_id=job_id, kind=product.kind, frame_id=row.frame_id, stage=row.stage)
-            made.node_id, made.state, made.created_at = row.node_id, ProductState.HELD, now
+            made.node_id, made.state, made.created_at, made.verified_at = row.node_id, ProductState.HELD, now, now
             made.path, made.size, made.digest, made.provenance = (
                 product.path,
                 product.size,

@@ -11,6 +11,7 @@ from spica.cli.install import config, db
 from spica.cli.nodes import nodes
 from spica.cli.operate import operate
 from spica.cli.runs import observed
+from spica.cli.scrub import keeping
 from spica.cli.start import start
 from spica.cli.statistics import counted
 from spica.cli.watch import watch
@@ -25,7 +26,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for room in (start, watch, past, observed, counted, operate):
+for room in (
+    start,
+    watch,
+    past,
+    observed,
+    counted,
+    operate,
+    keeping,
+):
     app.registered_commands += room.registered_commands
 app.add_typer(config, name="config", help="Settings: where each comes from, and whether they hold.")
 app.add_typer(nodes, name="nodes", help="The processing nodes: list them, add, drain, remove, check, certify.")

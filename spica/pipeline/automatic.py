@@ -7,7 +7,7 @@ from dbclient.database import Database
 from dbclient.records import JobRecord, NodeRecord
 from dbclient.schema import NodeState
 from dbclient.stores import Jobs, Nodes
-from spica.pipeline.dispatcher import Dispatcher
+from spica.pipeline.dispatcher import STAGE, Dispatcher
 from spica.pipeline.engine import Engine
 from spica.pipeline.orders import Order, Outcome
 from spica.pipeline.recovery import Recovery
@@ -52,12 +52,14 @@ class Pipeline:
         """Compare and act; return what there is to say."""
         async with self._database.read() as session:
             nodes = [node for node in await Nodes().all(session) if node.state is not NodeState.REMOVED]
-        at_work = {node.id: node for node in nodes if node.state is not NodeState.DOWN}
+        at_work = {node.id: node for node in nodes if node.state.answers}
         here = [node for node in nodes if node.address in {None, self._settings.agent.own}]
         self.engine.staff([node.name for node in here])
         await self.recovery.pass_()
+        await self.recovery.take_up(stage=STAGE, recipe=self._recipe)
         if self._clock.monotonic() >= self._check_at:
             await self.recovery.check_products(here)
+            await self.recovery.remake()
             self._check_at = self._clock.monotonic() + CHECK_EVERY
         _, waiting = await self.dispatcher.pass_(self._recipe)
         await self._submit_due()
@@ -72,7 +74,7 @@ class Pipeline:
     async def _submit_due(self) -> None:
         """Hand every job that is due to the engine, where its node answers."""
         async with self._database.read() as session:
-            nodes = {node.id: node for node in await Nodes().all(session) if node.state is not NodeState.DOWN}
+            nodes = {node.id: node for node in await Nodes().all(session) if node.state.answers}
             due = await Jobs().due(session, now=self._clock.now(), limit=AT_ONCE + len(self.engine.busy))
         for job in due:
             node = nodes.get(job.node_id)

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.database import Database
 from dbclient.records import FrameRecord, NodeRecord
-from dbclient.schema import FrameState, Level, NodeState
+from dbclient.schema import FrameState, Level
 from dbclient.stores import Events, Frames, Inventory, Jobs, Leases
 from dbclient.stores.inventory import Calibration
 from terapix.clock import Clock
@@ -61,8 +61,9 @@ def decide(
     ready: list[Ready] = []
     waiting: list[Waiting] = []
     for frame, node in wanted:
-        if node.state is NodeState.DOWN:
-            waiting.append(Waiting(frame, f"its node {node.name} is down: {node.reason or 'no reason given'}"))
+        if not node.state.answers:
+            why = f"its node {node.name} is {node.state.value}: {node.reason or 'no reason given'}"
+            waiting.append(Waiting(frame, why))
             continue
         lacks = [
             _lack(kind, name, calibrations.get((name, node.id)))

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.database import Database
 from dbclient.records import JobRecord, NodeRecord, ProductRecord
-from dbclient.schema import FrameState, JobState, NodeState, ReplicaState
-from dbclient.stores import Frames, Jobs, Products, Replicas
+from dbclient.schema import FrameState, JobState, ReplicaState
+from dbclient.stores import Frames, Jobs, Leases, Products, Replicas, Returns
 from terapix.clock import Clock
 from terapix.journal import logger
 
@@ -84,12 +84,51 @@ class Recovery:
             source=self._source,
         )
 
+    async def take_up(self, *, stage: str, recipe: str) -> int:
+        """Settle frames that were placed again after their file was lost; return how many.
+
+        Where their maps are still held nothing is to be done; where a map was
+        lost, or lies on a node that is missing, the job is due again with the frame.
+        """
+        async with self._database.read() as session:
+            found = await Returns().placed(session, stage=stage, recipe=recipe)
+        for again in found:
+            async with self._database.write() as session:
+                if not again.lost:
+                    await self._say_weighted(session, again.frame_id, again.node_id)
+                else:
+                    reason = "its maps were lost with their node or disk"
+                    await Jobs().lost(session, again.job_id, reason=reason, now=self._clock.now(), source=self._source)
+                    await Jobs().rehome(session, again.frame_id, again.node_id)
+        return len(found)
+
+    async def _say_weighted(self, session: AsyncSession, frame_id: int, node_id: int) -> None:
+        now = self._clock.now()
+        message = "has its maps from before its file was lost"
+        frame = await Frames().get(session, frame_id)
+        if frame.state is not FrameState.PLACED:
+            return
+        await Frames().advance(
+            session, frame_id, FrameState.WEIGHTED, now=now, source=self._source, message=message, event="weighted"
+        )
+        await Leases().settle(session, frame_id, node_id, frame=True, products=True, now=now)
+
+    async def remake(self) -> int:
+        """Have products made again that were lost, of frames that are held; return how many jobs are due again."""
+        async with self._database.read() as session:
+            found = await Returns().bereft(session)
+        again = 0
+        for bereft in found:
+            async with self._database.write() as session:
+                again += await self._make_again(session, bereft.job_id, "a map of it was lost", home=bereft.node_id)
+        return again
+
     async def check_products(self, nodes: Sequence[NodeRecord]) -> int:
         """Make jobs due again whose products are no longer on a node that answers; return how many."""
         again = 0
         for node in nodes:
             root = Path(node.directory)
-            if node.state is NodeState.DOWN or not await asyncio.to_thread((root / "products").is_dir):
+            if not node.state.answers or not await asyncio.to_thread((root / "products").is_dir):
                 continue
             async with self._database.read() as session:
                 held = await Products().on_node(session, node.id)
@@ -100,16 +139,18 @@ class Recovery:
                     again += await self._make_again(session, job_id, f"{path} is gone from {node.name}")
         return again
 
-    async def _make_again(self, session: AsyncSession, job_id: int, reason: str) -> bool:
-        """Put job and frame back, where the frame itself is still on the job's node."""
+    async def _make_again(self, session: AsyncSession, job_id: int, reason: str, *, home: int | None = None) -> bool:
+        """Put job and frame back, where the frame itself is still on the job's node, or has another home."""
         job = await Jobs().get(session, job_id)
         frame = await Frames().get(session, job.frame_id)
         replicas = await Replicas().of_frame(session, frame.id)
-        there = any(r.node_id == job.node_id and r.state is ReplicaState.HELD for r in replicas)
+        home = home or job.node_id
+        there = any(r.node_id == home and r.state is ReplicaState.HELD for r in replicas)
         if job.state is not JobState.DONE or frame.state is not FrameState.WEIGHTED or not there:
             return False
         now = self._clock.now()
         await Jobs().lost(session, job.id, reason=reason, now=now, source=self._source)
+        await Jobs().rehome(session, frame.id, home)
         await Frames().advance(
             session, frame.id, FrameState.PLACED, now=now, source=self._source, message=f"is due again: {reason}"
         )

@@ -1,0 +1,139 @@
+"""Losses: a file of a node is not what it was, or not there. What that means for its frame is decided here, once.
+
+The scrub finds such files by reading, the homecoming and the audit by comparing,
+and a node that is missing has lost all it held. In each case the row says so
+from then on, and what is wanted and held nowhere else is asked for again.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dbclient.records import FrameRecord, NodeRecord
+from dbclient.schema import FrameKind, FrameState, Level
+from dbclient.stores import Events, Fate, Frames, Holding, Holdings, Leases, Sort
+from terapix.clock import Clock
+
+HAD: Final = frozenset({FrameState.PLACED, FrameState.WEIGHTED})
+"""States in which a frame's file lies on a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What became of a file that was lost."""
+
+    frame: FrameRecord
+    again: bool
+    """Whether the frame is asked of the archive."""
+    remedy: str
+    """What is done about it, in words that follow the frame's name."""
+
+
+class Losses:
+    """Writes losses down."""
+
+    def __init__(self, clock: Clock, *, source: str) -> None:
+        self._clock = clock
+        self._source = source
+
+    async def write_down(
+        self,
+        session: AsyncSession,
+        node: NodeRecord,
+        holding: Holding,
+        fate: Fate,
+        *,
+        said: str,
+        kind: str,
+        level: Level = Level.ERROR,
+        data: dict[str, Any] | None = None,
+    ) -> Loss | None:
+        """Say that a node holds a file no more, and ask for what is held nowhere else, in the caller's transaction.
+
+        Parameters
+        ----------
+        said : what was found, as ``is gone from node5``
+        kind : of the event
+        data : evidence
+
+        Returns
+        -------
+        Loss
+            None if the database says something else of the file by now.
+        """
+        if not await Holdings().lose(session, holding, fate):
+            return None
+        frame = await Frames().get(session, holding.frame_id)
+        evidence = {"path": holding.path, "expected": holding.digest, "bytes": holding.size, **(data or {})}
+        await self.tell(session, node, frame, f"{holding.path} {said}", kind=kind, level=level, data=evidence)
+        if holding.sort is Sort.PRODUCT:
+            return Loss(frame, again=False, remedy=await self._product(session, holding))
+        return await self.ask_again(session, node, frame, why=f"its file {said}", kind=kind, holding=holding)
+
+    async def ask_again(
+        self, session: AsyncSession, node: NodeRecord, frame: FrameRecord, *, why: str, kind: str, holding: Holding
+    ) -> Loss:
+        """Ask the archive for a frame of which no verified file is left; say what is done instead where one is."""
+        others = await Holdings().others(session, holding)
+        if others:
+            return Loss(frame, again=False, remedy=f"is held by {' and '.join(name for name, _ in others)}, too")
+        if frame.state is FrameState.SUPERSEDED:
+            return Loss(frame, again=False, remedy="is superseded and not missed")
+        if frame.path is not None:
+            return Loss(frame, again=False, remedy="is brought again from the reception disk")
+        awaited = frame.state in HAD or (frame.state is FrameState.VALID and frame.kind is not FrameKind.OBJECT)
+        if not awaited or frame.withdrawn_at is not None:
+            cause = "the archive has withdrawn it" if frame.withdrawn_at else f"it is {frame.state.value}"
+            remedy = f"has no good copy left here and is not fetched by itself: {cause}"
+            level = Level.ERROR if frame.withdrawn_at else Level.WARNING
+            await self.tell(session, node, frame, remedy, kind=kind, level=level)
+            return Loss(frame, again=False, remedy=remedy)
+        return await self.fetch(session, frame, why)
+
+    async def fetch(self, session: AsyncSession, frame: FrameRecord, why: str) -> Loss:
+        """Have SNOOPPIX fetch a frame from the archive again; its promised room is given back."""
+        remedy = f"is fetched again: {why}"
+        now = self._clock.now()
+        await Frames().advance(
+            session,
+            frame.id,
+            FrameState.SPOTTED,
+            now=now,
+            source=self._source,
+            message=remedy,
+            event="lost",
+            path=None,
+            disk=None,
+        )
+        await Leases().release(session, frame.id, now=now)
+        return Loss(frame, again=True, remedy=remedy)
+
+    async def tell(
+        self,
+        session: AsyncSession,
+        node: NodeRecord,
+        frame: FrameRecord,
+        message: str,
+        *,
+        kind: str,
+        level: Level = Level.INFO,
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """Write into the history of a frame what happened to one of its files."""
+        await Events().append(
+            session,
+            source=self._source,
+            kind=kind,
+            level=level,
+            message=message,
+            frame_id=frame.id,
+            node_id=node.id,
+            data=data,
+            now=self._clock.now(),
+        )
+
+    @staticmethod
+    async def _product(session: AsyncSession, holding: Holding) -> str:
+        laid_out = await Holdings().laid_out(session, holding)
+        return "has a copy that was laid out for the archive" if laid_out else "has it made again"

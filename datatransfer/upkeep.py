@@ -1,0 +1,62 @@
+"""Upkeep: the scrub goes on beside the passes of the coordinator, on every node at its pace."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final
+
+from datatransfer.errors import Stopped
+from datatransfer.scrub import Scrub
+from dbclient.records import NodeRecord
+from terapix.clock import Clock
+from terapix.errors import TerapixError
+from terapix.journal import logger
+from terapix.sections import Settings
+
+log = logger("datatransfer.upkeep")
+
+YIELD: Final = 0.1
+"""Share of the rate that is left to the scrub while frames move."""
+
+
+class Upkeep:
+    """Reads what is due, a file at a time on each node."""
+
+    def __init__(self, scrub: Scrub, settings: Settings, clock: Clock, *, busy: Callable[[], bool]) -> None:
+        self._scrub = scrub
+        self._rate = settings.datatransfer.scrub_rate
+        self._days = timedelta(days=settings.datatransfer.scrub_days)
+        self._clock = clock
+        self._busy = busy
+        self._stop = threading.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.findings = 0
+        """Files that were found not to be what they were, since this process began."""
+
+    def pass_(self, nodes: Sequence[NodeRecord]) -> None:
+        """Begin with the nodes that answer, where nobody is at it."""
+        for node in nodes if self._rate and not self._stop.is_set() else ():
+            task = self._tasks.get(node.name)
+            if task is None or task.done():
+                self._tasks[node.name] = asyncio.create_task(self._run(node), name=f"scrub {node.name}")
+
+    async def settled(self) -> None:
+        """Wait until nothing is read."""
+        await asyncio.gather(*self._tasks.values())
+
+    async def close(self) -> None:
+        """Stop within a block."""
+        self._stop.set()
+        await self.settled()
+
+    async def _run(self, node: NodeRecord) -> None:
+        try:
+            for holding in await self._scrub.unread(node, since=self._clock.now() - self._days):
+                rate = self._rate * (YIELD if self._busy() else 1.0)
+                finding = await self._scrub.read(node, holding, rate=rate, stop=self._stop)
+                self.findings += finding is not None
+        except Stopped:
+            return
+        except TerapixError as problem:
+            log.warning("scrub broke off; the next pass goes on", node=node.name, why=str(problem))
