@@ -1,15 +1,17 @@
 """Assignment: the frames that are due get a node, and the promise is written down before a byte moves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from datatransfer.nodes import Roster
 from datatransfer.placement import Plan, Promise, Refusal, Wanted, in_words, need_of, place
+from datatransfer.rules import Ruling, decide
 from dbclient.database import Database
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameKind, FrameState, TransferKind, TransferState
-from dbclient.stores import Events, Frames, Inventory, Leases, Products, Transfers
+from dbclient.schema import FrameKind, FrameState, TransferKind, TransferMode, TransferState
+from dbclient.stores import Events, Frames, Inventory, Leases, Products, Rules, Transfers
 from terapix.clock import Clock
 from terapix.journal import logger
 from terapix.sections import Settings
@@ -49,12 +51,17 @@ class Assignment:
             limit = AT_ONCE
             while True:
                 frames = {frame.id: frame for frame in await self._due(session, limit)}
-                plan = await self.plan(session, list(frames.values()))
+                rulings = await self._rulings(session, frames.values())
+                plan = await self._plan_by_rules(session, frames, rulings)
                 if plan.promises or len(frames) < limit:
                     break
                 limit *= 4
             for promise in plan.promises:
-                await self.promise(session, promise, path=frames[promise.wanted.frame_id].path or "")
+                number = promise.wanted.frame_id
+                priority = rulings[number].priority
+                await self.promise(session, promise, path=frames[number].path or "", priority=priority)
+            for ruling, frame in ((ruling, frames[number]) for number, ruling in rulings.items() if ruling.holds):
+                await self._hold_back(session, frame, ruling)
             for refusal in plan.refused:
                 if frames[refusal.wanted.frame_id].reason != refusal.sentence:
                     await self._let_wait(session, refusal)
@@ -68,8 +75,48 @@ class Assignment:
         """Let nobody else promise room until this transaction has ended."""
         await self._roster.hold(session)
 
-    async def promise(self, session: AsyncSession, promise: Promise, *, path: str) -> int:
-        """Write a promise down: a lease and a transfer; return the transfer."""
+    async def _rulings(self, session: AsyncSession, frames: Iterable[FrameRecord]) -> dict[int, Ruling]:
+        """Say by which rule each frame goes, in the order in which they are to go."""
+        rules = await Rules().all(session)
+        found = [(frame.id, decide(rules, frame)) for frame in frames]
+        return dict(sorted(found, key=lambda pair: -pair[1].priority))
+
+    async def _plan_by_rules(
+        self, session: AsyncSession, frames: Mapping[int, FrameRecord], rulings: Mapping[int, Ruling]
+    ) -> Plan:
+        go = [frames[number] for number, ruling in rulings.items() if not ruling.holds]
+        wanted = [
+            replace(item, policy=ruling.policy, pinned=ruling.node, pinned_by=ruling.by)
+            for item in await self.wanted(session, go)
+            if (ruling := rulings[item.frame_id])
+        ]
+        rooms, disks = await self._roster.rooms(session)
+        return place(wanted, rooms, disks, self._settings.policy)
+
+    async def _hold_back(self, session: AsyncSession, frame: FrameRecord, ruling: Ruling) -> None:
+        """Say at a frame which rule keeps it at reception."""
+        reason = f"{ruling.by} keeps it at reception: terapix transfer sends it to a node"
+        if frame.reason != reason:
+            await self._wait(session, frame.id, reason)
+
+    async def promise(
+        self,
+        session: AsyncSession,
+        promise: Promise,
+        *,
+        path: str,
+        kind: TransferKind = TransferKind.MOVE,
+        mode: TransferMode = TransferMode.AUTOMATIC,
+        priority: int = 0,
+        origin_id: int | None = None,
+    ) -> int:
+        """Write a promise down: a lease and a transfer; return the transfer.
+
+        Parameters
+        ----------
+        path : where it lies, for people
+        origin_id : the node it comes from; none: the reception
+        """
         now = self._clock.now()
         need = promise.wanted.need
         await Leases().promise(
@@ -84,9 +131,12 @@ class Assignment:
         transfer = await Transfers().begin(
             session,
             frame_id=promise.wanted.frame_id,
-            kind=TransferKind.MOVE,
+            kind=kind,
             source=path,
+            origin_id=origin_id,
             node_id=promise.node_id,
+            mode=mode,
+            priority=priority,
             bytes_total=need.frame,
             state=TransferState.PROMISED,
             now=now,
@@ -142,10 +192,13 @@ class Assignment:
 
     async def _let_wait(self, session: AsyncSession, refusal: Refusal) -> None:
         log.info("frame waits for room", frame=refusal.wanted.name, needed=refusal.needed, largest=refusal.largest)
+        await self._wait(session, refusal.wanted.frame_id, refusal.sentence)
+
+    async def _wait(self, session: AsyncSession, frame_id: int, reason: str) -> None:
         await Frames().wait(
             session,
-            refusal.wanted.frame_id,
-            reason=refusal.sentence,
+            frame_id,
+            reason=reason,
             retry_at=None,
             now=self._clock.now(),
             source=self._source,

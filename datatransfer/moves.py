@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,13 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from datatransfer.depots import Depot, Depots, Freight
 from datatransfer.errors import DiskGone, LinkBroken, MoveError, SourceGone, Stopped
+from datatransfer.lanes import in_order
 from datatransfer.lifecycle import Act, Broken, Claimed, Happening, Interrupted, Recorded, Withdrawn, advance
 from datatransfer.mover import Carried
 from datatransfer.nodes import Roster
 from dbclient.database import Database
 from dbclient.records import FrameRecord, ReplicaRecord, TransferRecord
-from dbclient.schema import FrameState, JobState, ReplicaState, TransferKind, TransferState
+from dbclient.schema import FrameState, JobState, ReplicaState, TransferMode, TransferState
 from dbclient.stores import Frames, Jobs, Leases, Nodes, Replicas, Transfers
+from dbclient.stores.transfers import TO_NODES
 from terapix.clock import Clock
 from terapix.identity import safe_name
 from terapix.journal import logger
@@ -99,17 +101,22 @@ class Moves:
         """Transfers that this process carries now."""
         return frozenset(self._under_way)
 
-    async def pass_(self) -> None:
-        """Start as many promised moves as may run at once, and take up what a dead process has left running."""
+    async def pass_(self, *, paused: Collection[TransferMode] = ()) -> None:
+        """Start as many promised moves as may run at once, and take up what a dead process has left running.
+
+        Parameters
+        ----------
+        paused : modes of which nothing begins
+        """
         if self._stop.is_set() or len(self._under_way) >= self._settings.datatransfer.moves:
             return
         async with self._database.read() as session:
-            left = await self._transfers.running(session, TransferKind.MOVE)
-            waiting = [t for t in left if t.node_id] + await self._transfers.promised(session)
+            left = await self._transfers.running(session, *TO_NODES)
+            waiting = [t for t in left if t.node_id] + in_order(await self._transfers.promised(session))
         for transfer in waiting:
             if len(self._under_way) >= self._settings.datatransfer.moves:
                 return
-            if transfer.id in self._under_way or self._rests(transfer.id):
+            if transfer.id in self._under_way or self._rests(transfer.id) or transfer.mode in paused:
                 continue
             errand = await self._claim(transfer)
             if errand:

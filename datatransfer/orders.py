@@ -6,14 +6,19 @@ from datatransfer.assignment import Assignment
 from datatransfer.preview import Candidates, candidates, in_sentence
 from dbclient.database import Database
 from dbclient.records import RequestRecord
-from dbclient.schema import NodeState, RequestKind, RequestState, TransferState
+from dbclient.schema import NodeState, RequestKind, RequestState, TransferMode, TransferState
 from dbclient.stores import Inventory, Leases, Nodes, Requests, Transfers
 from terapix.clock import Clock
 from terapix.journal import logger
 
 log = logger("datatransfer.orders")
 
-KINDS = (RequestKind.TRANSFER, RequestKind.DRAIN, RequestKind.UNDRAIN)
+AT_ONCE = (RequestKind.DRAIN, RequestKind.UNDRAIN)
+"""What is obeyed in every pass, whatever the modes do."""
+KINDS = (RequestKind.TRANSFER,)
+"""What immediate mode carries out."""
+PRIORITY = 100
+"""Lane of what an operator wants at once."""
 Answer = tuple[RequestState, str]
 
 
@@ -26,10 +31,17 @@ class Orders:
         self._assignment = assignment
         self._nodes = Nodes()
 
+    async def obey(self) -> int:
+        """Act on requests that concern the nodes themselves."""
+        return await self._act_on(*AT_ONCE)
+
     async def pass_(self) -> int:
-        """Act on every open request, each in a transaction of its own; return how many there were."""
+        """Carry out every open order, each in a transaction of its own; return how many there were."""
+        return await self._act_on(*KINDS)
+
+    async def _act_on(self, *kinds: RequestKind) -> int:
         async with self._database.read() as session:
-            requests = await Requests().open(session, *KINDS)
+            requests = await Requests().open(session, *kinds)
         for request in requests:
             async with self._database.write() as session:
                 state, answer = await self._act(session, request)
@@ -73,7 +85,14 @@ class Orders:
         paths = {frame.id: frame.path for frame in found.movable}
         for promise in plan.promises:
             origin = paths[promise.wanted.frame_id] or f"{found.where.get(promise.wanted.frame_id, 'a node')}"
-            await self._assignment.promise(session, promise, path=origin)
+            await self._assignment.promise(
+                session,
+                promise,
+                path=origin,
+                mode=TransferMode.IMMEDIATE,
+                priority=PRIORITY,
+                origin_id=found.origins.get(promise.wanted.frame_id),
+            )
         sentence = in_sentence(plan, found, runid=runid, node=node, filter_=str(filter_) if filter_ else None)
         done = bool(plan.promises) or not plan.refused
         return (RequestState.DONE if done else RequestState.REFUSED), sentence

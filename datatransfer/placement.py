@@ -52,6 +52,10 @@ class Wanted:
     """The only node that will do, as an operator asked; none: any."""
     avoid: frozenset[str] = frozenset()
     """Nodes that have just refused it."""
+    policy: Policy | None = None
+    """Its own policy, as a rule gives it; none: that of all."""
+    pinned_by: str = "an operator"
+    """Who wants it there and nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ def place(wanted: Sequence[Wanted], rooms: Sequence[Room], disks: Mapping[str, i
     for item in wanted:
         best: _Standing | None = None
         chosen: _Standing | None = None
-        for standing in board.ranked(item, policy):
+        for standing in board.ranked(item, item.policy or policy):
             if best is None or standing.spare(item) > best.spare(item):
                 best = standing
             if standing.spare(item) >= 0:
@@ -186,7 +190,7 @@ def place(wanted: Sequence[Wanted], rooms: Sequence[Room], disks: Mapping[str, i
                 Refusal(item, needed, max(0, best.open_bytes) if best else 0, best.room.name if best else None)
             )
             continue
-        why = chosen.why(item, policy)
+        why = chosen.why(item, item.policy or policy)
         chosen.take(item)
         plan.promises.append(Promise(item, chosen.room.node_id, chosen.room.name, why))
     plan.left = {name: standing.open_bytes for name, standing in board.standings.items()}
@@ -228,7 +232,7 @@ class _Standing:
 
     def why(self, item: Wanted, policy: Policy) -> str:
         if item.pinned:
-            return "asked for by an operator"
+            return f"asked for by {item.pinned_by}"
         if policy == "together" and item.runid in self.runs:
             return f"has other frames of {item.runid}"
         return "least filled" if policy == "balance" else "most room"

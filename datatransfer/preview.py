@@ -35,6 +35,8 @@ class Candidates:
     """Rejected or failed."""
     where: dict[int, str] = field(default_factory=dict)
     """Node and path of those that are placed elsewhere, by frame row."""
+    origins: dict[int, int] = field(default_factory=dict)
+    """The row of that node, by frame row."""
 
     @property
     def count(self) -> int:
@@ -68,7 +70,7 @@ async def candidates(session: AsyncSession, *, runid: str, node: str, filter_: s
     """Sort the frames of a run by what a transfer to `node` means for them."""
     found = Candidates()
     nodes = {row.id: row.name for row in await Nodes().all(session)}
-    running = {t.frame_id for t in await Transfers().running(session, TransferKind.MOVE)}
+    running = {t.frame_id for t in await Transfers().running(session, TransferKind.MOVE, TransferKind.COPY)}
     rows = await Frames().search(session, runid=runid, filter=filter_, limit=MOST, newest=False)
     for row in rows:
         if row.state in {FrameState.SPOTTED, FrameState.FETCHED}:
@@ -100,6 +102,7 @@ async def _sort_placed(
     elif held:
         found.movable.append(frame)
         found.where[frame_id] = f"{nodes.get(held[0].node_id)}:{held[0].path}"
+        found.origins[frame_id] = held[0].node_id
 
 
 async def preview_transfer(

@@ -14,11 +14,13 @@ from datatransfer.depots import Depots
 from datatransfer.moves import Moves
 from datatransfer.nodes import Roster
 from datatransfer.orders import Orders
+from datatransfer.schedule import IMMEDIATE_FIRST, Alarm, Schedule, Turn
 from datatransfer.scrub import Scrub
 from datatransfer.sealer import Sealer
 from datatransfer.upkeep import Upkeep
 from dbclient.database import Database
 from dbclient.heartbeat import keep_heartbeat
+from dbclient.schema import TransferMode
 from terapix.clock import Clock
 from terapix.daemon import Daemon, command
 from terapix.errors import TerapixError
@@ -49,6 +51,7 @@ class Coordinator:
         self._audit_at = clock.monotonic()
         self.refused = 0
         """Frames that fitted nowhere in the last pass."""
+        self.schedule = Schedule(database, settings.datatransfer, clock)
         self.depots = Depots(settings, clock)
         self.roster = Roster(database, settings, clock, self.depots, source=NAME)
         self.assignment = Assignment(database, settings, clock, self.roster, source=NAME)
@@ -71,25 +74,51 @@ class Coordinator:
         if self._clock.monotonic() >= self._audit_at:
             await self.audit.pass_(moving=self.moves.files)
             self._audit_at = self._clock.monotonic() + max(self._interval, AUDIT)
-        await self.orders.pass_()
-        plan = await self.assignment.pass_()
-        self.refused = len(plan.refused)
-        await self.moves.pass_()
+        turn = await self.schedule.look()
+        await self.orders.obey()
+        for mode in IMMEDIATE_FIRST:
+            if mode in turn.due:
+                await self._run(turn, mode)
+        await self.moves.pass_(paused=turn.paused)
         self.calibrations.pass_()
         await self.sealer.pass_()
         self.upkeep.pass_([standing.node for standing in self.roster.standings.values()])
         up = len(self.roster.standings)
         said = [f"{len(self.moves.under_way)} moving"]
-        if plan.refused:
-            said.append(f"{len(plan.refused)} waiting for room")
+        if self.refused:
+            said.append(f"{self.refused} waiting for room")
+        if turn.paused:
+            said.append(f"{' and '.join(sorted(turn.paused))} transfers are paused")
         said.append(f"{up} node answers" if up == 1 else f"{up} nodes answer")
         return ", ".join(said)
+
+    async def _run(self, turn: Turn, mode: TransferMode) -> None:
+        """Run one mode: promise room to what operators want, or to what the rules want."""
+        if mode is TransferMode.IMMEDIATE:
+            carried_out = await self.orders.pass_()
+            said = f"{_orders(carried_out)} carried out" if carried_out else "there was no order"
+            await self.schedule.ran(turn, mode, did=bool(carried_out), said=said)
+            return
+        plan = await self.assignment.pass_()
+        self.refused = len(plan.refused)
+        said = f"{_frames(len(plan.promises))} promised room" if plan.promises else "no frame was to be placed"
+        if plan.refused:
+            said += f", {len(plan.refused)} wait for room"
+        await self.schedule.ran(turn, mode, did=bool(plan.promises), said=said)
 
     async def close(self) -> None:
         await self.upkeep.close()
         await self.calibrations.close()
         await self.moves.close()
         await self.depots.close()
+
+
+def _frames(count: int) -> str:
+    return "1 frame was" if count == 1 else f"{count} frames were"
+
+
+def _orders(count: int) -> str:
+    return "1 order was" if count == 1 else f"{count} orders were"
 
 
 @contextlib.asynccontextmanager
@@ -129,8 +158,10 @@ async def work(daemon: Daemon) -> None:
 
 async def _work(daemon: Daemon, database: Database, settings: Settings) -> None:
     coordinator = Coordinator(database, settings, daemon.clock)
+    alarm = Alarm(daemon.stopping)
     try:
         heartbeat = keep_heartbeat(daemon, database)
+        await alarm.start()
         await coordinator.start()
         await daemon.ready("looking at the nodes")
         while not daemon.stopping.is_set():
@@ -148,9 +179,11 @@ async def _work(daemon: Daemon, database: Database, settings: Settings) -> None:
             _count(daemon, coordinator)
             await daemon.beat(said, moving=len(coordinator.moves.under_way))
             await _pause(daemon.stopping, max(BREATH, daemon.clock.monotonic() - begin))
-            await database.changed(timeout=min(IDLE, settings.datatransfer.interval), stop=daemon.stopping)
+            alarm.set(coordinator.schedule.next_at)
+            await database.changed(timeout=IDLE, stop=alarm.rang)
         await heartbeat.end()
     finally:
+        await alarm.close()
         await coordinator.close()
 
 

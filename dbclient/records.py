@@ -20,6 +20,7 @@ from dbclient.schema import (
     RequestKind,
     RequestState,
     TransferKind,
+    TransferMode,
     TransferState,
     Wish,
 )
@@ -57,6 +58,7 @@ class FrameRecord:
     runid: str | None
     crunid: str | None
     qrunid: str | None
+    instrument: str | None
     object: str | None
     filter: str | None
     exposure_time: float | None
@@ -163,6 +165,9 @@ class TransferRecord:
     kind: TransferKind
     state: TransferState
     source: str
+    origin_id: int | None
+    mode: TransferMode | None
+    priority: int
     bytes_total: int | None
     bytes_done: int
     rate: float | None

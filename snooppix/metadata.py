@@ -21,6 +21,7 @@ _TEXTS: Final = {
     "runid": ("RUNID", 20),
     "crunid": ("CRUNID", 20),
     "qrunid": ("QRUNID", 20),
+    "instrument": ("INSTRUME", 40),
     "object": ("OBJECT", 80),
     "filter": ("FILTER", 40),
 }

@@ -64,7 +64,11 @@ class DatatransferSection(Section):
     """Where frames go, and how."""
 
     interval: Seconds = 600.0
-    """Seconds between two passes when nothing calls for one earlier; a change in the database starts a pass at once."""
+    """Seconds between two runs of automatic mode, in which rules and policy give nodes to the frames that came."""
+    immediate: Seconds = 60.0
+    """Seconds between two runs of immediate mode, in which the orders of operators are carried out."""
+    prompt: bool = True
+    """Whether news (a frame that is verified, an order) starts a run at once; false: it waits for the countdown."""
     policy: Literal["together", "most-room", "balance"] = "together"
     """together: a run shares a node while there is room; most-room: the emptiest; balance: the least filled share."""
     moves: Annotated[int, Field(ge=1, le=64)] = 2

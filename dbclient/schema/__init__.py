@@ -9,14 +9,16 @@ from dbclient.schema.events import Event, Level
 from dbclient.schema.frames import Frame, FrameKind, FrameState
 from dbclient.schema.hosts import Host, HostState
 from dbclient.schema.jobs import Job, JobState
+from dbclient.schema.modes import Mode
 from dbclient.schema.nodes import Daemon, Node, NodeState
 from dbclient.schema.products import Product, ProductState
 from dbclient.schema.publications import Publication, PublicationState
 from dbclient.schema.receipts import Receipt
 from dbclient.schema.replicas import Replica, ReplicaState
 from dbclient.schema.requests import Request, RequestKind, RequestState
+from dbclient.schema.rules import Rule
 from dbclient.schema.seals import Seal
-from dbclient.schema.transfers import Lease, Transfer, TransferKind, TransferState
+from dbclient.schema.transfers import Lease, Transfer, TransferKind, TransferMode, TransferState
 
 __all__ = [
     "Account",
@@ -39,6 +41,7 @@ __all__ = [
     "Level",
     "LoginFailure",
     "LoginSession",
+    "Mode",
     "Node",
     "NodeState",
     "Product",
@@ -51,9 +54,11 @@ __all__ = [
     "Request",
     "RequestKind",
     "RequestState",
+    "Rule",
     "Seal",
     "Transfer",
     "TransferKind",
+    "TransferMode",
     "TransferState",
     "Wish",
 ]

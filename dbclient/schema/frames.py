@@ -101,6 +101,8 @@ class Frame(Base):
     """Camera run of Elixir's calibrations."""
     qrunid: Mapped[str | None] = mapped_column(Text(20))
     """Queue run."""
+    instrument: Mapped[str | None] = mapped_column(Text(40))
+    """INSTRUME, as MegaPrime."""
     object: Mapped[str | None] = mapped_column(Text(80))
     """Target as the observer named it."""
     filter: Mapped[str | None] = mapped_column(Text(40))

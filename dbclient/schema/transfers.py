@@ -4,7 +4,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dbclient.schema.base import Base, Word
@@ -12,7 +12,15 @@ from dbclient.schema.base import Base, Word
 
 class TransferKind(enum.StrEnum):
     FETCH = "fetch"  #: from the archive to the reception disk
-    MOVE = "move"  #: from the reception disk to a node
+    MOVE = "move"  #: from the reception disk, or from another node, to a node
+    COPY = "copy"  #: from a node to another one, and both keep it
+
+
+class TransferMode(enum.StrEnum):
+    """Who sent a frame to a node."""
+
+    AUTOMATIC = "automatic"  #: the rules did
+    IMMEDIATE = "immediate"  #: an operator did
 
 
 class TransferState(enum.StrEnum):
@@ -38,7 +46,13 @@ class Transfer(Base):
     kind: Mapped[TransferKind] = mapped_column(Word(TransferKind, 6))
     state: Mapped[TransferState] = mapped_column(Word(TransferState, 10))
     source: Mapped[str]
-    """Host it comes from, or path below the reception disk."""
+    """Host it comes from, or path below the reception disk, or node and path there."""
+    origin_id: Mapped[int | None] = mapped_column(ForeignKey("nodes.id"))
+    """Node it comes from, which gives it up unless it is a copy; none: the archive, or the reception."""
+    mode: Mapped[TransferMode | None] = mapped_column(Word(TransferMode, 10))
+    """Mode that sent it to its node; none for a fetch."""
+    priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """Its lane: a higher one goes first, and waiting raises it."""
     bytes_total: Mapped[int | None]
     """Bytes to come, if known."""
     bytes_done: Mapped[int] = mapped_column(default=0)

@@ -12,6 +12,7 @@ from dbclient.stores.holdings import Fate, Holding, Holdings, Sort
 from dbclient.stores.hosts import Hosts
 from dbclient.stores.inventory import Inventory
 from dbclient.stores.jobs import Jobs
+from dbclient.stores.modes import Modes
 from dbclient.stores.nodes import Nodes
 from dbclient.stores.products import Products
 from dbclient.stores.prospects import Prospects
@@ -20,6 +21,7 @@ from dbclient.stores.receipts import Receipts
 from dbclient.stores.replicas import Replicas
 from dbclient.stores.requests import Requests
 from dbclient.stores.returns import Returns
+from dbclient.stores.rules import Rules
 from dbclient.stores.seals import Seals
 from dbclient.stores.statistics import Grouping, Statistics, Sums
 from dbclient.stores.transfers import Leases, Transfers
@@ -42,6 +44,7 @@ __all__ = [
     "Inventory",
     "Jobs",
     "Leases",
+    "Modes",
     "Nodes",
     "Products",
     "Prospects",
@@ -50,6 +53,7 @@ __all__ = [
     "Replicas",
     "Requests",
     "Returns",
+    "Rules",
     "Seals",
     "Sighted",
     "Sighting",

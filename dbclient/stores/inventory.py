@@ -21,6 +21,7 @@ from dbclient.schema import (
     TransferKind,
     TransferState,
 )
+from dbclient.stores.transfers import TO_NODES
 
 OPEN = (TransferState.PROMISED, TransferState.RUNNING)
 
@@ -64,9 +65,9 @@ class Inventory:
         return dict(sums)
 
     async def open_moves(self, session: AsyncSession) -> dict[int, int]:
-        """Give the node to which each frame with a promised or running move goes, by frame row."""
+        """Give the node to which each frame with a promised or running move or copy goes, by frame row."""
         query = select(Transfer.frame_id, Transfer.node_id).where(
-            Transfer.kind == TransferKind.MOVE, Transfer.state.in_(OPEN), Transfer.node_id.is_not(None)
+            Transfer.kind.in_(TO_NODES), Transfer.state.in_(OPEN), Transfer.node_id.is_not(None)
         )
         return {frame_id: node_id for frame_id, node_id in (await session.execute(query)).all() if node_id}
 

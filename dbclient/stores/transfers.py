@@ -9,9 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import NoSuchRow
 from dbclient.records import LeaseRecord, TransferRecord, record
-from dbclient.schema import Frame, Lease, Node, Transfer, TransferKind, TransferState
+from dbclient.schema import Frame, Lease, Node, Transfer, TransferKind, TransferMode, TransferState
 
 OVER = (TransferState.DONE, TransferState.FAILED)
+TO_NODES = (TransferKind.MOVE, TransferKind.COPY)
+"""Kinds of transfers whose target is a node."""
 
 _TABLE: Final = cast("Table", Transfer.__table__)
 BEGIN: Final = insert(_TABLE)
@@ -39,6 +41,9 @@ class Transfers:
         node_id: int | None = None,
         bytes_total: int | None = None,
         state: TransferState = TransferState.RUNNING,
+        origin_id: int | None = None,
+        mode: TransferMode | None = None,
+        priority: int = 0,
     ) -> int:
         """Open a transfer and give its number."""
         written = await session.execute(
@@ -49,6 +54,9 @@ class Transfers:
                 "kind": kind,
                 "state": state,
                 "source": source,
+                "origin_id": origin_id,
+                "mode": mode,
+                "priority": priority,
                 "bytes_total": bytes_total,
                 "bytes_done": 0,
                 "created_at": now,
@@ -119,15 +127,15 @@ class Transfers:
             raise NoSuchRow("transfer", transfer_id)
         return found[0]
 
-    async def running(self, session: AsyncSession, kind: TransferKind | None = None) -> list[TransferRecord]:
-        """Give what moves now."""
+    async def running(self, session: AsyncSession, *kinds: TransferKind) -> list[TransferRecord]:
+        """Give what moves now; of all kinds unless some are named."""
         query = self._query().where(Transfer.state == TransferState.RUNNING).order_by(Transfer.id)
-        return await self._list(session, query if kind is None else query.where(Transfer.kind == kind))
+        return await self._list(session, query.where(Transfer.kind.in_(kinds)) if kinds else query)
 
     async def promised(self, session: AsyncSession) -> list[TransferRecord]:
-        """Give what has room and has not begun, by priority."""
+        """Give what has room and has not begun, by lane."""
         query = self._query().where(Transfer.state == TransferState.PROMISED)
-        return await self._list(session, query.order_by(Frame.priority.desc(), Transfer.id))
+        return await self._list(session, query.order_by(Transfer.priority.desc(), Transfer.id))
 
     async def open_of_frame(self, session: AsyncSession, frame_id: int) -> list[TransferRecord]:
         query = self._query().where(Transfer.frame_id == frame_id, Transfer.state.not_in(OVER))

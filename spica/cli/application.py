@@ -8,8 +8,10 @@ import typer
 from snooppix.cli import app as snooppix
 from spica.cli.history import past
 from spica.cli.install import config, db
+from spica.cli.modes import modes
 from spica.cli.nodes import nodes
 from spica.cli.operate import operate
+from spica.cli.rules import rules
 from spica.cli.runs import observed
 from spica.cli.scrub import keeping
 from spica.cli.start import start
@@ -37,6 +39,8 @@ for room in (
 ):
     app.registered_commands += room.registered_commands
 app.add_typer(config, name="config", help="Settings: where each comes from, and whether they hold.")
+app.add_typer(modes, name="modes", help="Automatic and immediate transfers: countdowns, run now, pause, resume.")
+app.add_typer(rules, name="rules", help="Rules of automatic transfers: list them, add, move, change, remove, test.")
 app.add_typer(nodes, name="nodes", help="The processing nodes: list them, add, drain, remove, check, certify.")
 app.add_typer(db, name="db", help="The database: its schema and its upgrade.")
 app.add_typer(snooppix, name="snooppix", help="What the archive sent: check files, list what was rejected.")

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from dbclient import records, schema
+from dbclient import records, rulebook, schema
 from dbclient.schema.base import Word
 
 PAIRS = {
@@ -14,6 +14,8 @@ PAIRS = {
     records.ReplicaRecord: schema.Replica,
     records.TransferRecord: schema.Transfer,
     records.LeaseRecord: schema.Lease,
+    rulebook.ModeRecord: schema.Mode,
+    rulebook.RuleRecord: schema.Rule,
     records.ProductRecord: schema.Product,
     records.JobRecord: schema.Job,
     records.RequestRecord: schema.Request,
