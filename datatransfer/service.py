@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datatransfer.assignment import Assignment
 from datatransfer.audit import Audit
+from datatransfer.bookkeeper import Bookkeeper
 from datatransfer.calibrations import Calibrations
 from datatransfer.depots import Depots
 from datatransfer.moves import Moves
@@ -64,6 +65,7 @@ class Coordinator:
         self.sealer = Sealer(database, clock)
         scrub = Scrub(database, clock, self.depots, source=NAME)
         self.upkeep = Upkeep(scrub, settings, clock, busy=lambda: bool(self.moves.under_way))
+        self.bookkeeper = Bookkeeper(database, clock)
 
     async def start(self) -> None:
         await self.roster.register()
@@ -83,6 +85,7 @@ class Coordinator:
         self.calibrations.pass_()
         await self.sealer.pass_()
         self.upkeep.pass_([standing.node for standing in self.roster.standings.values()])
+        await self.bookkeeper.pass_()
         up = len(self.roster.standings)
         said = [f"{len(self.moves.under_way)} moving"]
         if self.refused:

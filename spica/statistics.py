@@ -17,7 +17,6 @@ LEAST: Final = timedelta(hours=1)
 """The shortest time that a rate is reckoned over: what came in a minute says nothing of a day."""
 DAY: Final = timedelta(days=1)
 UNKNOWN: Final = "not known"
-NOWHERE: Final = "on no node"
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """First signs that make a spreadsheet reckon; RUNID and FILTER come from headers that anybody may have written."""
 
@@ -25,7 +24,7 @@ FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 class By(enum.StrEnum):
     RUN = "run"  #: RUNID
     FILTER = "filter"  #: FILTER, as r.MP9601
-    NODE = "node"  #: the node that holds the frame
+    NODE = "node"  #: the node that holds the frame; one on two counts on both, one on none on none
     INSTRUMENT = "instrument"  #: the camera that has the frame's filter
     DAY = "day"  #: day (UTC) of reception; of what is not here yet, of its first listing
     WEEK = "week"  #: likewise, from Monday to Sunday
@@ -165,7 +164,7 @@ def _row(key: str | None, sums: Sums, by: By, window: Window, whole: float) -> R
         begin, end = _midnight(day), _midnight(_after(day, by))
     days = window.days(begin, end)
     return Row(
-        name=key if key is not None else NOWHERE if by is By.NODE else UNKNOWN,
+        name=key if key is not None else UNKNOWN,
         known=key is not None,
         expected=sums.expected,
         held=sums.held,

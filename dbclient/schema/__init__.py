@@ -18,6 +18,7 @@ from dbclient.schema.replicas import Replica, ReplicaState
 from dbclient.schema.requests import Request, RequestKind, RequestState
 from dbclient.schema.rules import Rule
 from dbclient.schema.seals import Seal
+from dbclient.schema.tallies import Tally, TallyChange, TallyLevel, TallyMark
 from dbclient.schema.transfers import Lease, Transfer, TransferKind, TransferMode, TransferState
 
 __all__ = [
@@ -56,6 +57,10 @@ __all__ = [
     "RequestState",
     "Rule",
     "Seal",
+    "Tally",
+    "TallyChange",
+    "TallyLevel",
+    "TallyMark",
     "Transfer",
     "TransferKind",
     "TransferMode",

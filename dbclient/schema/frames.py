@@ -34,6 +34,10 @@ _RETRY = text("retry_at IS NOT NULL")
 _WAITING = Index("ix_frames_waiting", "retry_at", "id", "state", sqlite_where=_RETRY, postgresql_where=_RETRY)
 """Of the few frames that wait; a listing that brings a million others does not touch it."""
 
+_WEIGHTED = text("weighted_at IS NOT NULL")
+_DONE = Index("ix_frames_weighted", "weighted_at", sqlite_where=_WEIGHTED, postgresql_where=_WEIGHTED)
+"""When frames became weighted; likewise a listing does not touch it."""
+
 
 class Frame(Base):
     """One generation of a frame: the same name processed again is a new row."""
@@ -43,11 +47,11 @@ class Frame(Base):
         UniqueConstraint("name", "generation"),
         Index("ix_frames_due", "state", "priority", "id"),
         Index("ix_frames_run", "kind", "current", "runid", "id"),
-        Index("ix_frames_runs", "kind", "current", "runid", "state", "filter", "size", "withdrawn_at"),
         Index("ix_frames_newest", "kind", "current", "id"),
         Index("ix_frames_release", "kind", "current", "release"),
         Index("ix_frames_states", "kind", "current", "state", "id"),
         _WAITING,
+        _DONE,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

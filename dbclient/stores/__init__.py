@@ -24,6 +24,7 @@ from dbclient.stores.returns import Returns
 from dbclient.stores.rules import Rules
 from dbclient.stores.seals import Seals
 from dbclient.stores.statistics import Grouping, Statistics, Sums
+from dbclient.stores.tallies import Tallies
 from dbclient.stores.transfers import Leases, Transfers
 
 __all__ = [
@@ -60,5 +61,6 @@ __all__ = [
     "Sort",
     "Statistics",
     "Sums",
+    "Tallies",
     "Transfers",
 ]

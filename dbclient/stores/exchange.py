@@ -29,10 +29,12 @@ from dbclient.schema import (
     Node,
     Publication,
     PublicationState,
+    TallyLevel,
     Transfer,
     TransferKind,
     TransferState,
 )
+from dbclient.stores.tallies import Tallies
 
 BEFORE_VALID = (FrameState.SPOTTED, FrameState.FETCHED)
 """States in which a frame is still SNOOPPIX's concern."""
@@ -78,15 +80,15 @@ class Exchange:
 
     async def tallies(self, session: AsyncSession) -> list[Tally]:
         """Count frames, flats, masks and products by kind, run and state."""
-        found = []
-        for kind in FrameKind:  # one by one, so that the index gives each group in its order and nothing is sorted
-            query = (
-                select(Frame.runid, Frame.state, func.count(), func.count(Frame.withdrawn_at))
-                .where(Frame.kind == kind, Frame.current == true())
-                .group_by(Frame.runid, Frame.state)
-            )
-            found += [Tally(kind, *row) for row in (await session.execute(query)).all()]
-        return found
+        counted = Tallies().counted(session, TallyLevel.RUN).c
+        words = (counted.kind, counted.runid, counted.state)
+        query = select(*words, func.sum(counted.frames), func.sum(counted.withdrawn)).where(counted.current == true())
+        rows = (await session.execute(query.group_by(*words))).all()
+        return [
+            Tally(kind, runid or None, state, int(frames), int(withdrawn))
+            for kind, runid, state, frames, withdrawn in rows
+            if frames
+        ]
 
     async def waiting(self, session: AsyncSession, *, now: datetime, limit: int, skip: int = 0) -> list[FrameRecord]:
         """Give frames that wait for their next try, the next first."""

@@ -19,9 +19,11 @@ from dbclient.schema import (
     Node,
     Replica,
     ReplicaState,
+    TallyLevel,
     Transfer,
     TransferState,
 )
+from dbclient.stores.tallies import Tallies
 
 COLUMNS = tuple(Frame.__table__.c)
 """All columns, read as plain rows: a third of the time that mapped objects take."""
@@ -89,12 +91,10 @@ class FrameLists:
 
     async def counts(self, session: AsyncSession) -> dict[FrameState, int]:
         """Count the exposures in each state; of each name the newest generation counts."""
-        query = (
-            select(Frame.state, func.count())
-            .where(Frame.kind == FrameKind.OBJECT, Frame.current == true())
-            .group_by(Frame.state)
-        )
-        return dict((await session.execute(query)).all())
+        counted = Tallies().counted(session, TallyLevel.RUN).c
+        query = select(counted.state, func.sum(counted.frames)).where(*_newest_exposures(counted))
+        rows = (await session.execute(query.group_by(counted.state))).all()
+        return {state: int(frames) for state, frames in rows if frames}
 
     async def weighted_since(self, session: AsyncSession, since: datetime) -> int:
         """Count the exposures that became weighted after a moment."""
@@ -103,17 +103,18 @@ class FrameLists:
 
     async def runs(self, session: AsyncSession) -> list[RunRow]:
         """Sum the exposures of each run."""
-        query = (
-            select(Frame.runid, Frame.state, Frame.filter, func.count(), func.coalesce(func.sum(Frame.size), 0))
-            .where(Frame.kind == FrameKind.OBJECT, Frame.current == true())
-            .group_by(Frame.runid, Frame.state, Frame.filter)
-        )
-        states: dict[str | None, dict[FrameState, int]] = defaultdict(lambda: defaultdict(int))
+        counted = Tallies().counted(session, TallyLevel.RUN).c
+        words = (counted.runid, counted.state, counted.filter)
+        query = select(*words, func.sum(counted.frames), func.sum(counted.bytes)).where(*_newest_exposures(counted))
+        states: dict[str | None, dict[FrameState, int]] = defaultdict(dict)
         filters: dict[str | None, set[str]] = defaultdict(set)
         sizes: dict[str | None, int] = defaultdict(int)
-        for runid, state, band, count, size in (await session.execute(query)).all():
-            states[runid][state] += count
-            sizes[runid] += int(size or 0)
+        for name, state, band, frames, size in (await session.execute(query.group_by(*words))).all():
+            if not frames:
+                continue
+            runid = name or None
+            states[runid][state] = states[runid].get(state, 0) + int(frames)
+            sizes[runid] += int(size)
             filters[runid] |= {band} if band else set()
         return [
             RunRow(runid, sum(states[runid].values()), sizes[runid], tuple(sorted(filters[runid])), dict(states[runid]))
@@ -138,6 +139,10 @@ class FrameLists:
         ).subquery()
         query = select(wanted.c.name).where(~exists().where(Frame.name == wanted.c.name)).order_by(wanted.c.name)
         return [str(name) for name in await session.scalars(query)]
+
+
+def _newest_exposures(counted: Any) -> tuple[ColumnElement[bool], ...]:
+    return counted.kind == FrameKind.OBJECT, counted.current == true()
 
 
 def beginning_with(name: str) -> Sequence[ColumnElement[bool]]:

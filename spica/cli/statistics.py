@@ -2,11 +2,12 @@
 
 import sys
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from dbclient.database import Database
+from dbclient.stores import Tallies
 from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, out, say_json, size, stop, table
 from spica.statistics import PERIODS, By, Row, as_csv, gather
 from terapix.settings import Loaded
@@ -27,6 +28,10 @@ def statistics(
     until: Annotated[
         datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Last day of reception, UTC; included.")
     ] = None,
+    recount: Annotated[
+        bool,
+        typer.Option("--recount", help="Count all frames anew and mend the kept sums; exit 3 if one was wrong."),
+    ] = False,
     comma: Annotated[bool, typer.Option("--csv", help="Answer as CSV on standard output: seconds and bytes.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,6 +42,8 @@ def statistics(
     """
     if comma and as_json:
         stop("One of --csv and --json.", Exit.USAGE)
+    if recount:
+        _recount(config)
     first, last = _day(since), _day(until)
     if first and last and last < first:
         stop(f"--until {last} lies before --since {first}.", Exit.USAGE)
@@ -52,6 +59,20 @@ def statistics(
         say_json(found)
     else:
         _print(found, by)
+
+
+def _recount(config: Any) -> NoReturn:
+    """Count anew, say whether the sums were right, and end."""
+
+    async def count(database: Database, _: Loaded) -> int:
+        async with database.write() as session:
+            return await Tallies().recount(session)
+
+    wrong = ask(config, count)
+    if wrong:
+        stop(f"{wrong} sums were wrong and are put right now: please report it.", Exit.SOME_FAILED)
+    out.print("All sums that are kept are as counted.")
+    raise typer.Exit
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -137,11 +137,15 @@ class TestCommand:
     def test_every_way_of_counting_counts_all(self, config, by):
         code, said, problem = call("-c", config, "--by", by, "--json")
         assert code == 0, problem
-        assert sum(row["expected"] for row in json.loads(said)) == 24
+        assert sum(row["expected"] for row in json.loads(said)) == (13 if by is By.NODE else 24)
 
     def test_days_narrow_it_and_nothing_is_an_answer(self, config):
         assert "No frame was listed in this time" in call("-c", config, "--until", "2008-01-01")[1]
         assert json.loads(call("-c", config, "--since", "2026-11-24", "--by", "day", "--json")[1])
+
+    def test_the_sums_can_be_counted_anew(self, config):
+        code, said, _ = call("-c", config, "--recount")
+        assert (code, said.strip()) == (0, "All sums that are kept are as counted.")
 
     def test_what_makes_no_sense_is_exit_2(self, config):
         assert call("-c", config, "--since", "2026-02-02", "--until", "2026-02-01")[0] == 2

@@ -56,11 +56,10 @@ async def test_filters_are_counted(spring):
 
 async def test_nodes_are_counted_by_what_lies_on_them(spring):
     async with spring.read() as session:
-        here, nowhere = await Statistics().sums(session, Grouping.NODE)
+        (here,) = await Statistics().sums(session, Grouping.NODE)
     assert here == Sums(
         "node1", expected=2, held=2, weighted=1, exposure=600.0, bytes=2000, received=2, received_bytes=2000
     )
-    assert (nowhere.key, nowhere.expected, nowhere.held, nowhere.received) == (None, 4, 2, 3)
 
 
 async def test_a_day_ends_at_midnight_utc_wherever_the_database_stands(spring):
@@ -72,10 +71,10 @@ async def test_a_day_ends_at_midnight_utc_wherever_the_database_stands(spring):
     ]
 
 
-async def test_every_grouping_counts_the_same_frames(spring):
+async def test_every_grouping_but_nodes_counts_the_same_frames(spring):
     async with spring.read() as session:
         wholes = set()
-        for by in Grouping:
+        for by in set(Grouping) - {Grouping.NODE}:
             found = await Statistics().sums(session, by)
             names = ("expected", "held", "weighted", "aside", "exposure", "bytes", "received", "received_bytes")
             wholes.add(tuple(sum(getattr(one, name) for one in found) for name in names))

@@ -1,0 +1,93 @@
+"""Tallies: sums over frames that are kept as rows, so that no page reads ten million frames to say how many there are.
+
+Triggers write what changes into `tally_changes` and never into `tallies`, which one daemon folds them into:
+no two transactions ever wait for each other's sums. What a sum is, is always the rows of both together; on SQLite
+frames behind the mark are counted from the table itself, for nothing is written when a listing brings them.
+"""
+
+import enum
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dbclient.schema.base import Base, Text, Word
+from dbclient.schema.frames import FrameKind, FrameState
+
+LARGEST = 10**15
+"""Bytes of a file that counts; a larger one is nonsense that somebody listed, and counts none."""
+LONGEST = 10**9
+"""Seconds of an exposure that counts; likewise."""
+
+
+class TallyLevel(enum.StrEnum):
+    """What the frames of a row have in common, beside kind, state and whether their generation is the newest."""
+
+    RUN = "run"  #: run and filter
+    DAY = "day"  #: day, run and filter
+    DATE = "date"  #: day
+    NODE = "node"  #: the node that holds them; a frame on two nodes counts on both
+    NODE_DATE = "node-date"  #: node and day
+
+
+class Tally(Base):
+    """Frames with the same words, counted and summed."""
+
+    __tablename__ = "tallies"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    level: Mapped[TallyLevel] = mapped_column(Word(TallyLevel, 10), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    """Day (UTC) of reception, of what is not here yet that of its first listing, as 2008-03-30; empty: all days."""
+    node_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Node that holds them; 0: wherever they are."""
+    runid: Mapped[str] = mapped_column(Text(20), primary_key=True)
+    """RUNID; empty: not known, or all."""
+    filter: Mapped[str] = mapped_column(Text(40), primary_key=True)
+    """Filter; empty: not known, or all."""
+    kind: Mapped[FrameKind] = mapped_column(Word(FrameKind, 10), primary_key=True)
+    state: Mapped[FrameState] = mapped_column(Word(FrameState, 12), primary_key=True)
+    current: Mapped[bool] = mapped_column(primary_key=True)
+    """Whether they are the highest generations of their names."""
+    frames: Mapped[int]
+    withdrawn: Mapped[int]
+    """Of these, how many the archive was found to list no more."""
+    bytes: Mapped[int]
+    """As the archive serves them."""
+    exposure: Mapped[int]
+    """Milliseconds: whole numbers, so that what is added and taken away again leaves nothing behind."""
+    received: Mapped[int]
+    """How many are, or were, on a reception disk."""
+    received_bytes: Mapped[int]
+
+
+class TallyChange(Base):
+    """Frames that came to some words (positive) or left them (negative), not yet folded into the tallies."""
+
+    __tablename__ = "tally_changes"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    day: Mapped[str] = mapped_column(String(10))
+    node_id: Mapped[int]
+    """0: of the frame itself; else of what a node holds of it."""
+    runid: Mapped[str] = mapped_column(Text(20))
+    filter: Mapped[str] = mapped_column(Text(40))
+    kind: Mapped[FrameKind] = mapped_column(Word(FrameKind, 10))
+    state: Mapped[FrameState] = mapped_column(Word(FrameState, 12))
+    current: Mapped[bool]
+    frames: Mapped[int]
+    withdrawn: Mapped[int]
+    bytes: Mapped[int]
+    exposure: Mapped[int]
+    received: Mapped[int]
+    received_bytes: Mapped[int]
+
+
+class TallyMark(Base):
+    """How far frames are in the tallies: one row."""
+
+    __tablename__ = "tally_marks"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    counted: Mapped[int]
+    """Last frame row that is in them; on PostgreSQL, where triggers tell of every insert at once, it says nothing."""
