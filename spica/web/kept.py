@@ -38,3 +38,7 @@ class Kept:
             held = self._kept[what] = _Kept(version, now, await make())
         value: T = held.value
         return value
+
+    def forget(self) -> None:
+        """Keep nothing."""
+        self._kept.clear()
