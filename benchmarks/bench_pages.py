@@ -41,6 +41,7 @@ GOALS = {"sqlite": 0.100, "postgresql": 0.050}
 """Seconds for a page."""
 NOW = datetime(2026, 11, 24, 6, 23, 10, tzinfo=UTC)
 RUNS, NODES, YEARS = 1000, 20, 20
+BANDS = ("u.MP9301", "g.MP9401", "r.MP9601", "i.MP9702", "z.MP9801")
 TIMES = int(os.environ.get("PAGES_TIMES", "7"))
 PAGES = (
     "/", "/frames", "/frames?run=R500", "/frames?state=failed", "/frames?node=node3", "/frames/1000500p", "/runs",
@@ -58,39 +59,91 @@ WORDS = {"sqlite": {"n": "n.n", "numbers": "(WITH RECURSIVE c(n) AS (SELECT 0 UN
 
 def statements(kind: str, frames: int) -> list[str]:
     """Write what fills the tables: frames, where they lie, how they came, and what was made of them."""
-    words = WORDS[kind]
-    step = YEARS * 365.25 * 86400 / frames
-    n = words["n"]
-    numbers = words["numbers"].format(last=frames - 1)
-    at = words["moment"].format(n=n, step=step)
-    state = f"CASE {n} % 1000 WHEN 1 THEN 'failed' WHEN 2 THEN 'rejected' WHEN 3 THEN 'valid' ELSE 'weighted' END"
-    band = f"CASE {n} / 7 % 5 WHEN 0 THEN 'u.MP9301' WHEN 1 THEN 'g.MP9401' WHEN 2 THEN 'r.MP9601' WHEN 3 THEN 'i.MP9702' ELSE 'z.MP9801' END"  # noqa: E501 - one expression
-    held = f"{n} % 1000 > 3"
-    run = f"'R' || ({n} * {RUNS} / {frames} / 8 * 8 + {n} / 11 % 8)"
+    words, n, step = WORDS[kind], WORDS[kind]["n"], YEARS * 365.25 * 86400 / frames
+    at, half = (words["moment"].format(n=n, step=length) for length in (step, step / 2))
+    bands = " ".join(f"WHEN {number} THEN '{band}'" for number, band in enumerate(BANDS))
+    held, node, name = f"{n} % 1000 > 3", f"1 + {n} / 1800 % {NODES}", f"({n} + 1000000) || 'p'"
+    frame = {
+        "id": f"{n} + 1",
+        "name": name,
+        "generation": "1",
+        "current": words["true"],
+        "cause": "'new'",
+        "kind": "'object'",
+        "attempts": "0",
+        "priority": "0",
+        "uri": f"'cadc:CFHT/' || {name} || '.fits.fz'",
+        "state": f"CASE {n} % 1000 WHEN 1 THEN 'failed' WHEN 2 THEN 'rejected' WHEN 3 THEN 'valid' ELSE 'weighted' END",
+        "size": f"300000000 + {n} % 1000",
+        "wire_digest": f"'md5:' || {n}",
+        "object": f"'D' || {n} % 4",
+        "runid": f"'R' || ({n} * {RUNS} / {frames} / 8 * 8 + {n} / 11 % 8)",
+        "filter": f"CASE {n} / 7 % 5 {bands} END",
+        "exposure_time": "300",
+        "airmass": "1.2",
+        "ccds": "36",
+        "spotted_at": at,
+        "fetched_at": at,
+        "valid_at": at,
+        "placed_at": at,
+        "weighted_at": f"CASE WHEN {held} THEN {at} END",
+    }
+    replica = {
+        "frame_id": f"{n} + 1",
+        "node_id": node,
+        "path": f"'frames/' || {n}",
+        "size": "300000000",
+        "digest": f"'md5:' || {n}",
+        "state": "'held'",
+        "verified_at": at,
+    }
+    transfer = {
+        "frame_id": f"{n} / 2 + 1",
+        "node_id": f"CASE {n} % 2 WHEN 1 THEN 1 + {n} / 3600 % {NODES} END",
+        "kind": f"CASE {n} % 2 WHEN 1 THEN 'move' ELSE 'fetch' END",
+        "state": "'done'",
+        "source": "'archive'",
+        "bytes_total": "300000000",
+        "bytes_done": "300000000",
+        "rate": "1e8",
+        "created_at": half,
+        "started_at": half,
+        "ended_at": half,
+    }
+    job = {
+        "frame_id": f"{n} + 1",
+        "node_id": node,
+        "stage": "'weight'",
+        "recipe": "'r1'",
+        "state": "'done'",
+        "attempts": "1",
+        "done_share": "1.0",
+        "created_at": at,
+        "started_at": at,
+        "ended_at": at,
+    }
+    event = {
+        "at": at,
+        "source": "'spica'",
+        "kind": "'weighted'",
+        "level": "'info'",
+        "message": f"{name} || ' is weighted'",
+        "frame_id": f"{n} + 1",
+    }
+    once, twice = (words["numbers"].format(last=many - 1) for many in (frames, 2 * frames))
     return [
-        "INSERT INTO frames (id, name, generation, current, cause, kind, state, attempts, priority, uri, size, "
-        "wire_digest, runid, object, filter, exposure_time, airmass, ccds, spotted_at, fetched_at, valid_at, placed_at, "
-        f"weighted_at) SELECT {n} + 1, ({n} + 1000000) || 'p', 1, {words['true']}, 'new', 'object', {state}, 0, 0, "
-        f"'cadc:CFHT/' || ({n} + 1000000) || 'p.fits.fz', 300000000 + {n} % 1000, 'md5:' || {n}, {run}, 'D' || {n} % 4, "
-        f"{band}, 300, 1.2, 36, {at}, {at}, {at}, {at}, CASE WHEN {held} THEN {at} END FROM {numbers}",
-        "INSERT INTO replicas (frame_id, node_id, path, size, digest, state, verified_at) "
-        f"SELECT {n} + 1, 1 + {n} / 1800 % {NODES}, 'frames/' || {n}, 300000000, 'md5:' || {n}, 'held', {at} "
-        f"FROM {numbers} WHERE {held}",
-        "INSERT INTO transfers (frame_id, node_id, kind, state, source, bytes_total, bytes_done, rate, created_at, "
-        "started_at, ended_at) SELECT "
-        f"{n} / 2 + 1, CASE {n} % 2 WHEN 1 THEN 1 + {n} / 3600 % {NODES} END, CASE {n} % 2 WHEN 1 THEN 'move' ELSE 'fetch' END, "
-        f"'done', 'archive', 300000000, 300000000, 1e8, {at2(words, step)}, {at2(words, step)}, {at2(words, step)} "
-        f"FROM {words['numbers'].format(last=2 * frames - 1)}",
-        "INSERT INTO jobs (frame_id, node_id, stage, recipe, state, attempts, done_share, created_at, started_at, "
-        f"ended_at) SELECT {n} + 1, 1 + {n} / 1800 % {NODES}, 'weight', 'r1', 'done', 1, 1.0, {at}, {at}, {at} "
-        f"FROM {numbers} WHERE {held}",
-        "INSERT INTO events (at, source, kind, level, message, frame_id) "
-        f"SELECT {at}, 'spica', 'weighted', 'info', ({n} + 1000000) || 'p is weighted', {n} + 1 FROM {numbers}",
+        filling("frames", frame, once),
+        filling("replicas", replica, f"{once} WHERE {held}"),
+        filling("transfers", transfer, twice),
+        filling("jobs", job, f"{once} WHERE {held}"),
+        filling("events", event, once),
     ]  # fmt: skip
 
 
-def at2(words: dict[str, str], step: float) -> str:
-    return words["moment"].format(n=words["n"], step=step / 2)
+def filling(table: str, values: dict[str, str], numbers: str) -> str:
+    return " ".join(
+        ("INSERT INTO", table, f"({', '.join(values)})", "SELECT", ", ".join(values.values()), "FROM", numbers)
+    )
 
 
 async def fill(database: Database, kind: str, frames: int) -> None:
