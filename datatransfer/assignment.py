@@ -1,18 +1,20 @@
 """Assignment: the frames that are due get a node, and the promise is written down before a byte moves."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from datatransfer.growth import Growth, in_words, need_of
 from datatransfer.nodes import Roster
-from datatransfer.placement import Plan, Promise, Refusal, Wanted, in_words, need_of, place
+from datatransfer.placement import Plan, Promise, Wanted, group_of, place
 from datatransfer.rules import Ruling, decide
 from dbclient.database import Database
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameKind, FrameState, TransferKind, TransferMode, TransferState
-from dbclient.stores import Events, Frames, Inventory, Leases, Products, Rules, Transfers
+from dbclient.schema import FrameKind, FrameState, TransferKind, TransferMode
+from dbclient.stores import Events, Frames, Growths, Inventory, Leases, Rules, Transfers
 from terapix.clock import Clock
+from terapix.hosts import DatatransferSection
 from terapix.journal import logger
 from terapix.sections import Settings
 from terapix.steps import reached
@@ -21,8 +23,24 @@ log = logger("datatransfer.assignment")
 
 AT_ONCE = 2000
 """Frames looked at in one pass: a whole run. More only where none of them fits anywhere, so that none starves."""
+NEEDS = "needs "
+"""How the reason of a frame begins that waits for room, as `datatransfer.placement.Refusal` words it."""
 GRUDGE = 300.0
 """Seconds for which a frame keeps away from a node whose disk has just refused it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a promised frame gets to its node: columns of the transfer."""
+
+    source: str
+    """Where it lies, for people."""
+    kind: TransferKind = TransferKind.MOVE
+    mode: TransferMode = TransferMode.AUTOMATIC
+    priority: int = 0
+    """Its lane."""
+    origin_id: int | None = None
+    """The node it comes from; none: the reception."""
 
 
 class Assignment:
@@ -56,15 +74,9 @@ class Assignment:
                 if plan.promises or len(frames) < limit:
                     break
                 limit *= 4
-            for promise in plan.promises:
-                number = promise.wanted.frame_id
-                priority = rulings[number].priority
-                await self.promise(session, promise, path=frames[number].path or "", priority=priority)
-            for ruling, frame in ((ruling, frames[number]) for number, ruling in rulings.items() if ruling.holds):
-                await self._hold_back(session, frame, ruling)
-            for refusal in plan.refused:
-                if frames[refusal.wanted.frame_id].reason != refusal.sentence:
-                    await self._let_wait(session, refusal)
+            ways = {number: Way(frames[number].path or "", priority=rulings[number].priority) for number in frames}
+            await self.promise(session, plan.promises, ways)
+            await self._let_wait(session, plan, frames, rulings)
         for promise in plan.promises:
             log.info("room promised", frame=promise.wanted.name, node=promise.node, why=promise.why)
         if plan.promises:
@@ -90,97 +102,55 @@ class Assignment:
             for item in await self.wanted(session, go)
             if (ruling := rulings[item.frame_id])
         ]
-        rooms, disks = await self._roster.rooms(session)
-        return place(wanted, rooms, disks, self._settings.policy)
+        return await self._place(session, wanted, frames)
 
-    async def _hold_back(self, session: AsyncSession, frame: FrameRecord, ruling: Ruling) -> None:
-        """Say at a frame which rule keeps it at reception."""
-        reason = f"{ruling.by} keeps it at reception: terapix transfer sends it to a node"
-        if frame.reason != reason:
-            await self._wait(session, frame.id, reason)
-
-    async def promise(
-        self,
-        session: AsyncSession,
-        promise: Promise,
-        *,
-        path: str,
-        kind: TransferKind = TransferKind.MOVE,
-        mode: TransferMode = TransferMode.AUTOMATIC,
-        priority: int = 0,
-        origin_id: int | None = None,
-    ) -> int:
-        """Write a promise down: a lease and a transfer; return the transfer.
+    async def promise(self, session: AsyncSession, promises: Sequence[Promise], ways: Mapping[int, Way]) -> None:
+        """Write promises down, set by set: a lease, a transfer and an event for each.
 
         Parameters
         ----------
-        path : where it lies, for people
-        origin_id : the node it comes from; none: the reception
+        ways : how each frame gets there, by frame row
         """
         now = self._clock.now()
-        need = promise.wanted.need
-        await Leases().promise(
-            session,
-            frame_id=promise.wanted.frame_id,
-            node_id=promise.node_id,
-            frame_bytes=need.frame,
-            product_bytes=need.products,
-            scratch_bytes=need.scratch,
-            now=now,
-        )
-        transfer = await Transfers().begin(
-            session,
-            frame_id=promise.wanted.frame_id,
-            kind=kind,
-            source=path,
-            origin_id=origin_id,
-            node_id=promise.node_id,
-            mode=mode,
-            priority=priority,
-            bytes_total=need.frame,
-            state=TransferState.PROMISED,
-            now=now,
-        )
-        await Events().append(
-            session,
-            source=self._source,
-            kind="promised",
-            message=f"{promise.wanted.name} is promised {in_words(need.total)} on {promise.node}: {promise.why}",
-            frame_id=promise.wanted.frame_id,
-            node_id=promise.node_id,
-            now=now,
-        )
-        return transfer
+        needs = [(promise.wanted.frame_id, promise.node_id, promise.wanted.need) for promise in promises]
+        rooms = [(frame, node, need.frame, need.products, need.scratch) for frame, node, need in needs]
+        await Leases().promise_all(session, rooms, now=now)
+        moves = [
+            {"frame_id": frame, "node_id": node, "bytes_total": need.frame, **asdict(ways[frame])}
+            for frame, node, need in needs
+        ]
+        await Transfers().promise_all(session, moves, now=now)
+        told = [
+            (
+                f"{each.wanted.name} is promised {in_words(each.wanted.need.total)} on {each.node}: {each.why}",
+                each.wanted.frame_id,
+                each.node_id,
+            )
+            for each in promises
+        ]
+        await Events().append_all(session, told, source=self._source, kind="promised", now=now)
 
     async def plan(self, session: AsyncSession, frames: Sequence[FrameRecord], *, node: str | None = None) -> Plan:
         """Decide where frames go, within the transaction that writes it down; `node` is the only one that will do."""
         wanted = await self.wanted(session, frames, node=node)
-        rooms, disks = await self._roster.rooms(session)
-        return place(wanted, rooms, disks, self._settings.policy)
+        return await self._place(session, wanted, {frame.id: frame for frame in frames})
+
+    async def _place(self, session: AsyncSession, wanted: Sequence[Wanted], frames: Mapping[int, FrameRecord]) -> Plan:
+        policy = self._settings.policy
+        kept = [frames[item.frame_id] for item in wanted if (item.policy or policy) == "together"]
+        rooms, disks = await self._roster.rooms(session, kept)
+        return place(wanted, rooms, disks, policy)
 
     async def wanted(
         self, session: AsyncSession, frames: Sequence[FrameRecord], *, node: str | None = None
     ) -> list[Wanted]:
-        """Say what each frame needs."""
-        growth = await Products().growth(session)
-        sizes: dict[str, int] = {}
-        for name in sorted({name for frame in frames for name in (frame.flat, frame.mask) if name}):
-            calibration = await Frames().named(session, name)
-            sizes[name] = calibration.size or 0 if calibration else 0
+        """Say what each frame needs, and which nodes it keeps away from."""
         now = self._clock.monotonic()
         self._refused_by = {key: until for key, until in self._refused_by.items() if until > now}
-        return [
-            Wanted(
-                frame_id=frame.id,
-                name=frame.name,
-                runid=frame.runid,
-                need=need_of(frame.needs, frame.size, growth=growth, compression=self._settings.compression),
-                calibrations=tuple((name, sizes[name]) for name in (frame.flat, frame.mask) if name),
-                pinned=node,
-                avoid=frozenset(place for frame_id, place in self._refused_by if frame_id == frame.id),
-            )
-            for frame in frames
-        ]
+        avoid: dict[int, set[str]] = {}
+        for frame_id, name in self._refused_by:
+            avoid.setdefault(frame_id, set()).add(name)
+        return await wanted_of(session, frames, self._settings, node=node, avoid=avoid)
 
     async def _due(self, session: AsyncSession, limit: int = 1) -> list[FrameRecord]:
         """Give valid frames that nobody moves yet, `limit` of them if there are as many."""
@@ -190,17 +160,59 @@ class Assignment:
         )
         return [frame for frame in frames if frame.id not in moving][:limit]
 
-    async def _let_wait(self, session: AsyncSession, refusal: Refusal) -> None:
-        log.info("frame waits for room", frame=refusal.wanted.name, needed=refusal.needed, largest=refusal.largest)
-        await self._wait(session, refusal.wanted.frame_id, refusal.sentence)
+    async def _let_wait(
+        self, session: AsyncSession, plan: Plan, frames: Mapping[int, FrameRecord], rulings: Mapping[int, Ruling]
+    ) -> None:
+        """Write down why each frame waits; the history tells of the first reason only, not of each byte more."""
+        told = {refusal.wanted.frame_id: refusal.sentence for refusal in plan.refused}
+        told |= {
+            number: f"{ruling.by} keeps it at reception: terapix transfer sends it to a node"
+            for number, ruling in rulings.items()
+            if ruling.holds
+        }
+        reasons = {number: reason for number, reason in told.items() if frames[number].reason != reason}
+        newly = [
+            frames[number]
+            for number, reason in reasons.items()
+            if not (reason.startswith(NEEDS) and (frames[number].reason or "").startswith(NEEDS))
+        ]
+        await Frames().wait_for_room(session, reasons, newly=newly, now=self._clock.now(), source=self._source)
+        for frame in newly:
+            log.info("frame waits at reception", frame=frame.name, reason=reasons[frame.id])
 
-    async def _wait(self, session: AsyncSession, frame_id: int, reason: str) -> None:
-        await Frames().wait(
-            session,
-            frame_id,
-            reason=reason,
-            retry_at=None,
-            now=self._clock.now(),
-            source=self._source,
-            count=False,
+
+async def wanted_of(
+    session: AsyncSession,
+    frames: Sequence[FrameRecord],
+    section: DatatransferSection,
+    *,
+    node: str | None = None,
+    avoid: Mapping[int, Collection[str]] | None = None,
+) -> list[Wanted]:
+    """Say what each frame needs, by its header and by what was written of late of frames of its instrument.
+
+    Parameters
+    ----------
+    node : the only one that will do; none: any
+    avoid : nodes that each frame keeps away from, by frame row
+    """
+    growth = Growth.of(await Growths().measured(session))
+    names = sorted({name for frame in frames for name in (frame.flat, frame.mask) if name})
+    sizes: dict[str, int] = {}
+    for calibration in await Frames().of_names(session, names):
+        sizes.setdefault(calibration.name, calibration.size or 0)
+    return [
+        Wanted(
+            frame_id=frame.id,
+            name=frame.name,
+            runid=frame.runid,
+            need=need_of(
+                frame.needs, frame.size, growth=growth.shares(frame.instrument), compression=section.compression
+            ),
+            calibrations=tuple((name, sizes.get(name, 0)) for name in (frame.flat, frame.mask) if name),
+            pinned=node,
+            avoid=frozenset((avoid or {}).get(frame.id, ())),
+            group=group_of(frame, section.keep),
         )
+        for frame in frames
+    ]

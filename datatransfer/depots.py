@@ -8,9 +8,9 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from datatransfer.agent.courier import Courier, Silent
 from datatransfer.agent.holdings import set_aside
@@ -115,7 +115,8 @@ class Depots:
     def gauge(self, depot: Depot, *, walk_every: float) -> "Gauge | FarGauge":
         """Give what measures a depot's disk."""
         if not depot.address:
-            return Gauge(depot.directory, self._clock, walk_every=walk_every)
+            own = next((node.own_disks for node in self._settings.nodes if node_root(node.name) == depot.root), ())
+            return Gauge(depot.directory, self._clock, walk_every=walk_every, own=own)
         return FarGauge(depot, self._courier)
 
     async def carry(
@@ -278,16 +279,17 @@ class FarGauge:
             if "ill" in told:
                 return Ill(str(told["ill"]))
             self.held, self.walks = told["held"], int(told["walks"])
-            return Disk(
-                free=int(told["free"]),
-                total=int(told["total"]),
-                device=f"{self.depot.address} {told['device']}",
-                inodes=int(told["inodes"]),
-            )
+            others = {str(room): self._told(figures) for room, figures in told.get("elsewhere", {}).items()}
+            return replace(self._told(told), elsewhere=others)
         except Silent as problem:
             return Ill(str(problem))
         except (KeyError, TypeError, ValueError) as problem:
             return Ill(f"the agent at {self.depot.address} makes no sense: {problem!r}")
+
+    def _told(self, figures: Mapping[str, Any]) -> Disk:
+        """Read what an agent tells of a disk."""
+        device = f"{self.depot.address} {figures['device']}"
+        return Disk(int(figures["free"]), int(figures["total"]), device, int(figures["inodes"]))
 
 
 @contextlib.contextmanager

@@ -9,9 +9,10 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -41,6 +42,37 @@ class Disk:
     """The same for all directories on one disk."""
     inodes: int = -1
     """Files that can still be made there; -1 where its file system knows no bound."""
+    elsewhere: Mapping[str, "Disk"] = field(default_factory=dict)
+    """The disk of each room that is a mount of another one."""
+
+    @property
+    def all(self) -> dict[str, "Disk"]:
+        """All disks of the node, by device."""
+        return {disk.device: disk for disk in (*self.elsewhere.values(), self)}
+
+    def of(self, room: str) -> "Disk":
+        """Give the disk on which a room lies."""
+        return self.elsewhere.get(room, self)
+
+    @property
+    def free_in_all(self) -> int:
+        """Bytes that all of them have for us."""
+        return sum(disk.free for disk in self.all.values())
+
+    @property
+    def total_of_all(self) -> int:
+        """Bytes of all of them."""
+        return sum(disk.total for disk in self.all.values())
+
+    @property
+    def described(self) -> list[dict[str, Any]]:
+        """Give each disk with what lies on it, as the database keeps it."""
+        rooms = {device: [room for room in ROOMS if self.of(room).device == device] for device in self.all}
+        return [
+            {"device": device, "parts": rooms[device], "free": disk.free, "total": disk.total}
+            for device, disk in self.all.items()
+            if rooms[device]
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +82,13 @@ class Ill:
     reason: str
 
 
-def measure(directory: Path, rooms: Sequence[str] = ROOMS) -> Disk | Ill:
-    """Look at a node's directory, or at one without rooms of its own; blocks as long as the disk does."""
+def measure(directory: Path, rooms: Sequence[str] = ROOMS, *, own: Collection[str] = ()) -> Disk | Ill:
+    """Look at a node's directory, or at one without rooms of its own; blocks as long as the disk does.
+
+    Parameters
+    ----------
+    own : rooms that are mounts of disks of their own: one that is not mounted must not fill the disk below
+    """
     try:
         if not directory.is_dir():
             return Ill(f"its directory {directory} is gone")
@@ -64,12 +101,21 @@ def measure(directory: Path, rooms: Sequence[str] = ROOMS) -> Disk | Ill:
             (directory / room).mkdir(exist_ok=True)
         if not os.access(directory / rooms[0] if rooms else directory, os.W_OK | os.X_OK):
             return Ill(f"its directory {directory} is not writable")
-        usage = psutil.disk_usage(os.fspath(directory))
-        facts = os.statvfs(directory)
-        inodes = facts.f_favail if facts.f_files else -1
-        return Disk(free=usage.free, total=usage.total, device=str(directory.stat().st_dev), inodes=inodes)
+        disk = _disk(directory)
+        found = {room: _disk(directory / room) for room in rooms}
+        elsewhere = {room: other for room, other in found.items() if other.device != disk.device}
+        if missed := [room for room in own if room not in elsewhere]:
+            return Ill(f"the disk of its {' and '.join(missed)} is not mounted on {directory / missed[0]}")
+        return replace(disk, elsewhere=elsewhere)
     except OSError as problem:
         return Ill(f"its directory {directory} does not answer: {problem.strerror or problem}")
+
+
+def _disk(directory: Path) -> Disk:
+    usage = psutil.disk_usage(os.fspath(directory))
+    facts = os.statvfs(directory)
+    inodes = facts.f_favail if facts.f_files else -1
+    return Disk(free=usage.free, total=usage.total, device=str(directory.stat().st_dev), inodes=inodes)
 
 
 def furnish(directory: Path) -> None:
@@ -102,9 +148,18 @@ def held_bytes(directory: Path) -> int:
 class Gauge:
     """Measures one directory without ever waiting longer than a deadline, and keeps the sum of its files."""
 
-    def __init__(self, directory: Path, clock: Clock, *, walk_every: float, rooms: Sequence[str] = ROOMS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        *,
+        walk_every: float,
+        rooms: Sequence[str] = ROOMS,
+        own: Collection[str] = (),
+    ) -> None:
         self.directory = directory
         self._rooms = rooms
+        self._own = own
         self.held: int | None = None
         """Bytes below the directory as of the last walk; none before the first has ended."""
         self.walks = 0
@@ -128,7 +183,7 @@ class Gauge:
                 answer.set_result(found)
 
         def look() -> None:
-            found = measure(self.directory, self._rooms)
+            found = measure(self.directory, self._rooms, own=self._own)
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
                 loop.call_soon_threadsafe(settle, found)
 

@@ -1,6 +1,7 @@
 """The nodes as they are: registered from the settings, measured on every pass, down when their directory is gone."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +13,13 @@ from datatransfer.disks import Disk, Gauge, Ill, furnish
 from datatransfer.errors import NodeUnreachable
 from datatransfer.homecoming import Homecoming, Verdict
 from datatransfer.placement import Room
+from datatransfer.rooms import groups_of, rooms_of, speeds_of
 from dbclient.database import Database
-from dbclient.records import NodeRecord
+from dbclient.records import FrameRecord, NodeRecord
 from dbclient.schema import NodeState
-from dbclient.stores import Inventory, Nodes
+from dbclient.stores import Inventory, Jobs, Nodes, Stocks
 from terapix.clock import Clock
+from terapix.hosts import DatatransferSection, NodeSection
 from terapix.journal import logger
 from terapix.sections import Settings
 
@@ -68,6 +71,7 @@ class Roster:
         """Nodes that are back and are being compared with the database."""
         self._nodes = Nodes()
         self._inventory = Inventory()
+        self._stocks = Stocks()
         self._gauges: dict[str, Gauge | FarGauge] = {}
         self._untracked: dict[str, tuple[int, int]] = {}
         """By node: number of the last walk, and the bytes it found beyond those the database knows."""
@@ -86,7 +90,9 @@ class Roster:
             disk = await gauge.measure()
             silent = bool(depot.address and known and not isinstance(disk, Disk))
             directory = Path(known.directory) if known and silent else gauge.directory
-            capacity = section.capacity or (disk.total if isinstance(disk, Disk) else known.capacity if known else 0)
+            capacity = section.capacity or (
+                disk.total_of_all if isinstance(disk, Disk) else known.capacity if known else 0
+            )
             facts = (str(directory), section.address or None, capacity, section.reserve)
             if known and (known.directory, known.address, known.capacity, known.reserve) == facts:
                 continue
@@ -106,7 +112,11 @@ class Roster:
         """Measure every node; one whose directory is gone goes down with the reason, and up again when it is back."""
         async with self._database.read() as session:
             nodes = [node for node in await self._nodes.all(session) if node.state is not NodeState.REMOVED]
-            held = await self._inventory.held_bytes(session)
+            held = await self._stocks.bytes(session)
+            many = await self._stocks.many(session)
+        if many:
+            async with self._database.write() as session:
+                await self._stocks.add_up(session)
         mine = [node for node in nodes if self._only is None or node.name in self._only]
         disks = await asyncio.gather(*(self._gauge(n.name, self._depots.of_node(n)).measure() for n in mine))
         self.standings = {}
@@ -118,47 +128,33 @@ class Roster:
 
     async def hold(self, session: AsyncSession) -> None:
         """Let nobody else promise room until this transaction has ended."""
-        await self._nodes.room(session, lock=True)
+        await self._nodes.hold(session)
 
-    async def rooms(self, session: AsyncSession) -> tuple[list[Room], dict[str, int]]:
+    async def rooms(self, session: AsyncSession, kept: Sequence[FrameRecord]) -> tuple[list[Room], dict[str, int]]:
         """Give what each node and each disk can still promise, within the transaction that will promise it.
 
+        Of the frames that are `kept` together with others, it is told where these are.
         Leases are read first and the disks after them: what is settled between
-        the two counts twice, and never not at all. Room for calibrations that a
-        node needs and lacks is kept as if it were leased.
+        the two counts twice, and never not at all.
         """
-        leased = {room.node_id: room for room in await self._nodes.room(session, lock=True)}
-        held = await self._inventory.held_bytes(session)
-        owned = await self._inventory.calibrations_held(session)
-        expected = await self._inventory.runs_coming(session)
-        coming: dict[int, dict[str, int]] = {}
-        for calibration in await self._inventory.calibrations(session):
-            if not calibration.held:
-                coming.setdefault(calibration.node_id, {})[calibration.name] = calibration.size or 0
-        rooms: list[Room] = []
-        disks: dict[str, int] = {}
-        for name, standing in self.standings.items():
-            node = await self._nodes.named(session, name)
-            disk = await self._gauge(name, standing.depot).measure(deadline=BRIEFLY)
-            if node is None or isinstance(disk, Ill):
-                continue
-            row = leased[node.id]
-            lacking = coming.get(node.id, {})
-            taken = row.leased + sum(lacking.values()) + node.reserve
-            disks[disk.device] = disks.get(disk.device, disk.free) - taken
-            rooms.append(
-                Room(
-                    node_id=node.id,
-                    name=name,
-                    accepts=node.state is NodeState.UP,
-                    available=node.capacity - self._used(node, held.get(node.id, 0)) - taken,
-                    capacity=node.capacity,
-                    disk=disk.device,
-                    runs=row.runs | expected.get(node.id, frozenset()),
-                    calibrations=frozenset(lacking) | owned.get(node.id, set()),
-                )
-            )
-        return rooms, disks
+        section = self._settings.datatransfer
+        nodes = await self._nodes.room(session, lock=True, runs=False)
+        held = await self._stocks.bytes(session)
+        names = {row.name: row for row in await self._nodes.all(session)}
+        answering = [name for name in self.standings if name in names]
+        found = await asyncio.gather(
+            *(self._gauge(name, self.standings[name].depot).measure(deadline=BRIEFLY) for name in answering)
+        )
+        disks = {name: disk.described for name, disk in zip(answering, found, strict=True) if isinstance(disk, Disk)}
+        return rooms_of(
+            nodes,
+            disks,
+            used={row.id: self._used(row, held.get(row.id, 0)) for row in names.values()},
+            groups=await groups_wanted(session, kept, section),
+            calibrations=await self._inventory.calibrations(session),
+            owned=await self._inventory.calibrations_held(session),
+            speeds=await speeds_wanted(session, self._settings.nodes, section),
+        )
 
     def depot(self, name: str) -> Depot | None:
         """Where the files of a node lie that answers; none otherwise."""
@@ -217,11 +213,12 @@ class Roster:
                     source=self._source,
                 )
         node = await self._as_told(node, disk)
-        free = max(0, min(node.capacity - used, disk.free))
+        free = max(0, min(node.capacity - used, disk.free_in_all))
         differs = max(abs(free - node.free), abs(used - node.used)) > NOTABLE * max(node.capacity, 1)
         if differs or node.seen_at is None or now - node.seen_at > STALE:
             async with self._database.write() as session:
-                await self._nodes.measure(session, node.name, used=used, free=free, now=now)
+                disks = disk.described
+                await self._nodes.measure(session, node.name, used=used, free=free, disks=disks, now=now)
         self.standings[node.name] = Standing(replace(node, state=state, used=used, free=free), disk, depot)
 
     async def _as_told(self, node: NodeRecord, disk: Disk) -> NodeRecord:
@@ -229,7 +226,7 @@ class Roster:
         directory = str(self._gauges[node.name].directory)
         if node.capacity and node.directory == directory:
             return node
-        capacity = node.capacity or disk.total
+        capacity = node.capacity or disk.total_of_all
         async with self._database.write() as session:
             await self._nodes.upsert(
                 session,
@@ -265,3 +262,25 @@ async def _furnish(directory: Path) -> None:
         await asyncio.to_thread(furnish, directory)
     except OSError as problem:
         log.warning("a node's directory cannot be made", directory=str(directory), problem=str(problem))
+
+
+async def groups_wanted(
+    session: AsyncSession, frames: Sequence[FrameRecord], section: DatatransferSection
+) -> dict[int, dict[str, int]]:
+    """Count, by node row, the frames with which these are to be kept together."""
+    if not frames:
+        return {}
+    column = {"run": "runid", "field": "object", "filter": "filter"}[section.keep]
+    names = {getattr(frame, column) for frame in frames}
+    return groups_of(await Inventory().company(session, section.keep, names), section.keep)
+
+
+async def speeds_wanted(
+    session: AsyncSession, sections: Sequence[NodeSection], section: DatatransferSection
+) -> dict[str, float]:
+    """Give the weight of each node, if they are weighed at all."""
+    if not section.by_speed:
+        return {}
+    names = {node.id: node.name for node in await Nodes().all(session)}
+    seconds = await Jobs().seconds(session)
+    return speeds_of(sections, {names[node]: each for node, each in seconds.items() if node in names})

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from datatransfer.assignment import Assignment
+from datatransfer.assignment import Assignment, Way
 from datatransfer.preview import Candidates, candidates, in_sentence
 from dbclient.database import Database
 from dbclient.records import RequestRecord
@@ -83,16 +83,16 @@ class Orders:
         await self._withdraw(session, found, node)
         plan = await self._assignment.plan(session, found.movable, node=node)
         paths = {frame.id: frame.path for frame in found.movable}
-        for promise in plan.promises:
-            origin = paths[promise.wanted.frame_id] or f"{found.where.get(promise.wanted.frame_id, 'a node')}"
-            await self._assignment.promise(
-                session,
-                promise,
-                path=origin,
+        ways = {
+            number: Way(
+                path or found.where.get(number, "a node"),
                 mode=TransferMode.IMMEDIATE,
                 priority=PRIORITY,
-                origin_id=found.origins.get(promise.wanted.frame_id),
+                origin_id=found.origins.get(number),
             )
+            for number, path in paths.items()
+        }
+        await self._assignment.promise(session, plan.promises, ways)
         sentence = in_sentence(plan, found, runid=runid, node=node, filter_=str(filter_) if filter_ else None)
         done = bool(plan.promises) or not plan.refused
         return (RequestState.DONE if done else RequestState.REFUSED), sentence

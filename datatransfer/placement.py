@@ -1,41 +1,20 @@
 """Placement: which node each frame goes to, or why it has to wait. Pure: facts in, a plan out, no disk and no database.
 
-What a frame needs is the file itself, the weight and flag maps that will be
-made of it, and the scratch space its job unpacks into. All of it is promised
-before a byte moves.
+What a frame needs is the file itself, the products that will be made of it, and the
+scratch space its job unpacks into (`datatransfer.growth`). All of it is promised before
+a byte moves, on the disks of the node on which each part will lie.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from datatransfer.growth import Need, in_words
+from dbclient.records import FrameRecord
+
 Policy = Literal["together", "most-room", "balance"]
-
-PIXEL = 4
-"""Bytes of a pixel of a weight map (float32)."""
-RAW_PIXEL = 2
-"""Bytes of a pixel as the camera wrote it (16 bit)."""
-FLAG_SHARE = 0.05
-"""Share of its unpacked 8-bit size that a tile-compressed flag map takes until products were measured; mostly zeros."""
-UNPACKED_SHARE = 3.0
-"""Unpacked size of a frame over its file, where the header did not tell: Rice gains about two on MegaCam pixels."""
-UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Room that one frame will take on a node, in bytes, before and after processing."""
-
-    frame: int
-    """The file as the archive serves it (tile-compressed)."""
-    products: int
-    """Weight and flag maps as we write them, from the growth measured so far."""
-    scratch: int
-    """Unpacked pixels of what is worked on at once."""
-
-    @property
-    def total(self) -> int:
-        return self.frame + self.products + self.scratch
+Keep = Literal["run", "field", "filter"]
+Part = Literal["frames", "calibrations", "products", "scratch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +28,11 @@ class Wanted:
     calibrations: tuple[tuple[str, int], ...] = ()
     """Flat and mask that must be on the node too: name and bytes."""
     pinned: str | None = None
-    """The only node that will do, as an operator asked; none: any."""
+    """The only node that will do; none: any."""
     avoid: frozenset[str] = frozenset()
     """Nodes that have just refused it."""
+    group: str | None = None
+    """What it is kept together with, as `group_of` names it; none: with nothing."""
     policy: Policy | None = None
     """Its own policy, as a rule gives it; none: that of all."""
     pinned_by: str = "an operator"
@@ -71,11 +52,15 @@ class Room:
     capacity: int
     """Bytes TERAPIX may use there at all."""
     disk: str
-    """The disk it lies on; nodes that share one share its free bytes."""
-    runs: frozenset[str] = frozenset()
-    """Runs of which it holds or expects frames."""
+    """The disk its frames lie on; nodes that share one share its free bytes."""
+    groups: Mapping[str, int] = field(default_factory=dict)
+    """Frames that it holds or expects, by the group that is kept together."""
     calibrations: frozenset[str] = frozenset()
     """Calibrations that it holds or for which room is already kept."""
+    elsewhere: Mapping[Part, str] = field(default_factory=dict)
+    """The disk of each part that lies on another one than the frames."""
+    speed: float = 1.0
+    """How much it gets of the frames, beside a node of speed 1 with as much room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +84,8 @@ class Refusal:
     """Bytes of the largest room that was considered."""
     node: str | None
     """Where that room is; none if no node takes frames."""
+    part: Part | None = None
+    """What these bytes are for, where that has a disk of its own; none: for all of the frame."""
 
     @property
     def missing(self) -> int:
@@ -107,18 +94,17 @@ class Refusal:
     @property
     def sentence(self) -> str:
         """The reason in words: ``needs 3.1 GB, largest room is 1.2 GB on node1: 1.9 GB are missing``."""
+        needs = f"needs {in_words(self.needed)}{f' for {self.part}' if self.part else ''}"
         if self.node is None:
-            if self.wanted.avoid:
+            if self.wanted.avoid and not self.wanted.pinned:
                 who = " and ".join(sorted(self.wanted.avoid))
-                return f"needs {in_words(self.needed)}; {who} could not take it and will be asked again in some minutes"
+                return f"{needs}; {who} could not take it and will be asked again in some minutes"
             if self.wanted.pinned:
-                return f"needs {in_words(self.needed)}, but {self.wanted.pinned} takes no frames now"
-            return f"needs {in_words(self.needed)}, but no node takes frames now"
+                return f"{needs}, but {self.wanted.pinned} takes no frames now"
+            return f"{needs}, but no node takes frames now"
         where = f"room on {self.node} is" if self.wanted.pinned else "largest room is"
         on = "" if self.wanted.pinned else f" on {self.node}"
-        return (
-            f"needs {in_words(self.needed)}, {where} {in_words(self.largest)}{on}: {in_words(self.missing)} are missing"
-        )
+        return f"{needs}, {where} {in_words(self.largest)}{on}: {in_words(self.missing)} are missing"
 
 
 @dataclass(slots=True)
@@ -131,31 +117,24 @@ class Plan:
     """Bytes that each node could still promise after the plan."""
 
 
-def need_of(
-    needs: Mapping[str, float] | None, size: int | None, *, growth: Mapping[str, float], compression: float
-) -> Need:
-    """Estimate the room that a frame needs.
+def group_of(frame: FrameRecord, keep: Keep) -> str | None:
+    """Name what a frame is kept together with: its RUNID, its field (target, else its square degree), or its filter."""
+    match keep:
+        case "run":
+            return frame.runid
+        case "filter":
+            return frame.filter
+        case "field":
+            return field_of(frame.object, frame.ra, frame.dec)
 
-    Parameters
-    ----------
-    needs : bytes by part as its header told (frame, unpacked, weight, flag, scratch); parts may be absent, and no maps
-        are to be made where they are told to take nothing
-    size : bytes of the file
-    growth : bytes of a product over the unpacked bytes of its frame, by kind, as measured so far; measured beats told
-    compression : share of its unpacked size that a tile-compressed weight map takes until then
-    """
-    told = needs or {}
-    frame = int(size or told.get("frame", 0))
-    if told.get("weight") == 0 and told.get("flag") == 0:
-        return Need(frame, 0, int(told.get("scratch", 0)))
-    unpacked = told.get("unpacked") or frame * UNPACKED_SHARE
-    guesses = {
-        "weight": told.get("weight") or unpacked * PIXEL / RAW_PIXEL * compression,
-        "flag": told.get("flag") or unpacked / RAW_PIXEL * FLAG_SHARE,
-    }
-    products = sum(unpacked * growth[kind] if kind in growth else guess for kind, guess in guesses.items())
-    products += sum(unpacked * share for kind, share in growth.items() if kind not in guesses)
-    return Need(frame, int(products), int(told.get("scratch") or unpacked))
+
+def field_of(target: str | None, ra: float | None, dec: float | None) -> str | None:
+    """Name a field by the target that the observer gave, else by where it lies; none if neither is known."""
+    if target and target.strip():
+        return target.strip().casefold()
+    if ra is None or dec is None:
+        return None
+    return f"RA {ra % 360:.0f} Dec {dec:+.0f}"
 
 
 def place(wanted: Sequence[Wanted], rooms: Sequence[Room], disks: Mapping[str, int], policy: Policy) -> Plan:
@@ -166,12 +145,12 @@ def place(wanted: Sequence[Wanted], rooms: Sequence[Room], disks: Mapping[str, i
     wanted : in order of priority; an impossible frame never holds back the next
     rooms : all nodes
     disks : bytes that may still be promised on each disk, whatever the nodes' capacities say
-    policy : "together" keeps a run on the node that has it, while there is room; "most-room" takes the emptiest;
-        "balance" takes the least filled share
+    policy : "together" keeps a group on the node that has most of it, while there is room; "most-room" takes the
+        emptiest; "balance" takes the least filled share. Room and share count by the speed of the node.
 
     Notes
     -----
-    No byte is promised twice: each promise is taken off the node and off its disk before the next frame is looked at.
+    No byte is promised twice: each promise is taken off the node and off its disks before the next frame is looked at.
     """
     board = _Board(rooms, disks)
     plan = Plan()
@@ -185,10 +164,7 @@ def place(wanted: Sequence[Wanted], rooms: Sequence[Room], disks: Mapping[str, i
                 chosen = standing
                 break
         if chosen is None:
-            needed = best.cost(item) if best else item.need.total + sum(size for _, size in item.calibrations)
-            plan.refused.append(
-                Refusal(item, needed, max(0, best.open_bytes) if best else 0, best.room.name if best else None)
-            )
+            plan.refused.append(best.refusal(item) if best else Refusal(item, _whole(item), 0, None))
             continue
         why = chosen.why(item, item.policy or policy)
         chosen.take(item)
@@ -197,19 +173,24 @@ def place(wanted: Sequence[Wanted], rooms: Sequence[Room], disks: Mapping[str, i
     return plan
 
 
+def _whole(item: Wanted) -> int:
+    return item.need.total + sum(size for _, size in item.calibrations)
+
+
 class _Standing:
     """One node while a plan is made."""
 
     def __init__(self, room: Room, disks: dict[str, int]) -> None:
         self.room = room
         self.available = room.available
-        self.runs = set(room.runs)
+        self.groups = dict(room.groups)
         self.calibrations = set(room.calibrations)
+        self._own = {room.disk, *room.elsewhere.values()}
         self._disks = disks
 
     @property
     def open_bytes(self) -> int:
-        return min(self.available, self._disks[self.room.disk])
+        return min(self.available, sum(self._disks[disk] for disk in self._own))
 
     @property
     def filled(self) -> float:
@@ -217,25 +198,61 @@ class _Standing:
         return 1.0 - self.open_bytes / self.room.capacity if self.room.capacity > 0 else 1.0
 
     def cost(self, item: Wanted) -> int:
-        return item.need.total + sum(size for name, size in item.calibrations if name not in self.calibrations)
+        return item.need.total + self._lacking(item)
 
     def spare(self, item: Wanted) -> int:
-        return self.open_bytes - self.cost(item)
+        """Give the bytes that would be left where it is narrowest; below 0 the frame does not fit."""
+        spare = self.open_bytes - self.cost(item)
+        if self.room.elsewhere:
+            spare = min(spare, *(self._disks[disk] - size for disk, size, _ in self._by_disk(item)))
+        return spare
 
     def take(self, item: Wanted) -> None:
-        cost = self.cost(item)
-        self.available -= cost
-        self._disks[self.room.disk] -= cost
+        for disk, size, _ in self._by_disk(item):
+            self._disks[disk] -= size
+        self.available -= self.cost(item)
         self.calibrations.update(name for name, _ in item.calibrations)
-        if item.runid:
-            self.runs.add(item.runid)
+        if item.group:
+            self.groups[item.group] = self.groups.get(item.group, 0) + 1
+
+    def refusal(self, item: Wanted) -> Refusal:
+        """Say what is lacking here: room as a whole, or on the disk where most is."""
+        narrow = [(self._disks[disk] - size, size, disk, part) for disk, size, part in self._by_disk(item)]
+        worst, size, disk, part = min(narrow)
+        if not self.room.elsewhere or worst >= self.open_bytes - self.cost(item):
+            return Refusal(item, self.cost(item), max(0, self.open_bytes), self.room.name)
+        return Refusal(item, size, max(0, self._disks[disk]), self.room.name, part)
 
     def why(self, item: Wanted, policy: Policy) -> str:
         if item.pinned:
             return f"asked for by {item.pinned_by}"
-        if policy == "together" and item.runid in self.runs:
-            return f"has other frames of {item.runid}"
-        return "least filled" if policy == "balance" else "most room"
+        if policy == "together" and item.group and self.groups.get(item.group):
+            return f"has other frames of {item.group}"
+        why = "least filled" if policy == "balance" else "most room"
+        return why if self.room.speed == 1.0 else f"{why} for its speed of {self.room.speed:.2g}"
+
+    def _lacking(self, item: Wanted) -> int:
+        return sum(size for name, size in item.calibrations if name not in self.calibrations)
+
+    def _by_disk(self, item: Wanted) -> Iterator[tuple[str, int, Part]]:
+        """Give the bytes that the frame takes on each disk, with the first part that lies there."""
+        lacking = self._lacking(item)
+        if not self.room.elsewhere:
+            yield self.room.disk, item.need.total + lacking, "frames"
+            return
+        needs: dict[Part, int] = {
+            "frames": item.need.frame,
+            "calibrations": lacking,
+            "products": item.need.products,
+            "scratch": item.need.scratch,
+        }
+        sums: dict[str, tuple[int, Part]] = {}
+        for part, size in needs.items():
+            disk = self.room.elsewhere.get(part, self.room.disk)
+            before, first = sums.get(disk, (0, part))
+            sums[disk] = before + size, first
+        for disk, (size, first) in sums.items():
+            yield disk, size, first
 
 
 class _Board:
@@ -244,7 +261,8 @@ class _Board:
     def __init__(self, rooms: Sequence[Room], disks: Mapping[str, int]) -> None:
         pools = dict(disks)
         for room in rooms:
-            pools.setdefault(room.disk, room.available)
+            for disk in (room.disk, *room.elsewhere.values()):
+                pools.setdefault(disk, room.available)
         self.standings = {room.name: _Standing(room, pools) for room in rooms if room.accepts}
 
     def ranked(self, item: Wanted, policy: Policy) -> list[_Standing]:
@@ -253,17 +271,8 @@ class _Board:
             return [self.standings[item.pinned]] if item.pinned in self.standings else []
         able = [standing for name, standing in self.standings.items() if name not in item.avoid]
         if policy == "balance":
-            return sorted(able, key=lambda s: (s.filled, s.room.name))
-        if policy == "together":
-            return sorted(able, key=lambda s: (item.runid not in s.runs, -s.open_bytes, s.room.name))
-        return sorted(able, key=lambda s: (-s.open_bytes, s.room.name))
-
-
-def in_words(count: float) -> str:
-    """Write bytes as a person reads them, in powers of 1000: ``3.1 GB``."""
-    value = float(count)
-    for unit in UNITS:
-        if abs(value) < 1000 or unit == UNITS[-1]:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError(count)
+            return sorted(able, key=lambda s: (s.filled / s.room.speed, s.room.name))
+        if policy == "together" and item.group:
+            group = item.group
+            return sorted(able, key=lambda s: (-s.groups.get(group, 0), -s.open_bytes * s.room.speed, s.room.name))
+        return sorted(able, key=lambda s: (-s.open_bytes * s.room.speed, s.room.name))

@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from datatransfer.placement import Plan, Room, Wanted, in_words, need_of, place
+from datatransfer.assignment import wanted_of
+from datatransfer.growth import in_words
+from datatransfer.nodes import groups_wanted, speeds_wanted
+from datatransfer.placement import Plan, Room, place
+from datatransfer.rooms import last_measured, rooms_of
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameState, JobState, NodeState, ReplicaState, TransferKind
-from dbclient.stores import Frames, Inventory, Jobs, Nodes, Products, Replicas, Transfers
-from terapix.hosts import DatatransferSection
+from dbclient.schema import FrameState, JobState, ReplicaState, TransferKind
+from dbclient.stores import Frames, Inventory, Jobs, Nodes, Replicas, Transfers
+from terapix.hosts import DatatransferSection, NodeSection
 
 MOST = 100_000
 """Frames of one run that are looked at."""
@@ -112,22 +116,14 @@ async def preview_transfer(
     node: str,
     filter_: str | None,
     section: DatatransferSection | None = None,
+    sections: Sequence[NodeSection] = (),
 ) -> Preview:
     """Say what the transfer of a run to a node would do, from what the database knows of rooms."""
     section = section or DatatransferSection()
     found = await candidates(session, runid=runid, node=node, filter_=filter_)
-    growth = await Products().growth(session)
-    wanted = []
-    for frame in found.movable:
-        need = need_of(frame.needs, frame.size, growth=growth, compression=section.compression)
-        lacking = []
-        for name in (frame.flat, frame.mask):
-            calibration = await Frames().named(session, name) if name else None
-            if calibration:
-                lacking.append((calibration.name, calibration.size or 0))
-        wanted.append(Wanted(frame.id, frame.name, frame.runid, need, tuple(lacking), pinned=node))
-    rooms = await _rooms(session)
-    plan = place(wanted, rooms, {}, section.policy)
+    wanted = await wanted_of(session, found.movable, section, node=node)
+    rooms, disks = await rooms_last_measured(session, found.movable, section, sections)
+    plan = place(wanted, rooms, disks, section.policy)
     return Preview(
         runid=runid,
         node=node,
@@ -142,23 +138,23 @@ async def preview_transfer(
     )
 
 
-async def _rooms(session: AsyncSession) -> list[Room]:
-    """Give the rooms as they were last measured."""
-    rows = {row.id: row for row in await Nodes().all(session)}
-    owned = await Inventory().calibrations_held(session)
-    return [
-        Room(
-            node_id=room.node_id,
-            name=room.name,
-            accepts=room.state is NodeState.UP,
-            available=room.free - room.leased - room.reserve,
-            capacity=rows[room.node_id].capacity,
-            disk=room.name,
-            runs=room.runs,
-            calibrations=frozenset(owned.get(room.node_id, ())),
-        )
-        for room in await Nodes().room(session)
-    ]
+async def rooms_last_measured(
+    session: AsyncSession,
+    frames: Sequence[FrameRecord],
+    section: DatatransferSection,
+    sections: Sequence[NodeSection],
+) -> tuple[list[Room], dict[str, int]]:
+    """Give what each node and each disk can still promise to frames, as its disks were last measured."""
+    nodes = await Nodes().room(session, lock=False, runs=False)
+    return rooms_of(
+        nodes,
+        last_measured(nodes),
+        used={node.node_id: node.used for node in nodes},
+        groups=await groups_wanted(session, frames, section),
+        calibrations=await Inventory().calibrations(session),
+        owned=await Inventory().calibrations_held(session),
+        speeds=await speeds_wanted(session, sections, section),
+    )
 
 
 def in_sentence(plan: Plan, found: Candidates, *, runid: str, node: str, filter_: str | None) -> str:

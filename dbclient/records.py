@@ -115,6 +115,7 @@ class NodeRecord:
     free: int
     reserve: int
     seen_at: datetime | None
+    disks: list[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,10 @@ class NodeRoom:
     runs: frozenset[str]
     capacity: int = 0
     used: int = 0
+    promised: tuple[int, int, int] = (0, 0, 0)
+    """What `leased` is for: frames, products, scratch."""
+    disks: tuple[Any, ...] = ()
+    """Its disks as last measured; see `dbclient.schema.nodes`."""
 
 
 @dataclass(frozen=True, slots=True)

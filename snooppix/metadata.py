@@ -21,9 +21,9 @@ _TEXTS: Final = {
     "runid": ("RUNID", 20),
     "crunid": ("CRUNID", 20),
     "qrunid": ("QRUNID", 20),
-    "instrument": ("INSTRUME", 40),
     "object": ("OBJECT", 80),
     "filter": ("FILTER", 40),
+    "instrument": ("INSTRUME", 40),
 }
 """Keywords, and characters of the database's columns."""
 

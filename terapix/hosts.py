@@ -22,7 +22,11 @@ class NodeSection(Section):
     capacity: Bytes = 0
     """Bytes that TERAPIX may use there; 0: the whole disk."""
     reserve: Bytes = 1_000_000_000
-    """Bytes that are never promised."""
+    """Bytes that are never promised, on each of its disks."""
+    own_disks: tuple[Literal["frames", "calibrations", "products", "scratch"], ...] = ()
+    """Directories below the root that are mounts of disks of their own; the node is down while one is not mounted."""
+    speed: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """How many times as many frames it gets as a node of speed 1 (datatransfer.by_speed); 0: as its last jobs ran."""
 
 
 class AgentSection(Section):
@@ -70,7 +74,12 @@ class DatatransferSection(Section):
     prompt: bool = True
     """Whether news (a frame that is verified, an order) starts a run at once; false: it waits for the countdown."""
     policy: Literal["together", "most-room", "balance"] = "together"
-    """together: a run shares a node while there is room; most-room: the emptiest; balance: the least filled share."""
+    """together: what is kept together shares a node while there is room; most-room: the emptiest; balance: the least
+    filled share."""
+    keep: Literal["run", "field", "filter"] = "run"
+    """What is kept together: frames of a RUNID, of a field (target, else the square degree), or of a filter."""
+    by_speed: bool = False
+    """Whether the faster of two nodes gets more: room and filled share are then weighed by the speed of the node."""
     moves: Annotated[int, Field(ge=1, le=64)] = 2
     """Frames moved at the same time."""
     scrub_days: Annotated[float, Field(gt=0)] = 30.0

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from datatransfer.agent.roots import Root
-from datatransfer.disks import ROOMS, Gauge, Ill
+from datatransfer.disks import ROOMS, Disk, Gauge, Ill
 from terapix.clock import Clock
 
 
@@ -19,7 +19,13 @@ class Reporter:
 
     def __init__(self, roots: Mapping[str, Root], clock: Clock, *, walk_every: float) -> None:
         self._gauges = {
-            name: Gauge(root.directory, clock, walk_every=walk_every, rooms=ROOMS if name.startswith("nodes/") else ())
+            name: Gauge(
+                root.directory,
+                clock,
+                walk_every=walk_every,
+                rooms=ROOMS if name.startswith("nodes/") else (),
+                own=root.own_disks,
+            )
             for name, root in roots.items()
         }
         self._seen: set[str] = set()
@@ -39,14 +45,8 @@ class Reporter:
             if isinstance(disk, Ill):
                 told[name]["ill"] = disk.reason
                 continue
-            told[name] |= {
-                "free": disk.free,
-                "total": disk.total,
-                "inodes": disk.inodes,
-                "device": disk.device,
-                "held": gauge.held,
-                "walks": gauge.walks,
-            }
+            told[name] |= {"held": gauge.held, "walks": gauge.walks, **_figures(disk)}
+            told[name]["elsewhere"] = {room: _figures(other) for room, other in disk.elsewhere.items()}
         return told
 
     async def report(self) -> dict[str, Any]:
@@ -61,3 +61,7 @@ class Reporter:
             "memory": psutil.virtual_memory().available,
             "disks": await self.disks(),
         }
+
+
+def _figures(disk: Disk) -> dict[str, Any]:
+    return {"free": disk.free, "total": disk.total, "inodes": disk.inodes, "device": disk.device}

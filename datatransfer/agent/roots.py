@@ -39,6 +39,8 @@ class Root:
     directory: Path
     rooms: frozenset[str]
     reserve: int = 0
+    own_disks: frozenset[str] = frozenset()
+    """Rooms that are mounts of disks of their own."""
 
 
 def node_root(name: str) -> str:
@@ -54,7 +56,7 @@ def reception_root(disk: str) -> str:
 def roots_of(settings: Settings, nodes: frozenset[str]) -> dict[str, Root]:
     """Give the roots of this host: its nodes, and its reception disks, which SNOOPPIX may make later."""
     found = [
-        Root(node_root(node.name), settings.at(node.directory), NODE_ROOMS, node.reserve)
+        Root(node_root(node.name), settings.at(node.directory), NODE_ROOMS, node.reserve, frozenset(node.own_disks))
         for node in settings.nodes
         if node.name in nodes
     ]

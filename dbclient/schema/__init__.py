@@ -7,6 +7,7 @@ from dbclient.schema.controls import Configuration, Control, Wish
 from dbclient.schema.differences import Difference, DifferenceState
 from dbclient.schema.events import Event, Level
 from dbclient.schema.frames import Frame, FrameKind, FrameState
+from dbclient.schema.growths import Growth
 from dbclient.schema.hosts import Host, HostState
 from dbclient.schema.jobs import Job, JobState
 from dbclient.schema.modes import Mode
@@ -18,6 +19,7 @@ from dbclient.schema.replicas import Replica, ReplicaState
 from dbclient.schema.requests import Request, RequestKind, RequestState
 from dbclient.schema.rules import Rule
 from dbclient.schema.seals import Seal
+from dbclient.schema.stocks import Stock, StockKind
 from dbclient.schema.tallies import Tally, TallyChange, TallyLevel, TallyMark
 from dbclient.schema.transfers import Lease, Transfer, TransferKind, TransferMode, TransferState
 
@@ -34,6 +36,7 @@ __all__ = [
     "Frame",
     "FrameKind",
     "FrameState",
+    "Growth",
     "Host",
     "HostState",
     "Job",
@@ -57,6 +60,8 @@ __all__ = [
     "RequestState",
     "Rule",
     "Seal",
+    "Stock",
+    "StockKind",
     "Tally",
     "TallyChange",
     "TallyLevel",

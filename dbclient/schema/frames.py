@@ -38,6 +38,10 @@ _WEIGHTED = text("weighted_at IS NOT NULL")
 _DONE = Index("ix_frames_weighted", "weighted_at", sqlite_where=_WEIGHTED, postgresql_where=_WEIGHTED)
 """When frames became weighted; likewise a listing does not touch it."""
 
+_HERE = text("state IN ('valid', 'placed', 'weighted')")
+_FIELD = Index("ix_frames_field", "object", sqlite_where=_HERE, postgresql_where=_HERE)
+"""Of the frames that are here, so that a field can be kept together; a listing does not touch it either."""
+
 
 class Frame(Base):
     """One generation of a frame: the same name processed again is a new row."""
@@ -52,6 +56,7 @@ class Frame(Base):
         Index("ix_frames_states", "kind", "current", "state", "id"),
         _WAITING,
         _DONE,
+        _FIELD,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

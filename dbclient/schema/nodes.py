@@ -47,6 +47,8 @@ class Node(Base):
     """Bytes never promised."""
     seen_at: Mapped[datetime | None]
     """When it was last measured."""
+    disks: Mapped[list[Any] | None]
+    """Its disks as last measured, each with device, parts (frames, calibrations, products, scratch), free and total."""
 
 
 class Daemon(Base):

@@ -8,6 +8,7 @@ from dbclient.stores.differences import Differences
 from dbclient.stores.events import Events
 from dbclient.stores.exchange import Exchange
 from dbclient.stores.frames import Frames, Sighted, Sighting
+from dbclient.stores.growths import Growths
 from dbclient.stores.holdings import Fate, Holding, Holdings, Sort
 from dbclient.stores.hosts import Hosts
 from dbclient.stores.inventory import Inventory
@@ -24,6 +25,7 @@ from dbclient.stores.returns import Returns
 from dbclient.stores.rules import Rules
 from dbclient.stores.seals import Seals
 from dbclient.stores.statistics import Grouping, Statistics, Sums
+from dbclient.stores.stocks import Stocks
 from dbclient.stores.tallies import Tallies
 from dbclient.stores.transfers import Leases, Transfers
 
@@ -39,6 +41,7 @@ __all__ = [
     "Fate",
     "Frames",
     "Grouping",
+    "Growths",
     "Holding",
     "Holdings",
     "Hosts",
@@ -60,6 +63,7 @@ __all__ = [
     "Sighting",
     "Sort",
     "Statistics",
+    "Stocks",
     "Sums",
     "Tallies",
     "Transfers",

@@ -1,6 +1,6 @@
 """Frames: sighted, moved from state to state with an event each, found again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, cast
@@ -19,6 +19,7 @@ from dbclient.schema import (
     JobState,
     Level,
 )
+from dbclient.stores.events import Events, about
 from dbclient.stores.generations import supersede, told
 from dbclient.stores.listings import COLUMNS, FrameLists
 from dbclient.stores.sightings import FrameSightings, Sighted, Sighting
@@ -203,6 +204,24 @@ class Frames(FrameSightings, FrameLists):
             .values(state=JobState.DUE, attempts=0, reason=None, retry_at=None, ended_at=None)
         )
         await told(session, row, "retry", "is to be tried again at once", now=now, source=source)
+
+    async def wait_for_room(
+        self,
+        session: AsyncSession,
+        reasons: Mapping[int, str],
+        *,
+        newly: Sequence[FrameRecord],
+        now: datetime,
+        source: str,
+    ) -> None:
+        """Let many frames wait in their state, each with its reason; an event only of those that begin to wait."""
+        if not reasons:
+            return
+        values = [{"number": number, "to_reason": reason} for number, reason in sorted(reasons.items())]
+        line = await session.connection()
+        await line.execute(setting(("reason",)), values)
+        told = [(about(frame.name, f"waits: {reasons[frame.id]}"), frame.id, None) for frame in newly]
+        await Events().append_all(session, told, source=source, kind="waits", now=now, level=Level.WARNING)
 
     async def make_due(self, session: AsyncSession, frame_ids: Iterable[int], *, now: datetime) -> None:
         """Let frames that wait for their file be tried at once: what they waited for has come."""

@@ -1,10 +1,11 @@
 """What nodes hold and what they lack, summed over the tables: the facts that placement and dispatch decide on."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any, Final, Literal
 
-from sqlalchemy import Select, and_, func, or_, select, union
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, select, true, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -13,8 +14,6 @@ from dbclient.schema import (
     Frame,
     FrameKind,
     FrameState,
-    Product,
-    ProductState,
     Replica,
     ReplicaState,
     Transfer,
@@ -24,6 +23,23 @@ from dbclient.schema import (
 from dbclient.stores.transfers import TO_NODES
 
 OPEN = (TransferState.PROMISED, TransferState.RUNNING)
+AT_ONCE: Final = 500
+"""Names asked for in one statement."""
+_HERE: Final[ColumnElement[bool]] = literal_column("frames.state IN ('valid', 'placed', 'weighted')")
+"""Written out, for only then does a database see that ix_frames_field has all these frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Frames of one kind that a node holds or expects."""
+
+    node_id: int
+    runid: str | None
+    target: str | None
+    filter: str | None
+    ra: float | None
+    dec: float | None
+    frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +65,6 @@ class Calibration:
 class Inventory:
     """Sums and differences; reads only."""
 
-    async def held_bytes(self, session: AsyncSession) -> dict[int, int]:
-        """Give the bytes of all frames, calibrations and products that each node holds, by node row."""
-        sums: dict[int, int] = defaultdict(int)
-        for query in (
-            select(Replica.node_id, func.sum(Replica.size))
-            .where(Replica.state == ReplicaState.HELD)
-            .group_by(Replica.node_id),
-            select(Product.node_id, func.sum(Product.size))
-            .where(Product.state == ProductState.HELD)
-            .group_by(Product.node_id),
-        ):
-            for node_id, size in (await session.execute(query)).all():
-                sums[node_id] += int(size or 0)
-        return dict(sums)
-
     async def open_moves(self, session: AsyncSession) -> dict[int, int]:
         """Give the node to which each frame with a promised or running move or copy goes, by frame row."""
         query = select(Transfer.frame_id, Transfer.node_id).where(
@@ -71,19 +72,43 @@ class Inventory:
         )
         return {frame_id: node_id for frame_id, node_id in (await session.execute(query)).all() if node_id}
 
-    async def runs_coming(self, session: AsyncSession) -> dict[int, frozenset[str]]:
-        """Give the runs of which frames are on their way to each node, by node row."""
-        query = (
-            select(Transfer.node_id, Frame.runid)
-            .join(Frame, Frame.id == Transfer.frame_id)
-            .where(Transfer.kind == TransferKind.MOVE, Transfer.state.in_(OPEN), Frame.runid.is_not(None))
-            .distinct()
+    async def company(
+        self, session: AsyncSession, by: Literal["run", "field", "filter"], names: Collection[str | None]
+    ) -> list[Company]:
+        """Give the frames that nodes hold or expect, of these runs, fields or filters.
+
+        Parameters
+        ----------
+        by, names : RUNIDs; or targets as observers named them, none for frames without; or filters. Of filters, and of
+            fields without a target, only frames count whose maps are not made yet: old ones lie everywhere.
+        """
+        wanted = sorted({name for name in names if name is not None})
+        found: list[Company] = []
+        for start in range(0, len(wanted), AT_ONCE):
+            found += await self._company(session, by, _named_so(by, wanted[start : start + AT_ONCE]))
+        if by == "field" and None in names:
+            found += await self._company(session, by, [Frame.state == FrameState.PLACED, Frame.object.is_(None)])
+        return found
+
+    async def _company(
+        self, session: AsyncSession, by: Literal["run", "field", "filter"], those: Sequence[ColumnElement[bool]]
+    ) -> list[Company]:
+        column: InstrumentedAttribute[Any] = {"run": Frame.runid, "field": Frame.object, "filter": Frame.filter}[by]
+        columns: list[InstrumentedAttribute[Any]] = [column, Frame.ra, Frame.dec] if by == "field" else [column]
+        held = (
+            select(Replica.node_id, *columns, func.count())
+            .join(Frame, Frame.id == Replica.frame_id)
+            .where(Frame.kind == FrameKind.OBJECT, Frame.current == true(), Replica.state == ReplicaState.HELD, *those)
+            .group_by(Replica.node_id, *columns)
         )
-        runs: dict[int, set[str]] = defaultdict(set)
-        for node_id, runid in (await session.execute(query)).all():
-            if node_id and runid:
-                runs[node_id].add(runid)
-        return {node_id: frozenset(names) for node_id, names in runs.items()}
+        coming = (
+            select(Transfer.node_id, *columns, func.count())
+            .join(Frame, Frame.id == Transfer.frame_id)
+            .where(Transfer.kind == TransferKind.MOVE, Transfer.state.in_(OPEN), Transfer.node_id.is_not(None))
+            .group_by(Transfer.node_id, *columns)
+        )
+        rows = [*await session.execute(held), *await session.execute(coming)]
+        return [_company_of(by, list(row)) for row in rows]
 
     async def left_behind(self, session: AsyncSession, node_id: int) -> list[ReplicaRecord]:
         """Give the replicas that a node held once and that were moved on."""
@@ -143,6 +168,23 @@ class Inventory:
         for node_id, name in (await session.execute(query)).all():
             held[node_id].add(name)
         return dict(held)
+
+
+def _named_so(by: Literal["run", "field", "filter"], names: Sequence[str]) -> list[ColumnElement[bool]]:
+    match by:
+        case "run":
+            return [Frame.runid.in_(names)]
+        case "field":
+            return [Frame.object.in_(names), _HERE]
+        case "filter":
+            return [Frame.filter.in_(names), Frame.state == FrameState.PLACED]
+
+
+def _company_of(by: Literal["run", "field", "filter"], row: list[Any]) -> Company:
+    node_id, name, *place, count = row
+    ra, dec = place or (None, None)
+    names = {"run": (name, None, None), "field": (None, name, None), "filter": (None, None, name)}[by]
+    return Company(node_id, *names, ra, dec, count)
 
 
 def _named(column: InstrumentedAttribute[str | None], states: Sequence[FrameState]) -> Select[str | None, int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Select, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,8 +24,12 @@ from dbclient.schema import (
 )
 from dbclient.stores.events import Events, about
 from dbclient.stores.frames import Frames
+from dbclient.stores.growths import Growths
 from dbclient.stores.insertion import insert_unless_there
 from dbclient.stores.transfers import Leases
+
+LATEST: Final = 500
+"""Jobs from which the speed of nodes is taken."""
 
 
 class Jobs:
@@ -171,6 +175,15 @@ class Jobs:
             session.add(made)
         await Leases().settle(session, row.frame_id, row.node_id, products=True, frame=True, now=now)
         frame = await Frames().get(session, row.frame_id)
+        await Growths().note(
+            session,
+            instrument=frame.instrument,
+            stage=row.stage,
+            written={product.kind: product.size for product in products},
+            file=frame.size or 0,
+            unpacked=(frame.needs or {}).get("unpacked") or 0,
+            now=now,
+        )
         seconds = (now - row.started_at).total_seconds() if row.started_at else 0.0
         message = f"has its weight and flag maps, made in {seconds:.1f} s"
         if frame.state is FrameState.PLACED:
@@ -262,6 +275,20 @@ class Jobs:
     async def counts(self, session: AsyncSession) -> dict[JobState, int]:
         query = select(Job.state, func.count()).group_by(Job.state)
         return dict((await session.execute(query)).all())
+
+    async def seconds(self, session: AsyncSession) -> dict[int, float]:
+        """Give the mean time of a job on each node, by node row, over the latest that were done."""
+        latest = (
+            select(Job.node_id, Job.started_at, Job.ended_at)
+            .where(Job.state == JobState.DONE, Job.started_at.is_not(None), Job.ended_at.is_not(None))
+            .order_by(Job.id.desc())
+            .limit(LATEST)
+        )
+        times: dict[int, list[float]] = {}
+        for node_id, begun, ended in await session.execute(latest):
+            if begun and ended:
+                times.setdefault(node_id, []).append((ended - begun).total_seconds())
+        return {node_id: sum(each) / len(each) for node_id, each in times.items()}
 
     async def _held(self, session: AsyncSession, job_id: int, token: str) -> Job | None:
         query = select(Job).where(Job.id == job_id, Job.claim == token, Job.state == JobState.RUNNING).with_for_update()

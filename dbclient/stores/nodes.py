@@ -19,9 +19,11 @@ from dbclient.schema import (
     NodeState,
     Replica,
     ReplicaState,
+    StockKind,
 )
 from dbclient.stores.events import Events
 from dbclient.stores.insertion import insert_unless_there
+from dbclient.stores.stocks import Stocks
 from dbclient.units import is_write_unit
 
 
@@ -49,10 +51,21 @@ class Nodes:
                     setattr(row, column, value)
         return number
 
-    async def measure(self, session: AsyncSession, name: str, *, used: int, free: int, now: datetime) -> None:
-        """Write down what a node's disk has."""
+    async def measure(
+        self,
+        session: AsyncSession,
+        name: str,
+        *,
+        used: int,
+        free: int,
+        now: datetime,
+        disks: list[dict[str, Any]] | None = None,
+    ) -> None:
+        """Write down what a node's disks have."""
         row = await self._row(session, name)
         row.used, row.free, row.seen_at = used, free, now
+        if disks is not None:
+            row.disks = disks
 
     async def all(self, session: AsyncSession) -> list[NodeRecord]:
         return [record(NodeRecord, row) for row in await session.scalars(select(Node).order_by(Node.name))]
@@ -82,46 +95,66 @@ class Nodes:
             )
         row.state, row.reason = state, reason
 
-    async def room(self, session: AsyncSession, *, lock: bool = True) -> list[NodeRoom]:
+    async def hold(self, session: AsyncSession) -> None:
+        """Let nobody else promise room on any node until this write unit ends."""
+        await session.scalars(select(Node.id).order_by(Node.name).with_for_update())
+
+    async def room(self, session: AsyncSession, *, lock: bool = True, runs: bool = True) -> list[NodeRoom]:
         """Give the room of every node.
 
         With `lock`, and within a write unit, no other coordinator can promise
         room there until the unit ends: what is decided on these figures holds.
+        Without `runs`, those that each node has frames of are not looked up.
         """
         query = select(Node).where(Node.state != NodeState.REMOVED).order_by(Node.name)
         if lock and is_write_unit(session):
             query = query.with_for_update()
         rows = list(await session.scalars(query))
-        total = func.sum(Lease.frame_bytes + Lease.product_bytes + Lease.scratch_bytes)
-        promised = select(Lease.node_id, total).where(Lease.ended_at.is_(None)).group_by(Lease.node_id)
-        leased = dict((await session.execute(promised)).all())
-        frames = await self._frames(session)
-        runs = await self._runs(session)
+        promised = (
+            select(
+                Lease.node_id,
+                func.sum(Lease.frame_bytes),
+                func.sum(Lease.product_bytes),
+                func.sum(Lease.scratch_bytes),
+            )
+            .where(Lease.ended_at.is_(None))
+            .group_by(Lease.node_id)
+        )
+        leased = {
+            node: (int(frames), int(products), int(scratch))
+            for node, frames, products, scratch in await session.execute(promised)
+        }
+        held = await self._frames(session)
+        known = await self._runs(session) if runs else {}
         return [
             NodeRoom(
                 node_id=row.id,
                 name=row.name,
                 state=row.state,
                 free=row.free,
-                leased=int(leased.get(row.id) or 0),
+                leased=sum(leased.get(row.id, ())),
                 reserve=row.reserve,
-                frames=frames.get(row.id, 0),
-                runs=frozenset(runs.get(row.id, ())),
+                frames=held.get(row.id, 0),
+                runs=frozenset(known.get(row.id, ())),
                 capacity=row.capacity,
                 used=row.used,
+                promised=leased.get(row.id, (0, 0, 0)),
+                disks=tuple(row.disks or ()),
             )
             for row in rows
         ]
 
     async def _frames(self, session: AsyncSession) -> dict[int, int]:
         """Count the exposures held: all that is held, less the few calibrations."""
-        held = select(Replica.node_id, func.count()).where(Replica.state == ReplicaState.HELD).group_by(Replica.node_id)
-        counts = dict((await session.execute(held)).all())
-        calibrations = held.join(Frame, Frame.id == Replica.frame_id).where(
-            Frame.kind.in_((FrameKind.FLAT, FrameKind.MASK))
+        counts = await Stocks().files(session, StockKind.REPLICA)
+        calibrations = (
+            select(Replica.node_id, func.count())
+            .join(Frame, Frame.id == Replica.frame_id)
+            .where(Replica.state == ReplicaState.HELD, Frame.kind.in_((FrameKind.FLAT, FrameKind.MASK)))
+            .group_by(Replica.node_id)
         )
         for node, count in await session.execute(calibrations):
-            counts[node] -= count
+            counts[node] = counts.get(node, 0) - count
         return counts
 
     async def _runs(self, session: AsyncSession) -> dict[int, set[str]]:

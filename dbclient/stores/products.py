@@ -1,14 +1,11 @@
-"""Products, and how large they grow."""
+"""Products: what stages made of frames."""
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import NoSuchRow
 from dbclient.records import ProductRecord, record
-from dbclient.schema import Frame, Product, ProductState
-
-LATEST = 1000
-"""Products over which their growth is averaged: about 200 frames, read in a millisecond."""
+from dbclient.schema import Product, ProductState
 
 
 class Products:
@@ -27,17 +24,3 @@ class Products:
         if row is None:
             raise NoSuchRow("product", product_id)
         return record(ProductRecord, row)
-
-    async def growth(self, session: AsyncSession) -> dict[str, float]:
-        """Give, by kind of product, its bytes as a share of the unpacked frame, averaged over the latest ones."""
-        latest = (
-            select(Product.kind, Product.size, Product.frame_id).order_by(Product.id.desc()).limit(LATEST).subquery()
-        )
-        unpacked = Frame.needs["unpacked"].as_float()
-        query = (
-            select(latest.c.kind, func.sum(latest.c.size), func.sum(unpacked))
-            .join(Frame, Frame.id == latest.c.frame_id)
-            .where(unpacked > 0)
-            .group_by(latest.c.kind)
-        )
-        return {kind: float(size) / float(whole) for kind, size, whole in (await session.execute(query)).all() if whole}

@@ -1,5 +1,6 @@
 """Transfers in both legs, and the room promised for them."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, cast
@@ -17,6 +18,7 @@ TO_NODES = (TransferKind.MOVE, TransferKind.COPY)
 
 _TABLE: Final = cast("Table", Transfer.__table__)
 BEGIN: Final = insert(_TABLE)
+LEASE: Final = insert(cast("Table", Lease.__table__))
 
 
 @cache
@@ -64,6 +66,12 @@ class Transfers:
             },
         )
         return int(written.inserted_primary_key[0])  # type: ignore[attr-defined]
+
+    async def promise_all(self, session: AsyncSession, moves: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
+        """Open many transfers that have not begun, in one statement, each by its columns."""
+        common = {"state": TransferState.PROMISED, "bytes_done": 0, "created_at": now}
+        if moves:
+            await session.execute(BEGIN, [common | dict(move) for move in moves])
 
     async def start(self, session: AsyncSession, transfer_id: int, *, now: datetime) -> bool:
         """Take a promised transfer up; False if another has it."""
@@ -197,6 +205,18 @@ class Leases:
         session.add(row)
         await session.flush()
         return row.id
+
+    async def promise_all(
+        self, session: AsyncSession, rooms: Sequence[tuple[int, int, int, int, int]], *, now: datetime
+    ) -> None:
+        """Promise many rooms in one statement: frame, node, and bytes of frame, products and scratch of each.
+
+        The caller decides on `Nodes.room`, held in this very write unit.
+        """
+        names = ("frame_id", "node_id", "frame_bytes", "product_bytes", "scratch_bytes")
+        rows = [dict(zip(names, room, strict=True)) | {"created_at": now} for room in rooms]
+        if rows:
+            await session.execute(LEASE, rows)
 
     async def settle(
         self,

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ async def test_a_disk_that_does_not_answer_is_left_alone(tmp_path: Path, monkeyp
     release = threading.Event()
     asked: list[Path] = []
 
-    def dead(directory: Path, rooms: Sequence[str]) -> Disk | Ill:
+    def dead(directory: Path, rooms: Sequence[str], **_: object) -> Disk | Ill:
         asked.append(directory)
         release.wait(30)
         return Ill("too late")
@@ -110,3 +111,31 @@ def test_a_file_system_that_is_full_is_told_and_left_clean(tmp_path: Path) -> No
         assert source.exists()
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_part_on_a_disk_of_its_own_is_measured_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    furnish(tmp_path)
+    real = disks._disk
+    monkeypatch.setattr(
+        disks,
+        "_disk",
+        lambda place: Disk(70, 100, "sdb") if place.name == "products" else replace(real(place), free=5, total=9),
+    )
+
+    found = measure(tmp_path, own=("products",))
+
+    assert isinstance(found, Disk)
+    assert (found.of("products").free, found.of("frames").free) == (70, 5)
+    assert (found.free_in_all, found.total_of_all) == (75, 109)
+    assert [(disk["parts"], disk["free"]) for disk in found.described] == [
+        (["products"], 70),
+        (["frames", "calibrations", "scratch"], 5),
+    ]
+
+
+def test_a_disk_of_its_own_that_is_not_mounted_takes_the_node_down(tmp_path: Path) -> None:
+    furnish(tmp_path)
+
+    found = measure(tmp_path, own=("products", "scratch"))
+
+    assert found == Ill(f"the disk of its products and scratch is not mounted on {tmp_path / 'products'}")

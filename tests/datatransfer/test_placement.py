@@ -3,14 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datatransfer.placement import Need, Plan, Policy, Refusal, Room, Wanted, in_words, need_of, place
+from datatransfer.growth import Need
+from datatransfer.placement import Plan, Policy, Refusal, Room, Wanted, place
 
 GB = 10**9
 POLICIES = st.sampled_from(["together", "most-room", "balance"])
 
 
 def wanted(number: int, size: int, *, runid: str | None = "08AC14", **more: object) -> Wanted:
-    return Wanted(number, f"{number}p", runid, Need(size, 0, 0), **more)
+    return Wanted(number, f"{number}p", runid, Need(size, 0, 0), **{"group": runid} | more)
 
 
 def room(name: str, available: int, *, capacity: int | None = None, accepts: bool = True, **more: object) -> Room:
@@ -28,7 +29,7 @@ def put(
 ITEMS = st.lists(
     st.builds(
         lambda number, size, products, runid, flat: Wanted(
-            number, f"{number}p", runid, Need(size, products, 7), ((flat, 50),) if flat else ()
+            number, f"{number}p", runid, Need(size, products, 7), ((flat, 50),) if flat else (), group=runid
         ),
         st.integers(1, 10**6),
         st.integers(0, 400),
@@ -121,7 +122,7 @@ def test_order_is_priority() -> None:
 
 
 def test_a_run_stays_together_while_there_is_room() -> None:
-    rooms = [room("node1", 250, runs=frozenset({"08AC14"})), room("node2", 900)]
+    rooms = [room("node1", 250, groups={"08AC14": 3}), room("node2", 900)]
 
     plan = put([wanted(n, 100) for n in range(4)], rooms)
 
@@ -180,25 +181,3 @@ def test_a_refusal_says_what_is_missing() -> None:
     assert shy.refused[0].sentence == "needs 5 B; node1 could not take it and will be asked again in some minutes"
     assert put([wanted(1, 5)], []).refused[0].sentence == "needs 5 B, but no node takes frames now"
     assert Refusal(wanted(1, 5), 5, 2, "node1").missing == 3
-
-
-def test_need_comes_from_the_header_and_measured_growth_beats_the_guess() -> None:
-    needs = {"frame": 300, "unpacked": 700, "scratch": 90}
-
-    guessed = need_of(needs, 310, growth={}, compression=0.5)
-    measured = need_of(needs, 310, growth={"weight": 0.2, "flag": 0.01, "picture-frame": 0.001}, compression=0.5)
-
-    assert guessed == Need(310, 700 * 2 // 2 + int(350 * 0.05), 90)
-    assert measured == Need(310, 147, 90)
-    assert need_of(None, 100, growth={}, compression=0.3).total > 100
-
-
-def test_bytes_are_told_in_words() -> None:
-    assert [in_words(n) for n in (0, 999, 1000, 1_234_000, 3 * GB, 2 * 10**18)] == [
-        "0 B",
-        "999 B",
-        "1.0 kB",
-        "1.2 MB",
-        "3.0 GB",
-        "2000.0 PB",
-    ]

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import event
 
 from dbclient.schema import FrameState, TransferKind
-from dbclient.stores import Exchange, Frames, Inventory, Jobs, Nodes, Transfers
+from dbclient.stores import Exchange, Frames, Inventory, Jobs, Nodes, Stocks, Transfers
 from tests.support.night import NOW, bring, fetch, job, md5, node, placed, sight
 
 S = FrameState
@@ -100,7 +100,7 @@ async def test_the_inventory_answers_on_both_databases(night):
         await Frames().describe(session, held.id, flat="08Am03.flat.r.36.02", mask="mask.1")
         await Transfers().begin(session, frame_id=coming.id, node_id=1, kind=TransferKind.MOVE, source="x", now=NOW)
         inventory = Inventory()
-        assert await inventory.held_bytes(session) == {1: 2000}
+        assert await Stocks().bytes(session) == {1: 2000}
         assert await inventory.open_moves(session) == {coming.id: 1}
         assert {(c.name, c.state, c.held) for c in await inventory.calibrations(session)} == {
             ("08Am03.flat.r.36.02", S.PLACED, True),

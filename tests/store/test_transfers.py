@@ -1,10 +1,10 @@
-"""Transfers in both legs, replicas, products: what moves, what is held, how it grows."""
+"""Transfers in both legs, replicas, products: what moves, and what is held."""
 
 import pytest
 
 from dbclient.errors import NoSuchRow
 from dbclient.schema import ProductState, ReplicaState, TransferKind, TransferState
-from dbclient.stores import Frames, Jobs, Products, Replicas, Transfers
+from dbclient.stores import Jobs, Products, Replicas, Transfers
 from tests.support.night import MAPS, NOW, fetch, job, later, md5, node, placed, sight
 
 
@@ -68,17 +68,14 @@ async def test_a_replica_is_held_once_and_can_be_marked(database):
             await Replicas().mark(session, 99, ReplicaState.GONE)
 
 
-async def test_growth_is_bytes_of_products_by_unpacked_bytes(database):
+async def test_products_are_found_by_frame_and_by_node(database):
     async with database.write() as session:
-        assert await Products().growth(session) == {}
         here = await node(session)
-        for name, unpacked in (("1p", 1000), ("2p", 3000), ("3p", None)):
+        for name in ("1p", "2p", "3p"):
             row = await placed(session, name, node_id=here)
-            await Frames().describe(session, row.id, needs={"unpacked": unpacked} if unpacked else None)
             number = await job(session, row, node_id=here)
             await Jobs().claim(session, number, worker="w", token="t", now=NOW)
             await Jobs().finish(session, number, "t", products=MAPS, summary={}, now=NOW, source="w")
-        assert await Products().growth(session) == pytest.approx({"weight": 400 / 4000, "flag": 100 / 4000})
         made = await Products().of_frame(session, row.id)
         assert await Products().get(session, made[0].id) == made[0]
         assert len(await Products().on_node(session, here)) == 6
