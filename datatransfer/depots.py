@@ -18,7 +18,7 @@ from datatransfer.agent.reading import Reading, read
 from datatransfer.agent.receiver import Parcel
 from datatransfer.agent.roots import NODE_ROOMS, RECEPTION_ROOMS, Root, node_root, reception_root
 from datatransfer.agent.trust import Trust
-from datatransfer.disks import DEADLINE, Disk, Gauge, Ill
+from datatransfer.disks import DEADLINE, ROOMS, Disk, Gauge, Ill, measure
 from datatransfer.errors import NodeUnreachable, Stopped
 from datatransfer.mover import Carried, Haul, carry, digest_of
 from dbclient.records import NodeRecord
@@ -118,6 +118,16 @@ class Depots:
             own = next((node.own_disks for node in self._settings.nodes if node_root(node.name) == depot.root), ())
             return Gauge(depot.directory, self._clock, walk_every=walk_every, own=own)
         return FarGauge(depot, self._courier)
+
+    async def disk(self, depot: Depot) -> Disk | Ill:
+        """Ask once whether a depot's disk is there, with a deadline."""
+        if depot.address:
+            return await FarGauge(depot, self._courier).measure()
+        rooms = () if depot.root.startswith("reception/") else ROOMS
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(measure, depot.directory, rooms), DEADLINE)
+        except TimeoutError:
+            return Ill(f"its directory {depot.directory} does not answer")
 
     async def carry(
         self, freight: Freight, *, progress: Callable[[int], None], stop: threading.Event, steps: bool = True

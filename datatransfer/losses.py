@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from dbclient.records import FrameRecord, NodeRecord
 from dbclient.schema import FrameKind, FrameState, Level
 from dbclient.stores import Events, Fate, Frames, Holding, Holdings, Leases, Sort
+from dbclient.stores.events import about
 from terapix.clock import Clock
 
 HAD: Final = frozenset({FrameState.PLACED, FrameState.WEIGHTED})
@@ -48,6 +49,7 @@ class Losses:
         kind: str,
         level: Level = Level.ERROR,
         data: dict[str, Any] | None = None,
+        was: Fate | None = None,
     ) -> Loss | None:
         """Say that a node holds a file no more, and ask for what is held nowhere else, in the caller's transaction.
 
@@ -56,23 +58,24 @@ class Losses:
         said : what was found, as ``is gone from node5``
         kind : of the event
         data : evidence
+        was : the fate that the file had met before, if it was not held
 
         Returns
         -------
         Loss
             None if the database says something else of the file by now.
         """
-        if not await Holdings().lose(session, holding, fate):
+        if not await Holdings().lose(session, holding, fate, was=was):
             return None
         frame = await Frames().get(session, holding.frame_id)
         evidence = {"path": holding.path, "expected": holding.digest, "bytes": holding.size, **(data or {})}
         await self.tell(session, node, frame, f"{holding.path} {said}", kind=kind, level=level, data=evidence)
         if holding.sort is Sort.PRODUCT:
             return Loss(frame, again=False, remedy=await self._product(session, holding))
-        return await self.ask_again(session, node, frame, why=f"its file {said}", kind=kind, holding=holding)
+        return await self.ask_again(session, frame, why=f"its file {said}", kind=kind, holding=holding)
 
     async def ask_again(
-        self, session: AsyncSession, node: NodeRecord, frame: FrameRecord, *, why: str, kind: str, holding: Holding
+        self, session: AsyncSession, frame: FrameRecord, *, why: str, kind: str, holding: Holding
     ) -> Loss:
         """Ask the archive for a frame of which no verified file is left; say what is done instead where one is."""
         others = await Holdings().others(session, holding)
@@ -87,7 +90,15 @@ class Losses:
             cause = "the archive has withdrawn it" if frame.withdrawn_at else f"it is {frame.state.value}"
             remedy = f"has no good copy left here and is not fetched by itself: {cause}"
             level = Level.ERROR if frame.withdrawn_at else Level.WARNING
-            await self.tell(session, node, frame, remedy, kind=kind, level=level)
+            await Events().append_once(
+                session,
+                source=self._source,
+                kind=kind,
+                level=level,
+                message=about(frame.name, remedy),
+                frame_id=frame.id,
+                now=self._clock.now(),
+            )
             return Loss(frame, again=False, remedy=remedy)
         return await self.fetch(session, frame, why)
 

@@ -183,6 +183,8 @@ class Roster:
     async def _down(self, node: NodeRecord, reason: str) -> None:
         if node.state is NodeState.DRAINING:
             reason += DRAINING
+        if node.state is NodeState.MISSING:
+            return  # it is more than down, until it answers
         if node.state is NodeState.DOWN and (node.reason or "").removesuffix(DRAINING) == reason:
             return
         if node.state is NodeState.DOWN and (node.reason or "").endswith(DRAINING):
@@ -197,7 +199,7 @@ class Roster:
         now = self._clock.now()
         state = node.state
         depot = self._depots.of_node(node)
-        if state is NodeState.DOWN:
+        if not state.answers:
             if not await self._audited(node):
                 return
             drained = (node.reason or "").endswith(DRAINING)

@@ -65,8 +65,11 @@ class Orders:
                 return await self._set(session, node.name, NodeState.UP, node.state, source)
 
     async def _set(self, session: AsyncSession, name: str, to: NodeState, state: NodeState, source: str) -> Answer:
-        if state is NodeState.DOWN:
-            return RequestState.REFUSED, f"{name} is down; it can be drained or taken into use again when it is back."
+        if not state.answers:
+            return (
+                RequestState.REFUSED,
+                f"{name} is {state.value}; it can be drained or taken into use when it is back.",
+            )
         if state is to:
             return RequestState.DONE, f"{name} is {to.value} already."
         reason = "drained by an operator" if to is NodeState.DRAINING else None

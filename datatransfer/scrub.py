@@ -31,8 +31,6 @@ log = logger("datatransfer.scrub")
 
 AT_ONCE: Final = 100
 """Files that are looked up at once."""
-LOOK: Final = 3600.0
-"""Seconds between two walks over the files of a node whose disk is only asked whether it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ class Scrub:
         if self._is_well(holding, first):
             await self._verify(node, holding, None)
             return None
-        if isinstance(disk := await self._depots.gauge(depot, walk_every=LOOK).measure(), Ill):
+        if isinstance(disk := await self._depots.disk(depot), Ill):
             raise NodeUnreachable(depot.directory, disk.reason)  # a disk that is not mounted has lost no file
         second = await self._depots.read(depot, holding.path, rate=rate, stop=stop)
         if self._is_well(holding, second):

@@ -12,12 +12,14 @@ from datatransfer.audit import Audit
 from datatransfer.bookkeeper import Bookkeeper
 from datatransfer.calibrations import Calibrations
 from datatransfer.depots import Depots
+from datatransfer.missing import Missing
 from datatransfer.moves import Moves
 from datatransfer.nodes import Roster
 from datatransfer.orders import Orders
 from datatransfer.schedule import IMMEDIATE_FIRST, Alarm, Schedule, Turn
 from datatransfer.scrub import Scrub
 from datatransfer.sealer import Sealer
+from datatransfer.taking_back import TakingBack
 from datatransfer.upkeep import Upkeep
 from dbclient.database import Database
 from dbclient.heartbeat import keep_heartbeat
@@ -64,7 +66,9 @@ class Coordinator:
         self.audit = Audit(database, settings, clock, self.roster, self.depots, source=NAME)
         self.sealer = Sealer(database, clock)
         scrub = Scrub(database, clock, self.depots, source=NAME)
-        self.upkeep = Upkeep(scrub, settings, clock, busy=lambda: bool(self.moves.under_way))
+        back = TakingBack(database, clock, self.depots, source=NAME)
+        self.missing = Missing(database, clock, days=settings.datatransfer.missing_days, source=NAME)
+        self.upkeep = Upkeep(scrub, back, settings, clock, busy=lambda: bool(self.moves.under_way))
         self.bookkeeper = Bookkeeper(database, clock)
 
     async def start(self) -> None:
@@ -76,6 +80,7 @@ class Coordinator:
         if self._clock.monotonic() >= self._audit_at:
             await self.audit.pass_(moving=self.moves.files)
             self._audit_at = self._clock.monotonic() + max(self._interval, AUDIT)
+        await self.missing.pass_()
         turn = await self.schedule.look()
         await self.orders.obey()
         for mode in IMMEDIATE_FIRST:

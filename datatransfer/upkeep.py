@@ -1,4 +1,7 @@
-"""Upkeep: the scrub goes on beside the passes of the coordinator, on every node at its pace."""
+"""Upkeep: beside the passes of the coordinator, files are read again on every node, each at its pace.
+
+What a node has brought back that was missing comes first, then what is due.
+"""
 
 import asyncio
 import threading
@@ -8,6 +11,7 @@ from typing import Final
 
 from datatransfer.errors import Stopped
 from datatransfer.scrub import Scrub
+from datatransfer.taking_back import TakingBack
 from dbclient.records import NodeRecord
 from terapix.clock import Clock
 from terapix.errors import TerapixError
@@ -23,8 +27,11 @@ YIELD: Final = 0.1
 class Upkeep:
     """Reads what is due, a file at a time on each node."""
 
-    def __init__(self, scrub: Scrub, settings: Settings, clock: Clock, *, busy: Callable[[], bool]) -> None:
+    def __init__(
+        self, scrub: Scrub, back: TakingBack, settings: Settings, clock: Clock, *, busy: Callable[[], bool]
+    ) -> None:
         self._scrub = scrub
+        self._back = back
         self._rate = settings.datatransfer.scrub_rate
         self._days = timedelta(days=settings.datatransfer.scrub_days)
         self._clock = clock
@@ -36,7 +43,7 @@ class Upkeep:
 
     def pass_(self, nodes: Sequence[NodeRecord]) -> None:
         """Begin with the nodes that answer, where nobody is at it."""
-        for node in nodes if self._rate and not self._stop.is_set() else ():
+        for node in nodes if not self._stop.is_set() else ():
             task = self._tasks.get(node.name)
             if task is None or task.done():
                 self._tasks[node.name] = asyncio.create_task(self._run(node), name=f"scrub {node.name}")
@@ -50,11 +57,18 @@ class Upkeep:
         self._stop.set()
         await self.settled()
 
+    @property
+    def _pace(self) -> float:
+        return self._rate * (YIELD if self._busy() else 1.0)
+
     async def _run(self, node: NodeRecord) -> None:
         try:
-            for holding in await self._scrub.unread(node, since=self._clock.now() - self._days):
-                rate = self._rate * (YIELD if self._busy() else 1.0)
-                finding = await self._scrub.read(node, holding, rate=rate, stop=self._stop)
+            while away := await self._back.waiting(node):
+                for holding in away:
+                    await self._back.read(node, holding, rate=self._pace, stop=self._stop)
+            due = await self._scrub.unread(node, since=self._clock.now() - self._days) if self._rate else ()
+            for holding in due:
+                finding = await self._scrub.read(node, holding, rate=self._pace, stop=self._stop)
                 self.findings += finding is not None
         except Stopped:
             return

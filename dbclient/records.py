@@ -110,6 +110,7 @@ class NodeRecord:
     address: str | None
     state: NodeState
     reason: str | None
+    since: datetime | None
     capacity: int
     used: int
     free: int

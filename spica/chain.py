@@ -141,7 +141,9 @@ def _resting(daemons: tuple[DaemonRecord, ...]) -> list[str]:
 
 def _ill_nodes(nodes: tuple[NodeBar, ...]) -> list[str]:
     return [
-        f"{node.name} is down: {node.reason or 'no reason given'}" for node in nodes if node.state is NodeState.DOWN
+        f"{node.name} is {node.state.value}: {node.reason or 'no reason given'}"
+        for node in nodes
+        if node.state in {NodeState.DOWN, NodeState.MISSING}
     ]
 
 

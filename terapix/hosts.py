@@ -86,5 +86,7 @@ class DatatransferSection(Section):
     """Days within which each file on a node is read again from its disk and compared with its digest."""
     scrub_rate: Bytes = 20_000_000
     """Bytes a second that this may read on each node, a tenth of it while frames move; 0: never by itself."""
+    missing_days: Annotated[float, Field(ge=0)] = 7.0
+    """Days after which a node that is down counts as missing, and what it held as not held; 0: only if told so."""
     compression: Annotated[float, Field(gt=0, le=1)] = 0.30
     """Share of its unpacked size that a tile-compressed weight map takes, until products were measured."""

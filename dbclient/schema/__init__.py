@@ -1,6 +1,7 @@
 """The tables, one file a noun."""
 
 from dbclient.schema.accounts import Account, LoginFailure, LoginSession
+from dbclient.schema.audits import Audit, AuditFinding, AuditState, Discrepancy
 from dbclient.schema.base import Base
 from dbclient.schema.bookmarks import Bookmark
 from dbclient.schema.controls import Configuration, Control, Wish
@@ -25,6 +26,9 @@ from dbclient.schema.transfers import Lease, Transfer, TransferKind, TransferMod
 
 __all__ = [
     "Account",
+    "Audit",
+    "AuditFinding",
+    "AuditState",
     "Base",
     "Bookmark",
     "Configuration",
@@ -32,6 +36,7 @@ __all__ = [
     "Daemon",
     "Difference",
     "DifferenceState",
+    "Discrepancy",
     "Event",
     "Frame",
     "FrameKind",

@@ -37,6 +37,8 @@ class Node(Base):
     state: Mapped[NodeState] = mapped_column(Word(NodeState, 10), default=NodeState.UP)
     reason: Mapped[str | None]
     """Why it is down or draining."""
+    since: Mapped[datetime | None]
+    """When it came into its state; none if it was never in another."""
     capacity: Mapped[int]
     """Bytes TERAPIX may use there."""
     used: Mapped[int] = mapped_column(default=0)

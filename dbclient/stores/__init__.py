@@ -2,6 +2,7 @@
 
 from dbclient.stores.accounts import Accounts
 from dbclient.stores.acknowledgements import Acknowledgements
+from dbclient.stores.audits import Audits, NewFinding
 from dbclient.stores.bookmarks import Bookmarks
 from dbclient.stores.controls import Configurations, Controls
 from dbclient.stores.differences import Differences
@@ -32,6 +33,7 @@ from dbclient.stores.transfers import Leases, Transfers
 __all__ = [
     "Accounts",
     "Acknowledgements",
+    "Audits",
     "Bookmarks",
     "Configurations",
     "Controls",
@@ -49,6 +51,7 @@ __all__ = [
     "Jobs",
     "Leases",
     "Modes",
+    "NewFinding",
     "Nodes",
     "Products",
     "Prospects",

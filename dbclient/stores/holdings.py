@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from dbclient.schema import (
     Frame,
     FrameKind,
+    FrameState,
     Node,
     Product,
     ProductState,
@@ -125,13 +127,64 @@ class Holdings:
             oldest += list(await session.scalars(first))
         return Progress(sums[0], sums[1], sums[2], sums[3], min(oldest, default=None))
 
+    async def put_away(self, session: AsyncSession, node_id: int) -> int:
+        """Say of everything that a node holds that its node is missing; return how many files that are."""
+        count = 0
+        for sort, table in TABLES.items():
+            here = (table.node_id == node_id, table.state == HELD[sort])
+            done = await session.execute(
+                update(table).where(*here).values(state=_state(sort, Fate.AWAY.value)),
+                execution_options={"synchronize_session": False},
+            )
+            count += int(done.rowcount)  # type: ignore[attr-defined]
+        return count
+
+    async def bereaved(self, session: AsyncSession, node_id: int, *, behind: int, limit: int) -> list[Holding]:
+        """Give files of placed or weighted frames that a missing node had and no other node holds, in order of rows.
+
+        Parameters
+        ----------
+        behind : a replica's row: only those after it are given
+        """
+        other = aliased(Replica)
+        held = exists().where(other.frame_id == Replica.frame_id, other.state == ReplicaState.HELD)
+        query = (
+            select(Replica)
+            .join(Frame, Frame.id == Replica.frame_id)
+            .where(
+                Replica.node_id == node_id,
+                Replica.state == ReplicaState.AWAY,
+                Replica.id > behind,
+                Frame.state.in_((FrameState.PLACED, FrameState.WEIGHTED)),
+                ~held,
+            )
+            .order_by(Replica.id)
+            .limit(limit)
+        )
+        return [_holding(Sort.REPLICA, row) for row in await session.scalars(query)]
+
+    async def away(self, session: AsyncSession, node_id: int, *, limit: int = 100) -> list[Holding]:
+        """Give what a node had when it was missing, products first: a frame without its maps would have them made."""
+        found: list[Holding] = []
+        for sort in (Sort.PRODUCT, Sort.REPLICA):
+            table = TABLES[sort]
+            state = _state(sort, Fate.AWAY.value)
+            query = select(table).where(table.node_id == node_id, table.state == state).order_by(table.id)
+            found += [_holding(sort, row) for row in await session.scalars(query.limit(limit - len(found)))]
+        return found
+
     async def verify(self, session: AsyncSession, holding: Holding, *, now: datetime) -> bool:
         """Say that a file was read again and is as it was; False if the database says something else of it by now."""
         return await self._set(session, holding, {"verified_at": now})
 
-    async def lose(self, session: AsyncSession, holding: Holding, fate: Fate) -> bool:
-        """Say that a file is not held any more; False if it was moved on, replaced or lost already."""
-        return await self._set(session, holding, {"state": _state(holding.sort, fate.value)})
+    async def lose(self, session: AsyncSession, holding: Holding, fate: Fate, *, was: Fate | None = None) -> bool:
+        """Say that a file is not held any more; False if it was moved on, replaced or lost already.
+
+        Parameters
+        ----------
+        was : the fate it had met before, if it was not held
+        """
+        return await self._set(session, holding, {"state": _state(holding.sort, fate.value)}, was=was)
 
     async def find_again(self, session: AsyncSession, holding: Holding, *, now: datetime) -> bool:
         """Say that a file that had met a fate stands there as it was; False if its row says that it is held."""
@@ -194,14 +247,16 @@ class Holdings:
         )
         return list(await session.scalars(query))
 
-    async def _set(self, session: AsyncSession, holding: Holding, values: dict[str, Any]) -> bool:
+    async def _set(
+        self, session: AsyncSession, holding: Holding, values: dict[str, Any], *, was: Fate | None = None
+    ) -> bool:
         table = TABLES[holding.sort]
         done = await session.execute(
             update(table)
             .where(
                 table.id == holding.id,
                 table.node_id == holding.node_id,
-                table.state == HELD[holding.sort],
+                table.state == (HELD[holding.sort] if was is None else _state(holding.sort, was.value)),
                 table.path == holding.path,
                 table.digest == holding.digest,
             )

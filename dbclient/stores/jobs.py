@@ -251,6 +251,20 @@ class Jobs:
             update(Job).where(Job.frame_id == frame_id, Job.state == JobState.DUE).values(node_id=node_id)
         )
 
+    async def leave(self, session: AsyncSession, node_id: int) -> None:
+        """Let the due jobs of a node go to another one that holds their frame, where one does."""
+        elsewhere = (
+            select(func.min(Replica.node_id))
+            .where(Replica.frame_id == Job.frame_id, Replica.node_id != node_id, Replica.state == ReplicaState.HELD)
+            .scalar_subquery()
+        )
+        await session.execute(
+            update(Job)
+            .where(Job.node_id == node_id, Job.state == JobState.DUE, elsewhere.is_not(None))
+            .values(node_id=elsewhere),
+            execution_options={"synchronize_session": False},
+        )
+
     async def retire(self, session: AsyncSession, *, stage: str, recipe: str, now: datetime) -> int:
         """Supersede jobs of a stage that were made under another recipe and never ran; return how many."""
         retired = await session.execute(

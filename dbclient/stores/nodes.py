@@ -82,7 +82,7 @@ class Nodes:
         if (row.state, row.reason) == (state, reason):
             return
         if row.state != state:
-            level = Level.ERROR if state is NodeState.DOWN else Level.INFO
+            level = Level.ERROR if state in {NodeState.DOWN, NodeState.MISSING} else Level.INFO
             message = f"{name} is {state.value}{f': {reason}' if reason else ''}"
             await Events().append(
                 session,
@@ -93,6 +93,7 @@ class Nodes:
                 node_id=row.id,
                 now=now,
             )
+            row.since = now
         row.state, row.reason = state, reason
 
     async def hold(self, session: AsyncSession) -> None:

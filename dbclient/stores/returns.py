@@ -2,10 +2,21 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dbclient.schema import Frame, FrameState, Job, JobState, Product, ProductState, Replica, ReplicaState
+from dbclient.schema import (
+    Frame,
+    FrameState,
+    Job,
+    JobState,
+    Product,
+    ProductState,
+    Publication,
+    PublicationState,
+    Replica,
+    ReplicaState,
+)
 
 LOST = (ProductState.DAMAGED, ProductState.GONE, ProductState.AWAY)
 """States of a product that is made again if its frame is held."""
@@ -20,7 +31,7 @@ class Return:
     node_id: int
     """The job's own where that holds the frame, else the first that does."""
     lost: int
-    """Products of the job that are not to be had any more."""
+    """Products of the job that are not to be had any more, neither here nor in the archive."""
 
 
 class Returns:
@@ -37,9 +48,14 @@ class Returns:
         return await self._list(session, Frame.state == FrameState.WEIGHTED, least=1)
 
     async def _list(self, session: AsyncSession, *conditions: object, least: int) -> list[Return]:
+        safe = exists().where(
+            Publication.product_id == Product.id,
+            Publication.wire_digest == Product.digest,
+            Publication.state == PublicationState.ACKNOWLEDGED,
+        )
         lost = (
             select(Product.job_id, func.count().label("count"))
-            .where(Product.state.in_(LOST))
+            .where(Product.state.in_(LOST), ~safe)
             .group_by(Product.job_id)
             .subquery()
         )

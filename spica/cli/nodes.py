@@ -1,6 +1,7 @@
 """`terapix nodes`: the processing nodes, on this host and on others, and who may speak for them."""
 
 import asyncio
+import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from datatransfer.depots import Depots
 from datatransfer.disks import Disk, furnish, measure
 from datatransfer.errors import MoveError
 from datatransfer.homecoming import Homecoming, Verdict
+from datatransfer.missing import Missing
 from dbclient.database import Database
 from dbclient.records import NodeRecord
 from dbclient.schema import NodeState, RequestKind
@@ -174,6 +176,24 @@ def remove(name: NameArgument, config: ConfigOption = None) -> None:
         return f"{name} is removed{'; take it out of terapix.toml too' if listed else ''}."
 
     out.print(ask(config, whole), soft_wrap=True)
+
+
+@nodes.command()
+def missing(name: NameArgument, config: ConfigOption = None) -> None:
+    """Count what a node that is down held as not held: it is brought or made again; should it come back, it is read."""
+
+    async def whole(database: Database, _: Loaded) -> tuple[int, int]:
+        async with database.read() as session:
+            node = await Nodes().named(session, name)
+        if node is None:
+            stop(f"There is no node {name}.", Exit.NOT_FOUND)
+        declared = Missing(database, SystemClock(), days=0.0, source=SOURCE)
+        files = await declared.declare(node, f"{getpass.getuser()} said so")
+        return files, await declared.ask(node)
+
+    files, again = ask(config, whole)
+    said = f"{name} is missing: {files} files on it are not counted any more, {again} frames are fetched again."
+    out.print(said, soft_wrap=True, highlight=False)
 
 
 @nodes.command()

@@ -34,6 +34,7 @@ STATE_TONES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         NodeState.UP: ("done", "filled-tick"),
         NodeState.DRAINING: ("warning", "slash"),
         NodeState.DOWN: ("failed", "cross"),
+        NodeState.MISSING: ("failed", "cross"),
         NodeState.REMOVED: ("plain", "dot"),
         RequestState.OPEN: ("waiting", "clock"),
         RequestState.REFUSED: ("warning", "slash"),

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from dbclient import growth, records, rulebook, schema
+from dbclient import findings, growth, records, rulebook, schema
 from dbclient.schema.base import Word
 
 PAIRS = {
@@ -23,6 +23,8 @@ PAIRS = {
     records.EventRecord: schema.Event,
     records.SealRecord: schema.Seal,
     records.BookmarkRecord: schema.Bookmark,
+    findings.AuditRecord: schema.Audit,
+    findings.AuditFindingRecord: schema.AuditFinding,
     records.HostRecord: schema.Host,
     records.DifferenceRecord: schema.Difference,
     records.PublicationRecord: schema.Publication,
@@ -30,7 +32,11 @@ PAIRS = {
     records.ControlRecord: schema.Control,
     records.ConfigurationRecord: schema.Configuration,
 }
-JOINED = {records.TransferRecord: ["frame", "node"], records.JobRecord: ["frame", "node"]}
+JOINED = {
+    findings.AuditFindingRecord: ["node", "frame"],
+    records.TransferRecord: ["frame", "node"],
+    records.JobRecord: ["frame", "node"],
+}
 """What a record carries beside its table's columns."""
 
 
