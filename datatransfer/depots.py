@@ -7,13 +7,13 @@ of the target fetches it from the agent of the source. Whoever asks need not kno
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from datatransfer.agent.courier import Courier, Silent
-from datatransfer.agent.holdings import set_aside
+from datatransfer.agent.holdings import listing, set_aside
 from datatransfer.agent.reading import Reading, read
 from datatransfer.agent.receiver import Parcel
 from datatransfer.agent.roots import NODE_ROOMS, RECEPTION_ROOMS, Root, node_root, reception_root
@@ -115,8 +115,7 @@ class Depots:
     def gauge(self, depot: Depot, *, walk_every: float) -> "Gauge | FarGauge":
         """Give what measures a depot's disk."""
         if not depot.address:
-            own = next((node.own_disks for node in self._settings.nodes if node_root(node.name) == depot.root), ())
-            return Gauge(depot.directory, self._clock, walk_every=walk_every, own=own)
+            return Gauge(depot.directory, self._clock, walk_every=walk_every, own=self._own_disks(depot))
         return FarGauge(depot, self._courier)
 
     async def disk(self, depot: Depot) -> Disk | Ill:
@@ -125,9 +124,14 @@ class Depots:
             return await FarGauge(depot, self._courier).measure()
         rooms = () if depot.root.startswith("reception/") else ROOMS
         try:
-            return await asyncio.wait_for(asyncio.to_thread(measure, depot.directory, rooms), DEADLINE)
+            look = asyncio.to_thread(measure, depot.directory, rooms, own=self._own_disks(depot))
+            return await asyncio.wait_for(look, DEADLINE)
         except TimeoutError:
             return Ill(f"its directory {depot.directory} does not answer")
+
+    def _own_disks(self, depot: Depot) -> Collection[str]:
+        """Name the rooms of a node that are mounts of disks of their own."""
+        return next((node.own_disks for node in self._settings.nodes if node_root(node.name) == depot.root), ())
 
     async def carry(
         self, freight: Freight, *, progress: Callable[[int], None], stop: threading.Event, steps: bool = True
@@ -178,14 +182,19 @@ class Depots:
             return await self._asked().sizes(depot.address, depot.root, paths)
 
     async def listing(self, depot: Depot) -> dict[str, int]:
-        """List every file of another host's depot with its size.
+        """List every file in the rooms of a depot with its size; what is on its way is left out.
 
         Raises
         ------
         NodeUnreachable
         """
+        if not depot.address:
+            try:
+                return dict(await asyncio.to_thread(listing, _own_root(depot)))
+            except OSError as problem:
+                raise NodeUnreachable(depot.directory, problem.strerror or str(problem)) from problem
         with _reachable(depot):
-            return await self._asked().listing(depot.address or self.own, depot.root)
+            return await self._asked().listing(depot.address, depot.root)
 
     async def digests(self, depot: Depot, paths: Sequence[str]) -> dict[str, str | None]:
         """Have files read again; None for what cannot be read.

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.records import FrameRecord, NodeRecord
 from dbclient.schema import FrameKind, FrameState, Level
-from dbclient.stores import Events, Fate, Frames, Holding, Holdings, Leases, Sort
+from dbclient.stores import Events, Fate, Frames, Holding, Holdings, Leases, Sort, Transfers
 from dbclient.stores.events import about
 from terapix.clock import Clock
 
@@ -119,6 +119,26 @@ class Losses:
         )
         await Leases().release(session, frame.id, now=now)
         return Loss(frame, again=True, remedy=remedy)
+
+    async def find(self, session: AsyncSession, node: NodeRecord, frame: FrameRecord, digest: str) -> bool:
+        """Place a frame that waits to be fetched and whose verified file was found on a node; tell whether it was so.
+
+        It takes the steps that it took before: its bytes are those that were
+        verified then. One that somebody fetches already is left to that.
+        """
+        if frame.state is not FrameState.SPOTTED or frame.wire_digest != digest or frame.needs is None:
+            return False
+        if await Transfers().open_of_frame(session, frame.id):
+            return False
+        for state, message in (
+            (FrameState.FETCHED, f"need not be fetched: its file is on {node.name}"),
+            (FrameState.VALID, "reads as it was when it was verified"),
+            (FrameState.PLACED, f"is on {node.name}, as before"),
+        ):
+            await Frames().advance(
+                session, frame.id, state, now=self._clock.now(), source=self._source, message=message, path=None
+            )
+        return True
 
     async def tell(
         self,

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from datatransfer.assignment import Assignment
-from datatransfer.audit import Audit
 from datatransfer.bookkeeper import Bookkeeper
 from datatransfer.calibrations import Calibrations
 from datatransfer.depots import Depots
@@ -19,6 +18,7 @@ from datatransfer.orders import Orders
 from datatransfer.schedule import IMMEDIATE_FIRST, Alarm, Schedule, Turn
 from datatransfer.scrub import Scrub
 from datatransfer.sealer import Sealer
+from datatransfer.sweep import Sweep
 from datatransfer.taking_back import TakingBack
 from datatransfer.upkeep import Upkeep
 from dbclient.database import Database
@@ -35,8 +35,8 @@ log = logger("datatransfer")
 NAME = "datatransfer"
 IDLE = 20.0
 """Seconds between two passes when nothing changed: below the watchdog's limit and a daemon's silence."""
-AUDIT = 60.0
-"""Seconds between two audits at least: what needs one is left by a process that died, and each start makes one."""
+SWEEP = 60.0
+"""Seconds between two sweeps at least: what needs one is left by a process that died, and each start makes one."""
 BREATH = 0.1
 """Seconds between two passes at least; a long pass is followed by as long a pause."""
 LOCK = Path("datatransfer.lock")
@@ -51,7 +51,7 @@ class Coordinator:
     def __init__(self, database: Database, settings: Settings, clock: Clock) -> None:
         self._clock = clock
         self._interval = settings.datatransfer.interval
-        self._audit_at = clock.monotonic()
+        self._sweep_at = clock.monotonic()
         self.refused = 0
         """Frames that fitted nowhere in the last pass."""
         self.schedule = Schedule(database, settings.datatransfer, clock)
@@ -63,7 +63,7 @@ class Coordinator:
             database, clock, self.roster, self.depots, settings, keep_away=self.assignment.keep_away, source=NAME
         )
         self.calibrations = Calibrations(database, clock, self.roster, self.depots, source=NAME)
-        self.audit = Audit(database, settings, clock, self.roster, self.depots, source=NAME)
+        self.sweep = Sweep(database, settings, clock, self.roster, self.depots, source=NAME)
         self.sealer = Sealer(database, clock)
         scrub = Scrub(database, clock, self.depots, source=NAME)
         back = TakingBack(database, clock, self.depots, source=NAME)
@@ -77,9 +77,9 @@ class Coordinator:
     async def pass_(self) -> str:
         """Compare and act; return what there is to say."""
         await self.roster.look()
-        if self._clock.monotonic() >= self._audit_at:
-            await self.audit.pass_(moving=self.moves.files)
-            self._audit_at = self._clock.monotonic() + max(self._interval, AUDIT)
+        if self._clock.monotonic() >= self._sweep_at:
+            await self.sweep.pass_(moving=self.moves.files)
+            self._sweep_at = self._clock.monotonic() + max(self._interval, SWEEP)
         await self.missing.pass_()
         turn = await self.schedule.look()
         await self.orders.obey()

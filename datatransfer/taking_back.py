@@ -2,17 +2,15 @@
 
 import threading
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from datatransfer.agent.reading import Reading
 from datatransfer.depots import Depots
 from datatransfer.disks import Ill
 from datatransfer.errors import MoveError, NodeUnreachable
 from datatransfer.losses import Losses
 from dbclient.database import Database
-from dbclient.records import FrameRecord, NodeRecord
-from dbclient.schema import FrameState, Level, TransferKind
-from dbclient.stores import Fate, Frames, Holding, Holdings, Sort, Transfers
+from dbclient.records import NodeRecord
+from dbclient.schema import Level
+from dbclient.stores import Fate, Frames, Holding, Holdings, Sort
 from terapix.clock import Clock
 from terapix.journal import logger
 
@@ -29,7 +27,6 @@ class TakingBack:
         self._database = database
         self._clock = clock
         self._depots = depots
-        self._source = source
         self._losses = Losses(clock, source=source)
 
     async def waiting(self, node: NodeRecord) -> list[Holding]:
@@ -66,27 +63,9 @@ class TakingBack:
             if not await Holdings().find_again(session, holding, now=self._clock.now()):
                 return False
             frame = await Frames().get(session, holding.frame_id)
-            if holding.sort is Sort.REPLICA and await self._is_awaited(session, frame, holding):
-                await self._place(session, node, frame)
+            if holding.sort is Sort.REPLICA:
+                await self._losses.find(session, node, frame, holding.digest)
         return True
-
-    async def _place(self, session: AsyncSession, node: NodeRecord, frame: FrameRecord) -> None:
-        """Take a frame over the steps that it went before: its bytes are those that were verified then."""
-        for state, message in (
-            (FrameState.FETCHED, f"need not be fetched: {node.name} is back with its file"),
-            (FrameState.VALID, "reads as it was when it was verified"),
-            (FrameState.PLACED, f"is on {node.name}, as before"),
-        ):
-            await Frames().advance(
-                session, frame.id, state, now=self._clock.now(), source=self._source, message=message
-            )
-
-    @staticmethod
-    async def _is_awaited(session: AsyncSession, frame: FrameRecord, holding: Holding) -> bool:
-        """Tell whether a frame waits to be fetched and nobody has begun to."""
-        if frame.state is not FrameState.SPOTTED or frame.wire_digest != holding.digest:
-            return False
-        return not any(t.kind is TransferKind.FETCH for t in await Transfers().open_of_frame(session, frame.id))
 
     async def _lose(self, node: NodeRecord, holding: Holding, reading: Reading) -> None:
         fate = Fate.GONE if reading.size is None else Fate.DAMAGED

@@ -1,6 +1,7 @@
 """What lies below a root: sizes, digests, the whole list, and removal. Everything here blocks."""
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 from datatransfer.agent.roots import Refused, Root, checked, held_directory, open_file, place_of
 from datatransfer.disks import SIDECAR
 from datatransfer.errors import NodeUnreachable, SourceGone
-from datatransfer.mover import PART, digest_of, sync_directory
+from datatransfer.mover import PART, aside, digest_of, sync_directory
 
 QUARANTINE = "quarantine"
 """Room of a root in which files lie that were found damaged; nothing there is used, and nobody removes it."""
@@ -29,19 +30,35 @@ def set_aside(root: Root, path: str, why: Mapping[str, str]) -> str | None:
     *rooms, name = path.split("/")
     with contextlib.suppress(FileExistsError):
         (root.directory / QUARANTINE).mkdir(mode=0o750)
-    with held_directory(root, [QUARANTINE, *rooms], make=True) as aside:
+    with held_directory(root, [QUARANTINE, *rooms], make=True) as into:
         try:
             with place_of(root, path, make=False) as place:
                 if not place.is_file() or place.is_symlink():
                     return None
-                kept = next(new for new in _names(name) if not os.path.lexists(f"/proc/self/fd/{aside}/{new}"))
-                Path(f"/proc/self/fd/{aside}/{kept}{WHY}").write_text(json.dumps(dict(why), indent=2) + "\n")
-                place.rename(f"/proc/self/fd/{aside}/{kept}")
+                kept = next(new for new in _names(name) if not os.path.lexists(f"/proc/self/fd/{into}/{new}"))
+                note = Path(f"/proc/self/fd/{into}/{kept}{WHY}")
+                note.write_text(json.dumps(dict(why), indent=2) + "\n")
+                try:
+                    place.rename(f"/proc/self/fd/{into}/{kept}")
+                except OSError as problem:
+                    if problem.errno != errno.EXDEV:
+                        raise
+                    return _beside(place, note, path)  # its room is a mount of a disk of its own
                 sync_directory(place.parent)
         except NodeUnreachable:
             return None
-        os.fsync(aside)
+        os.fsync(into)
     return "/".join((QUARANTINE, *rooms, kept))
+
+
+def _beside(place: Path, note: Path, path: str) -> str:
+    """Give a file another name beside its own, and take its note there."""
+    kept = aside(place)
+    kept.with_name(kept.name + WHY).write_text(note.read_text())
+    place.rename(kept)
+    note.unlink()
+    sync_directory(place.parent)
+    return f"{path.rpartition('/')[0]}/{kept.name}"
 
 
 def _names(name: str) -> Iterator[str]:

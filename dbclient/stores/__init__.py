@@ -1,5 +1,6 @@
 """The stores: SQL is written here and nowhere else. Services own transactions; a store never commits."""
 
+from dbclient.stores.accounting import Accounting
 from dbclient.stores.accounts import Accounts
 from dbclient.stores.acknowledgements import Acknowledgements
 from dbclient.stores.audits import Audits, NewFinding
@@ -31,6 +32,7 @@ from dbclient.stores.tallies import Tallies
 from dbclient.stores.transfers import Leases, Transfers
 
 __all__ = [
+    "Accounting",
     "Accounts",
     "Acknowledgements",
     "Audits",

@@ -83,7 +83,8 @@ def _state(sort: Sort, word: str) -> ReplicaState | ProductState:
     return ReplicaState(word) if sort is Sort.REPLICA else ProductState(word)
 
 
-def _holding(sort: Sort, row: Any) -> Holding:
+def holding_of(sort: Sort, row: Any) -> Holding:
+    """Make a holding of a row of its table."""
     return Holding(sort, row.id, row.frame_id, row.node_id, row.path, row.size, row.digest, row.verified_at)
 
 
@@ -96,7 +97,7 @@ class Holdings:
         for sort, table in TABLES.items():
             state = HELD[sort] if fate is None else _state(sort, fate.value)
             query = select(table).where(table.node_id == node_id, table.state == state).order_by(table.id)
-            found += [_holding(sort, row) for row in await session.scalars(query)]
+            found += [holding_of(sort, row) for row in await session.scalars(query)]
         return found
 
     async def unread(self, session: AsyncSession, node_id: int, *, since: datetime, limit: int = 100) -> list[Holding]:
@@ -109,7 +110,7 @@ class Holdings:
                 .order_by(table.verified_at, table.id)
                 .limit(limit)
             )
-            found += [_holding(sort, row) for row in await session.scalars(query)]
+            found += [holding_of(sort, row) for row in await session.scalars(query)]
         return sorted(found, key=lambda holding: holding.verified_at)[:limit]
 
     async def progress(self, session: AsyncSession, node_id: int, *, since: datetime) -> Progress:
@@ -161,7 +162,7 @@ class Holdings:
             .order_by(Replica.id)
             .limit(limit)
         )
-        return [_holding(Sort.REPLICA, row) for row in await session.scalars(query)]
+        return [holding_of(Sort.REPLICA, row) for row in await session.scalars(query)]
 
     async def away(self, session: AsyncSession, node_id: int, *, limit: int = 100) -> list[Holding]:
         """Give what a node had when it was missing, products first: a frame without its maps would have them made."""
@@ -170,7 +171,7 @@ class Holdings:
             table = TABLES[sort]
             state = _state(sort, Fate.AWAY.value)
             query = select(table).where(table.node_id == node_id, table.state == state).order_by(table.id)
-            found += [_holding(sort, row) for row in await session.scalars(query.limit(limit - len(found)))]
+            found += [holding_of(sort, row) for row in await session.scalars(query.limit(limit - len(found)))]
         return found
 
     async def verify(self, session: AsyncSession, holding: Holding, *, now: datetime) -> bool:
@@ -215,7 +216,7 @@ class Holdings:
             )
             .order_by(Replica.id)
         )
-        return [(name, _holding(Sort.REPLICA, row)) for row, name in (await session.execute(query)).all()]
+        return [(name, holding_of(Sort.REPLICA, row)) for row, name in (await session.execute(query)).all()]
 
     async def laid_out(self, session: AsyncSession, holding: Holding) -> list[tuple[str | None, str]]:
         """Give reception disk and path of the files of a product that are offered to the archive, with its bytes."""

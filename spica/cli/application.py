@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from snooppix.cli import app as snooppix
+from spica.cli.audit import audited
 from spica.cli.history import past
 from spica.cli.install import config, db
 from spica.cli.modes import modes
@@ -36,6 +37,7 @@ for room in (
     counted,
     operate,
     keeping,
+    audited,
 ):
     app.registered_commands += room.registered_commands
 app.add_typer(config, name="config", help="Settings: where each comes from, and whether they hold.")
