@@ -1,12 +1,13 @@
 """The chain at a glance: how many frames have come how far, and what needs a person."""
 
 import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dbclient.records import DaemonRecord, NodeRecord
+from dbclient.records import DaemonRecord, NodeRecord, NodeRoom
 from dbclient.schema import FrameState, JobState, NodeState
 from dbclient.stores import Frames, Jobs, Nodes
 from terapix.instruments import load_instrument
@@ -14,6 +15,8 @@ from terapix.sections import Settings
 
 SILENT = timedelta(seconds=90)
 """A daemon that has not beaten for so long is taken for dead: three of its longest waits."""
+OPEN_JOBS = (JobState.DUE, JobState.RUNNING, JobState.FAILED)
+"""Jobs that are told of; those that are done are as many as frames that are weighted."""
 
 PASSED = (
     ("spotted", tuple(FrameState)),
@@ -83,9 +86,7 @@ async def summarise(session: AsyncSession, *, now: datetime, settings: Settings)
         count = sum(states.get(state, 0) for state in passed)
         chain.append(Step(name, count, count / total if total else 0.0))
     rooms = {room.name: room for room in await Nodes().room(session)}
-    nodes = tuple(
-        _bar(node, rooms[node.name].leased if node.name in rooms else 0) for node in await Nodes().all(session)
-    )
+    nodes = bars(await Nodes().all(session), rooms)
     daemons = tuple(await Nodes().daemons(session))
     warnings = (
         *_ill_archive(daemons),
@@ -102,10 +103,15 @@ async def summarise(session: AsyncSession, *, now: datetime, settings: Settings)
         states=states,
         nodes=nodes,
         daemons=daemons,
-        jobs=await Jobs().counts(session),
+        jobs=await Jobs().counts(session, *OPEN_JOBS),
         warnings=warnings,
         unweighted=unweighted,
     )
+
+
+def bars(nodes: Sequence[NodeRecord], rooms: Mapping[str, NodeRoom]) -> tuple[NodeBar, ...]:
+    """Give what is drawn of each node."""
+    return tuple(_bar(node, rooms[node.name].leased if node.name in rooms else 0) for node in nodes)
 
 
 @functools.lru_cache

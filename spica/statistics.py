@@ -38,7 +38,7 @@ GROUPINGS: Final[Mapping[By, Grouping]] = {
     By.INSTRUMENT: Grouping.FILTER,
     By.DAY: Grouping.DAY,
     By.WEEK: Grouping.DAY,
-    By.MONTH: Grouping.DAY,
+    By.MONTH: Grouping.MONTH,
 }
 """By what the database sums; the rest is folded here, from a row a filter or a day."""
 PERIODS: Final = frozenset({By.DAY, By.WEEK, By.MONTH})
@@ -196,11 +196,12 @@ def as_csv(found: Sequence[Row]) -> str:
     writer = csv.writer(text)
     writer.writerow(names)
     for row in found:
-        writer.writerow([_harmless(row.name), *(_figure(getattr(row, name)) for name in names[1:])])
+        writer.writerow([harmless(row.name), *(_figure(getattr(row, name)) for name in names[1:])])
     return text.getvalue()
 
 
-def _harmless(name: str) -> str:
+def harmless(name: str) -> str:
+    """Give a word as a spreadsheet takes it for a word."""
     return f"'{name}" if name.startswith(FORMULA) else name
 
 

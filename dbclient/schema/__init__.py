@@ -7,6 +7,7 @@ from dbclient.schema.bookmarks import Bookmark
 from dbclient.schema.controls import Configuration, Control, Wish
 from dbclient.schema.differences import Difference, DifferenceState
 from dbclient.schema.events import Event, Level
+from dbclient.schema.fillings import Filling
 from dbclient.schema.frames import Frame, FrameKind, FrameState
 from dbclient.schema.growths import Growth
 from dbclient.schema.hosts import Host, HostState
@@ -38,6 +39,7 @@ __all__ = [
     "DifferenceState",
     "Discrepancy",
     "Event",
+    "Filling",
     "Frame",
     "FrameKind",
     "FrameState",

@@ -9,6 +9,7 @@ from dbclient.stores.controls import Configurations, Controls
 from dbclient.stores.differences import Differences
 from dbclient.stores.events import Events
 from dbclient.stores.exchange import Exchange
+from dbclient.stores.fillings import Fillings
 from dbclient.stores.frames import Frames, Sighted, Sighting
 from dbclient.stores.growths import Growths
 from dbclient.stores.holdings import Fate, Holding, Holdings, Sort
@@ -29,6 +30,7 @@ from dbclient.stores.seals import Seals
 from dbclient.stores.statistics import Grouping, Statistics, Sums
 from dbclient.stores.stocks import Stocks
 from dbclient.stores.tallies import Tallies
+from dbclient.stores.traffic import Traffic
 from dbclient.stores.transfers import Leases, Transfers
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Events",
     "Exchange",
     "Fate",
+    "Fillings",
     "Frames",
     "Grouping",
     "Growths",
@@ -71,5 +74,6 @@ __all__ = [
     "Stocks",
     "Sums",
     "Tallies",
+    "Traffic",
     "Transfers",
 ]

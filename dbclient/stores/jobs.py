@@ -286,8 +286,10 @@ class Jobs:
     async def in_state(self, session: AsyncSession, state: JobState, *, limit: int = 500) -> list[JobRecord]:
         return await self._list(session, self._query().where(Job.state == state).order_by(Job.id).limit(limit))
 
-    async def counts(self, session: AsyncSession) -> dict[JobState, int]:
+    async def counts(self, session: AsyncSession, *states: JobState) -> dict[JobState, int]:
+        """Count jobs by state; of all unless some are named: those that are done are as many as frames."""
         query = select(Job.state, func.count()).group_by(Job.state)
+        query = query.where(Job.state.in_(states)) if states else query
         return dict((await session.execute(query)).all())
 
     async def seconds(self, session: AsyncSession) -> dict[int, float]:

@@ -22,6 +22,7 @@ class Grouping(enum.StrEnum):
     FILTER = "filter"  #: FILTER, as r.MP9601
     NODE = "node"  #: the node that holds the frame
     DAY = "day"  #: day (UTC) on which it was received; of what is not here yet, on which it was first listed
+    MONTH = "month"  #: likewise, by its first day
 
 
 LEVELS: Final[Mapping[Grouping, tuple[TallyLevel, TallyLevel]]] = {
@@ -29,8 +30,11 @@ LEVELS: Final[Mapping[Grouping, tuple[TallyLevel, TallyLevel]]] = {
     Grouping.FILTER: (TallyLevel.RUN, TallyLevel.DAY),
     Grouping.NODE: (TallyLevel.NODE, TallyLevel.NODE_DATE),
     Grouping.DAY: (TallyLevel.DATE, TallyLevel.DATE),
+    Grouping.MONTH: (TallyLevel.DATE, TallyLevel.DATE),
 }
 """Of which tallies sums are made: of all days, and of some."""
+MONTH: Final = 7
+"""Signs of a day that name its month."""
 COUNTED: Final = ("expected", "held", "weighted", "aside", "bytes", "received", "received_bytes")
 
 
@@ -79,11 +83,11 @@ class Statistics:
         first, last = (day.isoformat() if day else None for day in (since, until))
         counted = Tallies().counted(session, level, since=first, until=last).c
         key = {Grouping.RUN: counted.runid, Grouping.FILTER: counted.filter, Grouping.NODE: counted.node_id}
-        column = key.get(by, counted.day)
+        column = key.get(by, counted.day if by is Grouping.DAY else func.substr(counted.day, 1, MONTH))
         query = select(column.label("key"), *_columns(counted)).where(counted.kind == FrameKind.OBJECT)
         rows = (await session.execute(query.group_by(column).having(func.sum(counted.frames) > 0))).all()
-        names = dict((await session.execute(select(Node.id, Node.name))).all()) if by is Grouping.NODE else None
-        found = [_sums(names.get(row.key) if names is not None else row.key, row) for row in rows]
+        nodes = dict((await session.execute(select(Node.id, Node.name))).all()) if by is Grouping.NODE else {}
+        found = [_sums(_named(row.key, by, nodes), row) for row in rows]
         return sorted(found, key=lambda sums: (sums.key is None, sums.key or ""))
 
     async def begin(self, session: AsyncSession) -> datetime | None:
@@ -108,6 +112,12 @@ def _columns(counted: Any) -> tuple[ColumnElement[Any], ...]:
         total(counted.received).label("received"),
         total(counted.received_bytes).label("received_bytes"),
     )
+
+
+def _named(key: Any, by: Grouping, nodes: Mapping[int, str]) -> str | None:
+    if by is Grouping.NODE:
+        return nodes.get(key)
+    return f"{key}-01" if by is Grouping.MONTH else key
 
 
 def _sums(key: str | None, row: Any) -> Sums:

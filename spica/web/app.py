@@ -24,7 +24,10 @@ from spica.web.pages import (
     overview,
     snooppix,
     statistics,
+    traffic,
+    transfer,
 )
+from spica.web.pages import help as help_pages
 from spica.web.pages.daemonlog import LOGGED
 from spica.web.policy import HEADERS
 from terapix.clock import Clock
@@ -83,7 +86,15 @@ def routes() -> list[web.RouteDef]:
         web.get("/history", lists.history),
         web.get("/statistics", statistics.statistics),
         web.get("/statistics.csv", statistics.as_table),
-        web.get("/transfer", actions.transfer),
+        web.get("/transfer", transfer.transfer),
+        web.post("/transfer/modes", transfer.set_mode),
+        web.post("/transfer/rules", transfer.set_rule),
+        web.get("/transfer/history", traffic.history),
+        web.get("/transfer/history.csv", traffic.history_table),
+        web.get("/flow", traffic.flow),
+        web.get("/filters", traffic.filters),
+        web.get("/help", help_pages.index),
+        web.get("/help/{topic:[a-z-]{1,20}}", help_pages.topic),
         web.get("/snooppix", snooppix.snooppix),
         web.post("/snooppix/control", snooppix.control),
         web.get(r"/snooppix/lists/{what:[a-z]{1,20}}", snooppix.whole_list),
@@ -103,6 +114,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/v1/nodes", api.nodes),
         web.get("/api/v1/runs", api.runs),
         web.get("/api/v1/snooppix", api.snooppix),
+        web.get("/api/v1/transfers", traffic.history_document),
         web.get("/api/v1/statistics", statistics.as_document),
         web.get("/api/v1/events", api.events),
         web.get("/static/{path:[a-z0-9./-]{1,80}}", static),

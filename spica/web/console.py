@@ -89,6 +89,7 @@ def make_templates(assets: Mapping[str, Asset]) -> Environment:
     environment.filters.update(FILTERS)
     environment.globals["asset"] = lambda name: f"/static/{name}?v={assets[name].version}"
     environment.globals["parts"] = environment.get_template("parts.html").module
+    environment.globals["moves"] = environment.get_template("transfer_parts.html").module
     environment.globals["bits"] = environment.get_template("snooppix_parts.html").module
     return environment
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
+from dbclient.stores.fillings import Filled
 from spica.chain import NodeBar, Step
 from terapix.instruments import Ccd, Instrument
 
@@ -57,6 +59,16 @@ class FocalPlane:
     places: tuple[Place, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """How something went, as a line."""
+
+    points: str
+    count: int
+    """Points of the line: one is none."""
+    words: str
+
+
 def chain(steps: Sequence[Step], here: dict[str, int]) -> tuple[list[Link], list[Link]]:
     """Draw the steps of the way as one falling band, and those beside it each alone."""
     way = [step for step in steps if step.name not in ASIDE]
@@ -94,6 +106,17 @@ def bar(node: NodeBar) -> list[Part]:
             parts.append(Part(kind, round(x, 2), round(max(width, 1.0), 2), amount, words))
         x += width
     return parts
+
+
+def trend(history: Sequence[Filled], capacity: int, *, begin: date, days: int) -> Trend:
+    """Draw how full a disk was on each day, as a line in a box of 100 x 30."""
+    most = max(capacity, 1)
+    points = [(100 * (one.day - begin).days / days, 30 - 29 * min(1.0, one.used / most)) for one in history]
+    words = ""
+    if history:
+        first, last = history[0], history[-1]
+        words = f"{100 * first.used / most:.0f} % full on {first.day}, {100 * last.used / most:.0f} % on {last.day}"
+    return Trend(" ".join(f"{x:.1f},{y:.1f}" for x, y in points), len(points), words)
 
 
 def focal_plane(instrument: Instrument, count: int | None) -> FocalPlane:

@@ -20,6 +20,12 @@ PAGES = (
     "/history",
     "/statistics",
     "/transfer",
+    "/transfer?runid=08AC14&node=node1",
+    "/transfer/history",
+    "/flow",
+    "/filters",
+    "/help",
+    "/help/reload",
     "/login",
 )
 

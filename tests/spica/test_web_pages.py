@@ -31,6 +31,12 @@ PAGES = [
     "/statistics",
     "/statistics?by=week&since=2026-11-01",
     "/transfer",
+    "/transfer/history",
+    "/transfer/history?run=08AC14&node=node1&mode=automatic&kind=move&state=done&before=99",
+    "/flow",
+    "/filters",
+    "/help",
+    "/help/rules",
     "/transfer?runid=08AC14&node=node1&filter=r.MP9601",
     "/snooppix",
     "/snooppix/log",
@@ -121,7 +127,10 @@ async def test_each_address_says_whom_it_serves_and_forms_serve_the_operator():
         ("GET", "/favicon.ico"),
     }
     posts = {path for (method, path), whom in served.items() if method == "POST" and whom is Access.OPERATOR}
-    assert posts == {"/logout", r"/actions/{kind:[a-z]{1,20}}", "/snooppix/control", "/snooppix/configuration"}
+    assert posts == {
+        *("/logout", r"/actions/{kind:[a-z]{1,20}}", "/snooppix/control", "/snooppix/configuration"),
+        *("/transfer/modes", "/transfer/rules"),
+    }
     assert {method for method, _ in served} == {"GET", "POST"}
 
 

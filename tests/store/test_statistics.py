@@ -102,5 +102,5 @@ async def test_statistics_begin_with_the_first_listing(spring):
 
 async def test_without_frames_there_are_no_rows_and_no_beginning(database):
     async with database.read() as session:
-        assert [await Statistics().sums(session, by) for by in Grouping] == [[], [], [], []]
+        assert [await Statistics().sums(session, by) for by in Grouping] == [[]] * len(Grouping)
         assert await Statistics().begin(session) is None

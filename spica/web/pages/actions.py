@@ -6,12 +6,11 @@ from aiohttp import web
 from multidict import MultiMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from datatransfer.preview import Preview, preview_transfer
 from dbclient.errors import NoSuchRow
 from dbclient.records import RequestRecord
 from dbclient.schema import FrameState, RequestKind
-from dbclient.stores import Events, Frames, Nodes, Requests
-from spica.web.console import console_of, render, who_is
+from dbclient.stores import Frames, Nodes, Requests, Traffic
+from spica.web.console import console_of, who_is
 from spica.web.gate import Access, access
 from spica.web.policy import local_path
 from terapix.identity import UnsafeName, safe_name
@@ -21,6 +20,8 @@ OF_ARCHIVE = (RequestKind.LOOK, RequestKind.DIFFERENCE)
 """Requests that are about no frame."""
 LONGEST_REASON = 200
 """Characters of the reason for which a rejected frame is taken."""
+NAMED = 20
+"""Runs that are named to who asks for one that is not here."""
 ON_NODES = (RequestKind.DRAIN, RequestKind.UNDRAIN)
 
 
@@ -63,14 +64,15 @@ async def _known_node(session: AsyncSession, name: str) -> str:
     return node.name
 
 
-async def _run_arguments(session: AsyncSession, form: MultiMapping[Any]) -> dict[str, Any]:
+async def run_arguments(session: AsyncSession, form: MultiMapping[Any]) -> dict[str, Any]:
     """Read run, node and filter; each must be known."""
-    runs = {run.runid: run for run in await Frames().runs(session) if run.runid}
     runid, band = _text(form, "runid"), _text(form, "filter") or None
-    if runid not in runs:
-        raise _bad(f"No frame of run {runid[:20]!r} is here; runs are: {', '.join(runs) or 'none'}.")
-    if band is not None and band not in runs[runid].filters:
-        raise _bad(f"Run {runid} has no frame in {band[:40]!r}; its filters are: {', '.join(runs[runid].filters)}.")
+    (run,) = await Frames().runs(session, runid=runid) or [None]
+    if run is None:
+        latest = ", ".join(await Traffic().run_names(session, limit=NAMED)) or "none"
+        raise _bad(f"No frame of run {runid[:20]!r} is here; the last runs are: {latest}.")
+    if band is not None and band not in run.filters:
+        raise _bad(f"Run {runid} has no frame in {band[:40]!r}; its filters are: {', '.join(run.filters)}.")
     return {"runid": runid, "node": await _known_node(session, _text(form, "node")), "filter": band}
 
 
@@ -99,7 +101,7 @@ async def act(request: web.Request) -> web.Response:
             arguments = {"node": await _known_node(session, _text(form, "node"))}
             back = "/nodes"
         else:
-            arguments = await _run_arguments(session, form)
+            arguments = await run_arguments(session, form)
             back = "/transfer"
         if _text(form, "back") == "/snooppix":
             back = "/snooppix"
@@ -116,33 +118,3 @@ async def readback(session: AsyncSession, request: web.Request) -> RequestRecord
         return await Requests().get(session, int(number))
     except NoSuchRow:
         return None
-
-
-@access(Access.READER)
-async def transfer(request: web.Request) -> web.Response:
-    """``/transfer``: choose a run and a node, see what would happen, and let it happen."""
-    console = console_of(request)
-    preview: Preview | None = None
-    arguments: dict[str, Any] = {}
-    async with console.database.read() as session:
-        runs = [run for run in await Frames().runs(session) if run.runid]
-        nodes = await Nodes().all(session)
-        if request.query.get("runid") and request.query.get("node"):
-            arguments = await _run_arguments(session, request.query)
-            preview = await preview_transfer(
-                session,
-                runid=arguments["runid"],
-                node=arguments["node"],
-                filter_=arguments["filter"],
-                section=console.settings.datatransfer,
-            )
-        context: dict[str, Any] = {
-            "runs": runs,
-            "nodes": nodes,
-            "filters": sorted({band for run in runs for band in run.filters}),
-            "chosen": {key: arguments.get(key) or request.query.get(key, "") for key in ("runid", "node", "filter")},
-            "preview": preview,
-            "readback": await readback(session, request),
-            "newest": await Events().newest_id(session),
-        }
-    return render(request, "transfer.html", **context)

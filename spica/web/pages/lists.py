@@ -8,7 +8,8 @@ from spica.chain import summarise
 from spica.web.console import console_of, render
 from spica.web.gate import Access, access
 from spica.web.pages.actions import readback
-from spica.web.pages.overview import drawn_nodes, hearts
+from spica.web.pages.overview import hearts
+from spica.web.pages.rooms import drawn_nodes
 
 PAGE = 100
 """Events on a page."""
@@ -41,7 +42,7 @@ async def nodes(request: web.Request) -> web.Response:
     now = console.now()
     async with console.database.read() as session:
         summary = await summarise(session, now=now, settings=console.settings)
-        drawn = await drawn_nodes(session, summary, now)
+        drawn = await drawn_nodes(session, summary.nodes, now)
         asked = await readback(session, request)
         newest = await Events().newest_id(session)
     return render(request, "nodes.html", nodes=drawn, hearts=hearts(summary, now), readback=asked, newest=newest)

@@ -1,46 +1,26 @@
 """The first page: is all well, what happens now, what needs a person."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.records import DaemonRecord, EventRecord, FrameRow, JobRecord, TransferRecord
-from dbclient.schema import JobState, NodeState, TransferKind, TransferState
-from dbclient.stores import Events, Frames, Jobs, Nodes, Requests, Transfers
-from spica.chain import SILENT, NodeBar, Summary, summarise
+from dbclient.schema import JobState, TransferState
+from dbclient.stores import Events, Frames, Jobs, Requests, Traffic, Transfers
+from spica.chain import SILENT, Summary, summarise
 from spica.web import drawing
 from spica.web.console import console_of, render
 from spica.web.gate import Access, access
 from spica.web.pages.actions import readback
+from spica.web.pages.rooms import HOUR, drawn_nodes
 from terapix.sections import Settings
 
 SHOWN = 10
 """Frames and events on the first page."""
-HOUR = timedelta(hours=1)
-RECENT = 200
-"""Latest transfers that the pace of the last hour is taken from."""
-
-
-@dataclass(frozen=True, slots=True)
-class DrawnNode:
-    bar: NodeBar
-    parts: Sequence[drawing.Part]
-    seen_at: datetime | None
-    directory: str
-    frames: int
-    runs: tuple[str, ...]
-    drainable: bool
-    promisable: int
-    """Bytes that could still be promised: free, less promises and reserve."""
-    more: int | None
-    """Frames for which that is room, with what is made of them; None before any frame is there."""
-    full_in: float | None
-    """Seconds until it is full if frames come as in the last hour; None if none came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,50 +47,15 @@ class Now:
 
 async def happening(session: AsyncSession) -> Now:
     """Look up what moves and what is worked on."""
-    counts = await Jobs().counts(session)
+    counts = await Jobs().counts(session, JobState.DUE)
+    moves = await Traffic().counts(session)
     return Now(
         transfers=await Transfers().running(session),
         jobs=await Jobs().in_state(session, JobState.RUNNING),
-        promised=len(await Transfers().promised(session)),
+        promised=sum(count for (_, state), count in moves.items() if state is TransferState.PROMISED),
         due=counts.get(JobState.DUE, 0),
         requests=len(await Requests().open(session)),
     )
-
-
-async def drawn_nodes(session: AsyncSession, summary: Summary, now: datetime) -> list[DrawnNode]:
-    """Draw each node's bar, with what else is known of it."""
-    records = {node.name: node for node in await Nodes().all(session)}
-    rooms = {room.name: room for room in await Nodes().room(session)}
-    arrived = Counter(
-        transfer.node
-        for transfer in await Transfers().history(session, limit=RECENT)
-        if transfer.kind is TransferKind.MOVE
-        and transfer.state is TransferState.DONE
-        and transfer.ended_at
-        and now - transfer.ended_at < HOUR
-    )
-    drawn = []
-    for bar in summary.nodes:
-        record, room = records.get(bar.name), rooms.get(bar.name)
-        promisable = max(0, bar.free - bar.leased - bar.reserve)
-        frames = room.frames if room else 0
-        more = int(promisable * frames / bar.used) if frames and bar.used else None
-        pace = arrived[bar.name] / HOUR.total_seconds()
-        drawn.append(
-            DrawnNode(
-                bar=bar,
-                parts=drawing.bar(bar),
-                seen_at=record.seen_at if record else None,
-                directory=record.directory if record else "",
-                frames=frames,
-                runs=tuple(sorted(room.runs)) if room else (),
-                drainable=bar.state is not NodeState.DRAINING,
-                promisable=promisable,
-                more=more,
-                full_in=more / pace if more is not None and pace else None,
-            )
-        )
-    return drawn
 
 
 def hearts(summary: Summary, now: datetime) -> list[Heart]:
@@ -128,7 +73,7 @@ async def look(session: AsyncSession, *, now: datetime, settings: Settings) -> M
         "links": links,
         "beside": beside,
         "happening": await happening(session),
-        "nodes": await drawn_nodes(session, summary, now),
+        "nodes": await drawn_nodes(session, summary.nodes, now),
         "hearts": hearts(summary, now),
         "frames": frames,
         "events": events,
