@@ -30,6 +30,7 @@ class Fillings:
             for number, used, free, at in await session.execute(
                 select(Node.id, Node.used, Node.free, Node.seen_at).where(*measured)
             )
+            if at
         ]
         if not rows:
             return 0

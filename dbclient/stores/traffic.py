@@ -1,6 +1,6 @@
 """What goes to the nodes, what waits for it and what went: lists and sums, read only, for the pages of transfers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -187,7 +187,7 @@ def _listed() -> Select[Transfer, str, str]:
     )
 
 
-async def _records(session: AsyncSession, query: Select[Transfer, str, str]) -> Sequence[Any]:
+async def _records(session: AsyncSession, query: Select[Transfer, str, str]) -> list[TransferRecord]:
     found = (await session.execute(query)).all()
     return [record(TransferRecord, row, frame=frame, node=node) for row, frame, node in found]
 
