@@ -59,6 +59,8 @@ class Freight:
     """Path below the target's directory: the final name."""
     digest: str
     size: int
+    apart: bool = False
+    """Whether it must have bytes of its own: a second name on one disk is no second copy."""
 
     @property
     def local(self) -> bool:
@@ -70,7 +72,12 @@ class Freight:
         """What the mover of this host must know."""
         room = self.target.directory / self.path.partition("/")[0]
         return Haul(
-            self.source.directory / self.origin, self.target.directory / self.path, room, self.digest, self.size
+            self.source.directory / self.origin,
+            self.target.directory / self.path,
+            room,
+            self.digest,
+            self.size,
+            apart=self.apart,
         )
 
 

@@ -42,6 +42,8 @@ class Haul:
     digest: str
     """Of the bytes, as md5:<hex>."""
     size: int
+    apart: bool = False
+    """Whether it must have bytes of its own: a second name on one disk is no second copy."""
 
     @property
     def part(self) -> Path:
@@ -131,6 +133,9 @@ def _found(haul: Haul) -> Carried | None:
         return None
     size = haul.target.stat().st_size
     twin = haul.source.exists() and haul.source.samefile(haul.target)
+    if twin and haul.apart:
+        haul.target.unlink()
+        return None
     if twin or (size == haul.size and digest_of(haul.target) == haul.digest):
         sync_directory(haul.target.parent)
         return Carried(size, "found")
@@ -149,6 +154,8 @@ def aside(target: Path) -> Path:
 def _link_or_copy(
     haul: Haul, progress: Callable[[int], None], stop: threading.Event, tell: Callable[[str], None]
 ) -> tuple[int, str]:
+    if haul.apart:
+        return _copy(haul, progress, stop, tell), "copied"
     try:
         os.link(haul.source, haul.part, follow_symlinks=False)
     except OSError as problem:

@@ -2,26 +2,26 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from datetime import timedelta
-from pathlib import Path
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from datatransfer.depots import Depot, Depots, Freight
-from datatransfer.errors import DiskGone, LinkBroken, MoveError, SourceGone, Stopped
+from datatransfer.errands import Errand, Errands
+from datatransfer.errors import LinkBroken, MoveError, Stopped
 from datatransfer.lanes import in_order
 from datatransfer.lifecycle import Act, Broken, Claimed, Happening, Interrupted, Recorded, Withdrawn, advance
 from datatransfer.mover import Carried
 from datatransfer.nodes import Roster
 from dbclient.database import Database
-from dbclient.records import FrameRecord, ReplicaRecord, TransferRecord
+from dbclient.records import FrameRecord, TransferRecord
 from dbclient.schema import FrameState, JobState, ReplicaState, TransferMode, TransferState
-from dbclient.stores import Frames, Jobs, Leases, Nodes, Replicas, Transfers
+from dbclient.stores import Cargoes, Events, Frames, Jobs, Leases, Replicas, Transfers
+from dbclient.stores.cargoes import ON_NODES
 from dbclient.stores.transfers import TO_NODES
 from terapix.clock import Clock
-from terapix.identity import safe_name
 from terapix.journal import logger
 from terapix.retry import Backoff
 from terapix.sections import Settings
@@ -43,26 +43,6 @@ HOW = {
     "brought": "brought from host to host with its digest verified",
     "found": "where an earlier attempt had brought it",
 }
-NO_RUN = "no-run"
-"""Directory of frames whose RUNID cannot be a directory's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """One move, with all that the mover must know."""
-
-    transfer: int
-    frame: FrameRecord
-    node_id: int
-    node: str
-    freight: Freight
-    replica: int | None
-    """The replica that it comes from, on another node; none from the reception."""
-
-    @property
-    def name(self) -> str:
-        """Name of the file."""
-        return Path(self.freight.path).name
 
 
 class Moves:
@@ -84,6 +64,7 @@ class Moves:
         self._clock = clock
         self._roster = roster
         self._depots = depots
+        self._errands = Errands(roster, depots)
         self._keep_away = keep_away
         self._source = source
         self._frames = Frames()
@@ -146,7 +127,7 @@ class Moves:
                 return None
             frame = await self._frames.get(session, held.frame_id)
             try:
-                errand = await self._errand(session, held, frame)
+                errand = await self._errands.of(session, held, frame)
             except MoveError as problem:
                 await self._end(session, held, frame, Broken(counts=problem.counts), str(problem), rest=GONE)
                 return None
@@ -157,50 +138,8 @@ class Moves:
                 advance(held.state, Claimed())
                 await self._transfers.start(session, held.id, now=self._clock.now())
         reached("move.claimed")
-        log.info("frame is moving", frame=frame.name, node=errand.node, bytes=errand.freight.size)
+        log.info("frame is moving", frame=frame.name, node=errand.node, bytes=errand.size)
         return errand
-
-    async def _errand(self, session: AsyncSession, transfer: TransferRecord, frame: FrameRecord) -> Errand | str:
-        """Put together what the mover must know; or say why the move makes no sense any more."""
-        if frame.state not in {FrameState.VALID, FrameState.PLACED}:
-            return f"the frame is {frame.state.value}"
-        node = next((n for n in await Nodes().all(session) if n.id == transfer.node_id), None)
-        depot = self._roster.depot(node.name) if node else None
-        if node is None or depot is None:
-            return f"{node.name if node else 'its node'} does not answer"
-        replicas = [r for r in await self._replicas.of_frame(session, frame.id) if r.state is ReplicaState.HELD]
-        if frame.state is FrameState.PLACED:
-            if any(replica.node_id == node.id for replica in replicas):
-                return f"it is on {node.name} already"
-            if any(job.state is JobState.RUNNING for job in await Jobs().of_frame(session, frame.id)):
-                return "its job runs where it lies"
-        origin = await self._origin(session, frame, replicas)
-        if origin is None or frame.wire_digest is None:
-            lay = frame.path or f"from_CADC/headervalid/{frame.name}"
-            raise SourceGone(self._depots.of_reception(frame.disk).directory / lay)
-        source, lies, replica = origin
-        place = source.directory / lies
-        if replica is None and not place.parent.is_dir():
-            raise DiskGone(frame.disk or "reception", place)
-        path = f"frames/{_directory(frame.runid)}/{safe_name(place.name)}"
-        if frame.size is None and (source.address or not place.is_file()):
-            raise SourceGone(place)
-        size = place.stat().st_size if frame.size is None else frame.size
-        freight = Freight(source, lies, depot, path, frame.wire_digest, size)
-        return Errand(transfer.id, frame, node.id, node.name, freight, replica)
-
-    async def _origin(
-        self, session: AsyncSession, frame: FrameRecord, replicas: Sequence[ReplicaRecord]
-    ) -> tuple[Depot, str, int | None] | None:
-        """Say where the frame comes from: another node, or the reception."""
-        if frame.state is FrameState.VALID:
-            return (self._depots.of_reception(frame.disk), frame.path, None) if frame.path else None
-        depots = {node.id: self._roster.depot(node.name) for node in await Nodes().all(session)}
-        for replica in replicas:
-            depot = depots.get(replica.node_id)
-            if depot:
-                return depot, replica.path, replica.id
-        return None
 
     def _rests(self, transfer: int) -> bool:
         _, until = self._resting.get(transfer, (0, 0.0))
@@ -220,7 +159,7 @@ class Moves:
             done = count
 
         try:
-            carrying = asyncio.ensure_future(self._depots.carry(errand.freight, progress=progress, stop=self._stop))
+            carrying = asyncio.ensure_future(self._carry(errand, progress))
             told = 0
             while not (await asyncio.wait({carrying}, timeout=TELL_EVERY))[0]:
                 if done != told:
@@ -246,6 +185,25 @@ class Moves:
             self._files.pop(errand.transfer, None)
             self._under_way.pop(errand.transfer, None)
 
+    async def _carry(self, errand: Errand, progress: Callable[[int], None]) -> Carried:
+        """Bring all files over, the frame's own last; what was brought is removed when another one cannot be."""
+        before = 0
+        brought: list[Freight] = []
+        try:
+            for freight in errand.freights:
+                carried = await self._depots.carry(
+                    freight, progress=partial(_behind, before, progress), stop=self._stop
+                )
+                brought.append(freight)
+                before += freight.size
+        except (Stopped, LinkBroken):
+            raise
+        except MoveError:
+            for freight in brought:
+                await self._remove(freight.target, freight.path, freight.size)
+            raise
+        return carried
+
     async def _tell(self, errand: Errand, done: int, seconds: float) -> None:
         async with self._database.write() as session:
             await self._transfers.progress(session, errand.transfer, done=done, rate=done / max(seconds, 1e-3))
@@ -269,19 +227,22 @@ class Moves:
                     now=now,
                 )
                 await self._transfers.progress(
-                    session, errand.transfer, done=carried.size, rate=carried.size / max(seconds, 1e-3)
+                    session, errand.transfer, done=errand.size, rate=errand.size / max(seconds, 1e-3)
                 )
                 await self._transfers.end(session, errand.transfer, TransferState.DONE, now=now)
-                await self._leases.settle(session, frame.id, errand.node_id, frame=True, now=now)
+                done = errand.copies or (frame.state is not FrameState.PLACED and errand.replica is not None)
+                await self._leases.settle(session, frame.id, errand.node_id, frame=True, products=done, now=now)
                 await self._say_where(session, errand, carried)
             elif transfer.state is TransferState.RUNNING:
                 await self._end(session, transfer, frame, Withdrawn(), refusal or "")
         if refusal is not None:
-            await self._remove(errand.freight.target, errand.freight.path, errand.freight.size)
+            for freight in errand.freights:
+                await self._remove(freight.target, freight.path, freight.size)
             log.warning("move was withdrawn", frame=errand.frame.name, node=errand.node, reason=refusal)
             return
         reached("move.recorded")
-        await self._remove(errand.freight.source, errand.freight.origin, errand.freight.size)
+        for freight in () if errand.copies else errand.freights:
+            await self._remove(freight.source, freight.origin, freight.size)
         log.info("frame placed", frame=frame.name, node=errand.node, how=carried.how, seconds=round(seconds, 3))
 
     async def _remove(self, depot: Depot, path: str, size: int) -> None:
@@ -297,10 +258,17 @@ class Moves:
         """Say why what was carried may not be recorded: the world has moved on meanwhile."""
         if transfer.state is not TransferState.RUNNING:
             return "it was withdrawn"
+        if errand.copies:
+            return None if frame.state in ON_NODES else f"the frame is {frame.state.value} now"
         if frame.state is not errand.frame.state:
             return f"the frame is {frame.state.value} now"
         if errand.replica is None:
             return None
+        cargo = await Cargoes().of_frame(session, frame.id, errand.replica.node_id)
+        if cargo is None:
+            return "what it came from is not good any more"
+        if cargo.products != errand.products:
+            return "its products are others now"
         running = [job for job in await Jobs().of_frame(session, frame.id) if job.state is JobState.RUNNING]
         return "its job began where it lay" if running else None
 
@@ -320,11 +288,24 @@ class Moves:
             )
             await Jobs().rehome(session, errand.frame.id, errand.node_id)
             return
-        await self._replicas.mark(session, errand.replica, ReplicaState.GONE)
-        await Jobs().rehome(session, errand.frame.id, errand.node_id)
-        for lease in await self._leases.open(session):
-            if lease.frame_id == errand.frame.id and lease.node_id != errand.node_id:
-                await self._leases.settle(session, lease.frame_id, lease.node_id, frame=True, products=True, now=now)
+        if not errand.copies:
+            await self._replicas.mark(session, errand.replica.id, ReplicaState.GONE)
+            await Cargoes().follow(session, errand.products, errand.node_id)
+            await Jobs().rehome(session, errand.frame.id, errand.node_id)
+            await self._leases.settle(
+                session, errand.frame.id, errand.replica.node_id, frame=True, products=True, now=now
+            )
+        along = f" with {len(errand.products)} products" if errand.products else ""
+        word = f"is on {errand.node} as well as on" if errand.copies else f"is on {errand.node}{along}, and no more on"
+        await Events().append(
+            session,
+            source=self._source,
+            kind="copied" if errand.copies else "moved",
+            message=f"{errand.frame.name} {word} {errand.origin}, {HOW[carried.how]}",
+            frame_id=errand.frame.id,
+            node_id=errand.node_id,
+            now=now,
+        )
 
     async def _settle(self, errand: Errand, event: Happening, reason: str) -> None:
         async with self._database.write() as session:
@@ -371,9 +352,6 @@ class Moves:
         )
 
 
-def _directory(runid: str | None) -> str:
-    """Name a run's directory; what a header says is not trusted to be one."""
-    try:
-        return safe_name(runid or NO_RUN)
-    except ValueError:
-        return NO_RUN
+def _behind(before: int, progress: Callable[[int], None], done: int) -> None:
+    """Tell the bytes of one file that are over, together with those of the files before it."""
+    progress(before + done)

@@ -14,8 +14,8 @@ from datatransfer.mover import PART
 from datatransfer.nodes import Roster, Standing
 from dbclient.database import Database
 from dbclient.records import FrameRecord, ReplicaRecord
-from dbclient.schema import FrameState, ReplicaState
-from dbclient.stores import Frames, Inventory, Leases, Nodes, Replicas
+from dbclient.schema import FrameKind, FrameState, ProductState, ReplicaState
+from dbclient.stores import Frames, Inventory, Leases, Nodes, Products, Replicas
 from terapix.clock import Clock
 from terapix.identity import FrameId, UnsafeName
 from terapix.journal import logger
@@ -124,9 +124,23 @@ class Sweep:
             async with self._database.read() as session:
                 frame = await Frames().get(session, replica.frame_id)
             if await self._safe(frame, (standing.depot, replica.path)):
+                await self._sweep_products(standing, frame)
                 await self._depots.remove(standing.depot, replica.path, size=size)
                 swept += 1
         return swept
+
+    async def _sweep_products(self, standing: Standing, frame: FrameRecord) -> None:
+        """Remove products that followed their frame to another node: their mover died between the record and this."""
+        async with self._database.read() as session:
+            nodes = {node.id: self._roster.depot(node.name) for node in await Nodes().all(session)}
+            held = [p for p in await Products().of_frame(session, frame.id) if p.state is ProductState.HELD]
+        for product in held:
+            depot = nodes.get(product.node_id)
+            if depot is None or depot == standing.depot:
+                continue
+            places = [(await self._depots.sizes(d, [product.path])).get(product.path) for d in (depot, standing.depot)]
+            if places == [product.size, product.size]:
+                await self._depots.remove(standing.depot, product.path, size=product.size)
 
     async def _frame_of(self, path: Path) -> FrameRecord | None:
         """Find the generation of a frame that a file at reception is, by its name."""
@@ -143,7 +157,13 @@ class Sweep:
             return next((row for row in rows if row.generation == 1), rows[0] if len(rows) == 1 else None)
 
     async def _safe(self, frame: FrameRecord, besides: tuple[Depot, str] | None) -> bool:
-        """Tell whether a whole file of the frame, another than this one, stands on a node that answers."""
+        """Tell whether a whole file of the frame, another than this one, stands on a node that answers.
+
+        A calibration is safe at reception, too, where it stays.
+        """
+        if besides is not None and frame.kind is not FrameKind.OBJECT and frame.path is not None:
+            reception = self._depots.of_reception(frame.disk)
+            return (await self._depots.sizes(reception, [frame.path])).get(frame.path) == frame.size
         async with self._database.read() as session:
             replicas = [r for r in await Replicas().of_frame(session, frame.id) if r.state is ReplicaState.HELD]
             depots = {node.id: self._roster.depot(node.name) for node in await Nodes().all(session)}

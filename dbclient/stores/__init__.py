@@ -5,6 +5,7 @@ from dbclient.stores.accounts import Accounts
 from dbclient.stores.acknowledgements import Acknowledgements
 from dbclient.stores.audits import Audits, NewFinding
 from dbclient.stores.bookmarks import Bookmarks
+from dbclient.stores.cargoes import Cargo, Cargoes
 from dbclient.stores.controls import Configurations, Controls
 from dbclient.stores.differences import Differences
 from dbclient.stores.events import Events
@@ -39,6 +40,8 @@ __all__ = [
     "Acknowledgements",
     "Audits",
     "Bookmarks",
+    "Cargo",
+    "Cargoes",
     "Configurations",
     "Controls",
     "Differences",
