@@ -8,11 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from datatransfer.growth import Growth, in_words, need_of
 from datatransfer.nodes import Roster
 from datatransfer.placement import Plan, Promise, Wanted, group_of, place
+from datatransfer.relocation import Facts
 from datatransfer.rules import Ruling, decide
 from dbclient.database import Database
 from dbclient.records import FrameRecord
 from dbclient.schema import FrameKind, FrameState, TransferKind, TransferMode
-from dbclient.stores import Events, Frames, Growths, Inventory, Leases, Rules, Transfers
+from dbclient.stores import Cargo, Events, Frames, Growths, Inventory, Leases, Nodes, Rules, Transfers
 from terapix.clock import Clock
 from terapix.hosts import DatatransferSection
 from terapix.journal import logger
@@ -151,6 +152,14 @@ class Assignment:
         for frame_id, name in self._refused_by:
             avoid.setdefault(frame_id, set()).add(name)
         return await wanted_of(session, frames, self._settings, node=node, avoid=avoid)
+
+    async def facts(self, session: AsyncSession, cargoes: Sequence[Cargo]) -> Facts:
+        """Give what relocations are decided on, within the transaction that writes them down."""
+        frames = list({cargo.frame.id: cargo.frame for cargo in cargoes}.values())
+        wanted = {item.frame_id: item for item in await self.wanted(session, frames)}
+        rooms, disks = await self._roster.rooms(session, frames)
+        nodes = {node.id: node.name for node in await Nodes().all(session)}
+        return Facts(nodes, wanted, rooms, disks, self._settings.policy)
 
     async def _due(self, session: AsyncSession, limit: int = 1) -> list[FrameRecord]:
         """Give valid frames that nobody moves yet, `limit` of them if there are as many."""

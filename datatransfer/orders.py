@@ -1,7 +1,8 @@
-"""Orders of operators: a run to a node at once, a node to be drained."""
+"""Orders of operators: a run to a node at once, a node to be drained or emptied, copies, a more even filling."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from datatransfer import relocations
 from datatransfer.assignment import Assignment, Way
 from datatransfer.preview import Candidates, candidates, in_sentence
 from dbclient.database import Database
@@ -15,10 +16,12 @@ log = logger("datatransfer.orders")
 
 AT_ONCE = (RequestKind.DRAIN, RequestKind.UNDRAIN)
 """What is obeyed in every pass, whatever the modes do."""
-KINDS = (RequestKind.TRANSFER,)
+KINDS = (RequestKind.TRANSFER, *relocations.KINDS)
 """What immediate mode carries out."""
 PRIORITY = 100
 """Lane of what an operator wants at once."""
+AGAIN = 5.0
+"""Seconds between two looks at least at an order that goes on."""
 Answer = tuple[RequestState, str]
 
 
@@ -30,6 +33,9 @@ class Orders:
         self._clock = clock
         self._assignment = assignment
         self._nodes = Nodes()
+        self._relocations = relocations.Relocations(assignment, clock)
+        self._look_at: dict[int, float] = {}
+        """When (monotonic) an order that goes on is looked at again."""
 
     async def obey(self) -> int:
         """Act on requests that concern the nodes themselves."""
@@ -42,19 +48,34 @@ class Orders:
     async def _act_on(self, *kinds: RequestKind) -> int:
         async with self._database.read() as session:
             requests = await Requests().open(session, *kinds)
+        done = 0
         for request in requests:
-            async with self._database.write() as session:
-                state, answer = await self._act(session, request)
-                await Requests().answer(session, request.id, state, answer, now=self._clock.now())
-            log.info("request answered", request=request.kind.value, state=state.value, answer=answer)
-        return len(requests)
+            if self._look_at.get(request.id, 0.0) <= self._clock.monotonic():
+                done += await self._carry_out(request.id)
+        return done
+
+    async def _carry_out(self, number: int) -> bool:
+        """Act on a request that is still open; tell whether something came of it."""
+        async with self._database.write() as session:
+            request = await Requests().get(session, number)
+            if request.state is not RequestState.OPEN:
+                return False
+            state, answer = await self._act(session, request)
+            if state is RequestState.OPEN:
+                self._look_at[number] = self._clock.monotonic() + AGAIN
+                return await Requests().note(session, number, answer)
+            await Requests().answer(session, number, state, answer, now=self._clock.now())
+        self._look_at.pop(number, None)
+        log.info("request answered", request=request.kind.value, state=state.value, answer=answer)
+        return True
 
     async def _act(self, session: AsyncSession, request: RequestRecord) -> Answer:
+        if request.kind in relocations.KINDS:
+            return await self._relocations.act(session, request)
         name = str(request.arguments.get("node") or "")
         node = await self._nodes.named(session, name)
         if node is None:
-            known = ", ".join(n.name for n in await self._nodes.all(session)) or "none"
-            return RequestState.REFUSED, f"There is no node {name!r}; nodes are: {known}."
+            return RequestState.REFUSED, await relocations.unknown(session, name)
         source = f"operator:{request.asked_by}"
         match request.kind:
             case RequestKind.TRANSFER:
@@ -83,6 +104,9 @@ class Orders:
         filter_ = request.arguments.get("filter")
         await self._assignment.hold(session)
         found = await candidates(session, runid=runid, node=node, filter_=str(filter_) if filter_ else None)
+        if not found.count:
+            where = f" in {filter_}" if filter_ else ""
+            return RequestState.REFUSED, f"No frame of run {runid}{where} is here."
         await self._withdraw(session, found, node)
         plan = await self._assignment.plan(session, found.movable, node=node)
         paths = {frame.id: frame.path for frame in found.movable}

@@ -11,8 +11,8 @@ from datatransfer.nodes import groups_wanted, speeds_wanted
 from datatransfer.placement import Plan, Room, place
 from datatransfer.rooms import last_measured, rooms_of
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameState, JobState, ReplicaState, TransferKind
-from dbclient.stores import Frames, Inventory, Jobs, Nodes, Replicas, Transfers
+from dbclient.schema import FrameState, TransferKind
+from dbclient.stores import Cargo, Cargoes, Frames, Inventory, Nodes, Transfers
 from terapix.hosts import DatatransferSection, NodeSection
 
 MOST = 100_000
@@ -71,42 +71,55 @@ class Preview:
 
 
 async def candidates(session: AsyncSession, *, runid: str, node: str, filter_: str | None) -> Candidates:
-    """Sort the frames of a run by what a transfer to `node` means for them."""
+    """Sort the frames of a run by what a transfer to `node` means for them.
+
+    Parameters
+    ----------
+    filter_ : a filter, or several with commas between them; none: all
+    """
     found = Candidates()
     nodes = {row.id: row.name for row in await Nodes().all(session)}
     running = {t.frame_id for t in await Transfers().running(session, TransferKind.MOVE, TransferKind.COPY)}
-    rows = await Frames().search(session, runid=runid, filter=filter_, limit=MOST, newest=False)
-    for row in rows:
-        if row.state in {FrameState.SPOTTED, FrameState.FETCHED}:
-            found.coming.append(row.name)
-        elif row.state in {FrameState.REJECTED, FrameState.FAILED}:
-            found.aside.append(row.name)
-        elif row.state is FrameState.SUPERSEDED:
-            continue
-        elif row.id in running:
-            found.busy.append(row.name)
-        elif row.state is FrameState.VALID:
-            found.movable.append(await Frames().get(session, row.id))
-        else:
-            await _sort_placed(session, row.id, row.state, found, nodes, node)
+    filters = filters_of(filter_)
+    bands: list[str | None] = [*filters] or [None]
+    lying: dict[int, list[Cargo]] = {}
+    for cargo in await Cargoes().of_run(session, runid, filters=filters):
+        lying.setdefault(cargo.frame.id, []).append(cargo)
+    for band in bands:
+        for row in await Frames().search(session, runid=runid, filter=band, limit=MOST, newest=False):
+            if row.state in {FrameState.SPOTTED, FrameState.FETCHED}:
+                found.coming.append(row.name)
+            elif row.state in {FrameState.REJECTED, FrameState.FAILED}:
+                found.aside.append(row.name)
+            elif row.state is FrameState.SUPERSEDED:
+                continue
+            elif row.id in running:
+                found.busy.append(row.name)
+            elif row.state is FrameState.VALID:
+                found.movable.append(row)
+            else:
+                _sort_placed(row, lying.get(row.id, []), found, nodes, node)
     return found
 
 
-async def _sort_placed(
-    session: AsyncSession, frame_id: int, state: FrameState, found: Candidates, nodes: dict[int, str], node: str
+def filters_of(words: str | None) -> list[str]:
+    """Give the filters that an operator named, with commas between them."""
+    return sorted({word.strip() for word in (words or "").split(",") if word.strip()})
+
+
+def _sort_placed(
+    frame: FrameRecord, held: Sequence[Cargo], found: Candidates, nodes: dict[int, str], node: str
 ) -> None:
-    frame = await Frames().get(session, frame_id)
-    held = [r for r in await Replicas().of_frame(session, frame_id) if r.state is ReplicaState.HELD]
-    if any(nodes.get(replica.node_id) == node for replica in held):
+    if any(nodes.get(cargo.replica.node_id) == node for cargo in held):
         found.there.append(frame.name)
-    elif state is FrameState.WEIGHTED:
+    elif frame.state is FrameState.WEIGHTED:
         found.staying.append(frame.name)
-    elif any(job.state is JobState.RUNNING for job in await Jobs().of_frame(session, frame_id)):
+    elif any(cargo.works for cargo in held):
         found.busy.append(frame.name)
     elif held:
         found.movable.append(frame)
-        found.where[frame_id] = f"{nodes.get(held[0].node_id)}:{held[0].path}"
-        found.origins[frame_id] = held[0].node_id
+        found.where[frame.id] = f"{nodes.get(held[0].replica.node_id)}:{held[0].replica.path}"
+        found.origins[frame.id] = held[0].replica.node_id
 
 
 async def preview_transfer(

@@ -18,6 +18,9 @@ class RequestKind(enum.StrEnum):
     LOOK = "look"  #: look at the archive now
     DIFFERENCE = "difference"  #: compare archive, database and disk now
     TRANSFER = "transfer"  #: move a run to a node at once: arguments runid, node, filter (or none)
+    COPY = "copy"  #: have a run lie on several nodes: arguments runid, filter (or none), replicas or node
+    EVACUATE = "evacuate"  #: drain a node and send what it holds to others: arguments node
+    REBALANCE = "rebalance"  #: make the filled shares of nodes more alike: arguments most (bytes)
     DRAIN = "drain"  #: take nothing new: arguments node
     UNDRAIN = "undrain"  #: take frames again: arguments node
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, exists, func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.records import FrameRecord, ProductRecord, ReplicaRecord, record
@@ -37,8 +37,15 @@ class Cargo:
     frame: FrameRecord
     replica: ReplicaRecord
     products: tuple[ProductRecord, ...] = ()
-    busy: bool = False
-    """Whether a job works on it, or it is being moved or copied."""
+    works: bool = False
+    """Whether a job works on it."""
+    moving: bool = False
+    """Whether it is promised room elsewhere, or being moved or copied there."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether it must stay for now."""
+        return self.works or self.moving
 
     @property
     def size(self) -> int:
@@ -91,24 +98,24 @@ class Cargoes:
         rows = (await session.execute(query)).all()
         numbers = sorted({row.id for row in rows})
         products: dict[tuple[int, int], list[ProductRecord]] = {}
-        busy: set[int] = set()
+        moving: set[int] = set()
+        works: set[int] = set()
         for start in range(0, len(numbers), _AT_ONCE):
             some = numbers[start : start + _AT_ONCE]
             held = select(Product).where(Product.frame_id.in_(some), Product.state == ProductState.HELD)
             for product in await session.scalars(held.order_by(Product.id)):
                 products.setdefault((product.frame_id, product.node_id), []).append(record(ProductRecord, product))
-            moving = exists().where(
-                Transfer.frame_id == Frame.id,
-                Transfer.state.in_((TransferState.PROMISED, TransferState.RUNNING)),
-            )
-            works = exists().where(Job.frame_id == Frame.id, Job.state == JobState.RUNNING)
-            busy |= set(await session.scalars(select(Frame.id).where(Frame.id.in_(some), moving | works)))
+            goes = (Transfer.frame_id.in_(some), Transfer.state.in_((TransferState.PROMISED, TransferState.RUNNING)))
+            moving |= set(await session.scalars(select(Transfer.frame_id).where(*goes)))
+            runs = (Job.frame_id.in_(some), Job.state == JobState.RUNNING)
+            works |= set(await session.scalars(select(Job.frame_id).where(*runs)))
         return [
             Cargo(
                 record(FrameRecord, row),
                 ReplicaRecord(**{column.name: getattr(row, f"r_{column.name}") for column in _REPLICA}),
                 tuple(products.get((row.id, row.r_node_id), ())),
-                row.id in busy,
+                row.id in works,
+                row.id in moving,
             )
             for row in rows
         ]

@@ -58,6 +58,15 @@ class Requests:
             now=now,
         )
 
+    async def note(self, session: AsyncSession, request_id: int, text: str) -> bool:
+        """Say how far an order is that goes on; it stays open. False if that was said already."""
+        row = await self._row(session, request_id)
+        if row.answer == text:
+            return False
+        row.answer = text
+        await session.flush()
+        return True
+
     async def _frame(self, session: AsyncSession, arguments: dict[str, Any]) -> int | None:
         """Row of the frame that a request names, so that its history tells of it."""
         name = arguments.get("frame")

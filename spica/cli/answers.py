@@ -3,6 +3,7 @@
 import asyncio
 import enum
 import json
+import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -136,3 +137,11 @@ def size(count: float | None) -> str:
         if abs(count) >= scale:
             return f"{count / scale:.3g} {unit}"
     return f"{count:.0f} B"
+
+
+def byte_count(words: str) -> int:
+    """Read a number of bytes as a person writes it: 500GB, 2.5 TB, 1000; end the command where it is none."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGTP]?)B?", words.strip())
+    if not found:
+        stop(f"{words!r} is no number of bytes: write it as 500GB.", Exit.USAGE)
+    return int(float(found[1]) * 1000 ** " kMGTP".index(found[2] or " "))

@@ -12,6 +12,7 @@ from spica.cli.install import config, db
 from spica.cli.modes import modes
 from spica.cli.nodes import nodes
 from spica.cli.operate import operate
+from spica.cli.relocate import relocate
 from spica.cli.rules import rules
 from spica.cli.runs import observed
 from spica.cli.scrub import keeping
@@ -36,6 +37,7 @@ for room in (
     observed,
     counted,
     operate,
+    relocate,
     keeping,
     audited,
 ):

@@ -10,15 +10,20 @@ import typer
 from datatransfer.preview import preview_transfer
 from dbclient.database import Database
 from dbclient.records import FrameRecord
-from dbclient.schema import RequestKind, RequestState
-from dbclient.stores import Frames, Nodes, Requests
+from dbclient.schema import RequestKind, RequestState, TransferMode
+from dbclient.stores import Frames, Modes, Nodes, Requests
 from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, out, say_json, stop
 from terapix.settings import Loaded
 
 operate = typer.Typer()
 WaitOption = Annotated[float, typer.Option("--wait", help="Seconds to wait for the daemon's answer; 0: do not wait.")]
+FilterOption = Annotated[
+    str | None, typer.Option("--filter", help="Only frames of these filters, as r.MP9601,g.MP9401.")
+]
 FrameArgument = Annotated[str, typer.Argument(help="Frame, as 979412p.")]
 
+ORDERS = (RequestKind.TRANSFER, RequestKind.COPY, RequestKind.EVACUATE, RequestKind.REBALANCE)
+"""Orders that immediate transfers carry out."""
 PATIENCE = 10.0
 """Seconds a person gladly waits for a daemon's answer."""
 
@@ -56,7 +61,9 @@ def transfer(
     config: ConfigOption = None,
     *,
     now: Annotated[bool, typer.Option("--now", help="Before everything else; without it, nothing is done.")] = False,
-    filter_: Annotated[str | None, typer.Option("--filter", help="Only frames of this filter, as r.MP9601.")] = None,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", help="Only frames of these filters, as r.MP9601,g.MP9401.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and do nothing.")] = False,
     wait: WaitOption = PATIENCE,
     as_json: JsonOption = False,
@@ -68,12 +75,15 @@ def transfer(
             Exit.USAGE,
         )
 
-    async def look(database: Database, _: Loaded) -> Any:
+    async def look(database: Database, loaded: Loaded) -> Any:
         async with database.read() as session:
             if await Nodes().named(session, to) is None:
                 known = ", ".join(node.name for node in await Nodes().all(session)) or "none"
                 stop(f"There is no node {to}; nodes are: {known}.", Exit.NOT_FOUND)
-            return await preview_transfer(session, runid=runid, node=to, filter_=filter_)
+            section, nodes = loaded.settings.datatransfer, loaded.settings.nodes
+            return await preview_transfer(
+                session, runid=runid, node=to, filter_=filter_, section=section, sections=nodes
+            )
 
     preview = ask(config, look)
     if not preview.frames:
@@ -107,13 +117,23 @@ def request(config: Any, kind: RequestKind, arguments: dict[str, Any], *, wait: 
         while True:
             async with database.read() as session:
                 request = await requests.get(session, number)
-            if request.state is not RequestState.OPEN or loop.time() >= end:
+            if request.state is not RequestState.OPEN or request.answer or loop.time() >= end:
                 return request
-            await database.changed(timeout=end - loop.time())
+            await database.changed(timeout=end - loop.time(), progress=True)
 
     request = ask(config, whole)
     if as_json:
         say_json(request)
+    elif request.state is RequestState.OPEN and request.answer:
+        out.print(f"Order {request.id} goes on. {request.answer}", soft_wrap=True)
     else:
-        out.print(request.answer or f"Request {request.id} is written; a daemon will act on it.", soft_wrap=True)
+        waits = f"Request {request.id} is written; a daemon will act on it."
+        if request.kind in ORDERS and ask(config, _paused):
+            waits = f"Order {request.id} waits: immediate transfers are paused (terapix modes resume immediate)."
+        out.print(request.answer or waits, soft_wrap=True)
     raise typer.Exit({RequestState.REFUSED: Exit.FAILURE}.get(request.state, Exit.OK))
+
+
+async def _paused(database: Database, _: Loaded) -> bool:
+    async with database.read() as session:
+        return TransferMode.IMMEDIATE in await Modes().paused(session)
