@@ -7,6 +7,7 @@ a session and a transaction: ``async with database.write() as session``.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final, Self
 
 from sqlalchemy import text
@@ -14,6 +15,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from dbclient import migration
+from dbclient.checkpoint import Checkpoint
 from dbclient.convoy import Convoy, Step, T
 from dbclient.engines import connecting, file_of, make_engine, parse, plain_errors, shown
 from dbclient.errors import Busy, SchemaOutdated, SchemaTooNew
@@ -35,6 +37,7 @@ class Database:
         self._writers = async_sessionmaker(writer, expire_on_commit=False, info={WRITES: True})
         self._news = news
         self._convoy = Convoy(self.write)
+        self._checkpoint = Checkpoint(Path(url.database)) if self.sqlite and url.database else None
 
     @property
     def engine(self) -> AsyncEngine:
@@ -85,8 +88,12 @@ class Database:
                 yield session
 
     @contextlib.asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncSession]:
+    async def write(self, *, much: bool = False) -> AsyncIterator[AsyncSession]:
         """Give a session that commits at the end of the block, or undoes everything if the block raises.
+
+        Parameters
+        ----------
+        much : megabytes are written, and more will follow
 
         Raises
         ------
@@ -98,6 +105,8 @@ class Database:
                 if not self.sqlite:
                     await _tell(session)
                 await session.commit()
+        if much and self._checkpoint is not None:
+            self._checkpoint.begin()
 
     async def together(self, step: Step[T]) -> T:
         """Do a step in a write unit that it shares with what other tasks have to write just now; wait for the commit.
@@ -147,6 +156,8 @@ class Database:
 
     async def close(self) -> None:
         await self._convoy.end()
+        if self._checkpoint is not None:
+            await self._checkpoint.end()
         await self._news.close()
         for engine in self._engines:
             await engine.dispose()

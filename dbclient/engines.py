@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModu
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from dbclient.checkpoint import AT_LATEST
 from dbclient.errors import Busy, DatabaseError, Full, NotADatabase, Unreachable
 from dbclient.nearby import open_nearby
 
@@ -19,7 +20,7 @@ BUSY: Final = 30.0
 """Seconds a writer waits for the others on SQLite; a write unit takes milliseconds."""
 READERS: Final = 5
 """Connections kept for reading; more are opened for a while when pages ask for them."""
-PRAGMAS: Final = (f"busy_timeout={int(BUSY * 1000)}", "synchronous=FULL")
+PRAGMAS: Final = (f"busy_timeout={int(BUSY * 1000)}", "synchronous=FULL", f"wal_autocheckpoint={AT_LATEST}")
 """FULL: a commit is on the disk when it returns. With NORMAL a power cut could take back the row
 that said where a frame went, after the mover had removed the frame from where it came."""
 

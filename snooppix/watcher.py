@@ -226,7 +226,7 @@ class Watcher:
     async def _pour(self, slab: Slab, others: Sequence[Sighting], reached: datetime | None) -> Counter[Sighted]:
         """Write what one batch lists by the thousand, and that it is safely here, at once."""
         now, after = self.clock.now(), begin(reached, look_back=self.look_back)
-        async with self.database.write() as session:
+        async with self.database.write(much=True) as session:
             counts = Counter(await Frames().sight_slab(session, slab, now=now, source=SOURCE))
             counts.update(await Frames().sight_all(session, others, now=now, source=SOURCE))
             if reached is not None:

@@ -51,7 +51,6 @@ class Frame(Base):
         UniqueConstraint("name", "generation"),
         Index("ix_frames_due", "state", "priority", "id"),
         Index("ix_frames_run", "kind", "current", "runid", "id"),
-        Index("ix_frames_newest", "kind", "current", "id"),
         Index("ix_frames_release", "kind", "current", "release"),
         Index("ix_frames_states", "kind", "current", "state", "id"),
         _WAITING,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, select, true, union
+from sqlalchemy import ColumnElement, Select, exists, func, select, true, union, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -57,15 +57,16 @@ class FrameLists:
         after : row number of the last frame of the page before
         superseded : older generations as well
         """
-        query = select(*COLUMNS, _holder().label("holder"))
+        told = ((Frame.state, state), (Frame.runid, runid), (Frame.filter, filter), (Frame.kind, kind))
+        wanted = [column == value for column, value in told if value is not None]
+        if not superseded and state is not FrameState.SUPERSEDED:
+            wanted.append(Frame.current == true())
+            if kind and not (name or state or runid or node):
+                wanted = [Frame.id.in_(_foremost(wanted, after=after, limit=limit, newest=newest))]
+        query = select(*COLUMNS, _holder().label("holder")).where(*wanted)
+        number: Any = Frame.id
         if name:
             query = query.where(*beginning_with(name))
-        for column, value in ((Frame.state, state), (Frame.runid, runid), (Frame.filter, filter), (Frame.kind, kind)):
-            if value is not None:
-                query = query.where(column == value)
-        if not superseded and state is not FrameState.SUPERSEDED:
-            query = query.where(Frame.current == true())
-        number: Any = Frame.id
         if node:
             number = Replica.frame_id
             query = query.join(Replica, Replica.frame_id == Frame.id).where(
@@ -74,7 +75,7 @@ class FrameLists:
             )
         order = number + 0 if name else number  # names are looked up in their own index, then sorted
         if after is not None:
-            query = query.where(number < after if newest else number > after)
+            query = query.where(_behind(number, after, newest=newest))
         query = query.order_by(order.desc() if newest else order).limit(limit)
         rows = (await session.execute(query)).all()
         shares = await self._shares(session) if rows else {}
@@ -150,6 +151,30 @@ def beginning_with(name: str) -> Sequence[ColumnElement[bool]]:
     """Conditions for names that begin so: a range, which the index of names serves on every database."""
     last = name[-1]
     return Frame.name >= name, Frame.name < name[:-1] + chr(min(ord(last) + 1, 0x10FFFF))
+
+
+def _behind(number: Any, after: int, *, newest: bool) -> ColumnElement[bool]:
+    """Condition for the pages that follow a row."""
+    behind: ColumnElement[bool] = number < after if newest else number > after
+    return behind
+
+
+def _foremost(
+    wanted: Sequence[ColumnElement[bool]], *, after: int | None, limit: int, newest: bool
+) -> Select[tuple[int]]:
+    """Numbers of the first rows of a list over all states: of each state its first, of which the index knows the order.
+
+    So a list needs no index of its own, which each of a million new rows would have to be written into.
+    """
+    here = list(wanted) if after is None else [*wanted, _behind(Frame.id, after, newest=newest)]
+    order = Frame.id.desc() if newest else Frame.id
+    first = (
+        select(Frame.id).where(*here, Frame.state == state).order_by(order).limit(limit).subquery()
+        for state in FrameState
+        if state is not FrameState.SUPERSEDED
+    )
+    numbers = union_all(*(select(part.c.id) for part in first)).subquery()
+    return select(numbers.c.id)
 
 
 def _holder() -> ColumnElement[str | None]:
