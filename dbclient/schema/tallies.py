@@ -49,6 +49,7 @@ class Tally(Base):
     current: Mapped[bool] = mapped_column(primary_key=True)
     """Whether they are the highest generations of their names."""
     frames: Mapped[int]
+    """How many there are."""
     withdrawn: Mapped[int]
     """Of these, how many the archive was found to list no more."""
     bytes: Mapped[int]
@@ -58,6 +59,7 @@ class Tally(Base):
     received: Mapped[int]
     """How many are, or were, on a reception disk."""
     received_bytes: Mapped[int]
+    """Bytes of these."""
 
 
 class TallyChange(Base):
@@ -68,19 +70,31 @@ class TallyChange(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     day: Mapped[str] = mapped_column(String(10))
+    """Day (UTC), as in the tallies."""
     node_id: Mapped[int]
     """0: of the frame itself; else of what a node holds of it."""
     runid: Mapped[str] = mapped_column(Text(20))
+    """RUNID; empty: not known."""
     filter: Mapped[str] = mapped_column(Text(40))
+    """Filter; empty: not known."""
     kind: Mapped[FrameKind] = mapped_column(Word(FrameKind, 10))
+    """Their kind."""
     state: Mapped[FrameState] = mapped_column(Word(FrameState, 12))
+    """The state that they came to or left."""
     current: Mapped[bool]
+    """Whether they were the highest generations of their names."""
     frames: Mapped[int]
+    """How many came, or left."""
     withdrawn: Mapped[int]
+    """Of these, how many were withdrawn."""
     bytes: Mapped[int]
+    """As in the tallies."""
     exposure: Mapped[int]
+    """Milliseconds."""
     received: Mapped[int]
+    """How many were received."""
     received_bytes: Mapped[int]
+    """Bytes of these."""
 
 
 class TallyMark(Base):

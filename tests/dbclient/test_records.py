@@ -6,6 +6,7 @@ import pytest
 
 from dbclient import findings, growth, records, rulebook, schema
 from dbclient.schema.base import Word
+from dbclient.schema.fillings import Filling
 
 PAIRS = {
     records.FrameRecord: schema.Frame,
@@ -60,7 +61,7 @@ def test_a_field_is_optional_where_its_column_is_and_a_word_where_it_is_one(kind
             assert column.type.words in {field.type, *getattr(field.type, "__args__", ())}
 
 
-SUMS = {schema.Stock, schema.Tally, schema.TallyChange, schema.TallyMark}
+SUMS = {schema.Stock, schema.Tally, schema.TallyChange, schema.TallyMark, Filling}
 """Tables of which only sums are ever read."""
 
 
