@@ -70,7 +70,7 @@ class Assignment:
             limit = AT_ONCE
             while True:
                 frames = {frame.id: frame for frame in await self._due(session, limit)}
-                rulings = await self._rulings(session, frames.values())
+                rulings = await rulings_of(session, frames.values())
                 plan = await self._plan_by_rules(session, frames, rulings)
                 if plan.promises or len(frames) < limit:
                     break
@@ -88,22 +88,11 @@ class Assignment:
         """Let nobody else promise room until this transaction has ended."""
         await self._roster.hold(session)
 
-    async def _rulings(self, session: AsyncSession, frames: Iterable[FrameRecord]) -> dict[int, Ruling]:
-        """Say by which rule each frame goes, in the order in which they are to go."""
-        rules = await Rules().all(session)
-        found = [(frame.id, decide(rules, frame)) for frame in frames]
-        return dict(sorted(found, key=lambda pair: -pair[1].priority))
-
     async def _plan_by_rules(
         self, session: AsyncSession, frames: Mapping[int, FrameRecord], rulings: Mapping[int, Ruling]
     ) -> Plan:
         go = [frames[number] for number, ruling in rulings.items() if not ruling.holds]
-        wanted = [
-            replace(item, policy=ruling.policy, pinned=ruling.node, pinned_by=ruling.by)
-            for item in await self.wanted(session, go)
-            if (ruling := rulings[item.frame_id])
-        ]
-        return await self._place(session, wanted, frames)
+        return await self._place(session, ruled(await self.wanted(session, go), rulings), frames)
 
     async def promise(self, session: AsyncSession, promises: Sequence[Promise], ways: Mapping[int, Way]) -> None:
         """Write promises down, set by set: a lease, a transfer and an event for each.
@@ -224,4 +213,20 @@ async def wanted_of(
             group=group_of(frame, section.keep),
         )
         for frame in frames
+    ]
+
+
+async def rulings_of(session: AsyncSession, frames: Iterable[FrameRecord]) -> dict[int, Ruling]:
+    """Say by which rule each frame goes, in the order in which they are to go."""
+    rules = await Rules().all(session)
+    found = [(frame.id, decide(rules, frame)) for frame in frames]
+    return dict(sorted(found, key=lambda pair: -pair[1].priority))
+
+
+def ruled(wanted: Iterable[Wanted], rulings: Mapping[int, Ruling]) -> list[Wanted]:
+    """Give each frame the policy or the node that its rule says."""
+    return [
+        replace(item, policy=ruling.policy, pinned=ruling.node, pinned_by=ruling.by)
+        for item in wanted
+        if (ruling := rulings[item.frame_id])
     ]

@@ -107,6 +107,22 @@ def need_of(
     return Need(frame, int(products), int(told.get("scratch") or unpacked))
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Room that a run takes with all that is made of it, in bytes."""
+
+    needed: int | None
+    """By the growth measured so far; none until the first product was written."""
+    rule_2003: int
+    """By the rule of 2003."""
+
+
+def expected(size: int, growth: Growth) -> Expected:
+    """Say what frames of so many bytes take in the end, scratch aside: for lists; a dry run adds each frame up."""
+    expansion = growth.expansion()
+    return Expected(None if expansion is None else int(size * expansion), by_the_rule(size))
+
+
 def by_the_rule(size: int) -> int:
     """Give the bytes that the rule of 2003 keeps for frames of so many bytes."""
     return RULE_2003 * size

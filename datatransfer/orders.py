@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from datatransfer import relocations
 from datatransfer.assignment import Assignment, Way
-from datatransfer.preview import Candidates, candidates, in_sentence
+from datatransfer.preview import PRIORITY, Candidates, candidates, in_sentence
 from dbclient.database import Database
 from dbclient.records import RequestRecord
 from dbclient.schema import NodeState, RequestKind, RequestState, TransferMode, TransferState
@@ -18,8 +18,6 @@ AT_ONCE = (RequestKind.DRAIN, RequestKind.UNDRAIN)
 """What is obeyed in every pass, whatever the modes do."""
 KINDS = (RequestKind.TRANSFER, *relocations.KINDS)
 """What immediate mode carries out."""
-PRIORITY = 100
-"""Lane of what an operator wants at once."""
 AGAIN = 5.0
 """Seconds between two looks at least at an order that goes on."""
 Answer = tuple[RequestState, str]

@@ -1,51 +1,31 @@
 """What a transfer would do, in words, before it is done: the same decision as the real one, and nothing is changed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from datatransfer.assignment import wanted_of
-from datatransfer.growth import in_words
+from datatransfer.assignment import ruled, rulings_of, wanted_of
+from datatransfer.candidates import Candidates, candidates
+from datatransfer.forecast import Forecast, ahead_of, at, forecast, held_back, rate_of
+from datatransfer.growth import by_the_rule, in_words
 from datatransfer.nodes import groups_wanted, speeds_wanted
 from datatransfer.placement import Plan, Room, place
 from datatransfer.rooms import last_measured, rooms_of
 from dbclient.records import FrameRecord
-from dbclient.schema import FrameState, TransferKind
-from dbclient.stores import Cargo, Cargoes, Frames, Inventory, Nodes, Transfers
+from dbclient.schema import FrameKind, FrameState, TransferKind
+from dbclient.stores import Frames, Inventory, Nodes, Transfers
 from terapix.hosts import DatatransferSection, NodeSection
 
-MOST = 100_000
-"""Frames of one run that are looked at."""
+__all__ = ["PRIORITY", "Candidates", "Preview", "candidates", "in_sentence", "preview_transfer"]
+
+PRIORITY = 100
+"""Lane of what an operator wants at once."""
+WAITING = 2000
+"""Frames that wait for room and are looked at to see who is held back: a whole run."""
 NAMED = 3
 """Frames named in a sentence before it says only how many more there are."""
-
-
-@dataclass(slots=True)
-class Candidates:
-    """The frames of a run, by what a transfer to one node means for them."""
-
-    movable: list[FrameRecord] = field(default_factory=list)
-    """Valid at reception, or placed on another node and not at work."""
-    there: list[str] = field(default_factory=list)
-    """On the node already."""
-    staying: list[str] = field(default_factory=list)
-    """Weighted elsewhere: they stay with their products."""
-    busy: list[str] = field(default_factory=list)
-    """Being moved or weighted at this moment."""
-    coming: list[str] = field(default_factory=list)
-    """Not verified yet: they will go by the rules of automatic transfers."""
-    aside: list[str] = field(default_factory=list)
-    """Rejected or failed."""
-    where: dict[int, str] = field(default_factory=dict)
-    """Node and path of those that are placed elsewhere, by frame row."""
-    origins: dict[int, int] = field(default_factory=dict)
-    """The row of that node, by frame row."""
-
-    @property
-    def count(self) -> int:
-        rooms = (self.movable, self.there, self.staying, self.busy, self.coming, self.aside)
-        return sum(len(room) for room in rooms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,58 +48,21 @@ class Preview:
     refused: tuple[str, ...]
     """Frame and reason of each one that would have to wait."""
     sentence: str
-
-
-async def candidates(session: AsyncSession, *, runid: str, node: str, filter_: str | None) -> Candidates:
-    """Sort the frames of a run by what a transfer to `node` means for them.
-
-    Parameters
-    ----------
-    filter_ : a filter, or several with commas between them; none: all
-    """
-    found = Candidates()
-    nodes = {row.id: row.name for row in await Nodes().all(session)}
-    running = {t.frame_id for t in await Transfers().running(session, TransferKind.MOVE, TransferKind.COPY)}
-    filters = filters_of(filter_)
-    bands: list[str | None] = [*filters] or [None]
-    lying: dict[int, list[Cargo]] = {}
-    for cargo in await Cargoes().of_run(session, runid, filters=filters):
-        lying.setdefault(cargo.frame.id, []).append(cargo)
-    for band in bands:
-        for row in await Frames().search(session, runid=runid, filter=band, limit=MOST, newest=False):
-            if row.state in {FrameState.SPOTTED, FrameState.FETCHED}:
-                found.coming.append(row.name)
-            elif row.state in {FrameState.REJECTED, FrameState.FAILED}:
-                found.aside.append(row.name)
-            elif row.state is FrameState.SUPERSEDED:
-                continue
-            elif row.id in running:
-                found.busy.append(row.name)
-            elif row.state is FrameState.VALID:
-                found.movable.append(row)
-            else:
-                _sort_placed(row, lying.get(row.id, []), found, nodes, node)
-    return found
-
-
-def filters_of(words: str | None) -> list[str]:
-    """Give the filters that an operator named, with commas between them."""
-    return sorted({word.strip() for word in (words or "").split(",") if word.strip()})
-
-
-def _sort_placed(
-    frame: FrameRecord, held: Sequence[Cargo], found: Candidates, nodes: dict[int, str], node: str
-) -> None:
-    if any(nodes.get(cargo.replica.node_id) == node for cargo in held):
-        found.there.append(frame.name)
-    elif frame.state is FrameState.WEIGHTED:
-        found.staying.append(frame.name)
-    elif any(cargo.works for cargo in held):
-        found.busy.append(frame.name)
-    elif held:
-        found.movable.append(frame)
-        found.where[frame.id] = f"{nodes.get(held[0].replica.node_id)}:{held[0].replica.path}"
-        found.origins[frame.id] = held[0].replica.node_id
+    """As the order will answer."""
+    needed: int
+    """Bytes that all that could be moved needs with its products, by the growth measured so far."""
+    rule_2003: int
+    """Bytes that the rule of 2003, four times their size, would keep for the same frames."""
+    ahead: int
+    """Bytes that move before."""
+    rate: float | None
+    """Bytes a second that came through of late; none if nothing was ever moved."""
+    done_at: datetime | None
+    """When the last would be there; none where nothing would move, or nobody knows how fast."""
+    holds_back: tuple[str, ...]
+    """Runs that wait and have room now, and would have none for all of their frames afterwards."""
+    headline: str
+    """``03AL03 into node5: fits, leaves 112 GB, done 04:10, holds back 03AQ97``."""
 
 
 async def preview_transfer(
@@ -128,26 +71,66 @@ async def preview_transfer(
     runid: str,
     node: str,
     filter_: str | None,
+    now: datetime,
     section: DatatransferSection | None = None,
     sections: Sequence[NodeSection] = (),
 ) -> Preview:
     """Say what the transfer of a run to a node would do, from what the database knows of rooms."""
     section = section or DatatransferSection()
     found = await candidates(session, runid=runid, node=node, filter_=filter_)
+    own = {frame.id for frame in found.movable}
+    waiting = [
+        frame
+        for frame in await Frames().due(
+            session, FrameState.VALID, now=now, limit=WAITING + len(own), kinds=(FrameKind.OBJECT,)
+        )
+        if frame.id not in own
+    ]
+    moving = [
+        *await Transfers().running(session, TransferKind.MOVE, TransferKind.COPY),
+        *await Transfers().promised(session),
+    ]
+    promised = {transfer.frame_id for transfer in moving}
+    rulings = await rulings_of(session, [frame for frame in waiting if frame.id not in promised])
+    frames = {frame.id: frame for frame in waiting}
+    free = [frames[number] for number, ruling in rulings.items() if not ruling.holds]
+    others = ruled(await wanted_of(session, free, section), rulings)
     wanted = await wanted_of(session, found.movable, section, node=node)
-    rooms, disks = await rooms_last_measured(session, found.movable, section, sections)
+    kept = [frames[item.frame_id] for item in others if (item.policy or section.policy) == "together"]
+    rooms, disks = await rooms_last_measured(session, kept, section, sections)
     plan = place(wanted, rooms, disks, section.policy)
+    lost = held_back(
+        place(others, rooms, disks, section.policy), place([*wanted, *others], rooms, disks, section.policy)
+    )
+    size = sum(promise.wanted.need.frame for promise in plan.promises)
+    expected = forecast(
+        size,
+        ahead=ahead_of(moving, own, priority=PRIORITY, now=now),
+        rate=rate_of(await Transfers().latest_moves(session), node),
+        now=now,
+    )
+    sizes = [item.need.frame for item in wanted]
+    leaves = max(0, plan.left.get(node, 0))
     return Preview(
         runid=runid,
         node=node,
         filter=filter_,
         frames=found.count,
         moves=len(plan.promises),
-        bytes=sum(promise.wanted.need.frame for promise in plan.promises),
+        bytes=size,
         fits=not plan.refused,
-        leaves=max(0, plan.left.get(node, 0)),
+        leaves=leaves,
         refused=tuple(f"{refusal.wanted.name}: {refusal.sentence}" for refusal in plan.refused),
         sentence=in_sentence(plan, found, runid=runid, node=node, filter_=filter_),
+        needed=sum(item.need.total for item in wanted),
+        rule_2003=by_the_rule(sum(sizes)),
+        ahead=expected.ahead,
+        rate=expected.rate,
+        done_at=expected.done_at,
+        holds_back=lost,
+        headline=headline(
+            plan, runid=runid, node=node, filter_=filter_, leaves=leaves, expected=expected, lost=lost, now=now
+        ),
     )
 
 
@@ -168,6 +151,37 @@ async def rooms_last_measured(
         owned=await Inventory().calibrations_held(session),
         speeds=await speeds_wanted(session, sections, section),
     )
+
+
+def headline(
+    plan: Plan,
+    *,
+    runid: str,
+    node: str,
+    filter_: str | None,
+    leaves: int,
+    expected: Forecast,
+    lost: Sequence[str],
+    now: datetime,
+) -> str:
+    """Say in one line whether it fits, what it leaves, when it is done and whom it holds back."""
+    said: list[str] = []
+    count = len(plan.promises) + len(plan.refused)
+    if not count:
+        said.append("nothing to move")
+    elif not plan.refused:
+        said.append("fits")
+    elif not plan.promises:
+        said.append("does not fit")
+    else:
+        said.append(f"{len(plan.promises)} of {count} frames fit")
+    if plan.promises:
+        said.append(f"leaves {in_words(leaves)}")
+    if expected.done_at:
+        said.append(f"done {at(expected.done_at, now)}")
+    if lost:
+        said.append(f"holds back {_names(lost)}")
+    return f"{runid}{f' in {filter_}' if filter_ else ''} into {node}: {', '.join(said)}"
 
 
 def in_sentence(plan: Plan, found: Candidates, *, runid: str, node: str, filter_: str | None) -> str:

@@ -10,8 +10,8 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from datatransfer.assignment import Assignment, Way
+from datatransfer.candidates import filters_of
 from datatransfer.growth import in_words
-from datatransfer.preview import filters_of
 from datatransfer.relocation import Facts, Relocation, copying, evacuation, rebalancing
 from dbclient.records import NodeRecord, RequestRecord
 from dbclient.schema import NodeState, ReplicaState, RequestKind, RequestState, TransferKind, TransferMode

@@ -39,7 +39,7 @@ _DONE = Index("ix_frames_weighted", "weighted_at", sqlite_where=_WEIGHTED, postg
 """When frames became weighted; likewise a listing does not touch it."""
 
 _HERE = text("state IN ('valid', 'placed', 'weighted')")
-_FIELD = Index("ix_frames_field", "object", sqlite_where=_HERE, postgresql_where=_HERE)
+_FIELD = Index("ix_frames_field", "object", "id", sqlite_where=_HERE, postgresql_where=_HERE)
 """Of the frames that are here, so that a field can be kept together; a listing does not touch it either."""
 
 

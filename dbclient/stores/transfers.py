@@ -163,6 +163,11 @@ class Transfers:
             query = query.where(Frame.runid == runid)
         return await self._list(session, query if before is None else query.where(Transfer.id < before))
 
+    async def latest_moves(self, session: AsyncSession, *, limit: int = 100) -> list[TransferRecord]:
+        """Give the last moves that ended well, newest first."""
+        query = self._query().where(Transfer.kind == TransferKind.MOVE, Transfer.state == TransferState.DONE)
+        return await self._list(session, query.order_by(Transfer.ended_at.desc()).limit(limit))
+
     def _query(self) -> Select[Transfer, str, str]:
         return (
             select(Transfer, Frame.name, Node.name)

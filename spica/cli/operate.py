@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from datatransfer.preview import preview_transfer
+from datatransfer.preview import Preview, preview_transfer
 from dbclient.database import Database
 from dbclient.records import FrameRecord
 from dbclient.schema import RequestKind, RequestState, TransferMode
 from dbclient.stores import Frames, Modes, Nodes, Requests
-from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, out, say_json, stop
+from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, out, say_json, size, stop
 from terapix.settings import Loaded
 
 operate = typer.Typer()
@@ -80,18 +80,35 @@ def transfer(
             if await Nodes().named(session, to) is None:
                 known = ", ".join(node.name for node in await Nodes().all(session)) or "none"
                 stop(f"There is no node {to}; nodes are: {known}.", Exit.NOT_FOUND)
-            section, nodes = loaded.settings.datatransfer, loaded.settings.nodes
             return await preview_transfer(
-                session, runid=runid, node=to, filter_=filter_, section=section, sections=nodes
+                session,
+                runid=runid,
+                node=to,
+                filter_=filter_,
+                now=datetime.now(UTC),
+                section=loaded.settings.datatransfer,
+                sections=loaded.settings.nodes,
             )
 
     preview = ask(config, look)
     if not preview.frames:
         stop(f"No frame of run {runid}{f' in {filter_}' if filter_ else ''} is here.", Exit.NOT_FOUND)
     if dry_run:
-        say_json(preview) if as_json else out.print(preview.sentence, soft_wrap=True)
+        if as_json:
+            say_json(preview)
+        else:
+            _say(preview)
         raise typer.Exit(Exit.OK if preview.fits else Exit.SOME_FAILED)
     request(config, RequestKind.TRANSFER, {"runid": runid, "node": to, "filter": filter_}, wait=wait, as_json=as_json)
+
+
+def _say(preview: Preview) -> None:
+    """Say what a transfer would do, and beside our figure what the rule of 2003 would keep."""
+    out.print(preview.headline, style="bold", soft_wrap=True, markup=False, highlight=False)
+    out.print(preview.sentence, soft_wrap=True, markup=False, highlight=False)
+    if preview.needed:
+        rule = f"the rule of 2003 would keep {size(preview.rule_2003)}"
+        out.print(f"It needs {size(preview.needed)} with all that is made of it; {rule}.", soft_wrap=True, markup=False)
 
 
 def _known(config: Any, name: str) -> FrameRecord:

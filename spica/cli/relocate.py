@@ -8,8 +8,9 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from datatransfer.assignment import wanted_of
+from datatransfer.candidates import filters_of
 from datatransfer.growth import in_words
-from datatransfer.preview import filters_of, rooms_last_measured
+from datatransfer.preview import rooms_last_measured
 from datatransfer.relocation import Facts, Relocation, copying, evacuation, rebalancing
 from datatransfer.relocations import everywhere
 from dbclient.database import Database

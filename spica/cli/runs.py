@@ -1,12 +1,14 @@
 """Runs: how far their frames have come, and the proof that one is complete."""
 
+from dataclasses import asdict
 from datetime import UTC
 from typing import Annotated, Any
 
 import typer
 
+from datatransfer.growth import Growth, expected
 from dbclient.database import Database
-from dbclient.stores import Frames
+from dbclient.stores import Frames, Growths
 from snooppix.archives import archive_of
 from snooppix.completeness import Completeness, as_of_last_difference, asked_now
 from snooppix.names import Names
@@ -77,22 +79,30 @@ def _facts(found: Completeness) -> dict[str, Any]:
 def _list(config: Any, runid: str | None, *, as_json: bool) -> None:
     async def look(database: Database, _: Loaded) -> Any:
         async with database.read() as session:
-            return await Frames().runs(session)
+            return await Frames().runs(session), Growth.of(await Growths().measured(session))
 
-    found = [run for run in ask(config, look) if runid in (None, run.runid)]
+    runs_known, growth = ask(config, look)
+    found = [run for run in runs_known if runid in (None, run.runid)]
     if runid is not None and not found:
         stop(f"No frame of run {runid} is known here.", Exit.NOT_FOUND)
     if as_json:
-        say_json(found)
+        say_json([asdict(run) | asdict(expected(run.bytes, growth)) for run in found])
         return
     rows = [
         (
             run.runid,
             run.frames,
             size(run.bytes),
+            size(expected(run.bytes, growth).needed),
+            size(expected(run.bytes, growth).rule_2003),
             ", ".join(run.filters),
             ", ".join(f"{n} {s}" for s, n in run.states.items()),
         )
         for run in found
     ]
-    table("Runs", ("run", "frames", "size", "filters", "states"), rows, empty="No run is known yet.")
+    table(
+        "Runs",
+        ("run", "frames", "size", "needs", "rule of 2003", "filters", "states"),
+        rows,
+        empty="No run is known yet.",
+    )

@@ -21,7 +21,7 @@ async def preview(site: Site, **wanted: Any) -> Any:
     await site.coordinator.start()
     await site.coordinator.roster.look()
     async with site.database.read() as session:
-        return await preview_transfer(session, **{"filter_": None} | wanted)
+        return await preview_transfer(session, **{"filter_": None, "now": site.clock.now()} | wanted)
 
 
 async def where(site: Site, name: str) -> list[str]:

@@ -122,6 +122,10 @@ LOOKS = {
     "how many wait": (lambda s: Exchange().waiting_count(s, now=NOW), "COVERING INDEX ix_frames_waiting"),
     "released next": (lambda s: Exchange().next_released(s, now=NOW, limit=5), "ix_frames_release"),
     "releases": (lambda s: Exchange().releases(s, now=NOW, begins=[NOW]), "COVERING INDEX ix_frames_release"),
+    "calibrations needed": (lambda s: Inventory().calibrations(s), "ix_frames_states"),
+    "calibrations held": (lambda s: Inventory().calibrations_held(s), "(kind=?"),
+    "run together": (lambda s: Inventory().company(s, "run", ["08AC14"]), "ix_frames_run"),
+    "field together": (lambda s: Inventory().company(s, "field", ["D1"]), "ix_frames_field"),
     "due": (lambda s: Frames().due(s, S.SPOTTED, now=NOW, limit=5), "ix_frames_due"),
 }
 

@@ -51,7 +51,7 @@ RETURN NULL; END $$"""
 def upgrade() -> None:
     dialect = op.get_bind().dialect.name
     op.add_column("nodes", sa.Column("disks", sa.JSON(), nullable=True))
-    op.create_index("ix_frames_field", "frames", ["object"], sqlite_where=FIELDS, postgresql_where=FIELDS)
+    op.create_index("ix_frames_field", "frames", ["object", "id"], sqlite_where=FIELDS, postgresql_where=FIELDS)
     op.create_table(
         "growths",
         sa.Column("instrument", sa.String(length=40), nullable=False),

@@ -137,7 +137,9 @@ async def transfer(request: web.Request) -> web.Response:
                 runid=arguments["runid"],
                 node=arguments["node"],
                 filter_=arguments["filter"],
+                now=console.clock.now(),
                 section=console.settings.datatransfer,
+                sections=console.settings.nodes,
             )
         context = await gather(session, console)
         asked = await readback(session, request)
