@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from dbclient.database import Database
 from dbclient.records import FrameRecord, RequestRecord
 from dbclient.schema import FrameState, ReplicaState, RequestKind, RequestState
-from dbclient.stores import Events, Frames, Nodes, Replicas, Requests
-from snooppix.errors import ArchiveError, Refused, Rejection
+from dbclient.stores import Frames, Nodes, Replicas, Requests
+from snooppix.errors import ArchiveError, Refused
 from snooppix.pardon import Pardon
 from snooppix.reception import Receptions
+from snooppix.reloading import Reloading
 from snooppix.verification import Verifier
 from snooppix.watcher import Watcher
 from terapix.clock import Clock
@@ -22,8 +23,6 @@ log = logger("orders")
 FIRST: Final = 100
 """Priority of what an operator asked for."""
 KINDS: Final = (RequestKind.FETCH, RequestKind.RETRY, RequestKind.RELOAD, RequestKind.ACCEPT)
-_MUTE: Final = {"elixir", "needs", "corners"}
-"""Columns whose change is told without their long values."""
 
 
 class Orders:
@@ -42,6 +41,9 @@ class Orders:
         self.watcher = watcher
         self.verifier = verifier
         self.receptions = receptions
+        self.reloading = Reloading(
+            database, instrument=verifier.instrument, compression=verifier.compression, clock=clock
+        )
         self.pardon = Pardon(database, verifier, receptions, clock=clock)
         self.clock = clock
 
@@ -84,7 +86,7 @@ class Orders:
             return await self._retry(frame, source)
         if request.kind is RequestKind.ACCEPT:
             return await self.pardon.accept(frame, str(request.arguments.get("because", "")), by=request.asked_by)
-        return await self._reload(frame, source)
+        return await self._reload(frame, request)
 
     async def _fetch(self, name: str, frame: FrameRecord | None, source: str) -> str:
         if frame is None:
@@ -122,24 +124,14 @@ class Orders:
             fresh = await Frames().get(session, frame.id)
         return f"{frame.name} is due again: it is {fresh.state.value}."
 
-    async def _reload(self, frame: FrameRecord, source: str) -> str:
+    async def _reload(self, frame: FrameRecord, request: RequestRecord) -> str:
+        because = str(request.arguments.get("because") or "")
+        if request.arguments.get("undo"):
+            return await self.reloading.undo(frame, because, by=request.asked_by)
         path = await self._file_of(frame)
         if path is None:
             raise Refused(f"{frame.name} is {frame.state.value} and its file is not on this host: nothing was read.")
-        try:
-            read = await self.verifier.read(path, kind=frame.kind, name=frame.name)
-        except Rejection as rejection:
-            raise Refused(f"{path.name} cannot be read: {rejection.sentence}; nothing was changed.") from rejection
-        if read.verdict.rejection is not None:
-            raise Refused(f"{path.name} is not acceptable: {read.verdict.rejection.sentence}; nothing was changed.")
-        changed = {column: new for column, new in read.columns.items() if getattr(frame, column) != new}
-        text = f"{frame.name} was read again from {path.name}: {_told(frame, changed)}."
-        async with self.database.write() as session:
-            await Frames().describe(session, frame.id, **changed)
-            await Events().append(
-                session, source=source, kind="reloaded", message=text, frame_id=frame.id, now=self.clock.now()
-            )
-        return text
+        return await self.reloading.reload(frame, path, because, by=request.asked_by)
 
     async def _file_of(self, frame: FrameRecord) -> Path | None:
         """Where the file of a frame can be read on this host: on the reception disk, or on a node's."""
@@ -153,13 +145,3 @@ class Orders:
             if node and replica.state is ReplicaState.HELD and (found := Path(node.directory) / replica.path).is_file():
                 return found
         return None
-
-
-def _told(frame: FrameRecord, changed: dict[str, Any]) -> str:
-    if not changed:
-        return "nothing differs from the database"
-    parts = [
-        column if column in _MUTE else f"{column} {getattr(frame, column)} → {new}"
-        for column, new in sorted(changed.items())
-    ]
-    return "changed: " + ", ".join(parts)

@@ -12,7 +12,7 @@ from dbclient.schema.base import Base, Text, Word
 
 class RequestKind(enum.StrEnum):
     FETCH = "fetch"  #: bring this frame now: arguments frame
-    RELOAD = "reload"  #: read the file again into the database: arguments frame
+    RELOAD = "reload"  #: read the file again into the database: arguments frame, because, undo (take the last one back)
     RETRY = "retry"  #: try a failed or waiting frame again: arguments frame
     ACCEPT = "accept"  #: take a rejected frame all the same: arguments frame, because
     LOOK = "look"  #: look at the archive now

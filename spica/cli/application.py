@@ -13,6 +13,7 @@ from spica.cli.modes import modes
 from spica.cli.nodes import nodes
 from spica.cli.operate import operate
 from spica.cli.relocate import relocate
+from spica.cli.reload import correct
 from spica.cli.rules import rules
 from spica.cli.runs import observed
 from spica.cli.scrub import keeping
@@ -38,6 +39,7 @@ for room in (
     counted,
     operate,
     relocate,
+    correct,
     keeping,
     audited,
 ):

@@ -37,15 +37,6 @@ def fetch(
 
 
 @operate.command()
-def reload(
-    frame: FrameArgument, config: ConfigOption = None, *, wait: WaitOption = PATIENCE, as_json: JsonOption = False
-) -> None:
-    """Read the frame's file again into the database."""
-    _known(config, frame)
-    request(config, RequestKind.RELOAD, {"frame": frame}, wait=wait, as_json=as_json)
-
-
-@operate.command()
 def retry(
     frame: FrameArgument, config: ConfigOption = None, *, wait: WaitOption = PATIENCE, as_json: JsonOption = False
 ) -> None:

@@ -153,9 +153,10 @@ async def test_a_second_snooppix_on_the_same_disk_is_refused(served_archive: Ser
             Reception(settings.reception, reserve=0).prepare()
 
 
-async def _ask(desk: Desk, kind: RequestKind, frame: str) -> tuple[RequestState, str]:
+async def _ask(desk: Desk, kind: RequestKind, frame: str, **more: object) -> tuple[RequestState, str]:
     async with desk.database.write() as session:
-        number = await Requests().ask(session, kind, {"frame": frame}, by="wilma", now=SystemClock().now())
+        arguments = {"frame": frame, **more}
+        number = await Requests().ask(session, kind, arguments, by="wilma", now=SystemClock().now())
     while True:
         async with desk.database.read() as session:
             request = await Requests().get(session, number)
@@ -180,8 +181,12 @@ async def test_operators_fetch_retry_and_reload(served_archive: ServedArchive, t
             frame = await Frames().named(session, "979412p")
             assert frame is not None
             await Frames().describe(session, frame.id, filter="wrong", airmass=9.9)
-        reloaded = await _ask(desk, RequestKind.RELOAD, "979412p")
-        again = await _ask(desk, RequestKind.RELOAD, "979412p")
+        unreasoned = await _ask(desk, RequestKind.RELOAD, "979412p")
+        reloaded = await _ask(desk, RequestKind.RELOAD, "979412p", because="a test wrote nonsense")
+        again = await _ask(desk, RequestKind.RELOAD, "979412p", because="to be sure")
+        undone = await _ask(desk, RequestKind.RELOAD, "979412p", because="nonsense was right", undo=True)
+        once = await _ask(desk, RequestKind.RELOAD, "979412p", because="twice", undo=True)
+        anew = await _ask(desk, RequestKind.RELOAD, "979412p", because="for good")
         unknown = await _ask(desk, RequestKind.RETRY, "979499p")
         now = await desk.frame("979412p")
 
@@ -191,7 +196,15 @@ async def test_operators_fetch_retry_and_reload(served_archive: ServedArchive, t
     assert hostile[0] is RequestState.REFUSED
     assert here == (RequestState.REFUSED, "979412p is here already: it is valid.")
     assert "airmass 9.9 → 1.388, filter wrong → r.MP9601" in reloaded[1]
+    assert reloaded[1].endswith("Because: a test wrote nonsense.")
+    assert unreasoned == (
+        RequestState.REFUSED,
+        "Say because of what it is reloaded: the history keeps the reason.",
+    )
     assert "nothing differs" in again[1]
+    assert "airmass 1.388 → 9.9, filter r.MP9601 → wrong" in undone[1]
+    assert once == (RequestState.REFUSED, "Nothing of 979412p was reloaded that is not taken back already.")
+    assert "filter wrong → r.MP9601" in anew[1]
     assert unknown == (RequestState.REFUSED, "No frame 979499p is known here.")
     assert now is not None
     assert now.filter == "r.MP9601"

@@ -118,10 +118,13 @@ def test_an_empty_list_teaches_the_next_command(config):
 
 
 def test_a_request_is_written_and_answered_later(config):
-    code, said, _ = call("reload", "979412p", "--wait", "0", "-c", config, "--json")
+    code, said, _ = call("reload", "979412p", "--because", "to be sure", "--wait", "0", "-c", config, "--json")
     assert code == 0
     asked = json.loads(said)
-    assert (asked["kind"], asked["state"], asked["arguments"]) == ("reload", "open", {"frame": "979412p"})
+    assert (asked["kind"], asked["state"], asked["arguments"]) == (
+        *("reload", "open"),
+        {"frame": "979412p", "because": "to be sure"},
+    )
 
 
 def test_a_transfer_needs_a_word_a_known_node_and_known_frames(config):

@@ -157,7 +157,7 @@ async def test_a_form_of_somebody_elses_page_is_refused(page):
     ("kind", "form", "back"),
     [
         ("retry", {"frame": "979412p"}, "/frames/979412p?request=1"),
-        ("reload", {"frame": "979412p"}, "/frames/979412p?request=1"),
+        ("reload", {"frame": "979412p", "because": "it is wrong"}, "/frames/979412p?request=1"),
         ("fetch", {"frame": "979499p"}, "/?request=1"),
         ("drain", {"node": "node1"}, "/nodes?request=1"),
         ("undrain", {"node": "node1"}, "/nodes?request=1"),

@@ -15,11 +15,11 @@ from spica.web.gate import Access, access
 from spica.web.policy import local_path
 from terapix.identity import UnsafeName, safe_name
 
-ON_FRAMES = (RequestKind.FETCH, RequestKind.RETRY, RequestKind.RELOAD)
+ON_FRAMES = (RequestKind.FETCH, RequestKind.RETRY)
 OF_ARCHIVE = (RequestKind.LOOK, RequestKind.DIFFERENCE)
 """Requests that are about no frame."""
 LONGEST_REASON = 200
-"""Characters of the reason for which a rejected frame is taken."""
+"""Characters of the reason for which a rejected frame is taken, or a file is read again."""
 NAMED = 20
 """Runs that are named to who asks for one that is not here."""
 ON_NODES = (RequestKind.DRAIN, RequestKind.UNDRAIN)
@@ -42,6 +42,15 @@ async def _frame_arguments(session: AsyncSession, kind: RequestKind, form: Multi
     if kind is not RequestKind.FETCH and await Frames().named(session, name) is None:
         raise _bad(f"No frame {name} is known here: fetch it first.")
     return {"frame": name}
+
+
+async def _reloaded(session: AsyncSession, form: MultiMapping[Any]) -> dict[str, Any]:
+    """Read which frame is read again from its file, or has that taken back, and because of what."""
+    arguments = await _frame_arguments(session, RequestKind.RELOAD, form)
+    because = _text(form, "because")
+    if not because or len(because) > LONGEST_REASON or not because.isprintable():
+        raise _bad(f"Say because of what {arguments['frame']} is reloaded, in 1 to {LONGEST_REASON} characters.")
+    return {**arguments, "because": because, **({"undo": True} if _text(form, "undo") else {})}
 
 
 async def _accepted(session: AsyncSession, form: MultiMapping[Any]) -> dict[str, Any]:
@@ -92,8 +101,8 @@ async def act(request: web.Request) -> web.Response:
             arguments = await _frame_arguments(session, kind, form)
             known = await Frames().named(session, arguments["frame"]) is not None
             back = f"/frames/{arguments['frame']}" if known else "/"
-        elif kind is RequestKind.ACCEPT:
-            arguments = await _accepted(session, form)
+        elif kind in {RequestKind.ACCEPT, RequestKind.RELOAD}:
+            arguments = await (_accepted if kind is RequestKind.ACCEPT else _reloaded)(session, form)
             back = f"/frames/{arguments['frame']}"
         elif kind in OF_ARCHIVE:
             arguments, back = {}, "/snooppix"

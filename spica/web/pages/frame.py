@@ -9,9 +9,12 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import NoSuchRow
-from dbclient.records import FrameRecord, NodeRecord, ProductRecord, ReplicaRecord
-from dbclient.schema import FrameState, JobState, ProductState, ReplicaState
+from dbclient.records import FrameRecord, NodeRecord, ProductRecord
+from dbclient.schema import FrameState, JobState, ProductState
 from dbclient.stores import Events, Frames, Jobs, Nodes, Products, Replicas, Transfers
+from snooppix.errors import Refused
+from snooppix.reloading import changes, last_reload, read, said
+from spica.files import file_of, inside
 from spica.story import tell, unknown
 from spica.web import drawing, header
 from spica.web.console import Console, console_of, is_fragment, render
@@ -85,11 +88,14 @@ async def frame(request: web.Request) -> web.Response:
             "replicas": [(replica, nodes[replica.node_id]) for replica in replicas if replica.node_id in nodes],
             "readback": await readback(session, request),
             "newest": await Events().newest_id(session),
+            "reloaded": last_reload(events),
             "can_retry": held.state in {FrameState.FAILED, FrameState.REJECTED} or bool(held.reason),
         }
     plane = drawing.focal_plane(console.instrument, held.ccds)
     context |= {"plane": plane, "elixir": sorted((held.elixir or {}).items())[:ELIXIR]}
-    context |= await _header(console, request, held, replicas, nodes, len(plane.places))
+    path = file_of(console.settings, held, replicas, nodes)
+    context |= await _header(request, path, len(plane.places))
+    context |= await _compared(console, request, held, path)
     return render(request, "frame.html", **context)
 
 
@@ -103,14 +109,22 @@ def _pictures(products: Sequence[ProductRecord]) -> list[ProductRecord]:
     return [held[kind] for kind in PICTURES if kind in held]
 
 
-async def _header(
-    console: Console,
-    request: web.Request,
-    held: FrameRecord,
-    replicas: Sequence[ReplicaRecord],
-    nodes: dict[int, NodeRecord],
-    ccds: int,
-) -> dict[str, Any]:
+async def _compared(console: Console, request: web.Request, held: FrameRecord, path: Path | None) -> dict[str, Any]:
+    """Compare the database with the file, if the address asks for it."""
+    known: dict[str, Any] = {"compared": None, "comparison_problem": None}
+    if not request.query.get("compare") or is_fragment(request):
+        return known
+    if path is None:
+        return known | {"comparison_problem": "The file is not on this host: there is nothing to compare with."}
+    compression = console.settings.datatransfer.compression
+    try:
+        columns = await read(held, path, instrument=console.instrument, compression=compression)
+    except Refused as refusal:
+        return known | {"comparison_problem": str(refusal)}
+    return known | {"compared": [(one.column, said(one.recorded), said(one.found)) for one in changes(held, columns)]}
+
+
+async def _header(request: web.Request, path: Path | None, ccds: int) -> dict[str, Any]:
     """Read the cards that the address asks for: of the primary header, or of one CCD."""
     ccd = request.query.get("ccd", "")
     number = int(ccd) if ccd.isdecimal() and len(ccd) < 4 and int(ccd) < ccds else None
@@ -118,7 +132,6 @@ async def _header(
     chosen: dict[str, Any] = {"ccd": number, "search": search, "cards": [], "cards_missing": None, "cards_of": 0}
     if is_fragment(request):
         return chosen
-    path = _file(console, held, replicas, nodes)
     if path is None:
         return chosen | {"cards_missing": "The file is not on this host (yet), so its header cannot be shown."}
     try:
@@ -127,30 +140,6 @@ async def _header(
         return chosen | {"cards_missing": str(problem)}
     found = [card for card in cards if search.lower() in card.text.lower()]
     return chosen | {"cards": found, "cards_of": len(cards)}
-
-
-def _file(
-    console: Console, held: FrameRecord, replicas: Sequence[ReplicaRecord], nodes: dict[int, NodeRecord]
-) -> Path | None:
-    """Give the frame's file, as the database knows it, if it lies on this host."""
-    places = [
-        (Path(nodes[replica.node_id].directory), replica.path)
-        for replica in replicas
-        if replica.state is ReplicaState.HELD and replica.node_id in nodes
-    ]
-    if held.path:
-        places.append((console.settings.received(held.disk, ""), held.path))
-    for root, path in places:
-        found = inside(root, path)
-        if found is not None:
-            return found
-    return None
-
-
-def inside(root: Path, path: str) -> Path | None:
-    """Give the file `path` below `root`, or None if it is not there or leads out."""
-    whole = (root / path).resolve()
-    return whole if whole.is_relative_to(root.resolve()) and whole.is_file() else None
 
 
 @access(Access.READER)
