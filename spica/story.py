@@ -3,8 +3,29 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from dbclient.records import EventRecord, FrameRecord, JobRecord
-from dbclient.schema import FrameState, JobState, Level
+from dbclient.records import (
+    EventRecord,
+    FrameRecord,
+    JobRecord,
+    LeaseRecord,
+    ProductRecord,
+    PublicationRecord,
+    ReceiptRecord,
+    ReplicaRecord,
+    RequestRecord,
+    TransferRecord,
+)
+from dbclient.schema import (
+    FrameState,
+    JobState,
+    Level,
+    ProductState,
+    PublicationState,
+    ReplicaState,
+    TransferKind,
+    TransferState,
+)
+from dbclient.stores import Chronicle
 
 NEXT = {
     FrameState.SPOTTED: "It waits to be fetched from the archive.",
@@ -22,14 +43,143 @@ TRIED = frozenset({FrameState.SPOTTED, FrameState.FETCHED})
 """States in which a frame with a reason, and no later moment, is taken up at the next pass."""
 
 
-def tell(frame: FrameRecord, jobs: Sequence[JobRecord], events: Sequence[EventRecord], *, now: datetime) -> list[str]:
-    """Give the story of a frame: what it is, where it stands and why, then its history."""
+def tell(chronicle: Chronicle, *, now: datetime) -> list[str]:
+    """Give the whole story of a frame: what it is, where it stands and why, what is there of it, then its history."""
+    return [*standing(chronicle, now=now), *history(chronicle)]
+
+
+def standing(chronicle: Chronicle, *, now: datetime) -> list[str]:
+    """Say what a frame is, where it stands and why, where it lies, what was made of it, and what is under way."""
+    frame = chronicle.frame
     story = [_what(frame), _where(frame, now)]
-    story += [_job(job) for job in jobs if job.state in {JobState.RUNNING, JobState.FAILED}]
-    if not any(event.kind in {"spotted", "reprocessed"} for event in events):  # it came with many others
-        story.append(f"{frame.spotted_at:%Y-%m-%d %H:%M:%S}  {frame.name} spotted at the archive, with many others")
-    story += [f"{event.at:%Y-%m-%d %H:%M:%S}  {_mark(event.level)}{event.message}" for event in events]
+    story += _generations(chronicle)
+    if frame.withdrawn_at:
+        story.append(f"The archive lists it no more since {frame.withdrawn_at:%Y-%m-%d}; what is here is kept.")
+    if frame.path:
+        story.append(f"Its file lies at reception{f', disk {frame.disk}' if frame.disk else ''}, as {frame.path}.")
+    story += [_replica(one, chronicle) for one in chronicle.replicas if one.state is not ReplicaState.GONE]
+    story += [_promise(lease, chronicle) for lease in chronicle.leases]
+    story += [_transfer(one) for one in chronicle.transfers]
+    story += [_job(job) for job in chronicle.jobs if job.state in {JobState.RUNNING, JobState.FAILED}]
+    story += _products(chronicle)
+    story += [_publication(one, chronicle.receipts.get(one.id, [])) for one in chronicle.publications]
     return story
+
+
+def history(chronicle: Chronicle) -> list[str]:
+    """Tell what happened to a frame, and what operators ordered of its run, in the order of time."""
+    frame, told = chronicle.frame, [(event.at, _event(event)) for event in chronicle.events]
+    if not any(event.kind in {"spotted", "reprocessed"} for event in chronicle.events):  # it came with many others
+        told.append((frame.spotted_at, f"{frame.name} spotted at the archive, with many others"))
+    told += [(order.asked_at, _order(order)) for order in chronicle.orders]
+    return [f"{at:%Y-%m-%d %H:%M:%S}  {words}" for at, words in sorted(told, key=lambda one: one[0])]
+
+
+def _event(event: EventRecord) -> str:
+    return f"{_mark(event.level)}{event.message}"
+
+
+def _order(order: RequestRecord) -> str:
+    words = ", ".join(f"{key} {value}" for key, value in order.arguments.items() if value is not None)
+    answer = f": {order.answer}" if order.answer else ", which no daemon has answered yet"
+    return f"{order.asked_by} ordered: {order.kind.value} {words}{answer}"
+
+
+def _generations(chronicle: Chronicle) -> list[str]:
+    """Tell of the other processings of the same exposure."""
+    others = [one for one in chronicle.generations if one.id != chronicle.frame.id]
+    if not others:
+        return []
+    told = ", ".join(f"generation {one.generation} is {one.state.value}" for one in others)
+    newest = max(chronicle.generations, key=lambda one: one.generation)
+    first = "It is the newest processing" if newest.id == chronicle.frame.id else "A newer processing of it is known"
+    return [f"{first}: {told}."]
+
+
+def _replica(replica: ReplicaRecord, chronicle: Chronicle) -> str:
+    node = _node(replica.node_id, chronicle)
+    match replica.state:
+        case ReplicaState.HELD:
+            compared = f"its digest was last compared on {replica.verified_at:%Y-%m-%d %H:%M}"
+            return f"It lies on {node} as {replica.path}, {in_words(replica.size)}; {compared}."
+        case ReplicaState.DAMAGED:
+            return f"Its copy on {node} is damaged and is never used."
+        case ReplicaState.AWAY:
+            return f"Its copy on {node} does not count while that node is missing."
+        case _:
+            return f"Its copy on {node} is {replica.state.value}."
+
+
+def _promise(lease: LeaseRecord, chronicle: Chronicle) -> str:
+    parts = {"the file": lease.frame_bytes, "maps": lease.product_bytes, "unpacked pixels": lease.scratch_bytes}
+    told = ", ".join(f"{in_words(size)} for {what}" for what, size in parts.items() if size)
+    return f"Room is promised to it on {_node(lease.node_id, chronicle)} since {lease.created_at:%H:%M:%S}: {told}."
+
+
+def _transfer(transfer: TransferRecord) -> str:
+    if transfer.kind is TransferKind.FETCH:
+        return f"It is being fetched from {transfer.source}, {_through(transfer)}."
+    mode = f", {transfer.mode.value}" if transfer.mode else ""
+    word = "copied" if transfer.kind is TransferKind.COPY else "moved"
+    if transfer.state is TransferState.PROMISED:
+        return f"It waits for its turn to be {word} to {transfer.node}, in lane {transfer.priority}{mode}."
+    return f"It is being {word} to {transfer.node}, {_through(transfer)}{mode}."
+
+
+def _through(transfer: TransferRecord) -> str:
+    if not transfer.bytes_total:
+        return f"{in_words(transfer.bytes_done)} so far"
+    return f"{100 * transfer.bytes_done / transfer.bytes_total:.0f} % of {in_words(transfer.bytes_total)}"
+
+
+def _products(chronicle: Chronicle) -> list[str]:
+    """Tell what was made of it and where that lies, a sentence a node."""
+    by_node: dict[int, list[ProductRecord]] = {}
+    for product in chronicle.products:
+        if product.state is ProductState.HELD:
+            by_node.setdefault(product.node_id, []).append(product)
+    story = []
+    for node_id, made in by_node.items():
+        named = ", ".join(f"{one.kind} ({in_words(one.size)})" for one in made)
+        story.append(f"Made of it on {made[-1].created_at:%Y-%m-%d %H:%M}, on {_node(node_id, chronicle)}: {named}.")
+    lost = [one for one in chronicle.products if one.state in {ProductState.DAMAGED, ProductState.GONE}]
+    story += [f"Its {one.kind} on {_node(one.node_id, chronicle)} is {one.state.value}." for one in lost]
+    return story
+
+
+def _publication(one: PublicationRecord, receipts: Sequence[ReceiptRecord]) -> str:
+    name = f"{one.name}, generation {one.generation},"
+    match one.state:
+        case PublicationState.ACKNOWLEDGED:
+            told = f"{name} was acknowledged by {one.acknowledged_by} on {one.acknowledged_at:%Y-%m-%d %H:%M}"
+        case PublicationState.OFFERED:
+            told = f"{name} is offered to the archive since {one.offered_at:%Y-%m-%d %H:%M}, and nobody has it yet"
+        case PublicationState.DUE:
+            told = f"{name} is to be published"
+        case PublicationState.SUPERSEDED:
+            told = f"{name} was replaced by a newer one before it was acknowledged"
+        case _:
+            told = f"{name} could not be published"
+    told += f": {one.reason.rstrip('.')}" if one.reason else ""
+    told += "".join(
+        f"; {each.follower} {'holds' if each.agrees else 'holds another file than'} it" for each in receipts
+    )
+    return f"{told}{'; its file was removed here' if one.deleted_at else ''}."
+
+
+def _node(node_id: int, chronicle: Chronicle) -> str:
+    found = chronicle.nodes.get(node_id)
+    if found is None:
+        return "a node that is not known any more"
+    return found.name if found.state.answers else f"{found.name}, which is {found.state.value},"
+
+
+def in_words(size: float) -> str:
+    """Write bytes as a person reads them: 341 MB."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.3g} {unit}"
+    return f"{size:.0f} B"
 
 
 def unknown(name: str, refusals: Sequence[EventRecord]) -> str:

@@ -6,6 +6,7 @@ from dbclient.stores.acknowledgements import Acknowledgements
 from dbclient.stores.audits import Audits, NewFinding
 from dbclient.stores.bookmarks import Bookmarks
 from dbclient.stores.cargoes import Cargo, Cargoes
+from dbclient.stores.chronicles import Chronicle, Chronicles
 from dbclient.stores.controls import Configurations, Controls
 from dbclient.stores.differences import Differences
 from dbclient.stores.events import Events
@@ -42,6 +43,8 @@ __all__ = [
     "Bookmarks",
     "Cargo",
     "Cargoes",
+    "Chronicle",
+    "Chronicles",
     "Configurations",
     "Controls",
     "Differences",

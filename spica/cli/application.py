@@ -12,8 +12,8 @@ from spica.cli.install import config, db
 from spica.cli.modes import modes
 from spica.cli.nodes import nodes
 from spica.cli.operate import operate
-from spica.cli.relocate import relocate
 from spica.cli.reload import correct
+from spica.cli.relocate import relocate
 from spica.cli.rules import rules
 from spica.cli.runs import observed
 from spica.cli.scrub import keeping

@@ -1,5 +1,6 @@
 """Commands that look: status, why, frames. They change nothing."""
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 
 from dbclient.database import Database
 from dbclient.schema import FrameState
-from dbclient.stores import Events, Frames, Jobs, Products, Replicas
+from dbclient.stores import Chronicles, Events, Frames
 from spica.chain import Summary, summarise
 from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, err, out, say_json, size, stop, table
 from spica.story import tell, unknown
@@ -67,24 +68,18 @@ def why(
             held = await Frames().named(session, frame)
             if held is None:
                 return await Events().refusals(session, frame)
-            return {
-                "frame": held,
-                "replicas": await Replicas().of_frame(session, held.id),
-                "jobs": await Jobs().of_frame(session, held.id),
-                "products": await Products().of_frame(session, held.id),
-                "events": await Events().of_frame(session, held.id),
-            }
+            return await Chronicles().of(session, held)
 
     known = ask(config, look)
     if isinstance(known, list):
         stop(unknown(frame, known), Exit.NOT_FOUND)
-    story = tell(known["frame"], known["jobs"], known["events"], now=datetime.now(UTC))
+    story = tell(known, now=datetime.now(UTC))
     if as_json:
-        say_json({**known, "story": story})
+        say_json({**{each.name: getattr(known, each.name) for each in fields(known)}, "story": story})
     else:
         for sentence in story:
             out.print(sentence, markup=False, highlight=False, soft_wrap=True)
-    ill = known["frame"].state in {FrameState.FAILED, FrameState.REJECTED}
+    ill = known.frame.state in {FrameState.FAILED, FrameState.REJECTED}
     raise typer.Exit(Exit.SOME_FAILED if ill else Exit.OK)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from dbclient.database import Database
 from dbclient.schema import FrameState, NodeState
-from dbclient.stores import Events, Frames, Nodes
+from dbclient.stores import Chronicle, Chronicles, Frames, Nodes
 from dbclient.stores.frames import Sighting
 from spica.chain import summarise
 from spica.story import tell
@@ -130,7 +130,7 @@ async def test_the_story_says_why_a_frame_waits_and_until_when(database):
         await Frames().wait(session, frame, reason="503 from 127.0.0.1", retry_at=later, now=NOW, source="snooppix")
     async with database.read() as session:
         held = await Frames().get(session, frame)
-        story = tell(held, [], await Events().of_frame(session, frame), now=NOW)
+        story = tell(await Chronicles().of(session, held), now=NOW)
     assert story[0] == "979412p, generation 1: spotted."
     assert "Why: 503 from 127.0.0.1." in story[1]
     assert "in 90 s" in story[1]
@@ -152,7 +152,7 @@ async def test_a_wait_ends_at_a_moment_that_a_person_can_plan_with(database, wai
     (frame,) = await seen(database, "979412p")
     async with database.read() as session:
         held = replace(await Frames().get(session, frame), reason="not public", retry_at=wait and NOW + wait)
-    assert words in tell(held, [], [], now=NOW)[1]
+    assert words in tell(Chronicle(held), now=NOW)[1]
 
 
 @pytest.mark.parametrize("state", list(FrameState))
@@ -160,4 +160,4 @@ async def test_every_state_has_a_sentence(database, state):
     (frame,) = await seen(database, "979412p")
     async with database.read() as session:
         held = replace(await Frames().get(session, frame), state=state)
-    assert tell(held, [], [], now=NOW)[1].endswith(".")
+    assert tell(Chronicle(held), now=NOW)[1].endswith(".")

@@ -1,11 +1,12 @@
 """The same facts as JSON, for programs: ``/api/v1``."""
 
+from dataclasses import fields
 from typing import Any
 
 from aiohttp import web
 from pydantic_core import to_jsonable_python
 
-from dbclient.stores import Events, Frames, Jobs, Nodes, Products, Replicas
+from dbclient.stores import Chronicles, Events, Frames, Nodes
 from spica.chain import summarise
 from spica.follower import judge
 from spica.story import tell
@@ -64,19 +65,9 @@ async def frame(request: web.Request) -> web.Response:
         generations = await Frames().generations(session, asked_name(request))
         if not generations:
             raise web.HTTPNotFound(text=f"No frame {request.match_info['name']} is known here.")
-        held = generations[0]
-        jobs = await Jobs().of_frame(session, held.id)
-        return _json(
-            {
-                "frame": held,
-                "story": tell(held, jobs, [], now=console.now()),
-                "generations": generations,
-                "jobs": jobs,
-                "replicas": await Replicas().of_frame(session, held.id),
-                "products": await Products().of_frame(session, held.id),
-                "events": await Events().of_frame(session, held.id),
-            }
-        )
+        told = await Chronicles().of(session, generations[0])
+    known = {each.name: getattr(told, each.name) for each in fields(told) if each.name != "nodes"}
+    return _json({**known, "story": tell(told, now=console.now())})
 
 
 @access(Access.READER)

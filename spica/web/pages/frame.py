@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from dbclient.errors import NoSuchRow
 from dbclient.records import FrameRecord, NodeRecord, ProductRecord
 from dbclient.schema import FrameState, JobState, ProductState
-from dbclient.stores import Events, Frames, Jobs, Nodes, Products, Replicas, Transfers
+from dbclient.stores import Chronicles, Events, Frames, Nodes, Products
 from snooppix.errors import Refused
 from snooppix.reloading import changes, last_reload, read, said
 from spica.files import file_of, inside
-from spica.story import tell, unknown
+from spica.story import history, standing, unknown
 from spica.web import drawing, header
 from spica.web.console import Console, console_of, is_fragment, render
 from spica.web.gate import Access, access
@@ -69,19 +69,18 @@ async def frame(request: web.Request) -> web.Response:
     console = console_of(request)
     async with console.database.read() as session:
         held, generations = await _generation(session, request)
-        jobs = await Jobs().of_frame(session, held.id)
-        events = await Events().of_frame(session, held.id)
-        nodes = {node.id: node for node in await Nodes().all(session)}
-        products = await Products().of_frame(session, held.id)
-        replicas = await Replicas().of_frame(session, held.id)
+        told = await Chronicles().of(session, held)
+        jobs, events, nodes = told.jobs, told.events, told.nodes
+        replicas, products = told.replicas, told.products
         context: dict[str, Any] = {
             "frame": held,
             "generations": generations,
-            "story": tell(held, jobs, [], now=console.now()),
+            "story": standing(told, now=console.now()),
+            "timeline": history(told),
             "events": list(reversed(events)),
             "running": [job for job in jobs if job.state is JobState.RUNNING],
             "jobs": jobs,
-            "moving": await Transfers().open_of_frame(session, held.id),
+            "moving": told.transfers,
             "made": _made(products, nodes),
             "pictures": _pictures(products),
             "captions": CAPTIONS,
