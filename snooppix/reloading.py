@@ -78,7 +78,12 @@ async def read(frame: FrameRecord, path: Path, *, instrument: Instrument, compre
     Refused
         If it cannot be read, or is not what we take; then nothing is to be changed.
     """
-    asked = {"instrument": instrument, "kind": frame.kind, "name": frame.name, "compression": compression}
+    asked: dict[str, Any] = {
+        "instrument": instrument,
+        "kind": frame.kind,
+        "name": frame.name,
+        "compression": compression,
+    }
     try:
         found = await asyncio.to_thread(read_file, path, **asked)
     except (Rejection, OSError) as problem:
