@@ -2,6 +2,7 @@
 
 import csv
 import enum
+import functools
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -37,7 +38,7 @@ GROUPINGS: Final[Mapping[By, Grouping]] = {
     By.NODE: Grouping.NODE,
     By.INSTRUMENT: Grouping.FILTER,
     By.DAY: Grouping.DAY,
-    By.WEEK: Grouping.DAY,
+    By.WEEK: Grouping.WEEK,
     By.MONTH: Grouping.MONTH,
 }
 """By what the database sums; the rest is folded here, from a row a filter or a day."""
@@ -104,8 +105,13 @@ async def gather(
     store = Statistics()
     sums = await store.sums(session, GROUPINGS[by], since=since, until=until)
     window = Window.of(since, until, first=await store.begin(session), now=now)
-    cameras = [load_instrument(name) for name in known_instruments()] if by is By.INSTRUMENT else []
+    cameras = _cameras() if by is By.INSTRUMENT else []
     return rows(sums, by, window=window, instruments=cameras)
+
+
+@functools.lru_cache
+def _cameras() -> tuple[Instrument, ...]:
+    return tuple(load_instrument(name) for name in known_instruments())
 
 
 def rows(sums: Iterable[Sums], by: By, *, window: Window, instruments: Sequence[Instrument] = ()) -> list[Row]:

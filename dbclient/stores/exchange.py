@@ -1,7 +1,7 @@
 """What comes from the archive and what goes back to it: lists and sums, read only, for the page of SNOOPPIX."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -78,17 +78,50 @@ class PublishedRun:
 class Exchange:
     """Sums and lists; reads only, and never more rows than it is asked for."""
 
-    async def tallies(self, session: AsyncSession) -> list[Tally]:
-        """Count frames, flats, masks and products by kind, run and state."""
+    async def tallies(self, session: AsyncSession, *, runids: Sequence[str | None] | None = None) -> list[Tally]:
+        """Count frames, flats, masks and products by kind, run and state; of all runs, or of some."""
         counted = Tallies().counted(session, TallyLevel.RUN).c
         words = (counted.kind, counted.runid, counted.state)
         query = select(*words, func.sum(counted.frames), func.sum(counted.withdrawn)).where(counted.current == true())
+        if runids is not None:
+            query = query.where(counted.runid.in_([name or "" for name in runids]))
         rows = (await session.execute(query.group_by(*words))).all()
         return [
             Tally(kind, runid or None, state, int(frames), int(withdrawn))
             for kind, runid, state, frames, withdrawn in rows
             if frames
         ]
+
+    async def states(self, session: AsyncSession) -> dict[FrameState, int]:
+        """Count frames, flats, masks and products in each state."""
+        counted = Tallies().counted(session, TallyLevel.RUN).c
+        query = select(counted.state, func.sum(counted.frames)).where(counted.current == true())
+        rows = (await session.execute(query.group_by(counted.state))).all()
+        return {state: int(frames) for state, frames in rows if frames}
+
+    async def least_whole(
+        self,
+        session: AsyncSession,
+        *,
+        kinds: Collection[FrameKind],
+        held: Collection[FrameState],
+        limit: int,
+        skip: int = 0,
+    ) -> list[str | None]:
+        """Name runs: those first of which not all that is listed is held.
+
+        Parameters
+        ----------
+        kinds : that count
+        held : states in which a frame is held
+        """
+        counted = Tallies().counted(session, TallyLevel.RUN).c
+        listed = func.sum(counted.frames - counted.withdrawn)
+        here = func.coalesce(func.sum(counted.frames - counted.withdrawn).filter(counted.state.in_(held)), 0)
+        query = select(counted.runid).where(counted.kind.in_(kinds), counted.current == true())
+        query = query.group_by(counted.runid).having(func.sum(counted.frames) > 0)
+        order = case((listed == here, 1), else_=0), counted.runid
+        return [name or None for name in await session.scalars(query.order_by(*order).limit(limit).offset(skip))]
 
     async def waiting(self, session: AsyncSession, *, now: datetime, limit: int, skip: int = 0) -> list[FrameRecord]:
         """Give frames that wait for their next try, the next first."""

@@ -102,12 +102,13 @@ class FrameLists:
         query = select(func.count()).select_from(Frame).where(Frame.weighted_at >= since)
         return int(await session.scalar(query) or 0)
 
-    async def runs(self, session: AsyncSession, *, runid: str | None = None) -> list[RunRow]:
-        """Sum the exposures of each run, or of one."""
+    async def runs(self, session: AsyncSession, *, runids: Sequence[str | None] | None = None) -> list[RunRow]:
+        """Sum the exposures of each run, or of some."""
         counted = Tallies().counted(session, TallyLevel.RUN).c
         words = (counted.runid, counted.state, counted.filter)
         query = select(*words, func.sum(counted.frames), func.sum(counted.bytes)).where(*_newest_exposures(counted))
-        query = query if runid is None else query.where(counted.runid == runid)
+        if runids is not None:
+            query = query.where(counted.runid.in_([name or "" for name in runids]))
         states: dict[str | None, dict[FrameState, int]] = defaultdict(dict)
         filters: dict[str | None, set[str]] = defaultdict(set)
         sizes: dict[str | None, int] = defaultdict(int)

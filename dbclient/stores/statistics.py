@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, func, select, true
+from sqlalchemy import ColumnElement, Date, and_, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.schema import Frame, FrameKind, FrameState, Node, TallyLevel
@@ -22,6 +22,7 @@ class Grouping(enum.StrEnum):
     FILTER = "filter"  #: FILTER, as r.MP9601
     NODE = "node"  #: the node that holds the frame
     DAY = "day"  #: day (UTC) on which it was received; of what is not here yet, on which it was first listed
+    WEEK = "week"  #: likewise, by its Monday
     MONTH = "month"  #: likewise, by its first day
 
 
@@ -30,6 +31,7 @@ LEVELS: Final[Mapping[Grouping, tuple[TallyLevel, TallyLevel]]] = {
     Grouping.FILTER: (TallyLevel.RUN, TallyLevel.DAY),
     Grouping.NODE: (TallyLevel.NODE, TallyLevel.NODE_DATE),
     Grouping.DAY: (TallyLevel.DATE, TallyLevel.DATE),
+    Grouping.WEEK: (TallyLevel.DATE, TallyLevel.DATE),
     Grouping.MONTH: (TallyLevel.DATE, TallyLevel.DATE),
 }
 """Of which tallies sums are made: of all days, and of some."""
@@ -82,8 +84,7 @@ class Statistics:
         level = whole if since is None and until is None else by_day
         first, last = (day.isoformat() if day else None for day in (since, until))
         counted = Tallies().counted(session, level, since=first, until=last).c
-        key = {Grouping.RUN: counted.runid, Grouping.FILTER: counted.filter, Grouping.NODE: counted.node_id}
-        column = key.get(by, counted.day if by is Grouping.DAY else func.substr(counted.day, 1, MONTH))
+        column = _key(session, by, counted)
         query = select(column.label("key"), *_columns(counted)).where(counted.kind == FrameKind.OBJECT)
         rows = (await session.execute(query.group_by(column).having(func.sum(counted.frames) > 0))).all()
         nodes = dict((await session.execute(select(Node.id, Node.name))).all()) if by is Grouping.NODE else {}
@@ -112,6 +113,20 @@ def _columns(counted: Any) -> tuple[ColumnElement[Any], ...]:
         total(counted.received).label("received"),
         total(counted.received_bytes).label("received_bytes"),
     )
+
+
+def _key(session: AsyncSession, by: Grouping, counted: Any) -> ColumnElement[Any]:
+    columns = {Grouping.RUN: counted.runid, Grouping.FILTER: counted.filter, Grouping.NODE: counted.node_id}
+    if by in columns:
+        column: ColumnElement[Any] = columns[by]
+        return column
+    if by is Grouping.DAY:
+        return counted.day  # type: ignore[no-any-return]
+    if by is Grouping.MONTH:
+        return func.substr(counted.day, text("1"), text(str(MONTH)))
+    if session.get_bind().dialect.name == "sqlite":
+        return func.date(counted.day, text("'-6 days'"), text("'weekday 1'"))
+    return func.to_char(func.date_trunc(text("'week'"), counted.day.cast(Date)), text("'YYYY-MM-DD'"))
 
 
 def _named(key: Any, by: Grouping, nodes: Mapping[int, str]) -> str | None:

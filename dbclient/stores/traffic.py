@@ -152,12 +152,36 @@ class Traffic:
             return Growth(None, None, 0)
         return Growth(float(products) / float(files), float(pixels) / float(files) or None, frames)
 
-    async def run_names(self, session: AsyncSession, *, limit: int) -> list[str]:
-        """Name runs, the last ones in their order first."""
+    async def run_names(
+        self, session: AsyncSession, *, limit: int, below: str | None = None, beginning: str | None = None
+    ) -> list[str]:
+        """Name runs, the last ones in their order first; the empty name stands for frames of which it is not known.
+
+        Parameters
+        ----------
+        below : only names before this one
+        beginning : only names that begin so
+        """
         counted = Tallies().counted(session, TallyLevel.RUN).c
-        query = select(counted.runid).where(counted.kind == FrameKind.OBJECT, counted.runid != "")
+        query = select(counted.runid).where(counted.kind == FrameKind.OBJECT, counted.current == true())
+        if below is not None:
+            query = query.where(counted.runid < below)
+        if beginning:
+            query = query.where(counted.runid.startswith(beginning, autoescape=True))
         query = query.group_by(counted.runid).having(func.sum(counted.frames) > 0)
         return list(await session.scalars(query.order_by(counted.runid.desc()).limit(limit)))
+
+    async def run_counts(self, session: AsyncSession, *, done: FrameState) -> tuple[int, int]:
+        """Count the runs, and those whose frames are all in a state."""
+        counted = Tallies().counted(session, TallyLevel.RUN).c
+        there = func.sum(counted.frames).filter(counted.state == done)
+        each = select((func.coalesce(there, 0) == func.sum(counted.frames)).label("whole")).where(
+            counted.kind == FrameKind.OBJECT, counted.current == true()
+        )
+        each = each.group_by(counted.runid).having(func.sum(counted.frames) > 0)
+        runs = each.subquery()
+        row = (await session.execute(select(func.count(), func.count().filter(runs.c.whole)).select_from(runs))).one()
+        return int(row[0]), int(row[1])
 
     async def filters(self, session: AsyncSession) -> Mapping[str | None, int]:
         """Count the exposures of each filter."""

@@ -76,7 +76,7 @@ async def _known_node(session: AsyncSession, name: str) -> str:
 async def run_arguments(session: AsyncSession, form: MultiMapping[Any]) -> dict[str, Any]:
     """Read run, node and filter; each must be known."""
     runid, band = _text(form, "runid"), _text(form, "filter") or None
-    run = next(iter(await Frames().runs(session, runid=runid)), None)
+    run = next(iter(await Frames().runs(session, runids=[runid])), None)
     if run is None:
         latest = ", ".join(await Traffic().run_names(session, limit=NAMED)) or "none"
         raise _bad(f"No frame of run {runid[:20]!r} is here; the last runs are: {latest}.")

@@ -10,13 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.records import FrameRow
 from dbclient.schema import FrameState
-from dbclient.stores import Events, Frames, Nodes
+from dbclient.stores import Events, Frames, Nodes, Traffic
 from spica.web.console import console_of, render
 from spica.web.gate import Access, access
 from terapix.identity import UnsafeName, safe_name
 
 PAGE = 100
 """Frames on a page."""
+CHOICES = 200
+"""Runs that the filter offers; others can be written."""
 LONGEST = 80
 """Signs of a filter's value."""
 
@@ -127,7 +129,8 @@ async def frames(request: web.Request) -> web.Response:
     asked = Asked.of(request.query)
     async with console.database.read() as session:
         found = await asked.search(session, limit=PAGE + 1)
-        runs = await Frames().runs(session)
+        runs = await Traffic().run_names(session, limit=CHOICES)
+        bands = await Traffic().filters(session)
         nodes = await Nodes().all(session)
         newest = await Events().newest_id(session)
     more = len(found) > PAGE
@@ -140,9 +143,9 @@ async def frames(request: web.Request) -> web.Response:
         following=asked.address(after=shown[-1].id) if more else None,
         first=asked.address() if asked.after else None,
         states=list(FrameState),
-        runs=[run.runid for run in runs if run.runid],
-        filters=sorted({band for run in runs for band in run.filters}),
+        runs=[name for name in runs if name],
+        filters=sorted(band for band in bands if band),
         nodes=[node.name for node in nodes],
-        known=sum(run.frames for run in runs),
+        known=sum(bands.values()),
         newest=newest,
     )

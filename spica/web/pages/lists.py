@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from dbclient.schema import FrameState, Level
-from dbclient.stores import Events, Frames
+from dbclient.stores import Events, Frames, Traffic
 from spica.chain import summarise
 from spica.web.console import console_of, render
 from spica.web.gate import Access, access
@@ -12,7 +12,9 @@ from spica.web.pages.overview import hearts
 from spica.web.pages.rooms import drawn_nodes
 
 PAGE = 100
-"""Events on a page."""
+"""Events, or runs, on a page."""
+LONGEST = 20
+"""Signs of a RUNID."""
 ORDER = (
     FrameState.WEIGHTED,
     FrameState.PLACED,
@@ -27,12 +29,27 @@ ORDER = (
 
 @access(Access.READER)
 async def runs(request: web.Request) -> web.Response:
-    """``/runs``"""
-    console = console_of(request)
+    """``/runs``: how many frames each run has, how far they are, and where they may go."""
+    console, query = console_of(request), request.query
+    beginning, below = (query.get(key, "").strip()[:LONGEST] or None for key in ("run", "below"))
     async with console.database.read() as session:
-        found = await Frames().runs(session)
+        names = await Traffic().run_names(session, limit=PAGE + 1, below=below, beginning=beginning)
+        found = await Frames().runs(session, runids=names[:PAGE])
+        known, done = await Traffic().run_counts(session, done=FrameState.WEIGHTED)
         newest = await Events().newest_id(session)
-    return render(request, "runs.html", runs=found, order=ORDER, newest=newest)
+    return render(
+        request,
+        "runs.html",
+        runs=found[::-1],
+        longest=max((run.frames for run in found), default=1),
+        known=known,
+        done=done,
+        order=ORDER,
+        beginning=beginning,
+        first=below is not None,
+        following=names[PAGE - 1] if len(names) > PAGE else None,
+        newest=newest,
+    )
 
 
 @access(Access.READER)

@@ -106,12 +106,11 @@ def word_of(frame: FrameRecord) -> str:
     return parts[2] if len(parts) > 3 and parts[1] == "rejected" else ""
 
 
-def states_of(tallies: Sequence[Tally]) -> Counter[FrameState]:
-    """Count frames, flats, masks and products in each state."""
-    counts: Counter[FrameState] = Counter()
-    for tally in tallies:
-        counts[tally.state] += tally.frames
-    return counts
+async def least_whole(session: AsyncSession, *, limit: int, skip: int = 0) -> list[Completeness]:
+    """Say of some runs how whole they are, those that lack something first."""
+    exchange = Exchange()
+    names = await exchange.least_whole(session, kinds=FOLLOWED, held=HELD, limit=limit, skip=skip)
+    return completeness(await exchange.tallies(session, runids=names))
 
 
 async def heard(session: AsyncSession, now: datetime, name: str = NAME) -> Facts:
@@ -129,7 +128,7 @@ async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[s
     now, exchange = console.now(), Exchange()
     moving = await Transfers().running(session, TransferKind.FETCH)
     newest = await Events().newest_id(session)
-    tallies = await console.kept.get("tallies", newest, partial(exchange.tallies, session))
+    runs = await console.kept.get("runs", newest, partial(least_whole, session, limit=SHOWN))
     hour = now.replace(minute=0, second=0, microsecond=0)
     drawn = await console.kept.get("drawn", (newest, hour), partial(_drawn, session, now))
     published = await exchange.published(session)
@@ -137,7 +136,7 @@ async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[s
     bookmarks = await exchange.bookmarks(session, limit=SHOWN)
     facts = replace(
         await heard(session, now),
-        states=states_of(tallies),
+        states=await exchange.states(session),
         waiting=await exchange.waiting_count(session, now=now),
         moving=moving,
         hosts=await exchange.hosts(session, limit=HOSTS),
@@ -160,7 +159,7 @@ async def gather(session: AsyncSession, console: Console) -> tuple[Facts, dict[s
         "published": published,
         "publications": await exchange.publications(session, limit=SHOWN),
         "publisher": await heard(session, now, PUBLISHER),
-        "runs": completeness(tallies),
+        "runs": runs,
         "proof": await Differences().last_done(session),
     }
     return facts, lists | drawn
@@ -289,7 +288,7 @@ async def whole_list(request: web.Request) -> web.Response:
             case "publications":
                 found = await exchange.publications(session, state=state, **more)
             case _:
-                found = completeness(await exchange.tallies(session))[more["skip"] : more["skip"] + PAGE + 1]
+                found = await least_whole(session, **more)
         newest = await Events().newest_id(session)
         proof = await Differences().last_done(session)
     query = f"&state={state.value}" if state else ""

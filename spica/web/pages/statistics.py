@@ -15,8 +15,10 @@ from spica.web import charts
 from spica.web.console import Console, console_of, render
 from spica.web.gate import Access, access
 
-SHOWN = 400
-"""Rows of the table; CSV and JSON have all."""
+SHOWN = 100
+"""Rows of a page of the table; CSV and JSON have all."""
+DAYS = timedelta(days=1000)
+"""Days back from the last one that the table by day goes, if no first day is asked for."""
 DRAWN = 92
 """Days of the chart at the most, the last ones."""
 MONTH = 31
@@ -77,21 +79,34 @@ def _day(query: MultiMapping[str], key: str) -> date | None:
     return day
 
 
+def _page(query: MultiMapping[str], *, rows: int) -> int:
+    """Give the page of the table that is asked for, or the last one."""
+    said = query.get("page", "1")
+    if not said.isdecimal() or not 0 < len(said) < 7:
+        raise web.HTTPBadRequest(text=f"page={said[:20]!r} makes no sense here: a number from 1 was expected.")
+    return min(max(1, int(said)), max(1, -(-rows // SHOWN)))
+
+
 @access(Access.READER)
 async def statistics(request: web.Request) -> web.Response:
     """``/statistics``"""
     console, asked = console_of(request), Asked.of(request.query)
     now = console.now()
     last = min(asked.until or now.date(), now.date())
-    found = await _rows(console, asked, asked.by)
+    short = asked.by is By.DAY and asked.since is None
+    found = await _rows(console, Asked(By.DAY, last - DAYS, asked.until) if short else asked, asked.by)
+    page = _page(request.query, rows=len(found))
     bands = found if asked.by is By.FILTER else await _rows(console, asked, By.FILTER)
     return render(
         request,
         "statistics.html",
         asked=asked,
         choices=list(By),
-        rows=found[:SHOWN],
-        more=max(0, len(found) - SHOWN),
+        rows=found[SHOWN * (page - 1) : SHOWN * page],
+        known=len(found),
+        short=DAYS.days if short else None,
+        earlier=f"{asked.address('/statistics')}&page={page - 1}" if page > 1 else None,
+        following=f"{asked.address('/statistics')}&page={page + 1}" if len(found) > SHOWN * page else None,
         bands=bands,
         longest=max((row.exposure for row in bands), default=0.0),
         flow=await _flow(console, asked, last),
