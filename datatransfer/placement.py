@@ -157,12 +157,14 @@ def place(wanted: Sequence[Wanted], rooms: Sequence[Room], disks: Mapping[str, i
     for item in wanted:
         best: _Standing | None = None
         chosen: _Standing | None = None
+        most = 0
         for standing in board.ranked(item, item.policy or policy):
-            if best is None or standing.spare(item) > best.spare(item):
-                best = standing
-            if standing.spare(item) >= 0:
+            spare = standing.spare(item)
+            if spare >= 0:
                 chosen = standing
                 break
+            if best is None or spare > most:
+                best, most = standing, spare
         if chosen is None:
             plan.refused.append(best.refusal(item) if best else Refusal(item, _whole(item), 0, None))
             continue
@@ -185,12 +187,13 @@ class _Standing:
         self.available = room.available
         self.groups = dict(room.groups)
         self.calibrations = set(room.calibrations)
-        self._own = {room.disk, *room.elsewhere.values()}
+        self._own = tuple({room.disk, *room.elsewhere.values()})
         self._disks = disks
 
     @property
     def open_bytes(self) -> int:
-        return min(self.available, sum(self._disks[disk] for disk in self._own))
+        free = self._disks[self._own[0]] if len(self._own) == 1 else sum(self._disks[disk] for disk in self._own)
+        return min(self.available, free)
 
     @property
     def filled(self) -> float:

@@ -29,12 +29,13 @@ def rooms_of(
 ) -> tuple[list[Room], dict[str, int]]:
     """Give the room of each node, and the bytes that each disk can still promise.
 
-    Room for calibrations that a node needs and lacks is kept as if it were promised.
+    Room for calibrations that a node needs and lacks is kept as if it were promised. What is promised on a node that
+    does not answer is taken off the disks that it shared with others when it last did.
 
     Parameters
     ----------
     nodes : with what is promised on each, read before the disks were measured
-    disks : by name of the node, as `datatransfer.disks.Disk.described` gives them; a node without any is left out
+    disks : of the nodes that answer, by name, as `datatransfer.disks.Disk.described` gives them
     used : bytes held, by node row
     groups : frames held or expected by what they are kept together with, by node row
     calibrations, owned : what nodes need, and the names of what they hold, by node row
@@ -46,9 +47,9 @@ def rooms_of(
             coming[calibration.node_id][calibration.name] = calibration.size or 0
     rooms: list[Room] = []
     pools: dict[str, int] = {}
+    taken: dict[str, int] = defaultdict(int)
     for node in nodes:
-        if not disks.get(node.name):
-            continue
+        answers = bool(disks.get(node.name))
         lacking = coming.get(node.node_id, {})
         frames, products, scratch = node.promised
         promised = {
@@ -58,19 +59,22 @@ def rooms_of(
             "scratch": scratch,
         }
         where: dict[Part, str] = {}
-        for disk in disks[node.name]:
+        for disk in disks[node.name] if answers else node.disks:
             device = str(disk["device"])
             where |= dict.fromkeys(disk["parts"], device)
-            taken = node.reserve + sum(promised[part] for part in disk["parts"])
-            pools[device] = pools.get(device, int(disk["free"])) - taken
+            taken[device] += node.reserve + sum(promised[part] for part in disk["parts"])
+            if answers:
+                pools.setdefault(device, int(disk["free"]))
+        if not answers:
+            continue
         home = where["frames"]
-        taken = sum(promised.values()) + node.reserve
+        kept = sum(promised.values()) + node.reserve
         rooms.append(
             Room(
                 node_id=node.node_id,
                 name=node.name,
                 accepts=node.state is NodeState.UP,
-                available=node.capacity - used.get(node.node_id, 0) - taken,
+                available=node.capacity - used.get(node.node_id, 0) - kept,
                 capacity=node.capacity,
                 disk=home,
                 groups=groups.get(node.node_id, {}),
@@ -79,7 +83,7 @@ def rooms_of(
                 speed=speeds.get(node.name, 1.0),
             )
         )
-    return rooms, pools
+    return rooms, {device: free - taken[device] for device, free in pools.items()}
 
 
 def last_measured(nodes: Iterable[NodeRoom]) -> dict[str, Sequence[Mapping[str, Any]]]:

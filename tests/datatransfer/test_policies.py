@@ -130,3 +130,15 @@ def test_a_full_disk_of_frames_is_named_too():
 def test_a_node_that_told_no_disks_has_one():
     (disk,) = last_measured([node(free=700)])["node1"]
     assert (disk["free"], disk["total"], disk["parts"][0]) == (700, 1000, "frames")
+
+
+def test_what_is_promised_on_a_node_that_does_not_answer_still_takes_its_disk():
+    whole = {"device": "sda", "parts": ["frames", "calibrations", "products", "scratch"], "free": 500, "total": 800}
+    down = node("node2", state=NodeState.DOWN, promised=(100, 50, 0), disks=(whole,))
+
+    found, pools = rooms_of(
+        [node(), down], {"node1": (whole,)}, used={}, groups={}, calibrations=[], owned={}, speeds={}
+    )
+
+    assert [each.name for each in found] == ["node1"]
+    assert pools == {"sda": 350}
