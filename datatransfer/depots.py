@@ -176,6 +176,15 @@ class Depots:
             return ended
         raise ended
 
+    async def pace(self, address: str, rates: Mapping[tuple[str, str], int]) -> None:
+        """Have an agent keep to rates, by root from which and root to which bytes go.
+
+        Raises
+        ------
+        Silent, NoAgent
+        """
+        await self._asked().pace(address, rates)
+
     async def sizes(self, depot: Depot, paths: Sequence[str]) -> dict[str, int | None]:
         """Give the sizes of files; None for what is not there.
 

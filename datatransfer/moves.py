@@ -15,10 +15,11 @@ from datatransfer.lanes import in_order
 from datatransfer.lifecycle import Act, Broken, Claimed, Happening, Interrupted, Recorded, Withdrawn, advance
 from datatransfer.mover import Carried
 from datatransfer.nodes import Roster
+from datatransfer.traffic import Traffic
 from dbclient.database import Database
 from dbclient.records import FrameRecord, TransferRecord
 from dbclient.schema import FrameState, JobState, ReplicaState, TransferMode, TransferState
-from dbclient.stores import Cargoes, Events, Frames, Jobs, Leases, Replicas, Transfers
+from dbclient.stores import Cargoes, Events, Frames, Jobs, Leases, Nodes, Replicas, Transfers
 from dbclient.stores.cargoes import ON_NODES
 from dbclient.stores.transfers import TO_NODES
 from terapix.clock import Clock
@@ -65,6 +66,7 @@ class Moves:
         self._roster = roster
         self._depots = depots
         self._errands = Errands(roster, depots)
+        self._traffic = Traffic(depots, roster, clock, limits=settings.datatransfer.limits)
         self._keep_away = keep_away
         self._source = source
         self._frames = Frames()
@@ -89,9 +91,11 @@ class Moves:
         ----------
         paused : modes of which nothing begins
         """
+        await self._traffic.look()
         if self._stop.is_set() or len(self._under_way) >= self._settings.datatransfer.moves:
             return
         async with self._database.read() as session:
+            names = {node.id: node.name for node in await Nodes().all(session)}
             left = await self._transfers.running(session, *TO_NODES)
             waiting = [t for t in left if t.node_id] + in_order(await self._transfers.promised(session))
         for transfer in waiting:
@@ -99,8 +103,12 @@ class Moves:
                 return
             if transfer.id in self._under_way or self._rests(transfer.id) or transfer.mode in paused:
                 continue
+            link = self._traffic.link_of(transfer, names)
+            if self._traffic.is_full(link):
+                continue
             errand = await self._claim(transfer)
             if errand:
+                await self._traffic.begin(transfer.id, link, errand.freight)
                 self._files[transfer.id] = errand.name
                 self._under_way[transfer.id] = asyncio.create_task(self._run(errand), name=f"move {errand.frame.name}")
 
@@ -171,6 +179,7 @@ class Moves:
                 await self._settle(errand, Interrupted(), str(problem))
             except LinkBroken as problem:
                 self._let_rest(errand.transfer)
+                self._traffic.end(errand.transfer, broken=True)
                 await self._settle(errand, Interrupted(), str(problem))
             except MoveError as problem:
                 if not problem.counts:
@@ -182,6 +191,7 @@ class Moves:
         except Exception:
             log.exception("move broke off; the next pass takes it up", frame=errand.frame.name, node=errand.node)
         finally:
+            self._traffic.end(errand.transfer)
             self._files.pop(errand.transfer, None)
             self._under_way.pop(errand.transfer, None)
 

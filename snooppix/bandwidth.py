@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Final
 
 from terapix.clock import Clock
+from terapix.hours import Limit, holds_at, strictest
 from terapix.sections import LimitSection
 
 BURST: Final = 0.25
@@ -18,35 +18,14 @@ LOOK: Final = 30.0
 """Seconds between two looks at the hour while a connection waits for its turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """What holds for a host now."""
-
-    connections: int = 0
-    """At the same time; 0: no limit."""
-    rate: int = 0
-    """Bytes a second over all connections; 0: no limit."""
-
-
 def holds(section: LimitSection, host: str, at: datetime) -> bool:
-    """Tell whether a section is about this host at this moment; its hours may cross midnight."""
-    if not fnmatchcase(host.lower(), section.host.lower()):
-        return False
-    clock = f"{at:%H:%M}"
-    if section.begin == section.end:
-        return True
-    if section.begin < section.end:
-        return section.begin <= clock < section.end
-    return clock >= section.begin or clock < section.end
+    """Tell whether a section is about this host at this moment."""
+    return fnmatchcase(host.lower(), section.host.lower()) and holds_at(section, at)
 
 
 def limit_of(sections: Sequence[LimitSection], host: str, at: datetime) -> Limit:
     """Give the strictest of all limits that hold."""
-    now = [section for section in sections if holds(section, host, at)]
-    return Limit(
-        min((section.connections for section in now if section.connections), default=0),
-        min((section.rate for section in now if section.rate), default=0),
-    )
+    return strictest((section.connections, section.rate) for section in sections if holds(section, host, at))
 
 
 class Bucket:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from terapix.section import NODE_NAME, Bytes, Port, Seconds, Section
+from terapix.section import NODE_NAME, Bytes, Hour, Port, Seconds, Section
 
 AGENT_ADDRESS = "an address as https://node5:8620, or nothing"
 
@@ -64,6 +64,23 @@ class AgentSection(Section):
         return bool(self.certificate or self.token)
 
 
+class LinkSection(Section):
+    """What may go over a link between hosts, at some hours or always."""
+
+    source: str = "*"
+    """Node that frames leave, or reception, with * and ?."""
+    target: str = "*"
+    """Node that they go to, with * and ?; source *, target node5: all that comes into node5 from other hosts."""
+    moves: Annotated[int, Field(ge=0, le=64)] = 0
+    """Frames at the same time, over all links that are meant; 0: no limit."""
+    rate: Bytes = 0
+    """Bytes a second, over all links that are meant; 0: no limit."""
+    begin: Hour = "00:00"
+    """Time of day (UTC) from which it holds."""
+    end: Hour = "00:00"
+    """Time of day until which it holds; equal to begin: all day."""
+
+
 class DatatransferSection(Section):
     """Where frames go, and how."""
 
@@ -82,6 +99,8 @@ class DatatransferSection(Section):
     """Whether the faster of two nodes gets more: room and filled share are then weighed by the speed of the node."""
     moves: Annotated[int, Field(ge=1, le=64)] = 2
     """Frames moved at the same time."""
+    limits: tuple[LinkSection, ...] = ()
+    """Limits of links, each a table [[datatransfer.limits]] with source, target, moves, rate, begin and end."""
     scrub_days: Annotated[float, Field(gt=0)] = 30.0
     """Days within which each file on a node is read again from its disk and compared with its digest."""
     scrub_rate: Bytes = 20_000_000

@@ -8,6 +8,8 @@ Bytes = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
+CLOCK = "a time of day as 03:00, in UTC"
+Hour = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", title=CLOCK)]
 NODE_NAME = "1 to 32 letters, digits, _ or -, beginning with a letter or digit"
 
 

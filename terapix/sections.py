@@ -13,10 +13,9 @@ from pydantic.fields import FieldInfo
 
 from terapix import bounds
 from terapix.hosts import AgentSection, DatatransferSection, NodeSection
-from terapix.section import NODE_NAME, Bytes, Port, Seconds, Section
+from terapix.section import CLOCK, NODE_NAME, Bytes, Hour, Port, Seconds, Section
 
 DATABASES = "an address that begins with postgresql+asyncpg:// or sqlite+aiosqlite://, or nothing"
-CLOCK = "a time of day as 03:00, in UTC"
 
 
 class DiskSection(Section):
@@ -136,9 +135,9 @@ class LimitSection(Section):
     """Connections at the same time; 0: no limit."""
     rate: Bytes = 0
     """Bytes a second over all connections; 0: no limit."""
-    begin: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", title=CLOCK)] = "00:00"
+    begin: Hour = "00:00"
     """Time of day (UTC) from which it holds."""
-    end: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", title=CLOCK)] = "00:00"
+    end: Hour = "00:00"
     """Time of day until which it holds; equal to begin: all day."""
 
 

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
 
+from datatransfer.agent.pace import Paces
 from datatransfer.agent.packs import SMALL, in_packs, receive_pack
-from datatransfer.agent.receiver import Pace, Parcel, receive
+from datatransfer.agent.receiver import Parcel, receive
 from datatransfer.agent.roots import Root
 from datatransfer.agent.trust import Trust
 from datatransfer.errors import LinkBroken, MoveError, facts
@@ -57,7 +58,7 @@ class Bringings:
         self._roots = roots
         self._trust = trust
         self._segments = segments
-        self._pace = Pace(rate)
+        self.paces = Paces(rate)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bring")
         self._packers = ThreadPoolExecutor(PACKS, thread_name_prefix="pack")
         self._held: dict[tuple[str, str], Bringing] = {}
@@ -123,7 +124,15 @@ class Bringings:
         """Bring a pack; it stops when nobody waits for any of its files."""
         parcels = [bringing.parcel for bringing in held]
         root = self._roots[parcels[0].root]
-        work = partial(receive_pack, parcels, root, trust=self._trust, pace=self._pace, stop=stop, turn=self._turn)
+        work = partial(
+            receive_pack,
+            parcels,
+            root,
+            trust=self._trust,
+            pace=self.paces.of(parcels[0].link),
+            stop=stop,
+            turn=self._turn,
+        )
         ended: Mapping[Parcel, Carried | MoveError] = {}
         try:
             receiving = asyncio.get_running_loop().run_in_executor(self._packers, work)
@@ -171,7 +180,7 @@ class Bringings:
                 parcel,
                 self._roots[parcel.root],
                 trust=self._trust,
-                pace=self._pace,
+                pace=self.paces.of(parcel.link),
                 segments=self._segments,
                 progress=progress,
                 stop=halt,

@@ -97,6 +97,16 @@ class Courier:
                 return Reading(**{**item, "wrong": tuple(item["wrong"])})
         raise Silent(f"{address} ended without telling what {path} reads as")
 
+    async def pace(self, address: str, rates: Mapping[tuple[str, str], int]) -> None:
+        """Set how many bytes a second come over each link, from a root to a root; over all others as fast as it goes.
+
+        Raises
+        ------
+        Silent
+        """
+        links = [{"from": link[0], "to": link[1], "rate": rate} for link, rate in rates.items()]
+        await self._ask("POST", address, "/v1/pace", deadline=ANSWER, body={"links": links})
+
     async def bring(
         self, address: str, parcels: Sequence[Parcel], *, progress: Callable[[int], None]
     ) -> list[Carried | MoveError]:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from datatransfer.agent.line import Cut, Line
-from datatransfer.agent.receiver import Pace, Parcel
+from datatransfer.agent.pace import Pace
+from datatransfer.agent.receiver import Parcel
 from datatransfer.agent.roots import Refused, Root, find, held_directory, open_file_in, split
 from datatransfer.agent.trust import Trust
 from datatransfer.errors import (
@@ -88,12 +89,12 @@ def _content(directory: int, name: str) -> bytes:
 
 
 def in_packs(parcels: Sequence[Parcel]) -> tuple[list[list[Parcel]], list[Parcel]]:
-    """Sort parcels into packs, each from one source into one root, and those that travel alone."""
-    small: dict[tuple[str, str], list[Parcel]] = {}
+    """Sort parcels into packs, each over one link, and those that travel alone."""
+    small: dict[tuple[str, tuple[str, str]], list[Parcel]] = {}
     alone: list[Parcel] = []
     for parcel in parcels:
         if parcel.size <= SMALL:
-            small.setdefault((parcel.source, parcel.root), []).append(parcel)
+            small.setdefault((parcel.source, parcel.link), []).append(parcel)
         else:
             alone.append(parcel)
     packs: list[list[Parcel]] = []

@@ -8,7 +8,6 @@ fetches the rest. While one block is written, the one before is digested.
 
 import contextlib
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from datatransfer.agent.line import Cut, Line
+from datatransfer.agent.pace import Pace
 from datatransfer.agent.roots import Root, place_of
 from datatransfer.agent.stretches import Stretches
 from datatransfer.agent.trust import Trust
@@ -54,25 +54,10 @@ class Parcel:
     """Of the bytes, as md5:<hex>."""
     size: int
 
-
-class Pace:
-    """Bytes a second over all that this host fetches."""
-
-    def __init__(self, rate: int) -> None:
-        self._rate = rate
-        self._lock = threading.Lock()
-        self._free_at = 0.0
-        """When everything drawn so far is paid for."""
-
-    def draw(self, count: int, stop: threading.Event) -> None:
-        """Wait until so many bytes keep to the rate, or until told to stop."""
-        if not self._rate:
-            return
-        now = time.monotonic()
-        with self._lock:
-            self._free_at = max(self._free_at, now) + count / self._rate
-            wait = self._free_at - now
-        stop.wait(wait)
+    @property
+    def link(self) -> tuple[str, str]:
+        """Roots from which and to which it goes: what limits are about."""
+        return "/".join(self.origin.split("/")[:2]), self.root
 
 
 def receive(

@@ -83,6 +83,7 @@ class Server:
             ("DELETE", "/v1/files/{place:.+}", self._remove, MASTERS),
             ("POST", "/v1/pack", self._pack, READERS),
             ("POST", "/v1/bring", self._bring, MASTERS),
+            ("POST", "/v1/pace", self._pace, MASTERS),
             ("POST", "/v1/sizes", self._sizes, MASTERS),
             ("POST", "/v1/digests", self._digests, MASTERS),
             ("POST", "/v1/read", self._read, MASTERS),
@@ -185,6 +186,14 @@ class Server:
                 async for item in news:
                     await lines.write(item)
         return lines.answer
+
+    async def _pace(self, request: web.Request) -> web.Response:
+        """Set how fast files come over links; those that are not named come as fast as they can."""
+        told = _at_most(MOST, (await request.json())["links"])
+        rates = {(str(link["from"]), str(link["to"])): max(0, int(link["rate"])) for link in told}
+        self._bringings.paces.set(rates)
+        log.info("rates of links are set", rates={f"{link[0]} {link[1]}": rate for link, rate in rates.items()})
+        return web.json_response({"links": len(rates)})
 
     async def _sizes(self, request: web.Request) -> web.Response:
         root, paths = await self._named(request)

@@ -9,6 +9,7 @@ from snooppix.cli import app as snooppix
 from spica.cli.audit import audited
 from spica.cli.history import past
 from spica.cli.install import config, db
+from spica.cli.links import room as links
 from spica.cli.modes import modes
 from spica.cli.nodes import nodes
 from spica.cli.operate import operate
@@ -40,6 +41,7 @@ for room in (
     operate,
     relocate,
     correct,
+    links,
     keeping,
     audited,
 ):

@@ -14,7 +14,7 @@ from yarl import URL
 from datatransfer.agent import stretches
 from datatransfer.agent.courier import Courier, Silent
 from datatransfer.agent.line import Line
-from datatransfer.agent.receiver import Pace
+from datatransfer.agent.pace import Pace
 from datatransfer.errors import (
     Declined,
     DigestMismatch,

@@ -1,5 +1,6 @@
 """`terapix evacuate | copy | rebalance | orders`: what would go is said beforehand, and an open order can be ended."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dbclient.database import Database
-from dbclient.schema import FrameState, TransferMode
-from dbclient.stores import Frames, Modes, Nodes, Replicas
+from dbclient.schema import FrameState, TransferKind, TransferMode, TransferState
+from dbclient.stores import Frames, Modes, Nodes, Replicas, Transfers
 from dbclient.stores.frames import Sighting
 from spica.cli.answers import byte_count
 from spica.cli.application import app
@@ -105,3 +106,37 @@ def test_an_order_that_waits_says_why_is_listed_and_can_be_withdrawn(config: str
     assert call("orders", "--withdraw", str(order["id"]), "-c", config)[0] == 0
     assert call("orders", "--withdraw", str(order["id"]), "-c", config)[0] == 4
     assert call("orders", "-c", config)[1] == "No order is open."
+
+
+async def promise(directory: Path) -> None:
+    database = await Database.open(f"sqlite+aiosqlite:///{directory / 'terapix.sqlite'}")
+    async with database.write() as session:
+        nodes = {node.name: node.id for node in await Nodes().all(session)}
+        for number in range(3):
+            frame = await Frames().named(session, f"{number}p")
+            assert frame is not None
+            state = TransferState.RUNNING if number < 2 else TransferState.PROMISED
+            transfer = await Transfers().begin(
+                session,
+                frame_id=frame.id,
+                kind=TransferKind.MOVE,
+                source="node1",
+                origin_id=nodes["node1"],
+                node_id=nodes["node2"],
+                state=state,
+                now=NOW,
+            )
+            if number < 2:
+                await Transfers().progress(session, transfer, done=1, rate=5e6)
+    await database.close()
+
+
+def test_links_show_what_goes_what_waits_and_what_may_go(config: str, tmp_path: Path) -> None:
+    assert "no link has a limit" in call("links", "-c", config)[1]
+    asyncio.run(promise(tmp_path))
+    with Path(config).open("a") as file:
+        file.write('[[datatransfer.limits]]\nsource = "node1"\ntarget = "*"\nmoves = 2\nrate = 20_000_000\n')
+    [used] = json.loads(call("links", "--json", "-c", config)[1])
+    assert (used["source"], used["target"], used["moving"], used["waiting"]) == ("node1", "node2", 2, 1)
+    assert (used["rate"], used["most_moves"], used["most_rate"], used["full"]) == (1e7, 2, 20_000_000, True)
+    assert "full:" in call("links", "-c", config)[1]
