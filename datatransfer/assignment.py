@@ -56,9 +56,9 @@ class Assignment:
         self._refused_by: dict[tuple[int, str], float] = {}
         """Until when (monotonic) a frame keeps away from a node."""
 
-    def keep_away(self, frame_id: int, node: str) -> None:
-        """Send a frame elsewhere for a while: this node's disk has just refused it."""
-        self._refused_by[frame_id, node] = self._clock.monotonic() + GRUDGE
+    def keep_away(self, frame_id: int, node: str, seconds: float = GRUDGE) -> None:
+        """Send a frame elsewhere for a while: this node has just refused it, or did not answer."""
+        self._refused_by[frame_id, node] = self._clock.monotonic() + seconds
 
     async def pass_(self) -> Plan:
         """Promise room to every frame that is due, and say at each other frame why it waits."""

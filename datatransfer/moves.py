@@ -8,9 +8,10 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from datatransfer.assignment import GRUDGE
 from datatransfer.depots import Depot, Depots, Freight
 from datatransfer.errands import Errand, Errands
-from datatransfer.errors import LinkBroken, MoveError, Stopped
+from datatransfer.errors import LinkBroken, MoveError, NodeUnreachable, Stopped
 from datatransfer.lanes import in_order
 from datatransfer.lifecycle import Act, Broken, Claimed, Happening, Interrupted, Recorded, Withdrawn, advance
 from datatransfer.mover import Carried
@@ -36,6 +37,8 @@ LINK = Backoff(first=1.0, factor=2.0, ceiling=60.0, attempts=1_000_000)
 """A move whose link broke goes on after this; as long as its node answers it keeps its room."""
 GONE = 30.0
 """Seconds between two looks for a frame whose reception disk is gone."""
+SILENT = 15.0
+"""Seconds for which a frame keeps away from a node that did not answer, or whose disk could not be written."""
 TELL_EVERY = 1.0
 """Seconds between two writings of a move's progress; each wakes the daemons that watch the database."""
 HOW = {
@@ -57,7 +60,7 @@ class Moves:
         depots: Depots,
         settings: Settings,
         *,
-        keep_away: Callable[[int, str], None],
+        keep_away: Callable[[int, str, float], None],
         source: str,
     ) -> None:
         self._database = database
@@ -183,7 +186,7 @@ class Moves:
                 await self._settle(errand, Interrupted(), str(problem))
             except MoveError as problem:
                 if not problem.counts:
-                    self._keep_away(errand.frame.id, errand.node)
+                    self._keep_away(errand.frame.id, errand.node, _grudge(problem))
                 await self._settle(errand, Broken(counts=problem.counts), str(problem))
             else:
                 self._resting.pop(errand.transfer, None)
@@ -360,6 +363,11 @@ class Moves:
         await self._frames.wait(
             session, frame.id, reason=reason, retry_at=retry_at, now=now, source=self._source, count=counts
         )
+
+
+def _grudge(problem: MoveError) -> float:
+    """Give the seconds for which a frame keeps away from a node; one that is silent goes down and comes back."""
+    return SILENT if isinstance(problem, NodeUnreachable) else GRUDGE
 
 
 def _behind(before: int, progress: Callable[[int], None], done: int) -> None:

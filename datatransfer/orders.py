@@ -11,6 +11,7 @@ from dbclient.schema import NodeState, RequestKind, RequestState, TransferMode, 
 from dbclient.stores import Inventory, Leases, Nodes, Requests, Transfers
 from terapix.clock import Clock
 from terapix.journal import logger
+from terapix.steps import reached
 
 log = logger("datatransfer.orders")
 
@@ -59,10 +60,15 @@ class Orders:
             if request.state is not RequestState.OPEN:
                 return False
             state, answer = await self._act(session, request)
-            if state is RequestState.OPEN:
-                self._look_at[number] = self._clock.monotonic() + AGAIN
-                return await Requests().note(session, number, answer)
-            await Requests().answer(session, number, state, answer, now=self._clock.now())
+            goes_on = state is RequestState.OPEN
+            if goes_on:
+                told = await Requests().note(session, number, answer)
+            else:
+                await Requests().answer(session, number, state, answer, now=self._clock.now())
+        reached("move.promised")
+        if goes_on:
+            self._look_at[number] = self._clock.monotonic() + AGAIN
+            return told
         self._look_at.pop(number, None)
         log.info("request answered", request=request.kind.value, state=state.value, answer=answer)
         return True

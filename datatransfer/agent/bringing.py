@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import threading
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
@@ -27,7 +28,9 @@ LOOK: Final = 0.25
 AT_ONCE: Final = 8
 """Files fetched at the same time; the coordinator asks for fewer."""
 PACKS: Final = 2
-"""Packs at the same time: one comes while the disk flushes the other."""
+"""Packs from one host at the same time: one comes while the other is written, and flushed by the disk."""
+HOSTS: Final = 4
+"""Hosts from which packs come at the same time."""
 
 
 class Bringing:
@@ -43,12 +46,36 @@ class Bringing:
         """Nobody waits for it any more, or the agent ends."""
         self.halt: threading.Event | None = None
         """What tells a file that comes by itself to stop."""
-        self.task: asyncio.Future[Carried]
+        self.end: Carried | Exception | None = None
+        """How it ended; none while it is on its way."""
+        self._told: list[tuple[asyncio.Queue[int], int]] = []
+        self._over: asyncio.Event | None = None
 
     def stop(self) -> None:
         self.unwanted = True
         if self.halt is not None:
             self.halt.set()
+
+    def tell(self, ended: asyncio.Queue[int], number: int) -> None:
+        """Put a number into a queue when it has ended; ten thousand files cost less so than with a future each."""
+        if self.end is None:
+            self._told.append((ended, number))
+        else:
+            ended.put_nowait(number)
+
+    def finish(self, end: Carried | Exception) -> None:
+        """Say how it ended."""
+        self.end = end
+        for ended, number in self._told:
+            ended.put_nowait(number)
+        if self._over is not None:
+            self._over.set()
+
+    async def over(self) -> None:
+        """Wait until it has ended."""
+        if self.end is None:
+            self._over = self._over or asyncio.Event()
+            await self._over.wait()
 
 
 class Bringings:
@@ -60,10 +87,12 @@ class Bringings:
         self._segments = segments
         self.paces = Paces(rate)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bring")
-        self._packers = ThreadPoolExecutor(PACKS, thread_name_prefix="pack")
+        self._packers = ThreadPoolExecutor(PACKS * HOSTS, thread_name_prefix="pack")
+        self._from: dict[str, asyncio.Semaphore] = {}
+        """By host: how many more packs may come from it."""
         self._held: dict[tuple[str, str], Bringing] = {}
         self._turn = threading.Lock()
-        self._packs: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def busy(self, root: str) -> frozenset[str]:
         """Paths below a root that are on their way."""
@@ -84,7 +113,7 @@ class Bringings:
             for number, parcel in enumerate(parcels):
                 bringing = await self._join(parcel)
                 joined.append(bringing)
-                bringing.task.add_done_callback(partial(_note, ended, number))
+                bringing.tell(ended, number)
             while left:
                 news: list[dict[str, Any]] = []
                 with contextlib.suppress(TimeoutError):
@@ -106,19 +135,19 @@ class Bringings:
         absent = await asyncio.to_thread(self._absent, small)  # the disk may be slow to answer
         fresh = [parcel for parcel in absent if (parcel.root, parcel.path) not in self._held]
         for pack in in_packs(fresh)[0]:
-            loop = asyncio.get_running_loop()
             held = [Bringing(parcel) for parcel in pack]
-            stop = threading.Event()
             for bringing in held:
-                bringing.task = loop.create_future()
-                bringing.task.add_done_callback(lambda task: task.cancelled() or task.exception())
                 self._held[bringing.parcel.root, bringing.parcel.path] = bringing
-            work = loop.create_task(self._receive_pack(held, stop))
-            self._packs.add(work)
-            work.add_done_callback(self._packs.discard)
+            self._keep(self._receive_pack(held, threading.Event()))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _absent(self, parcels: Sequence[Parcel]) -> list[Parcel]:
-        return [parcel for parcel in parcels if not (self._roots[parcel.root].directory / parcel.path).exists()]
+        roots = {root.name: str(root.directory) for root in self._roots.values()}
+        return [parcel for parcel in parcels if not os.path.lexists(f"{roots[parcel.root]}/{parcel.path}")]
 
     async def _receive_pack(self, held: Sequence[Bringing], stop: threading.Event) -> None:
         """Bring a pack; it stops when nobody waits for any of its files."""
@@ -135,11 +164,12 @@ class Bringings:
         )
         ended: Mapping[Parcel, Carried | MoveError] = {}
         try:
-            receiving = asyncio.get_running_loop().run_in_executor(self._packers, work)
-            while not (await asyncio.wait({receiving}, timeout=LOOK))[0]:
-                if all(bringing.unwanted for bringing in held):
-                    stop.set()
-            ended = receiving.result()
+            async with self._from.setdefault(parcels[0].source, asyncio.Semaphore(PACKS)):
+                receiving = asyncio.get_running_loop().run_in_executor(self._packers, work)
+                while not (await asyncio.wait({receiving}, timeout=LOOK))[0]:
+                    if all(bringing.unwanted for bringing in held):
+                        stop.set()
+                ended = receiving.result()
         except Exception:
             log.exception("bringing a pack broke off")
         log.info("a pack of files is here", root=root.name, files=sum(isinstance(e, Carried) for e in ended.values()))
@@ -148,29 +178,28 @@ class Bringings:
             self._held.pop((parcel.root, parcel.path), None)
             end = ended.get(parcel, LinkBroken(parcel.source, "it broke off"))
             bringing.done = parcel.size
-            if isinstance(end, Carried):
-                bringing.task.set_result(end)
-            else:
-                bringing.task.set_exception(end)
+            bringing.finish(end)
 
     async def _join(self, parcel: Parcel) -> Bringing:
         key = (parcel.root, parcel.path)
         held = self._held.get(key)
         if held is not None and (held.parcel != parcel or held.unwanted):
             held.stop()
-            await asyncio.wait({held.task})
+            await held.over()
             held = self._held.get(key)
         if held is None:
             held = self._held[key] = Bringing(parcel)
-            held.task = asyncio.ensure_future(self._receive(held))
+            self._keep(self._receive(held))
         held.waiting += 1
         return held
 
-    async def _receive(self, bringing: Bringing) -> Carried:
+    async def _receive(self, bringing: Bringing) -> None:
+        """Bring a file by itself."""
         parcel, halt = bringing.parcel, threading.Event()
         bringing.halt = halt
         if bringing.unwanted:
             halt.set()
+        end: Carried | Exception = LinkBroken(parcel.source, "it broke off")
 
         def progress(done: int) -> None:
             bringing.done = done
@@ -187,48 +216,38 @@ class Bringings:
             )
 
         try:
-            carried = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            end = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            log.info("file is here", root=parcel.root, path=parcel.path, size=end.size, how=end.how)
         except MoveError as problem:
+            end = problem
             log.warning("file did not come", root=parcel.root, path=parcel.path, problem=str(problem))
-            raise
-        else:
-            log.info("file is here", root=parcel.root, path=parcel.path, size=carried.size, how=carried.how)
-            return carried
+        except Exception as problem:
+            end = problem
+            log.exception("bringing a file broke off")
         finally:
             self._held.pop((parcel.root, parcel.path), None)
+            bringing.finish(end)
 
     def _leave(self, bringing: Bringing) -> None:
         """Stop what nobody waits for any more; its end is nobody's concern then."""
         bringing.waiting -= 1
-        if bringing.waiting <= 0 and not bringing.task.done():
+        if bringing.waiting <= 0 and bringing.end is None:
             bringing.stop()
-            bringing.task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def close(self) -> None:
         """Stop everything within a chunk; the bytes so far stay."""
         held = list(self._held.values())
         for bringing in held:
             bringing.stop()
-        await asyncio.gather(*(bringing.task for bringing in held), return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for threads in (self._threads, self._packers):
             await asyncio.to_thread(threads.shutdown)
 
 
-def _note(ended: asyncio.Queue[int], number: int, _: asyncio.Future[Carried]) -> None:
-    ended.put_nowait(number)
-
-
 def _end_of(number: int, joined: Sequence[Bringing]) -> dict[str, Any]:
-    return {"file": number, **_told(joined[number].task)}
-
-
-def _told(future: asyncio.Future[Carried]) -> dict[str, Any]:
     """Say how a file ended."""
-    problem = future.exception()
-    if problem is None:
-        carried = future.result()
-        return {"state": "arrived", "size": carried.size, "how": carried.how}
-    if isinstance(problem, MoveError):
-        return {"state": "failed", "problem": facts(problem)}
-    log.error("bringing a file broke off", problem=repr(problem))
-    return {"state": "failed", "problem": facts(LinkBroken("the agent", repr(problem)))}
+    end = joined[number].end
+    if isinstance(end, Carried):
+        return {"file": number, "state": "arrived", "size": end.size, "how": end.how}
+    problem = end if isinstance(end, MoveError) else LinkBroken("the agent", repr(end))
+    return {"file": number, "state": "failed", "problem": facts(problem)}

@@ -132,10 +132,9 @@ class Courier:
                 for parcel in parcels
             ]
         }
-        begun = False
+        begun = asyncio.Event()
         try:
-            async for item in self._lines("POST", address, "/v1/bring", body=body):
-                begun = True
+            async for item in self._lines("POST", address, "/v1/bring", body=body, begun=begun):
                 if "done" in item:
                     progress(int(item["done"]))
                 for end in item.get("ended", ()):
@@ -144,7 +143,7 @@ class Courier:
                         Carried(int(end["size"]), str(end["how"])) if arrived else rebuilt(end["problem"])
                     )
         except Silent as problem:
-            if begun:
+            if begun.is_set():
                 raise LinkBroken(address, str(problem)) from problem
             raise NodeUnreachable(Path(address), str(problem)) from problem
         return [LinkBroken(address, "it ended without a word") if what is None else what for what in ended]
@@ -161,14 +160,24 @@ class Courier:
                 return await answer.json()
 
     async def _lines(
-        self, method: str, address: str, path: str, *, body: Mapping[str, Any] | None = None, silence: float = LIVE
+        self,
+        method: str,
+        address: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        silence: float = LIVE,
+        begun: asyncio.Event | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
+        """Give the lines of an answer; `begun` is set once the agent has taken the request on."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER, sock_read=silence)
         with _worded(address):
             async with self._session().request(
                 method, f"{address}{path}", json=body, timeout=timeout, allow_redirects=False, read_bufsize=LINE
             ) as answer:
                 await _accepted(address, answer)
+                if begun is not None:
+                    begun.set()
                 while True:
                     async with asyncio.timeout(silence):
                         line = await answer.content.readline()

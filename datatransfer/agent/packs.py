@@ -13,6 +13,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -43,8 +44,12 @@ BYTES: Final = 64 << 20
 """Bytes of a pack at most: what may be written before the disk is told to flush."""
 SENT: Final = 1 << 20
 """Bytes that are sent at once."""
+BATCH: Final = 4 << 20
+"""Bytes of a pack that are held in memory before they are written."""
 HEAD: Final = struct.Struct(">Q")
 ABSENT: Final = 2**64 - 1
+
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -112,6 +117,20 @@ def in_packs(parcels: Sequence[Parcel]) -> tuple[list[list[Parcel]], list[Parcel
     return packs, alone
 
 
+@dataclass(frozen=True, slots=True)
+class _Come:
+    """A small file that is here, in memory, and verified."""
+
+    parcel: Parcel
+    content: bytes
+    room: int
+    """Number of its open directory."""
+
+    @property
+    def name(self) -> str:
+        return self.parcel.path.rpartition("/")[2]
+
+
 def receive_pack(
     parcels: Sequence[Parcel], root: Root, *, trust: Trust, pace: Pace, stop: threading.Event, turn: threading.Lock
 ) -> dict[Parcel, Carried | MoveError]:
@@ -119,35 +138,21 @@ def receive_pack(
 
     Parameters
     ----------
-    turn : held while the files come: two threads that make files in one directory spin until the other is done, and
-        to hold it for each file alone costs half as much CPU again
+    turn : held while files are made, never while they come: two threads that make files in one directory spin until
+        the other is done, and a slow link must not hold up what comes over another one
     """
     ended: dict[Parcel, Carried | MoveError] = {}
-    written: list[tuple[Parcel, int, str]] = []
+    written: list[_Come] = []
+    rooms: dict[str, int] = {}
     with contextlib.ExitStack() as exits:
-        rooms: dict[str, int] = {}
         try:
             for parcel in parcels:
                 room = parcel.path.rpartition("/")[0]
                 if room not in rooms:
                     rooms[room] = exits.enter_context(held_directory(root, room.split("/"), make=True))
-            with turn, Line(parcels[0].source, trust) as line:
-                line.pack([parcel.origin for parcel in parcels])
-                body: BinaryIO = io.BufferedReader(Body(line), SENT)
-                for parcel in parcels:
-                    if stop.is_set():
-                        raise Stopped
-                    room, _, name = parcel.path.rpartition("/")
-                    problem = _take(body, parcel, rooms[room], name)
-                    pace.draw(parcel.size, stop)
-                    if problem is None:
-                        written.append((parcel, rooms[room], name))
-                    else:
-                        ended[parcel] = problem
-        except Cut as problem:
-            ended |= {p: LinkBroken(p.source, str(problem)) for p in parcels[len(written) + len(ended) :]}
-        except MoveError as problem:
-            ended |= dict.fromkeys(parcels[len(written) + len(ended) :], problem)
+            for come in _batches(parcels, rooms, ended, trust=trust, pace=pace, stop=stop):
+                with turn:
+                    written += _make(come, ended)
         except OSError as problem:
             told = NodeUnreachable(root.directory, problem.strerror or str(problem))
             return dict.fromkeys(parcels, told)
@@ -155,21 +160,58 @@ def receive_pack(
     return ended
 
 
-def _take(body: BinaryIO, parcel: Parcel, room: int, name: str) -> MoveError | None:
-    """Read one file and write it into a part; give what is wrong with it alone.
-
-    Raises
-    ------
-    Cut
-        When the rest of the pack does not come either.
-    """
+def _batches(
+    parcels: Sequence[Parcel],
+    rooms: Mapping[str, int],
+    ended: dict[Parcel, Carried | MoveError],
+    *,
+    trust: Trust,
+    pace: Pace,
+    stop: threading.Event,
+) -> Iterator[list[_Come]]:
+    """Read a pack, about `BATCH` at once; what is wrong with files is written into `ended`."""
+    batch: list[_Come] = []
+    size = done = 0
+    broken: MoveError | None = None
     try:
-        _write(parcel, _read(body, parcel), room, name)
-    except Cut:
-        raise
+        with Line(parcels[0].source, trust) as line:
+            line.pack([parcel.origin for parcel in parcels])
+            body: BinaryIO = io.BufferedReader(Body(line), SENT)
+            for parcel in parcels:
+                if stop.is_set():
+                    raise Stopped
+                content = _read(body, parcel)
+                if isinstance(content, MoveError):
+                    ended[parcel] = content
+                else:
+                    batch.append(_Come(parcel, content, rooms[parcel.path.rpartition("/")[0]]))
+                    size += len(content)
+                done += 1
+                pace.draw(parcel.size, stop)
+                if size >= BATCH:
+                    yield batch
+                    batch, size = [], 0
+    except Cut as problem:
+        broken = LinkBroken(parcels[0].source, str(problem))
     except MoveError as problem:
-        return problem
-    return None
+        broken = problem
+    if broken is not None:
+        ended |= dict.fromkeys(parcels[done:], broken)
+    if batch:
+        yield batch
+
+
+def _make(come: Sequence[_Come], ended: dict[Parcel, Carried | MoveError]) -> list[_Come]:
+    """Write files into parts; give those that are written."""
+    written = []
+    for each in come:
+        try:
+            _write(each)
+        except MoveError as problem:
+            ended[each.parcel] = problem
+        else:
+            written.append(each)
+    return written
 
 
 class Body(io.RawIOBase):
@@ -185,15 +227,26 @@ class Body(io.RawIOBase):
         return self._line.read_into(memoryview(buffer))
 
 
-def _read(body: BinaryIO, parcel: Parcel) -> bytes:
+def _read(body: BinaryIO, parcel: Parcel) -> bytes | MoveError:
+    """Read one file and verify it; give what is wrong with it alone.
+
+    Raises
+    ------
+    Cut
+        When the rest of the pack does not come either.
+    """
     (length,) = HEAD.unpack(_exactly(body, HEAD.size))
     if length == ABSENT:
-        raise SourceGone(Path(parcel.origin))
+        return SourceGone(Path(parcel.origin))
     if length > SMALL:
         raise Cut(f"{length} bytes are no small file")
     content = _exactly(body, length)
     if length != parcel.size:
-        raise Declined(f"{parcel.source} has {length} bytes of {parcel.origin}, and {parcel.size} are known")
+        return Declined(f"{parcel.source} has {length} bytes of {parcel.origin}, and {parcel.size} are known")
+    algorithm, _, wanted = parcel.digest.partition(":")
+    found = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
+    if found != wanted:
+        return DigestMismatch(Path(parcel.origin), expected=parcel.digest, found=f"{algorithm}:{found}")
     return content
 
 
@@ -204,26 +257,22 @@ def _exactly(body: BinaryIO, count: int) -> bytes:
     return found
 
 
-def _write(parcel: Parcel, content: bytes, room: int, name: str) -> None:
-    """Verify the bytes and write them into a part."""
-    algorithm = parcel.digest.partition(":")[0]
-    found = f"{algorithm}:{hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()}"
-    if found != parcel.digest:
-        raise DigestMismatch(Path(parcel.origin), expected=parcel.digest, found=found)
-    part = name + PART
+def _write(come: _Come) -> None:
+    """Write a file into a part."""
+    part = come.name + PART
     try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640, dir_fd=room)
+        handle = os.open(part, _NEW, 0o640, dir_fd=come.room)
         try:
-            left = memoryview(content)
+            left = memoryview(come.content)
             while left:
                 left = left[os.write(handle, left) :]
         finally:
             os.close(handle)
     except OSError as problem:
         with contextlib.suppress(OSError):
-            os.unlink(part, dir_fd=room)
+            os.unlink(part, dir_fd=come.room)
         if problem.errno in FULL:
-            raise DiskFull(Path(parcel.path), written=0, size=parcel.size) from problem
+            raise DiskFull(Path(come.parcel.path), written=0, size=come.parcel.size) from problem
         raise
 
 
@@ -233,19 +282,18 @@ def _flush(handle: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def _named(
-    root: Root, written: Sequence[tuple[Parcel, int, str]], rooms: Mapping[str, int]
-) -> dict[Parcel, Carried | MoveError]:
+def _named(root: Root, written: Sequence[_Come], rooms: Mapping[str, int]) -> dict[Parcel, Carried | MoveError]:
     """Flush all parts at once, and give them their names."""
     if not written:
         return {}
     try:
-        _flush(written[0][1])
-        for _, room, name in written:
-            os.rename(name + PART, name, src_dir_fd=room, dst_dir_fd=room)
+        _flush(written[0].room)
+        for come in written:
+            name = come.name
+            os.rename(name + PART, name, src_dir_fd=come.room, dst_dir_fd=come.room)
         for room in rooms.values():
             os.fsync(room)
     except OSError as problem:
         told = NodeUnreachable(root.directory, problem.strerror or str(problem))
-        return {parcel: told for parcel, _, _ in written}
-    return {parcel: Carried(parcel.size, "brought") for parcel, _, _ in written}
+        return {come.parcel: told for come in written}
+    return {come.parcel: Carried(come.parcel.size, "brought") for come in written}

@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -69,12 +70,24 @@ def roots_of(settings: Settings, nodes: frozenset[str]) -> dict[str, Root]:
 
 def split(place: str) -> tuple[str, str]:
     """Part ``nodes/node1/frames/08AC14/979412p.fits.fz`` into root and path; raise `Refused` for what is neither."""
+    directory, _, name = place.rpartition("/")
+    root, rooms = _directory(directory)
+    if not rooms:
+        return root, checked(f"{rooms}{name}")
+    return root, f"{rooms}/{_name(name)}"
+
+
+@lru_cache(maxsize=1024)
+def _directory(place: str) -> tuple[str, str]:
+    """Part a directory into root and path; most files that are asked for together lie in one."""
     kind, _, rest = place.partition("/")
     name, _, path = rest.partition("/")
     root = f"{kind}/{name}"
     if not _ROOT.fullmatch(root):
         raise Refused(f"{place!r} names no root: nodes/NAME/… or reception/NAME/… was expected")
-    return root, checked(path)
+    if path:
+        checked(f"{path}/file")
+    return root, path
 
 
 def checked(path: str) -> str:
@@ -82,12 +95,16 @@ def checked(path: str) -> str:
     names = path.split("/")
     if not 2 <= len(names) <= DEEPEST:
         raise Refused(f"{path!r} is no path of a file here: 2 to {DEEPEST} names were expected")
+    for name in names:
+        _name(name)
+    return path
+
+
+def _name(name: str) -> str:
     try:
-        for name in names:
-            safe_name(name)
+        return safe_name(name)
     except UnsafeName as problem:
         raise Refused(str(problem)) from problem
-    return path
 
 
 def find(roots: Mapping[str, Root], root: str, path: str) -> Root:

@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from typing import IO, Any, Final, Self
 
 from aiohttp import web
@@ -311,7 +312,12 @@ def _parcel(item: Mapping[str, Any]) -> Parcel:
     root, path = split(str(item["to"]))
     origin = str(item["from"])
     split(origin)
-    source = str(item["source"])
+    source = _address(str(item["source"]))
+    return Parcel(source, origin, root, path, str(Digest.parse(item["digest"])), int(item["size"]))
+
+
+@lru_cache(maxsize=64)
+def _address(source: str) -> str:
     if not re.fullmatch(r"https?://[^/?#@\s]{1,255}", source):
         raise Refused(f"{source!r} is no address of an agent")
-    return Parcel(source, origin, root, path, str(Digest.parse(item["digest"])), int(item["size"]))
+    return source
