@@ -180,6 +180,7 @@ class Fetcher:
         try:
             await self._fetch(running)
             self.misses.arrived(frame)
+            self.respite.forget(frame)
         except asyncio.CancelledError:
             await self._end(running, "snooppix was stopped; the next start goes on from here")
             raise

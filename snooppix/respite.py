@@ -82,6 +82,15 @@ class Respite:
         return free
 
     @property
+    def remembered(self) -> int:
+        """Frames of which it is remembered where they lie."""
+        return len(self._places)
+
+    def forget(self, frame: FrameRecord) -> None:
+        """Forget where a file lies that is here now."""
+        self._places.pop(frame.id, None)
+
+    @property
     def left(self) -> float | None:
         """Seconds until the rest is over that the pool sits out; none if it sits out none."""
         held, now = self._held, self.clock.now()

@@ -158,6 +158,22 @@ async def test_frames_that_wait_for_one_busy_host_are_put_off_together(
     assert await states(desk, *names) == {FrameState.FETCHED}
 
 
+async def test_where_a_file_lies_is_forgotten_when_it_is_here(
+    desk: Desk, archive: ServedArchive, clock: SetClock
+) -> None:
+    """A daemon that runs for years does not grow with what it has fetched."""
+    names = [f"{979412 + number}p" for number in range(12)]
+    await offer(desk, archive, *names)
+    archive.faults.add(Busy(retry_after="600", times=1))
+    await fetch(desk, passes=2)
+    assert desk.snooppix.fetcher.respite.remembered > 0
+    for wait in (700, 3601):
+        clock.advance(wait)
+        await fetch(desk, passes=6)
+    assert await states(desk, *names) == {FrameState.FETCHED}
+    assert desk.snooppix.fetcher.respite.remembered == 0
+
+
 async def test_a_short_rest_is_sat_out_and_touches_no_row_of_those_that_wait(
     desk: Desk, archive: ServedArchive, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
