@@ -13,7 +13,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,8 +46,8 @@ TIMES = int(os.environ.get("PAGES_TIMES", "7"))
 PAGES = (
     "/", "/frames", "/frames?run=R500", "/frames?state=failed", "/frames?node=node3", "/frames/1000500p", "/runs",
     "/nodes", "/history", "/statistics", "/statistics?by=filter", "/statistics?by=node", "/statistics?by=month",
-    "/statistics?by=run&since=2026-01-01", "/transfer", "/snooppix", "/snooppix/runs/R500",
-    "/snooppix/lists/arrived",
+    "/statistics?by=run&since=2026-01-01", "/transfer", "/transfer/history", "/flow", "/filters",
+    "/snooppix", "/snooppix/runs/R500", "/snooppix/lists/arrived",
 )  # fmt: skip
 WORDS = {"sqlite": {"n": "n.n", "numbers": "(WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c "
                     "WHERE n < {last}) SELECT n FROM c) AS n",
@@ -106,6 +106,7 @@ def statements(kind: str, frames: int) -> list[str]:
         "bytes_total": "300000000",
         "bytes_done": "300000000",
         "rate": "1e8",
+        "priority": "0",
         "created_at": half,
         "started_at": half,
         "ended_at": half,
@@ -158,16 +159,49 @@ async def fill(database: Database, kind: str, frames: int) -> None:
                 ),
                 values,
             )
-    for statement in statements(kind, frames):
-        begun = time.perf_counter()
+    async with aside(database) as write:
+        for statement in statements(kind, frames):
+            await timed(statement.split()[2], write(statement))
+    async with database.write() as session:
+        await timed("sums", Tallies().recount(session))
+        await session.execute(text("DELETE FROM stocks"))
+        stock = "SELECT node_id, 'replica', count(*), sum(size) FROM replicas WHERE state = 'held' GROUP BY node_id"
+        await session.execute(text(f"INSERT INTO stocks (node_id, kind, files, bytes) {stock}"))
+
+
+async def timed(what: str, work: Awaitable[Any]) -> None:
+    begun = time.perf_counter()
+    await work
+    print(f"  {what}: {time.perf_counter() - begun:.1f} s", file=sys.stderr, flush=True)
+
+
+@contextlib.asynccontextmanager
+async def aside(database: Database) -> AsyncIterator[Callable[[str], Awaitable[None]]]:
+    """Give what writes a statement while indexes and triggers are put aside: they are made again at the end."""
+    indexes, triggers = [], []
+    async with database.write() as session:
+        if database.sqlite:
+            kept = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('index', 'trigger')"
+            kept += " AND tbl_name IN ('frames', 'replicas', 'transfers', 'jobs', 'events', 'products')"
+            for what, name, made in (await session.execute(text(kept))).all():
+                await session.execute(text(f"DROP {what} {name}"))
+                (indexes if what == "index" else triggers).append(made)
+        else:
+            kept = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexname LIKE 'ix_%'"
+            for name, made in (await session.execute(text(kept))).all():
+                await session.execute(text(f"DROP INDEX {name}"))
+                indexes.append(made)
+
+    async def write(statement: str) -> None:
         async with database.write() as session:
-            await (await session.connection()).exec_driver_sql(statement)
-        print(f"  {statement.split()[2]}: {time.perf_counter() - begun:.1f} s", file=sys.stderr, flush=True)
-    begun, more = time.perf_counter(), True
-    while more:
-        async with database.write() as session:
-            more = (await Tallies().fold(session)).more
-    print(f"  folded: {time.perf_counter() - begun:.1f} s", file=sys.stderr, flush=True)
+            line = await session.connection()
+            if not database.sqlite:
+                await line.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            await line.exec_driver_sql(statement)
+
+    yield write
+    for made in (*indexes, *triggers):
+        await timed(made.split()[2], write(made))
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from dbclient.database import Database
 from dbclient.records import FrameRecord
 from dbclient.schema import FrameState
-from dbclient.stores import Differences
+from dbclient.stores import Differences, Exchange
 from dbclient.stores.sightings import Sighting, difference
 from snooppix.archive import Archive, Batch
 from snooppix.watcher import FOLLOWED
@@ -57,10 +57,7 @@ class Completeness:
 
     @property
     def sentence(self) -> str:
-        if not self.expected:
-            return f"{self.runid}: nothing of it is listed, so that nothing is proven."
-        counts = f"{self.held} of {self.expected} held, {len(self.missing)} missing, {len(self.extra)} extra"
-        return f"{self.runid} is {'complete' if self.complete else 'not complete'}: {counts}."
+        return in_words(self.runid, self.expected, self.held, len(self.missing), len(self.extra))
 
 
 @runtime_checkable
@@ -97,6 +94,68 @@ def _lack(seen: Sighting | None, generations: Sequence[FrameRecord]) -> Missing 
     if older is not None:
         reason = f"generation {newest.generation}: {reason}; generation {older.generation} is held"
     return Missing(name, newest.state.value, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A run at a glance: counted whatever its size, and the first names of what it lacks and has in excess."""
+
+    runid: str
+    source: str
+    as_of: datetime | None
+    expected: int
+    held: int
+    lacking: int
+    surplus: int
+    """Frames that are here and not listed."""
+    missing: tuple[Missing, ...]
+    extra: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.expected) and not self.lacking
+
+    @property
+    def sentence(self) -> str:
+        return in_words(self.runid, self.expected, self.held, self.lacking, self.surplus)
+
+
+def in_words(runid: str, expected: int, held: int, missing: int, extra: int) -> str:
+    """Say how complete a run is."""
+    if not expected:
+        return f"{runid}: nothing of it is listed, so that nothing is proven."
+    counts = f"{held} of {expected} held, {missing} missing, {extra} extra"
+    return f"{runid} is {'not complete' if missing else 'complete'}: {counts}."
+
+
+async def at_a_glance(database: Database, runid: str, *, most: int) -> Glance:
+    """Compare with what the archive is known to list, as `as_of_last_difference` does, and name the first few.
+
+    The numbers come from the kept sums, and only frames that are told of are read.
+    """
+    async with database.read() as session:
+        last = await Differences().last_done(session)
+        tallies = [one for one in await Exchange().tallies(session, runids=[runid]) if one.kind in FOLLOWED]
+        expected = sum(one.frames - one.withdrawn for one in tallies)
+        here = [one for one in tallies if one.state in HELD]
+        held, surplus = sum(one.frames - one.withdrawn for one in here), sum(one.withdrawn for one in here)
+        found = await Differences().lacking(session, runid, held=HELD, limit=most) if held < expected else []
+        extra = await Differences().unlisted(session, runid, held=HELD, limit=most) if surplus else []
+    rows: dict[str, list[FrameRecord]] = defaultdict(list)
+    for frame in found:
+        rows[frame.name].append(frame)
+    lacks = [_lack(None, generations) for generations in rows.values()]
+    return Glance(
+        runid=runid,
+        source=last.archive if last else "the database alone",
+        as_of=last.ended_at if last else None,
+        expected=expected,
+        held=held,
+        lacking=expected - held,
+        surplus=surplus,
+        missing=tuple(lack for lack in lacks if lack is not None),
+        extra=tuple(extra),
+    )
 
 
 async def asked_now(database: Database, archive: Archive, runid: str, *, now: datetime) -> Completeness:

@@ -85,7 +85,7 @@ async def summarise(session: AsyncSession, *, now: datetime, settings: Settings)
     for name, passed in PASSED:
         count = sum(states.get(state, 0) for state in passed)
         chain.append(Step(name, count, count / total if total else 0.0))
-    rooms = {room.name: room for room in await Nodes().room(session)}
+    rooms = {room.name: room for room in await Nodes().room(session, runs=False)}
     nodes = bars(await Nodes().all(session), rooms)
     daemons = tuple(await Nodes().daemons(session))
     warnings = (

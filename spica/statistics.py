@@ -131,7 +131,8 @@ def rows(sums: Iterable[Sums], by: By, *, window: Window, instruments: Sequence[
     whole = sum(one.exposure for one in folded.values())
     names = sorted((key for key in folded if key is not None), reverse=by in PERIODS)
     order = [*names, *([None] if None in folded else [])]
-    return [_row(key, folded[key], by, window, whole) for key in order]
+    days = window.days(window.begin, window.end)
+    return [_row(key, folded[key], by, window, whole=whole, whole_days=days) for key in order]
 
 
 def _key(key: str | None, by: By, cameras: Mapping[str, str]) -> str | None:
@@ -163,12 +164,11 @@ def _together(one: Sums, other: Sums) -> Sums:
     return Sums(one.key, **{name: getattr(one, name) + getattr(other, name) for name in names})
 
 
-def _row(key: str | None, sums: Sums, by: By, window: Window, whole: float) -> Row:
-    begin, end = window.begin, window.end
+def _row(key: str | None, sums: Sums, by: By, window: Window, *, whole: float, whole_days: float) -> Row:
+    days = whole_days
     if key is not None and by in PERIODS:
         day = date.fromisoformat(key)
-        begin, end = _midnight(day), _midnight(_after(day, by))
-    days = window.days(begin, end)
+        days = window.days(_midnight(day), _midnight(_after(day, by)))
     return Row(
         name=key if key is not None else UNKNOWN,
         known=key is not None,

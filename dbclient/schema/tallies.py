@@ -22,7 +22,10 @@ LONGEST = 10**9
 class TallyLevel(enum.StrEnum):
     """What the frames of a row have in common, beside kind, state and whether their generation is the newest."""
 
-    RUN = "run"  #: run and filter
+    ALL = "all"  #: nothing more
+    RUN = "run"  #: run
+    FILTER = "filter"  #: filter
+    RUN_FILTER = "run-filter"  #: run and filter
     DAY = "day"  #: day, run and filter
     DATE = "date"  #: day
     NODE = "node"  #: the node that holds them; a frame on two nodes counts on both

@@ -1,6 +1,6 @@
 """Full differences: what each found, and the database's side of the comparison, page by page."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +11,7 @@ from dbclient.errors import NoSuchRow
 from dbclient.records import DifferenceRecord, FrameRecord, record
 from dbclient.schema import Difference, DifferenceState, Frame, FrameKind, FrameState
 from dbclient.stores import slab as slabs
+from dbclient.stores.listings import COLUMNS
 from dbclient.stores.sightings import ASKED_AT_ONCE, KEPT
 from dbclient.stores.slab import Slab
 
@@ -92,12 +93,31 @@ class Differences:
     async def of_run(self, session: AsyncSession, runid: str, *, names: Sequence[str]) -> list[FrameRecord]:
         """Give all generations of the exposures of a run, and of those with certain names, whatever their run."""
         mine = Frame.kind.in_((FrameKind.OBJECT, FrameKind.PRODUCT))
-        of_run = select(Frame).where(mine, Frame.runid == runid)
-        found = {row.id: record(FrameRecord, row) for row in await session.scalars(of_run)}
+        found: dict[int, FrameRecord] = {}
+        for current in (true(), false()):  # each by itself, so that the index of runs is walked
+            of_run = select(*COLUMNS).where(mine, Frame.current == current, Frame.runid == runid)
+            found |= {row.id: record(FrameRecord, row) for row in await session.execute(of_run)}
         for start in range(0, len(names), ASKED_AT_ONCE):
             query = select(Frame).where(Frame.name.in_(names[start : start + ASKED_AT_ONCE]))
             found |= {row.id: record(FrameRecord, row) for row in await session.scalars(query)}
         return list(found.values())
+
+    async def lacking(
+        self, session: AsyncSession, runid: str, *, held: Collection[FrameState], limit: int
+    ) -> list[FrameRecord]:
+        """Give frames of a run that are listed and not held, by name, with their older generations behind each."""
+        newest = select(*COLUMNS).where(*_of_run(runid), Frame.withdrawn_at.is_(None), Frame.state.not_in(held))
+        rows = list(await session.execute(newest.order_by(Frame.name).limit(limit)))
+        older = select(*COLUMNS).where(Frame.name.in_([row.name for row in rows]), Frame.current == false())
+        rows += await session.execute(older.order_by(Frame.generation.desc()))
+        return [record(FrameRecord, row) for row in rows]
+
+    async def unlisted(
+        self, session: AsyncSession, runid: str, *, held: Collection[FrameState], limit: int
+    ) -> list[str]:
+        """Name frames of a run that are held and listed no more."""
+        query = select(Frame.name).where(*_of_run(runid), Frame.withdrawn_at.is_not(None), Frame.state.in_(held))
+        return list(await session.scalars(query.order_by(Frame.name).limit(limit)))
 
     async def known(
         self, session: AsyncSession, *, after: str, kinds: Iterable[FrameKind], limit: int, up_to: str | None = None
@@ -151,3 +171,8 @@ def _between(after: str, up_to: str | None, kinds: Iterable[FrameKind]) -> list[
     current, kind = func.coalesce(Frame.current, false()), func.coalesce(Frame.kind, FrameKind.OBJECT)
     bounds = [Frame.name > after, current == true(), kind.in_(list(kinds))]
     return bounds if up_to is None else [*bounds, Frame.name <= up_to]
+
+
+def _of_run(runid: str) -> tuple[ColumnElement[bool], ...]:
+    """Conditions of the newest generations of a run's exposures and products."""
+    return Frame.kind.in_((FrameKind.OBJECT, FrameKind.PRODUCT)), Frame.current == true(), Frame.runid == runid

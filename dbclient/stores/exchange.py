@@ -94,7 +94,7 @@ class Exchange:
 
     async def states(self, session: AsyncSession) -> dict[FrameState, int]:
         """Count frames, flats, masks and products in each state."""
-        counted = Tallies().counted(session, TallyLevel.RUN).c
+        counted = Tallies().counted(session, TallyLevel.ALL).c
         query = select(counted.state, func.sum(counted.frames)).where(counted.current == true())
         rows = (await session.execute(query.group_by(counted.state))).all()
         return {state: int(frames) for state, frames in rows if frames}

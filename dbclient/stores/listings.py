@@ -92,7 +92,7 @@ class FrameLists:
 
     async def counts(self, session: AsyncSession) -> dict[FrameState, int]:
         """Count the exposures in each state; of each name the newest generation counts."""
-        counted = Tallies().counted(session, TallyLevel.RUN).c
+        counted = Tallies().counted(session, TallyLevel.ALL).c
         query = select(counted.state, func.sum(counted.frames)).where(*_newest_exposures(counted))
         rows = (await session.execute(query.group_by(counted.state))).all()
         return {state: int(frames) for state, frames in rows if frames}
@@ -104,7 +104,7 @@ class FrameLists:
 
     async def runs(self, session: AsyncSession, *, runids: Sequence[str | None] | None = None) -> list[RunRow]:
         """Sum the exposures of each run, or of some."""
-        counted = Tallies().counted(session, TallyLevel.RUN).c
+        counted = Tallies().counted(session, TallyLevel.RUN_FILTER).c
         words = (counted.runid, counted.state, counted.filter)
         query = select(*words, func.sum(counted.frames), func.sum(counted.bytes)).where(*_newest_exposures(counted))
         if runids is not None:

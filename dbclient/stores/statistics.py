@@ -28,7 +28,7 @@ class Grouping(enum.StrEnum):
 
 LEVELS: Final[Mapping[Grouping, tuple[TallyLevel, TallyLevel]]] = {
     Grouping.RUN: (TallyLevel.RUN, TallyLevel.DAY),
-    Grouping.FILTER: (TallyLevel.RUN, TallyLevel.DAY),
+    Grouping.FILTER: (TallyLevel.FILTER, TallyLevel.DAY),
     Grouping.NODE: (TallyLevel.NODE, TallyLevel.NODE_DATE),
     Grouping.DAY: (TallyLevel.DATE, TallyLevel.DATE),
     Grouping.WEEK: (TallyLevel.DATE, TallyLevel.DATE),
@@ -37,7 +37,6 @@ LEVELS: Final[Mapping[Grouping, tuple[TallyLevel, TallyLevel]]] = {
 """Of which tallies sums are made: of all days, and of some."""
 MONTH: Final = 7
 """Signs of a day that name its month."""
-COUNTED: Final = ("expected", "held", "weighted", "aside", "bytes", "received", "received_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,5 +135,6 @@ def _named(key: Any, by: Grouping, nodes: Mapping[int, str]) -> str | None:
 
 
 def _sums(key: str | None, row: Any) -> Sums:
-    whole = {name: int(getattr(row, name)) for name in COUNTED}
-    return Sums(key=key or None, exposure=int(row.exposure) / 1000, **whole)
+    _, expected, held, weighted, aside, exposure, size, received, received_size = row
+    counts = (int(expected), int(held), int(weighted), int(aside))
+    return Sums(key or None, *counts, int(exposure) / 1000, int(size), int(received), int(received_size))

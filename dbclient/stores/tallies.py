@@ -39,7 +39,10 @@ from dbclient.schema.tallies import LARGEST, LONGEST
 WORDS: Final = ("day", "node_id", "runid", "filter", "kind", "state", "current")
 MEASURES: Final = ("frames", "withdrawn", "bytes", "exposure", "received", "received_bytes")
 LEVELS: Final[Mapping[TallyLevel, tuple[str, ...]]] = {
-    TallyLevel.RUN: ("runid", "filter"),
+    TallyLevel.ALL: (),
+    TallyLevel.RUN: ("runid",),
+    TallyLevel.FILTER: ("filter",),
+    TallyLevel.RUN_FILTER: ("runid", "filter"),
     TallyLevel.DAY: ("day", "runid", "filter"),
     TallyLevel.DATE: ("day",),
     TallyLevel.NODE: ("node_id",),
@@ -228,17 +231,22 @@ async def _counted_anew(session: AsyncSession) -> Sums:
 
 def _add(sums: Sums, rows: Iterable[Any], *, only: TallyLevel | None = None) -> None:
     """Add rows of `WORDS` and `MEASURES` to the sums of every level, or of one, that they belong to."""
-    for row in rows:
-        words, measures = dict(zip(WORDS, row, strict=False)), row[len(WORDS) :]
+    same: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * len(MEASURES))
+    for row in rows:  # what is told under the same words goes to the same sums
+        held = same[tuple(row[: len(WORDS)])]
+        for number, value in enumerate(row[len(WORDS) :]):
+            held[number] += int(value)
+    for told, measures in same.items():
+        words = dict(zip(WORDS, told, strict=True))
         of_nodes = words["node_id"] > 0
         for level, common in LEVELS.items():
             if (level in OF_NODES) is not of_nodes or only not in {None, level}:
                 continue
-            told = {name: words[name] if name in common else _NONE[name] for name in _NONE}
-            group = Group(level, **told, **{name: words[name] for name in ("kind", "state", "current")})
+            named = {name: words[name] if name in common else nothing for name, nothing in _NONE.items()}
+            group = Group(level, **named, **{name: words[name] for name in ("kind", "state", "current")})
             held = sums[group]
             for number, value in enumerate(measures):
-                held[number] += int(value)
+                held[number] += value
 
 
 async def _write(session: AsyncSession, sums: Sums) -> None:

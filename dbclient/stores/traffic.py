@@ -97,7 +97,11 @@ class Traffic:
         ----------
         before : number of the last one of the page before
         """
-        query = _listed().where(Transfer.state == wanted.state if wanted.state else Transfer.state.in_(OVER))
+        if wanted.state is TransferState.FAILED:  # few: they are looked up
+            query = _listed().where(Transfer.state == wanted.state)
+        else:  # wrapped: nearly all are, and SQLite would sort them
+            states = (wanted.state,) if wanted.state else OVER
+            query = _listed().where(func.coalesce(Transfer.state, Transfer.state).in_(states))
         number: Any = Transfer.id
         if wanted.runid:  # frames of a run are looked up in their index, and their transfers are sorted
             number = Transfer.id + 0
@@ -185,7 +189,7 @@ class Traffic:
 
     async def filters(self, session: AsyncSession) -> Mapping[str | None, int]:
         """Count the exposures of each filter."""
-        counted = Tallies().counted(session, TallyLevel.RUN).c
+        counted = Tallies().counted(session, TallyLevel.FILTER).c
         mine = counted.kind == FrameKind.OBJECT, counted.current == true()
         query = select(counted.filter, func.sum(counted.frames)).where(*mine).group_by(counted.filter)
         return {band or None: int(count) for band, count in (await session.execute(query)).all() if count}
@@ -193,7 +197,7 @@ class Traffic:
     async def filters_of_runs(self, session: AsyncSession, *, limit: int) -> dict[str, dict[str, int]]:
         """Count the exposures of the last runs in their order, by filter."""
         names = await self.run_names(session, limit=limit)
-        counted = Tallies().counted(session, TallyLevel.RUN).c
+        counted = Tallies().counted(session, TallyLevel.RUN_FILTER).c
         mine = counted.kind == FrameKind.OBJECT, counted.current == true(), counted.runid.in_(names)
         query = select(counted.runid, counted.filter, func.sum(counted.frames)).where(*mine)
         found: dict[str, dict[str, int]] = {name: {} for name in names}

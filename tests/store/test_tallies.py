@@ -82,7 +82,7 @@ async def test_a_count_anew_tells_what_was_wrong_and_mends_it(database):
         await Tallies().fold(session)
         assert await Tallies().recount(session) == 0
         await session.execute(text("UPDATE tallies SET frames = frames + 5 WHERE level = 'run'"))
-        assert await Tallies().recount(session) == 2
+        assert await Tallies().recount(session) == 2  # of the run, one in each state
         assert await Tallies().recount(session) == 0
         await same(session)
 

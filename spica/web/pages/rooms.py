@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dbclient.schema import NodeState, TransferKind, TransferState
-from dbclient.stores import Fillings, Nodes, Transfers
+from dbclient.schema import NodeState, TransferState
+from dbclient.stores import Fillings, Nodes, Traffic
+from dbclient.stores.traffic import Wanted
 from spica.chain import NodeBar
 from spica.forecast import Forecast, forecast
 from spica.web import drawing
 
 HOUR = timedelta(hours=1)
+TO_NODES = Wanted(to_nodes=True)
 RECENT = 200
 """Latest transfers that the pace of the last hour is taken from."""
 MONTH = 30
@@ -27,7 +29,6 @@ class DrawnNode:
     seen_at: datetime | None
     directory: str
     frames: int
-    runs: tuple[str, ...]
     drainable: bool
     promisable: int
     """Bytes that could still be promised: free, less promises and reserve."""
@@ -43,14 +44,11 @@ class DrawnNode:
 async def drawn_nodes(session: AsyncSession, bars: Sequence[NodeBar], now: datetime) -> list[DrawnNode]:
     """Draw each node's bar, with what else is known of it."""
     records = {node.name: node for node in await Nodes().all(session)}
-    rooms = {room.name: room for room in await Nodes().room(session)}
+    rooms = {room.name: room for room in await Nodes().room(session, runs=False)}
     arrived = Counter(
         transfer.node
-        for transfer in await Transfers().history(session, limit=RECENT)
-        if transfer.kind is TransferKind.MOVE
-        and transfer.state is TransferState.DONE
-        and transfer.ended_at
-        and now - transfer.ended_at < HOUR
+        for transfer in await Traffic().history(session, TO_NODES, limit=RECENT)
+        if transfer.state is TransferState.DONE and transfer.ended_at and now - transfer.ended_at < HOUR
     )
     past = await Fillings().since(session, (now - timedelta(days=MONTH)).date())
     drawn = []
@@ -68,7 +66,6 @@ async def drawn_nodes(session: AsyncSession, bars: Sequence[NodeBar], now: datet
                 seen_at=record.seen_at if record else None,
                 directory=record.directory if record else "",
                 frames=frames,
-                runs=tuple(sorted(room.runs)) if room else (),
                 drainable=bar.state is not NodeState.DRAINING,
                 promisable=promisable,
                 more=more,

@@ -14,7 +14,7 @@ from dbclient.records import FrameRecord, FrameRow
 from dbclient.schema import FrameState, PublicationState, RequestKind, TransferKind, Wish
 from dbclient.stores import Configurations, Controls, Differences, Events, Exchange, Frames, Nodes, Requests, Transfers
 from dbclient.stores.exchange import PublishedRun, Tally
-from snooppix.completeness import HELD, as_of_last_difference
+from snooppix.completeness import HELD, at_a_glance
 from snooppix.watcher import FOLLOWED
 from spica.follower import NAME, START, Facts, judge
 from spica.web import charts
@@ -321,9 +321,9 @@ def _publication_state(said: str) -> PublicationState | None:
 async def run(request: web.Request) -> web.Response:
     """``/snooppix/runs/{runid}``: what the archive is known to list of a run, what is here, and why the rest is not."""
     console, runid = console_of(request), request.match_info["runid"]
-    found = await as_of_last_difference(console.database, runid)
-    if not (found.expected or found.extra):
+    found = await at_a_glance(console.database, runid, most=PAGE)
+    if not (found.expected or found.surplus):
         raise web.HTTPNotFound(text=f"No frame of run {runid} is known here.")
     async with console.database.read() as session:
         newest = await Events().newest_id(session)
-    return render(request, "run.html", run=found, most=PAGE, newest=newest)
+    return render(request, "run.html", run=found, newest=newest)

@@ -18,13 +18,13 @@ from dbclient.schema import FrameState, NodeState, TransferMode, TransferState
 from dbclient.stores import Events, Frames, Modes, Nodes, Rules, Traffic, Transfers
 from dbclient.stores.rules import PATTERNS
 from dbclient.stores.traffic import Growth, RunRoom
-from dbclient.stores.traffic import Wanted as TransfersWanted
 from dbclient.stores.transfers import TO_NODES
 from spica.chain import bars
 from spica.web.console import Console, console_of, render, who_is
 from spica.web.gate import Access, access
 from spica.web.pages.actions import readback, run_arguments
 from spica.web.pages.help import TOPICS
+from spica.web.pages.rooms import TO_NODES as TO_NODES_ONLY
 from spica.web.pages.rooms import DrawnNode, drawn_nodes
 from spica.web.wording import counted, rate, size
 
@@ -151,7 +151,7 @@ async def gather(session: AsyncSession, console: Console) -> dict[str, Any]:
     """Look up everything that the page shows."""
     now, traffic = console.now(), Traffic()
     newest = await Events().newest_id(session)
-    rooms = {room.name: room for room in await Nodes().room(session)}
+    rooms = {room.name: room for room in await Nodes().room(session, runs=False)}
     nodes = await drawn_nodes(session, bars(await Nodes().all(session), rooms), now)
     modes = drawn_modes(await Modes().all(session), await traffic.counts(session), console)
     moving = await Transfers().running(session, *TO_NODES)
@@ -179,7 +179,7 @@ async def gather(session: AsyncSession, console: Console) -> dict[str, Any]:
         "rules": await Rules().all(session),
         "policy": console.settings.datatransfer.policy,
         "policies": POLICIES,
-        "past": await traffic.history(session, TransfersWanted(to_nodes=True), limit=SHOWN),
+        "past": await traffic.history(session, TO_NODES_ONLY, limit=SHOWN),
         "choices": await traffic.run_names(session, limit=CHOICES),
         "filters": sorted(bands),
         "topics": list(TOPICS.items()),
