@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from datatransfer.agent import leftovers
 from datatransfer.agent.courier import Courier, Silent
 from datatransfer.agent.holdings import listing, set_aside
+from datatransfer.agent.leftovers import Leftover
 from datatransfer.agent.reading import Reading, read
 from datatransfer.agent.receiver import Parcel
-from datatransfer.agent.roots import NODE_ROOMS, RECEPTION_ROOMS, Root, node_root, reception_root
+from datatransfer.agent.roots import NODE_ROOMS, RECEPTION_ROOMS, Refused, Root, node_root, reception_root
 from datatransfer.agent.trust import Trust
 from datatransfer.disks import DEADLINE, ROOMS, Disk, Gauge, Ill, measure
 from datatransfer.errors import NodeUnreachable, Stopped
@@ -211,6 +213,34 @@ class Depots:
                 raise NodeUnreachable(depot.directory, problem.strerror or str(problem)) from problem
         with _reachable(depot):
             return await self._asked().listing(depot.address, depot.root)
+
+    async def leftovers(self, depot: Depot) -> list[Leftover]:
+        """List scratch and what was set aside on a node.
+
+        Raises
+        ------
+        NodeUnreachable
+        """
+        if not depot.address:
+            return await asyncio.to_thread(leftovers.leftovers, _own_root(depot))
+        with _reachable(depot):
+            return await self._asked().leftovers(depot.address, depot.root)
+
+    async def remove_leftover(self, depot: Depot, leftover: Leftover) -> bool:
+        """Remove a leftover that is as it was listed; tell whether it was there.
+
+        Raises
+        ------
+        NodeUnreachable
+            When its host does not answer, or it was written meanwhile.
+        """
+        if not depot.address:
+            try:
+                return await asyncio.to_thread(leftovers.remove, _own_root(depot), leftover)
+            except Refused as problem:
+                raise NodeUnreachable(depot.directory, str(problem)) from problem
+        with _reachable(depot):
+            return await self._asked().remove_leftover(depot.address, depot.root, leftover)
 
     async def digests(self, depot: Depot, paths: Sequence[str]) -> dict[str, str | None]:
         """Have files read again; None for what cannot be read.

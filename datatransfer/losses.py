@@ -49,7 +49,7 @@ class Losses:
         kind: str,
         level: Level = Level.ERROR,
         data: dict[str, Any] | None = None,
-        was: Fate | None = None,
+        was: str | None = None,
     ) -> Loss | None:
         """Say that a node holds a file no more, and ask for what is held nowhere else, in the caller's transaction.
 
@@ -58,7 +58,7 @@ class Losses:
         said : what was found, as ``is gone from node5``
         kind : of the event
         data : evidence
-        was : the fate that the file had met before, if it was not held
+        was : the state in which the file was, if that was not held
 
         Returns
         -------

@@ -1,11 +1,11 @@
 """Untracked files: what lies on a node and no row says so. It is adopted or set aside, never deleted."""
 
-import re
 import threading
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from datatransfer.agent.leftovers import ASIDE
 from datatransfer.agent.reading import Reading
 from datatransfer.depots import Depot, Depots
 from datatransfer.discrepancies import CASES
@@ -13,15 +13,13 @@ from datatransfer.losses import Losses
 from dbclient.database import Database
 from dbclient.records import FrameRecord, NodeRecord
 from dbclient.schema import Discrepancy, FrameKind, FrameState, Level, ReplicaState
-from dbclient.stores import Accounting, Events, Frames, Holding, Holdings, NewFinding, Replicas, Sort
+from dbclient.stores import Accounting, Events, Fate, Frames, Holding, Holdings, NewFinding, Replicas, Sort
 from terapix.clock import Clock
 from terapix.identity import FrameId, UnsafeName
 from terapix.journal import logger
 
 log = logger("datatransfer.untracked")
 
-ASIDE: Final = re.compile(r"\.aside-\d+(\.why\.json)?$")
-"""Names of what was set aside beside its place, where a room is a disk of its own; retention looks after it."""
 PRODUCTS: Final = "products/"
 """Room of what stages made."""
 KIND: Final = "audit"
@@ -122,13 +120,14 @@ class Untracked:
 
     async def _product(self, node: NodeRecord, path: str, reading: Reading) -> Nature:
         async with self._database.read() as session:
-            rows = [row for row, _ in await Accounting().at(session, node.id, path) if row.sort is Sort.PRODUCT]
-            row = next((row for row in rows if reading.agrees(row.digest, row.size)), None)
+            rows = [one for one in await Accounting().at(session, node.id, path) if one[0].sort is Sort.PRODUCT]
+            row, state = next((one for one in rows if reading.agrees(one[0].digest, one[0].size)), (None, ""))
             frame = await Frames().get(session, row.frame_id) if row else None
         if row is None or frame is None:
             return Nature(Discrepancy.STRANGE_FILE, None, None, "no product of ours lay there with this digest")
-        if frame.state is FrameState.SUPERSEDED:
-            return Nature(Discrepancy.OTHER_GENERATION, frame, row, f"a product of {_named(frame)}, superseded")
+        if frame.state is FrameState.SUPERSEDED or state == Fate.RETIRED:
+            word = "superseded" if frame.state is FrameState.SUPERSEDED else "retired"
+            return Nature(Discrepancy.OTHER_GENERATION, frame, row, f"a product of {_named(frame)}, {word}")
         return Nature(Discrepancy.KNOWN_FILE, frame, row, f"reads as a product of {_named(frame)}")
 
     async def _act(

@@ -1,9 +1,9 @@
 """Settings of the hosts that hold frames: nodes, their agents, and how frames get there."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from terapix.section import NODE_NAME, Bytes, Hour, Port, Seconds, Section
 
@@ -109,3 +109,30 @@ class DatatransferSection(Section):
     """Days after which a node that is down counts as missing, and what it held as not held; 0: only if told so."""
     compression: Annotated[float, Field(gt=0, le=1)] = 0.30
     """Share of its unpacked size that a tile-compressed weight map takes, until products were measured."""
+
+
+class RetentionSection(Section):
+    """What may go from the nodes: never the last verified file of anything, and by itself only where room is short."""
+
+    automatic: bool = False
+    """Whether room is made by itself, on nodes that are filled above high_water; else only terapix retention --now."""
+    high_water: Annotated[float, Field(gt=0, le=1)] = 0.90
+    """Filled share of a node above which room is made there."""
+    low_water: Annotated[float, Field(gt=0, le=1)] = 0.80
+    """Filled share down to which room is made."""
+    superseded_days: Annotated[float, Field(ge=0)] = 30.0
+    """Days for which frames and products are kept that a newer one has replaced; 0: for ever."""
+    acknowledged_days: Annotated[float, Field(ge=0)] = 0.0
+    """Days for which products are kept that the archive has acknowledged; 0: for ever."""
+    scratch_days: Annotated[float, Field(ge=0)] = 2.0
+    """Days for which scratch is kept that no job uses; 0: for ever."""
+    set_aside_days: Annotated[float, Field(ge=0)] = 0.0
+    """Days for which files are kept that were set aside, if what they should have been is held; 0: for ever."""
+
+    @model_validator(mode="after")
+    def _low_is_below_high(self) -> Self:
+        if self.low_water >= self.high_water:
+            raise ValueError(
+                f"retention.low_water is {self.low_water} and must be below high_water, which is {self.high_water}"
+            )
+        return self

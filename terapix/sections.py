@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from terapix import bounds
-from terapix.hosts import AgentSection, DatatransferSection, NodeSection
+from terapix.hosts import AgentSection, DatatransferSection, NodeSection, RetentionSection
 from terapix.section import CLOCK, NODE_NAME, Bytes, Hour, Port, Seconds, Section
 
 DATABASES = "an address that begins with postgresql+asyncpg:// or sqlite+aiosqlite://, or nothing"
@@ -277,6 +277,7 @@ class Settings(Section):
     snooppix: SnooppixSection = SnooppixSection()
     publisher: PublisherSection = PublisherSection()
     datatransfer: DatatransferSection = DatatransferSection()
+    retention: RetentionSection = RetentionSection()
     nodes: tuple[NodeSection, ...] = (
         NodeSection(name="node1", directory=Path("nodes/node1")),
         NodeSection(name="node2", directory=Path("nodes/node2")),

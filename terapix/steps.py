@@ -60,8 +60,9 @@ KEEPING: Final = (
     "scrub.recorded",
     "scrub.set-aside",
     "scrub.brought",
+    "retention.recorded",
 )
-"""All names, in the order in which a file passes them that is not what it was."""
+"""All names, in the order in which a file passes them that is not what it was, or may go."""
 
 _armed = frozenset(filter(None, os.environ.get("TERAPIX_DIE_AT", "").split(",")))
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from datatransfer.agent.leftovers import Leftover
 from datatransfer.agent.line import FILES
 from datatransfer.agent.reading import Reading
 from datatransfer.agent.receiver import Parcel
@@ -83,6 +85,16 @@ class Courier:
             str(item["path"]): int(item["size"])
             async for item in self._lines("GET", address, f"/v1/list/{root}", silence=60.0)
         }
+
+    async def leftovers(self, address: str, root: str) -> list[Leftover]:
+        """Ask for scratch and what was set aside."""
+        lines = self._lines("GET", address, f"/v1/leftovers/{root}", silence=60.0)
+        return [Leftover(str(item["path"]), int(item["size"]), float(item["used"])) async for item in lines]
+
+    async def remove_leftover(self, address: str, root: str, leftover: Leftover) -> bool:
+        """Have a leftover removed that is as it was listed; tell whether it was there."""
+        path = f"/v1/leftovers/{root}"
+        return bool((await self._ask("POST", address, path, deadline=2 * ANSWER, body=asdict(leftover)))["removed"])
 
     async def digests(self, address: str, root: str, paths: Sequence[str]) -> dict[str, str | None]:
         """Have files read again and give their digests; None for what cannot be read."""

@@ -13,8 +13,9 @@ from typing import IO, Any, Final, Self
 
 from aiohttp import web
 
-from datatransfer.agent import holdings, packs, reading
+from datatransfer.agent import holdings, leftovers, packs, reading
 from datatransfer.agent.bringing import Bringings
+from datatransfer.agent.leftovers import Leftover
 from datatransfer.agent.receiver import Parcel
 from datatransfer.agent.report import Reporter
 from datatransfer.agent.roots import Refused, Root, checked, find, open_file, split
@@ -90,6 +91,8 @@ class Server:
             ("POST", "/v1/read", self._read, MASTERS),
             ("POST", "/v1/set-aside", self._set_aside, MASTERS),
             ("GET", "/v1/list/{kind}/{name}", self._list, MASTERS),
+            ("GET", "/v1/leftovers/{kind}/{name}", self._leftovers, MASTERS),
+            ("POST", "/v1/leftovers/{kind}/{name}", self._remove_leftover, MASTERS),
         )
         for method, path, handler, roles in routes:
             app.router.add_route(method, path, _for(roles, handler))
@@ -239,14 +242,34 @@ class Server:
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         """List every file of a root with its size, one a line."""
-        name = f"{request.match_info['kind']}/{request.match_info['name']}"
-        if name not in self._roots:
-            raise Refused(f"{name} is not given to anybody here")
-        found = await asyncio.to_thread(holdings.listing, self._roots[name])
+        found = await asyncio.to_thread(holdings.listing, self._root(request))
         async with Lines(request) as lines:
             for path, size in found:
                 await lines.write({"path": path, "size": size})
         return lines.answer
+
+    async def _leftovers(self, request: web.Request) -> web.StreamResponse:
+        """List scratch and what was set aside, one a line."""
+        found = await asyncio.to_thread(leftovers.leftovers, self._root(request))
+        async with Lines(request) as lines:
+            for item in found:
+                await lines.write(asdict(item))
+        return lines.answer
+
+    async def _remove_leftover(self, request: web.Request) -> web.Response:
+        """Remove a leftover that is as it was listed."""
+        root, asked = self._root(request), await request.json()
+        leftover = Leftover(str(asked["path"]), int(asked["size"]), float(asked["used"]))
+        gone = await asyncio.to_thread(leftovers.remove, root, leftover)
+        log.info("leftover removed", root=root.name, path=leftover.path, there=gone, caller=request[CALLER].name)
+        return web.json_response({"removed": gone})
+
+    def _root(self, request: web.Request) -> Root:
+        """Give the root that a request names as a whole."""
+        name = f"{request.match_info['kind']}/{request.match_info['name']}"
+        if name not in self._roots:
+            raise Refused(f"{name} is not given to anybody here")
+        return self._roots[name]
 
     async def _named(self, request: web.Request) -> tuple[Root, list[str]]:
         """Read root and paths of a request that asks about several files."""

@@ -26,6 +26,7 @@ from dbclient.stores.publications import Publications
 from dbclient.stores.receipts import Receipts
 from dbclient.stores.replicas import Replicas
 from dbclient.stores.requests import Requests
+from dbclient.stores.retirees import Retiree, Retirees, Survivor
 from dbclient.stores.returns import Returns
 from dbclient.stores.rules import Rules
 from dbclient.stores.seals import Seals
@@ -70,6 +71,8 @@ __all__ = [
     "Receipts",
     "Replicas",
     "Requests",
+    "Retiree",
+    "Retirees",
     "Returns",
     "Rules",
     "Seals",
@@ -79,6 +82,7 @@ __all__ = [
     "Statistics",
     "Stocks",
     "Sums",
+    "Survivor",
     "Tallies",
     "Traffic",
     "Transfers",

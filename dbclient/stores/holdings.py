@@ -178,12 +178,12 @@ class Holdings:
         """Say that a file was read again and is as it was; False if the database says something else of it by now."""
         return await self._set(session, holding, {"verified_at": now})
 
-    async def lose(self, session: AsyncSession, holding: Holding, fate: Fate, *, was: Fate | None = None) -> bool:
+    async def lose(self, session: AsyncSession, holding: Holding, fate: Fate, *, was: str | None = None) -> bool:
         """Say that a file is not held any more; False if it was moved on, replaced or lost already.
 
         Parameters
         ----------
-        was : the fate it had met before, if it was not held
+        was : the state in which it was, if that was not held
         """
         return await self._set(session, holding, {"state": _state(holding.sort, fate.value)}, was=was)
 
@@ -249,7 +249,7 @@ class Holdings:
         return list(await session.scalars(query))
 
     async def _set(
-        self, session: AsyncSession, holding: Holding, values: dict[str, Any], *, was: Fate | None = None
+        self, session: AsyncSession, holding: Holding, values: dict[str, Any], *, was: str | None = None
     ) -> bool:
         table = TABLES[holding.sort]
         done = await session.execute(
@@ -257,7 +257,7 @@ class Holdings:
             .where(
                 table.id == holding.id,
                 table.node_id == holding.node_id,
-                table.state == (HELD[holding.sort] if was is None else _state(holding.sort, was.value)),
+                table.state == (HELD[holding.sort] if was is None else _state(holding.sort, was)),
                 table.path == holding.path,
                 table.digest == holding.digest,
             )

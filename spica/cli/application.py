@@ -15,6 +15,7 @@ from spica.cli.nodes import nodes
 from spica.cli.operate import operate
 from spica.cli.reload import correct
 from spica.cli.relocate import relocate
+from spica.cli.retention import retained
 from spica.cli.rules import rules
 from spica.cli.runs import observed
 from spica.cli.scrub import keeping
@@ -44,6 +45,7 @@ for room in (
     links,
     keeping,
     audited,
+    retained,
 ):
     app.registered_commands += room.registered_commands
 app.add_typer(config, name="config", help="Settings: where each comes from, and whether they hold.")

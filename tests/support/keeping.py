@@ -1,6 +1,7 @@
 """Frames, second copies and products on the nodes of a small site, for tests of what keeps them."""
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,9 @@ async def copied(site: Site, name: str, node: str) -> tuple[str, Path]:
     return other, target
 
 
+@cache
 def map_of(value: float = 1.0) -> bytes:
-    """Make a small weight map with CHECKSUM and DATASUM."""
+    """Make a small weight map with CHECKSUM and DATASUM; once each, for the header says when."""
     image = fits.ImageHDU(np.full((8, 8), value, dtype="f4"), name="CCD00")
     image.add_checksum()
     return b"".join(_raw(hdu) for hdu in fits.HDUList([fits.PrimaryHDU(), image]))
