@@ -81,9 +81,22 @@ def decide(candidates: Iterable[Candidate], policy: RetentionSection, *, now: da
     return sorted(decisions, key=lambda made: (not made.goes, made.candidate.since, made.candidate.path))
 
 
+def days_of(ground: Ground, policy: RetentionSection) -> float:
+    """Days after which a file may go; 0: never."""
+    match ground:
+        case Ground.SUPERSEDED_FRAME | Ground.SUPERSEDED_PRODUCT:
+            return policy.superseded_days
+        case Ground.ACKNOWLEDGED:
+            return policy.acknowledged_days
+        case Ground.SCRATCH:
+            return policy.scratch_days
+        case Ground.SET_ASIDE:
+            return policy.set_aside_days
+
+
 def _decide(candidate: Candidate, policy: RetentionSection, now: datetime) -> Decision:
     setting = SETTINGS[candidate.ground]
-    days: float = getattr(policy, setting)
+    days = days_of(candidate.ground, policy)
     if candidate.wanted and not candidate.survivors:
         return Decision(candidate, goes=False, why=LAST)
     if candidate.busy:

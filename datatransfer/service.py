@@ -8,13 +8,16 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from datatransfer.assignment import Assignment
+from datatransfer.audit import Audit
 from datatransfer.bookkeeper import Bookkeeper
 from datatransfer.calibrations import Calibrations
+from datatransfer.clearing import Clearing
 from datatransfer.depots import Depots
 from datatransfer.missing import Missing
 from datatransfer.moves import Moves
 from datatransfer.nodes import Roster
 from datatransfer.orders import Orders
+from datatransfer.rounds import Rounds
 from datatransfer.schedule import IMMEDIATE_FIRST, Alarm, Schedule, Turn
 from datatransfer.scrub import Scrub
 from datatransfer.sealer import Sealer
@@ -70,6 +73,14 @@ class Coordinator:
         self.missing = Missing(database, clock, days=settings.datatransfer.missing_days, source=NAME)
         self.upkeep = Upkeep(scrub, back, settings, clock, busy=lambda: bool(self.moves.under_way))
         self.bookkeeper = Bookkeeper(database, clock)
+        self.rounds = Rounds(
+            database,
+            settings,
+            clock,
+            audit=Audit(database, settings, clock, self.depots, source=NAME),
+            clearing=Clearing(database, settings, clock, self.depots, source=NAME),
+            source=NAME,
+        )
 
     async def start(self) -> None:
         await self.roster.register()
@@ -90,6 +101,7 @@ class Coordinator:
         self.calibrations.pass_()
         await self.sealer.pass_()
         self.upkeep.pass_([standing.node for standing in self.roster.standings.values()])
+        self.rounds.pass_(list(self.roster.standings.values()))
         await self.bookkeeper.pass_()
         up = len(self.roster.standings)
         said = [f"{len(self.moves.under_way)} moving"]
@@ -115,6 +127,7 @@ class Coordinator:
         await self.schedule.ran(turn, mode, did=bool(plan.promises), said=said)
 
     async def close(self) -> None:
+        await self.rounds.close()
         await self.upkeep.close()
         await self.calibrations.close()
         await self.moves.close()

@@ -107,6 +107,8 @@ class DatatransferSection(Section):
     """Bytes a second that this may read on each node, a tenth of it while frames move; 0: never by itself."""
     missing_days: Annotated[float, Field(ge=0)] = 7.0
     """Days after which a node that is down counts as missing, and what it held as not held; 0: only if told so."""
+    audit_days: Annotated[float, Field(ge=0)] = 1.0
+    """Days between two audits, which report only; 0: only terapix audit."""
     compression: Annotated[float, Field(gt=0, le=1)] = 0.30
     """Share of its unpacked size that a tile-compressed weight map takes, until products were measured."""
 

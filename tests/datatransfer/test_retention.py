@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datatransfer.clearing import Cleared, Clearing
-from datatransfer.retention import SETTINGS, Candidate, Filling, Ground, decide
+from datatransfer.retention import Candidate, Filling, Ground, days_of, decide
 from dbclient.schema import FrameKind, FrameState, ProductState, ReplicaState
 from dbclient.stores import Events, Frames, Holdings, Publications, Replicas, Sighting
 from dbclient.stores.publications import Registration
@@ -276,7 +276,7 @@ def test_nothing_goes_early_nor_in_use_nor_unasked_nor_as_the_last_of_what_is_wa
     assert sorted(map(id, (made.candidate for made in decisions))) == sorted(map(id, found))
     assert all(made.why for made in decisions)
     for made in decisions:
-        allowed = getattr(policy, SETTINGS[made.candidate.ground])
+        allowed = days_of(made.candidate.ground, policy)
         late = NIGHT - made.candidate.since >= timedelta(days=allowed)
         last = made.candidate.wanted and not made.candidate.survivors
         assert made.goes == (bool(allowed) and late and not last and not made.candidate.busy)
