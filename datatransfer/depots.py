@@ -31,6 +31,8 @@ from terapix.sections import Settings
 
 log = logger("datatransfer.depots")
 
+AT_ONCE: Final = 5000
+"""Files of one question to an agent."""
 LOOK: Final = 0.25
 """Seconds between two looks whether a move between hosts is to stop."""
 BRIEF: Final = 0.05
@@ -196,8 +198,12 @@ class Depots:
         """
         if not depot.address:
             return await asyncio.to_thread(_sizes, depot.directory, paths)
+        found: dict[str, int | None] = {}
         with _reachable(depot):
-            return await self._asked().sizes(depot.address, depot.root, paths)
+            for begin in range(0, len(paths), AT_ONCE):
+                some = paths[begin : begin + AT_ONCE]
+                found |= await self._asked().sizes(depot.address, depot.root, some)
+        return found
 
     async def listing(self, depot: Depot) -> dict[str, int]:
         """List every file in the rooms of a depot with its size; what is on its way is left out.

@@ -24,8 +24,6 @@ log = logger("datatransfer.homecoming")
 
 YOUNG: Final = timedelta(hours=1)
 """What was verified so shortly before the node was last seen is read again."""
-AT_ONCE: Final = 5000
-"""Files of one question to an agent."""
 KIND: Final = "audit"
 """Of the events."""
 
@@ -79,10 +77,7 @@ class Homecoming:
         depot = self._depots.of_node(node)
         async with self._database.read() as session:
             expected = await Holdings().of_node(session, node.id)
-        paths = [holding.path for holding in expected]
-        found: dict[str, int | None] = {}
-        for begin in range(0, len(paths), AT_ONCE):
-            found |= await self._depots.sizes(depot, paths[begin : begin + AT_ONCE])
+        found = await self._depots.sizes(depot, [holding.path for holding in expected])
         missing = tuple(holding for holding in expected if found[holding.path] is None)
         differing = [holding for holding in expected if found[holding.path] not in {None, holding.size}]
         young = [

@@ -164,6 +164,14 @@ class Holdings:
         )
         return [holding_of(Sort.REPLICA, row) for row in await session.scalars(query)]
 
+    async def count_away(self, session: AsyncSession, node_id: int) -> int:
+        """Count what a node had when it was missing, and what was not read since it is back."""
+        count = 0
+        for sort, table in TABLES.items():
+            here = (table.node_id == node_id, table.state == _state(sort, Fate.AWAY.value))
+            count += int(await session.scalar(select(func.count()).select_from(table).where(*here)) or 0)
+        return count
+
     async def away(self, session: AsyncSession, node_id: int, *, limit: int = 100) -> list[Holding]:
         """Give what a node had when it was missing, products first: a frame without its maps would have them made."""
         found: list[Holding] = []

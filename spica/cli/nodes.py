@@ -18,7 +18,7 @@ from datatransfer.missing import Missing
 from dbclient.database import Database
 from dbclient.records import NodeRecord
 from dbclient.schema import NodeState, RequestKind
-from dbclient.stores import Events, Leases, Nodes, Products, Replicas
+from dbclient.stores import Events, Holdings, Leases, Nodes, Products, Replicas
 from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, out, say_json, settings, size, stop, table
 from spica.cli.operate import PATIENCE, WaitOption, request
 from terapix.clock import SystemClock
@@ -222,7 +222,7 @@ def check(
     if as_json:
         say_json(found)
     else:
-        columns = ("node", "host", "answers", "free", "total", "inodes", "files", "why")
+        columns = ("node", "state", "host", "answers", "free", "total", "inodes", "files", "not counted", "why")
         rows = [tuple(_shown(item[column]) for column in columns) for item in found]
         table("Nodes", columns, rows, empty="")
     raise typer.Exit(Exit.OK if all(item["well"] for item in found) else Exit.SOME_FAILED)
@@ -242,16 +242,21 @@ async def _checked(database: Database, depots: Depots, node: NodeRecord, *, file
             verdict = await Homecoming(database, SystemClock(), depots, source=SOURCE).compare(node)
         except MoveError as problem:
             why = str(problem)
+    wrong = bool(verdict and (verdict.missing or verdict.differing))
+    async with database.read() as session:
+        away = await Holdings().count_away(session, node.id)
     return {
         "node": node.name,
+        "state": node.state.value,
         "host": node.address or "this host",
         "answers": isinstance(disk, Disk),
         "free": size(disk.free) if isinstance(disk, Disk) else None,
         "total": size(disk.total) if isinstance(disk, Disk) else None,
         "inodes": disk.inodes if isinstance(disk, Disk) else None,
         "files": verdict.sentence if verdict else None,
-        "why": why,
-        "well": isinstance(disk, Disk) and not why and not (verdict and (verdict.missing or verdict.differing)),
+        "not counted": away,
+        "why": why or (node.reason or "" if not node.state.answers else ""),
+        "well": isinstance(disk, Disk) and node.state.answers and not why and not wrong,
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dbclient.database import Database
+from dbclient.schema import NodeState
 from dbclient.stores import Frames, Nodes, Replicas
 from dbclient.stores.frames import Sighting
 from spica.cli.application import app
@@ -88,3 +89,18 @@ def test_certificates_are_issued_by_an_authority_that_is_made_once(config: str, 
 async def _in_thread(*arguments: str) -> tuple[int, str, str]:
     """Call a command that runs an event loop of its own."""
     return await asyncio.to_thread(call, *arguments)
+
+
+async def test_a_node_that_is_down_can_be_called_missing_and_no_other(config: str, tmp_path: Path) -> None:
+    await asyncio.to_thread(call, "add", "node5", "--directory", str(tmp_path / "disk5"), "-c", config)
+    code, _, problem = await asyncio.to_thread(call, "missing", "node5", "-c", config)
+    assert (code, "node5 is up, and only a node that is down can be missing" in problem) == (1, True)
+    database = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'terapix.sqlite'}")
+    async with database.write() as session:
+        await Nodes().set_state(session, "node5", NodeState.DOWN, reason="its disk is gone", now=NOW, source="test")
+    await database.close()
+    code, said, _ = await asyncio.to_thread(call, "missing", "node5", "-c", config)
+    assert (code, "node5 is missing: 0 files on it are not counted" in said) == (0, True)
+    code, said, _ = await asyncio.to_thread(call, "check", "--json", "-c", config)
+    assert (code, json.loads(said)[0]["state"], json.loads(said)[0]["not counted"]) == (3, "missing", 0)
+    assert (await asyncio.to_thread(call, "missing", "node9", "-c", config))[0] == 4
