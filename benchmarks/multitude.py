@@ -30,6 +30,12 @@ TABLES = ("frames", "replicas", "jobs", "products")
 NEEDS = (
     '{"frame": 310000000, "unpacked": 706000000, "weight": 423600000, "flag": 105900000, "scratch": 529500000}'  # bytes
 )
+SUMS = tuple(
+    f"INSERT INTO stocks (node_id, kind, files, bytes) SELECT node_id, '{kind}', count(*), sum(size) "
+    f"FROM {table} WHERE state = 'held' GROUP BY node_id"
+    for table, kind in (("replicas", "replica"), ("products", "product"))
+)
+"""What the triggers would have kept, which are off while rows come by the million."""
 NUMBERS = {
     "sqlite": "(WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < {last}) "
     "SELECT n FROM count) AS numbers",
@@ -89,8 +95,9 @@ def statements(kind: str, frames: int) -> Iterator[str]:
     for sort, size in (("weight", 330_000_000), ("flag", 8_000_000)):
         yield (
             "INSERT INTO products (frame_id, job_id, node_id, stage, kind, state, path, size, digest, provenance, "
-            f"created_at) SELECT n, n, {node}, 'weight', '{sort}', 'held', 'products/' || {runid} || '/' || {text} || "
-            f"'p_{sort}.fits.fz', {size}, {MD5}, '{{}}', {stamp} FROM {placed} WHERE {held}"
+            f"verified_at, created_at) SELECT n, n, {node}, 'weight', '{sort}', 'held', "
+            f"'products/' || {runid} || '/' || {text} || 'p_{sort}.fits.fz', {size}, {MD5}, '{{}}', {stamp}, {stamp} "
+            f"FROM {placed} WHERE {held}"
         )
 
 
@@ -99,6 +106,10 @@ def into_sqlite(path: Path, frames: int = FRAMES) -> str:
     url = f"sqlite+aiosqlite:///{path}"
     asyncio.run(migration.upgrade(url))
     line = sqlite3.connect(path, isolation_level=None)
+    hooks = line.execute(
+        f"SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN ({','.join('?' * len(TABLES))})",
+        TABLES,
+    ).fetchall()
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-500000", "foreign_keys=OFF"):
         line.execute(f"PRAGMA {pragma}")
     indices = line.execute(
@@ -107,11 +118,12 @@ def into_sqlite(path: Path, frames: int = FRAMES) -> str:
         TABLES,
     ).fetchall()
     line.execute("BEGIN")
-    for name, _ in indices:
-        line.execute(f"DROP INDEX {name}")
-    for statement in statements("sqlite", frames):
+    for sort, things in (("INDEX", indices), ("TRIGGER", hooks)):
+        for name, _ in things:
+            line.execute(f"DROP {sort} {name}")
+    for statement in (*statements("sqlite", frames), *SUMS):
         line.execute(statement)
-    for _, made in indices:
+    for _, made in (*indices, *hooks):
         line.execute(made)
     line.execute("COMMIT")
     line.execute("PRAGMA journal_mode=WAL")
@@ -130,7 +142,7 @@ async def into_postgresql(url: str, frames: int = FRAMES) -> None:
         )
         for index in indices:
             await line.execute(f"DROP INDEX {index['indexname']}")
-        for statement in statements("postgresql", frames):
+        for statement in (*statements("postgresql", frames), *SUMS):
             await line.execute(statement)
         for index in indices:
             await line.execute(index["indexdef"])

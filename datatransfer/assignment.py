@@ -66,22 +66,27 @@ class Assignment:
             if not await self._due(session):
                 return Plan()
         async with self._database.write() as session:
-            await self._roster.hold(session)
-            limit = AT_ONCE
-            while True:
-                frames = {frame.id: frame for frame in await self._due(session, limit)}
-                rulings = await rulings_of(session, frames.values())
-                plan = await self._plan_by_rules(session, frames, rulings)
-                if plan.promises or len(frames) < limit:
-                    break
-                limit *= 4
-            ways = {number: Way(frames[number].path or "", priority=rulings[number].priority) for number in frames}
-            await self.promise(session, plan.promises, ways)
-            await self._let_wait(session, plan, frames, rulings)
+            plan = await self.promise_due(session)
         for promise in plan.promises:
             log.info("room promised", frame=promise.wanted.name, node=promise.node, why=promise.why)
         if plan.promises:
             reached("move.promised")
+        return plan
+
+    async def promise_due(self, session: AsyncSession) -> Plan:
+        """Decide on what is due and write it down, in a transaction that lets nobody else promise meanwhile."""
+        await self._roster.hold(session)
+        limit = AT_ONCE
+        while True:
+            frames = {frame.id: frame for frame in await self._due(session, limit)}
+            rulings = await rulings_of(session, frames.values())
+            plan = await self._plan_by_rules(session, frames, rulings)
+            if plan.promises or len(frames) < limit:
+                break
+            limit *= 4
+        ways = {number: Way(frames[number].path or "", priority=rulings[number].priority) for number in frames}
+        await self.promise(session, plan.promises, ways)
+        await self._let_wait(session, plan, frames, rulings)
         return plan
 
     async def hold(self, session: AsyncSession) -> None:

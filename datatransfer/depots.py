@@ -127,12 +127,15 @@ class Depots:
         """Give what measures a depot's disk."""
         if not depot.address:
             return Gauge(depot.directory, self._clock, walk_every=walk_every, own=self._own_disks(depot))
-        return FarGauge(depot, self._courier)
+        return self._far(depot)
+
+    def _far(self, depot: Depot) -> "FarGauge":
+        return FarGauge(depot, self._courier, self._clock, every=self._settings.datatransfer.report)
 
     async def disk(self, depot: Depot) -> Disk | Ill:
         """Ask once whether a depot's disk is there, with a deadline."""
         if depot.address:
-            return await FarGauge(depot, self._courier).measure()
+            return await self._far(depot).measure()
         rooms = () if depot.root.startswith("reception/") else ROOMS
         try:
             look = asyncio.to_thread(measure, depot.directory, rooms, own=self._own_disks(depot))
@@ -318,8 +321,13 @@ class Depots:
 class FarGauge:
     """Measures a node's disk on another host, never waiting longer than a deadline; the agent there sums its files."""
 
-    def __init__(self, depot: Depot, courier: Courier | None) -> None:
+    def __init__(self, depot: Depot, courier: Courier | None, clock: Clock, *, every: float) -> None:
         self.depot = depot
+        self._clock = clock
+        self._every = every
+        """Seconds for which a good answer is enough for looking whether the node is well."""
+        self._last: tuple[float, Disk] | None = None
+        """The last good answer, and when (monotonic) it was given."""
         self.directory = depot.directory
         """As the agent told it last."""
         self.held: int | None = None
@@ -330,15 +338,21 @@ class FarGauge:
         self._well = True
         """Whether the host answered last time."""
 
-    async def measure(self, *, deadline: float = DEADLINE) -> Disk | Ill:
-        """Ask the agent; of a host that did not answer last time nobody waits for the answer."""
+    async def measure(self, *, deadline: float = DEADLINE, fresh: bool = True) -> Disk | Ill:
+        """Ask the agent; of a host that did not answer last time nobody waits for the answer.
+
+        Unless the answer has to be `fresh`, because room is promised by it, one of some seconds ago is given again.
+        """
         if self._courier is None:
             return Ill(str(NoAgent()))
+        if not fresh and self._last and self._clock.monotonic() - self._last[0] < self._every:
+            return self._last[1]
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask(self._courier, deadline), name=f"disk {self.depot.root}")
         done, _ = await asyncio.wait({self._asking}, timeout=deadline if self._well else BRIEF)
         found = self._asking.result() if done else Ill(f"{self.depot.address} does not answer")
         self._well = isinstance(found, Disk)
+        self._last = (self._clock.monotonic(), found) if isinstance(found, Disk) else None
         return found
 
     async def _ask(self, courier: Courier, deadline: float) -> Disk | Ill:

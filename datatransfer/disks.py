@@ -171,8 +171,9 @@ class Gauge:
         self._looker: threading.Thread | None = None
         self._walker: threading.Thread | None = None
 
-    async def measure(self, *, deadline: float = DEADLINE) -> Disk | Ill:
-        """Look at the directory, and send somebody to sum its files up when the last sum is old."""
+    async def measure(self, *, deadline: float = DEADLINE, fresh: bool = True) -> Disk | Ill:
+        """Look at the directory, and send somebody to sum its files up when the last sum is old; always `fresh`."""
+        del fresh
         if self._looker and self._looker.is_alive():
             return self._silent()
         loop = asyncio.get_running_loop()

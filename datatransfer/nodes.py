@@ -118,7 +118,7 @@ class Roster:
             async with self._database.write() as session:
                 await self._stocks.add_up(session)
         mine = [node for node in nodes if self._only is None or node.name in self._only]
-        disks = await asyncio.gather(*(self._gauge(n.name, self._depots.of_node(n)).measure() for n in mine))
+        disks = await asyncio.gather(*(self._gauge(n.name, self._depots.of_node(n)).measure(fresh=False) for n in mine))
         self.standings = {}
         for node, disk in zip(mine, disks, strict=True):
             if isinstance(disk, Ill):

@@ -20,6 +20,8 @@ from terapix.sections import Settings
 
 log = logger("datatransfer.upkeep")
 
+REST: Final = 30.0
+"""Seconds before a node on which nothing was to be read is looked at again: with 50 nodes, each look counts."""
 YIELD: Final = 0.1
 """Share of the rate that is left to the scrub while frames move."""
 
@@ -38,6 +40,8 @@ class Upkeep:
         self._busy = busy
         self._stop = threading.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._rests: dict[str, float] = {}
+        """Until when (monotonic) a node on which nothing was to be read is left alone."""
         self.findings = 0
         """Files that were found not to be what they were, since this process began."""
 
@@ -45,7 +49,7 @@ class Upkeep:
         """Begin with the nodes that answer, where nobody is at it."""
         for node in nodes if not self._stop.is_set() else ():
             task = self._tasks.get(node.name)
-            if task is None or task.done():
+            if (task is None or task.done()) and self._rests.get(node.name, 0.0) <= self._clock.monotonic():
                 self._tasks[node.name] = asyncio.create_task(self._run(node), name=f"scrub {node.name}")
 
     async def settled(self) -> None:
@@ -67,6 +71,8 @@ class Upkeep:
                 for holding in away:
                     await self._back.read(node, holding, rate=self._pace, stop=self._stop)
             due = await self._scrub.unread(node, since=self._clock.now() - self._days) if self._rate else ()
+            if not due:
+                self._rests[node.name] = self._clock.monotonic() + REST
             for holding in due:
                 finding = await self._scrub.read(node, holding, rate=self._pace, stop=self._stop)
                 self.findings += finding is not None

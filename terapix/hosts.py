@@ -97,6 +97,8 @@ class DatatransferSection(Section):
     """What is kept together: frames of a RUNID, of a field (target, else the square degree), or of a filter."""
     by_speed: bool = False
     """Whether the faster of two nodes gets more: room and filled share are then weighed by the speed of the node."""
+    report: Seconds = 10.0
+    """Seconds between two looks at a node on another host at least; before room is promised there, it is asked anew."""
     moves: Annotated[int, Field(ge=1, le=64)] = 2
     """Frames moved at the same time."""
     limits: tuple[LinkSection, ...] = ()

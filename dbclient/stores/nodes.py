@@ -1,7 +1,7 @@
 """Nodes and their room; the daemons' heartbeats."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,6 +25,9 @@ from dbclient.stores.events import Events
 from dbclient.stores.insertion import insert_unless_there
 from dbclient.stores.stocks import Stocks
 from dbclient.units import is_write_unit
+
+ALL: Final = select(*Node.__table__.c).order_by(Node.name)
+"""Read as plain rows: every pass of every daemon asks for all nodes, some times."""
 
 
 class Nodes:
@@ -68,7 +71,9 @@ class Nodes:
             row.disks = disks
 
     async def all(self, session: AsyncSession) -> list[NodeRecord]:
-        return [record(NodeRecord, row) for row in await session.scalars(select(Node).order_by(Node.name))]
+        if session.dirty or session.new:
+            await session.flush()
+        return [record(NodeRecord, row) for row in await session.execute(ALL)]
 
     async def named(self, session: AsyncSession, name: str) -> NodeRecord | None:
         row = await self._row(session, name, required=False)

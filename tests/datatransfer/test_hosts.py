@@ -121,6 +121,7 @@ async def test_a_host_that_is_gone_is_down_with_its_reason_and_holds_no_pass_up(
     site = hosts.site
     await site.settle(1)
     await hosts.end("node3")
+    site.clock.advance(10)
     await site.coordinator.pass_()
     node = await site.node("node3")
     assert node.state is NodeState.DOWN
@@ -145,6 +146,7 @@ async def test_a_node_that_comes_back_is_compared_with_the_database_before_it_is
     held = {name: (await site.replicas(name))[0][1].path for name in ("979412p", "979413p", "979414p")}
     root = hosts.agents["node2"].directory
     await hosts.end("node2")
+    site.clock.advance(10)
     await site.coordinator.pass_()
     assert (await site.node("node2")).state is NodeState.DOWN
     (root / held["979412p"]).unlink()
