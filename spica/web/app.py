@@ -88,6 +88,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/statistics.csv", statistics.as_table),
         web.get("/transfer", transfer.transfer),
         web.post("/transfer/modes", transfer.set_mode),
+        web.post("/transfer/orders", transfer.withdraw),
         web.post("/transfer/rules", transfer.set_rule),
         web.get("/transfer/history", traffic.history),
         web.get("/transfer/history.csv", traffic.history_table),

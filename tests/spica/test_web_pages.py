@@ -129,7 +129,7 @@ async def test_each_address_says_whom_it_serves_and_forms_serve_the_operator():
     posts = {path for (method, path), whom in served.items() if method == "POST" and whom is Access.OPERATOR}
     assert posts == {
         *("/logout", r"/actions/{kind:[a-z]{1,20}}", "/snooppix/control", "/snooppix/configuration"),
-        *("/transfer/modes", "/transfer/rules"),
+        *("/transfer/modes", "/transfer/orders", "/transfer/rules"),
     }
     assert {method for method, _ in served} == {"GET", "POST"}
 

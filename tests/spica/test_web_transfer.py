@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
-from dbclient.schema import Filling, TransferKind, TransferMode, TransferState
-from dbclient.stores import Frames, Modes, Nodes, Rules, Transfers
+from dbclient.schema import Filling, RequestKind, TransferKind, TransferMode, TransferState
+from dbclient.stores import Frames, Modes, Nodes, Requests, Rules, Transfers
 from spica.web.pages.help import TOPICS
 from tests.support.console import console, plain
 from tests.support.full_night import NOW
@@ -38,7 +38,10 @@ CHECKLIST = {
         r"2 frames under way, 1 with room that waits .* 0 frames under way",
     ),
     "queue": (MAIN, r"the next first .*979416p node2 automatic 0 341\.0"),
-    "immediate form": (MAIN, r"Transfer a run now .*Run Filter all .* Into node node1 .* What would happen\?"),
+    "immediate form": (
+        MAIN,
+        r"Transfer a run now .*Run Filters \(none: all\) g\.MP9401 .* Into node node1 .* What would happen\?",
+    ),
     "history of transfers": (PAST, r"979400p move .*node2 immediate done 341\.0 3 s 113\.7"),
     "history tells what was given up": (PAST, r"failed the cable was pulled"),
     "distribution and status of runs": (RUNS, r"08AC14 12 .* 6 weighted"),
@@ -106,6 +109,25 @@ async def test_a_dry_run_says_what_would_happen_and_offers_to_do_it(night):
     assert 'action="/actions/transfer"' in text
 
 
+async def test_a_run_goes_in_some_of_its_filters(night):
+    text = plain(await night.text("/transfer?runid=08AC14&node=node1&filter=r.MP9601&filter=u.MP9301"))
+    assert "08AC14 in r.MP9601,u.MP9301 to node1:" in text
+    said = await night.text("/transfer?runid=08AC14&node=node1&filter=r.MP9601&filter=z.MP9801", status=400)
+    assert "its filters are: r.MP9601, u.MP9301" in said
+
+
+async def test_orders_are_shown_and_withdrawn(night):
+    token = await night.sign_in()
+    form = {"csrf": token, "runid": "08AC14", "node": "node1", "filter": "r.MP9601"}
+    assert (await night.post("/actions/transfer", form)).status == 303
+    assert "runid 08AC14, node node1, filter r.MP9601 operator" in plain(await night.text(MAIN))
+    async with night.database.read() as session:
+        (order,) = await Requests().open(session, RequestKind.TRANSFER)
+    for number, status in (("99", 400), ("x", 400), (str(order.id), 303), (str(order.id), 400)):
+        assert (await night.post("/transfer/orders", {"csrf": token, "order": number})).status == status
+    assert "It was withdrawn by operator" in plain(await night.text(f"{MAIN}?request={order.id}"))
+
+
 async def test_a_run_that_is_not_here_is_told_with_those_that_are(night):
     said = plain(await night.text("/transfer?runid=99ZZ99&node=node1", status=400))
     assert "is here; the last runs are: 08AH33, 08AF02, 08AC14." in said
@@ -163,7 +185,7 @@ async def test_rules_are_added_moved_switched_and_removed(night):
 
 async def test_forms_of_strangers_change_nothing(night):
     await night.sign_in()
-    for path in ("/transfer/modes", "/transfer/rules"):
+    for path in ("/transfer/modes", "/transfer/orders", "/transfer/rules"):
         assert (await night.post(path, {"ask": "run", "mode": "automatic"})).status == 403
 
 

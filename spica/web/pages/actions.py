@@ -74,14 +74,18 @@ async def _known_node(session: AsyncSession, name: str) -> str:
 
 
 async def run_arguments(session: AsyncSession, form: MultiMapping[Any]) -> dict[str, Any]:
-    """Read run, node and filter; each must be known."""
-    runid, band = _text(form, "runid"), _text(form, "filter") or None
+    """Read run, node and filters, of which none means all; each must be known."""
+    runid = _text(form, "runid")
+    said = ",".join(value for value in form.getall("filter", []) if isinstance(value, str))
+    bands = [band for each in said.split(",") if (band := each.strip())]
     run = next(iter(await Frames().runs(session, runids=[runid])), None)
     if run is None:
         latest = ", ".join(await Traffic().run_names(session, limit=NAMED)) or "none"
         raise _bad(f"No frame of run {runid[:20]!r} is here; the last runs are: {latest}.")
-    if band is not None and band not in run.filters:
-        raise _bad(f"Run {runid} has no frame in {band[:40]!r}; its filters are: {', '.join(run.filters)}.")
+    for band in bands:
+        if band not in run.filters:
+            raise _bad(f"Run {runid} has no frame in {band[:40]!r}; its filters are: {', '.join(run.filters)}.")
+    band = ",".join(dict.fromkeys(bands)) or None
     return {"runid": runid, "node": await _known_node(session, _text(form, "node")), "filter": band}
 
 

@@ -14,8 +14,8 @@ from datatransfer.schedule import interval_of
 from dbclient.errors import NoSuchRow
 from dbclient.records import FrameRow, TransferRecord
 from dbclient.rulebook import ModeRecord
-from dbclient.schema import FrameState, NodeState, TransferMode, TransferState
-from dbclient.stores import Events, Frames, Modes, Nodes, Rules, Traffic, Transfers
+from dbclient.schema import FrameState, NodeState, RequestKind, RequestState, TransferMode, TransferState
+from dbclient.stores import Events, Frames, Modes, Nodes, Requests, Rules, Traffic, Transfers
 from dbclient.stores.rules import PATTERNS
 from dbclient.stores.traffic import Growth, RunRoom
 from dbclient.stores.transfers import TO_NODES
@@ -28,6 +28,8 @@ from spica.web.pages.rooms import TO_NODES as TO_NODES_ONLY
 from spica.web.pages.rooms import DrawnNode, drawn_nodes
 from spica.web.wording import counted, rate, size
 
+ORDERS: Final = (RequestKind.TRANSFER, RequestKind.COPY, RequestKind.EVACUATE, RequestKind.REBALANCE)
+"""Requests that immediate transfers work on until nothing of them is missing."""
 SHOWN: Final = 8
 """Rows of each list on the page."""
 MOVING: Final = 24
@@ -169,6 +171,7 @@ async def gather(session: AsyncSession, console: Console) -> dict[str, Any]:
         "moving": moving[:MOVING],
         "queue": await traffic.queue(session, limit=SHOWN),
         "queued": sum(mode.promised for mode in modes),
+        "orders": await Requests().open(session, *ORDERS),
         "growth": growth,
         "runs": runs[:RUNS],
         "more_runs": len(runs) > RUNS,
@@ -210,6 +213,22 @@ async def set_mode(request: web.Request) -> web.Response:
             case _:
                 raise web.HTTPBadRequest(text="A mode can be asked to run, to pause or to resume.")
     raise web.HTTPSeeOther("/transfer#modes")
+
+
+@access(Access.OPERATOR)
+async def withdraw(request: web.Request) -> web.Response:
+    """``POST /transfer/orders``: end an order that immediate transfers still work on."""
+    console, who = console_of(request), who_is(request)
+    if who is None:
+        raise web.HTTPForbidden(text="Sign in first.")
+    said = str((await request.post()).get("order", ""))
+    async with console.database.write() as session:
+        held = {str(order.id): order.id for order in await Requests().open(session, *ORDERS)}
+        if said not in held:
+            raise web.HTTPBadRequest(text=f"There is no open order {said[:20]}: it may have ended meanwhile.")
+        words = f"It was withdrawn by {who.name}; what has room is moved all the same."
+        await Requests().answer(session, held[said], RequestState.REFUSED, words, now=console.now())
+    raise web.HTTPSeeOther(f"/transfer?request={said}")
 
 
 @access(Access.OPERATOR)
