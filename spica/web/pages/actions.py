@@ -85,8 +85,8 @@ async def run_arguments(session: AsyncSession, form: MultiMapping[Any]) -> dict[
     for band in bands:
         if band not in run.filters:
             raise _bad(f"Run {runid} has no frame in {band[:40]!r}; its filters are: {', '.join(run.filters)}.")
-    band = ",".join(dict.fromkeys(bands)) or None
-    return {"runid": runid, "node": await _known_node(session, _text(form, "node")), "filter": band}
+    wanted = ",".join(dict.fromkeys(bands)) or None
+    return {"runid": runid, "node": await _known_node(session, _text(form, "node")), "filter": wanted}
 
 
 @access(Access.OPERATOR)
