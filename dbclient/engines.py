@@ -20,6 +20,8 @@ BUSY: Final = 30.0
 """Seconds a writer waits for the others on SQLite; a write unit takes milliseconds."""
 READERS: Final = 5
 """Connections kept for reading; more are opened for a while when pages ask for them."""
+DEADLOCK: Final = "40P01"
+"""PostgreSQL's word for two units that wait for each other: it undoes one after a second, which may be tried again."""
 PRAGMAS: Final = (f"busy_timeout={int(BUSY * 1000)}", "synchronous=FULL", f"wal_autocheckpoint={AT_LATEST}")
 """FULL: a commit is on the disk when it returns. With NORMAL a power cut could take back the row
 that said where a frame went, after the mover had removed the frame from where it came."""
@@ -140,6 +142,8 @@ def _translated(url: str, problem: DBAPIError) -> DatabaseError | None:
     if "is full" in low or "no space left" in low or "disk i/o error" in low:
         return Full(url, said)
     state = getattr(problem.orig, "sqlstate", None) or ""
+    if state == DEADLOCK:
+        return Busy(url, seconds=1)
     connection_lost = problem.connection_invalidated or state[:2] in {"08", "28", "3D", "53", "57"}
     may_not_write = "readonly database" in low and (problem.statement or "").startswith("BEGIN")
     no_line = isinstance(problem, OperationalError | InterfaceError) and "connection" in low

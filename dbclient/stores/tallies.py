@@ -134,10 +134,12 @@ class Tallies:
     async def recount(self, session: AsyncSession) -> int:
         """Count all frames anew, in a write unit, in the place of what is kept; give how many sums were others.
 
-        Whoever writes waits meanwhile: some seconds for a million frames.
+        Whoever writes waits meanwhile: half a minute for a million frames of many days, runs and filters.
         """
         if _dialect(session) != "sqlite":  # SQLite's write units are alone already
             await session.execute(text("LOCK TABLE frames, replicas, tally_changes IN SHARE ROW EXCLUSIVE MODE"))
+        while (await self.fold(session)).more:
+            pass
         wrong = await self.differing(session)
         found = await _counted_anew(session)
         await session.execute(delete(TallyChange))

@@ -1,5 +1,6 @@
 """Sums that are kept are the sums that are counted, whatever happened, on both databases."""
 
+import asyncio
 import contextlib
 from datetime import timedelta
 
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
+from dbclient.errors import Busy
 from dbclient.schema import FrameState, ReplicaState, TallyLevel
 from dbclient.stores import Frames, Replicas, Sighting, Tallies
 from tests.support.night import NOW, bring, md5, node, placed, sight, sighting
@@ -148,3 +150,24 @@ async def test_whatever_happens_in_whatever_order_kept_is_counted(database, deed
             await same(session)
             assert await Tallies().recount(session) == 0
             raise Undone
+
+
+async def test_of_two_units_that_wait_for_each_other_one_is_told_that_it_may_try_again(database):
+    if database.sqlite:  # one writes after the other there
+        return
+    async with database.write() as session:
+        numbers = [(await sight(session, name)).id for name in ("1p", "2p")]
+    both = asyncio.Barrier(2)
+
+    async def change(first: int, second: int) -> None:
+        async with database.write() as session:
+            await Frames().describe(session, first, filter="g")
+            await both.wait()
+            await Frames().describe(session, second, filter="r")
+
+    ends = await asyncio.gather(change(*numbers), change(*reversed(numbers)), return_exceptions=True)
+    (busy,) = [end for end in ends if end is not None]
+    assert isinstance(busy, Busy)
+    assert busy.retryable
+    async with database.read() as session:
+        await same(session)
