@@ -53,7 +53,7 @@ WORDS = {"sqlite": {"n": "n.n", "numbers": "(WITH RECURSIVE c(n) AS (SELECT 0 UN
                     "WHERE n < {last}) SELECT n FROM c) AS n",
                     "moment": "strftime('%Y-%m-%d %H:%M:%f000', 1164349390 + {n} * {step}, 'unixepoch')",
                     "true": "1"},
-         "postgresql": {"n": "n", "numbers": "generate_series(0, {last}) AS n",
+         "postgresql": {"n": "n", "numbers": "generate_series(CAST(0 AS bigint), {last}) AS n",
                         "moment": "to_timestamp(1164349390 + {n} * {step})", "true": "true"}}  # fmt: skip
 
 

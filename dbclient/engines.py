@@ -20,6 +20,8 @@ BUSY: Final = 30.0
 """Seconds a writer waits for the others on SQLite; a write unit takes milliseconds."""
 READERS: Final = 5
 """Connections kept for reading; more are opened for a while when pages ask for them."""
+NO_COMPILER: Final[dict[str, Any]] = {"server_settings": {"jit": "off"}}
+"""To compile a question takes PostgreSQL longer than all of ours take to be answered: bench_pages.py."""
 DEADLOCK: Final = "40P01"
 """PostgreSQL's word for two units that wait for each other: it undoes one after a second, which may be tried again."""
 PRAGMAS: Final = (f"busy_timeout={int(BUSY * 1000)}", "synchronous=FULL", f"wal_autocheckpoint={AT_LATEST}")
@@ -71,7 +73,7 @@ def make_engine(url: str, *, writes: bool, foreign_keys: bool = True) -> AsyncEn
     """
     parsed = parse(url)
     if not parsed.drivername.startswith("sqlite"):
-        engine = create_async_engine(parsed, pool_pre_ping=True, pool_size=READERS)
+        engine = create_async_engine(parsed, pool_pre_ping=True, pool_size=READERS, connect_args=NO_COMPILER)
         options: dict[str, Any] = {"isolation_level": "READ COMMITTED"}
         if not writes:
             options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
