@@ -1,12 +1,13 @@
 """A cluster on paper: nodes with disks, a reception, frames, leases and moves, decided by the real pure functions.
 
-Bytes are counted where they lie. Placement, the life of a move and the judgement of leases are
+Bytes are counted where they lie. Placement, the life of a move, retention and the judgement of leases are
 `datatransfer`'s own; disks, movers, jobs, operators, outages and the archive are played by a random generator.
 """
 
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,12 +15,16 @@ from datatransfer.growth import Need
 from datatransfer.leases import judge
 from datatransfer.lifecycle import Act, Broken, Claimed, Interrupted, Recorded, Withdrawn, advance
 from datatransfer.placement import Plan, Policy, Wanted, place
+from datatransfer.retention import Candidate, Ground, decide
 from datatransfer.rooms import rooms_of
 from dbclient.records import NodeRoom
 from dbclient.schema import FrameState, NodeState, TransferState
 from dbclient.stores.inventory import Calibration
+from terapix.hosts import RetentionSection
 
 PARTS = ("frames", "calibrations", "products", "scratch")
+DAWN = datetime(2003, 12, 20, tzinfo=UTC)
+RETENTION = RetentionSection(superseded_days=3, acknowledged_days=1)
 POLICIES: tuple[Policy, ...] = ("together", "most-room", "balance")
 
 
@@ -55,7 +60,8 @@ class PaperFrame:
     """Nodes that hold it, verified."""
     home: int | None = None
     """Node where it is worked on, and its products lie."""
-    published: bool = False
+    arrived_at: datetime = DAWN
+    published_at: datetime | None = None
     pinned: str | None = None
 
 
@@ -91,6 +97,7 @@ class Cluster:
         """Frame, products and scratch promised, by frame and node."""
         self.moves: list[PaperMove] = []
         self.refused: dict[int, set[str]] = {}
+        self.now = DAWN
         self.runs = 0
         self.counts: Counter[str] = Counter()
 
@@ -193,7 +200,9 @@ class Cluster:
             made = self.chance.randrange(products // 2, products + 1)
             self.counts["arrived"] += 1
             number = self.counts["arrived"]
-            self.frames[number] = PaperFrame(number, f"run{self.runs}", f"flat{self.runs % 4}", need, made)
+            self.frames[number] = PaperFrame(
+                number, f"run{self.runs}", f"flat{self.runs % 4}", need, made, arrived_at=self.now
+            )
 
     def wanted(self, frame: PaperFrame, *, pinned: str | None = None) -> Wanted:
         return Wanted(
@@ -313,19 +322,33 @@ class Cluster:
 
     def publish(self) -> None:
         """The archive says that it has a frame and its products."""
-        able = [f for f in self.frames.values() if f.state is FrameState.WEIGHTED and not f.published]
+        able = [f for f in self.frames.values() if f.state is FrameState.WEIGHTED and not f.published_at]
         if able:
-            self.chance.choice(able).published = True
+            self.chance.choice(able).published_at = self.now
 
     def retain(self) -> None:
-        """What is published goes; of what is not, only copies beyond the one that is worked on."""
+        """Look at each copy of each frame, one after the other, whether it may go, as `datatransfer.retention` says."""
         moving = {move.frame for move in self.open_moves()}
-        for frame in [frame for frame in self.frames.values() if frame.number not in moving]:
-            if frame.published:
-                self.counts["gone"] += 1
+        for frame in list(self.frames.values()):
+            for number in sorted(frame.copies):
+                others = [self.nodes[other].name for other in sorted(frame.copies - {number})]
+                archive = ["the archive"] if frame.published_at else []
+                works = number == frame.home and not frame.published_at
+                candidate = Candidate(
+                    Ground.ACKNOWLEDGED if frame.published_at else Ground.SUPERSEDED_FRAME,
+                    self.nodes[number].name,
+                    f"frames/{frame.number}p",
+                    frame.need.frame,
+                    since=frame.published_at or frame.arrived_at,
+                    survivors=(*others, *archive),
+                    busy=frame.number in moving or works,
+                )
+                (decision,) = decide([candidate], RETENTION, now=self.now)
+                if decision.goes:
+                    self.counts["gone"] += 1
+                    frame.copies.discard(number)
+            if frame.published_at and not frame.copies and not frame.at_reception and frame.number not in moving:
                 del self.frames[frame.number]
-            elif frame.state is FrameState.WEIGHTED and len(frame.copies) > 1 and frame.home in frame.copies:
-                frame.copies = {frame.home}
 
     def change_a_node(self) -> None:
         """A node goes down, drains, or is back; one in two is always up."""
@@ -355,7 +378,7 @@ class Cluster:
             taken = on_node[number] + sum(parts.values())
             assert taken <= self.nodes[number].capacity, f"node{number} is promised more than its capacity"
         for frame in self.frames.values():
-            assert frame.at_reception or frame.copies or frame.published, f"the last copy of {frame.number}p is lost"
+            assert frame.at_reception or frame.copies or frame.published_at, f"the last copy of {frame.number}p is lost"
         leases = [SimpleNamespace(frame_id=frame, node_id=node) for frame, node in self.leases]
         frames = {n: SimpleNamespace(state=f.state) for n, f in self.frames.items()}
         placed = {f.number: f.home for f in self.frames.values() if f.home is not None}
