@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from datatransfer.errors import MoveError
 from datatransfer.homecoming import Homecoming, Verdict
 from datatransfer.missing import Missing
 from dbclient.database import Database
-from dbclient.records import NodeRecord
+from dbclient.records import NodeRecord, NodeRoom
 from dbclient.schema import NodeState, RequestKind
 from dbclient.stores import Events, Holdings, Leases, Nodes, Products, Replicas
 from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, out, say_json, settings, size, stop, table
@@ -67,6 +68,18 @@ def listed(context: typer.Context, config: ConfigOption = None, *, as_json: Json
     ]
     columns = ("node", "state", "capacity", "held", "promised", "free", "host", "directory", "why")
     table("Nodes", columns, rows, empty="No node has been registered: [[nodes]] in terapix.toml names them.")
+    if several := [room for room in rooms.values() if len(room.disks) > 1]:
+        columns = ("node", "disk of", "total", "free", "promised", "reserve")
+        table("Nodes with several disks", columns, [row for room in several for row in _disks(room)], empty="")
+
+
+def _disks(room: NodeRoom) -> Iterator[tuple[Any, ...]]:
+    """Give a line for each disk of a node: what lies there, and what it can still promise."""
+    promised = dict(zip(("frames", "products", "scratch"), room.promised, strict=True))
+    for disk in room.disks:
+        taken = sum(promised.get(part, 0) for part in disk["parts"])
+        words = (size(disk["total"]), size(disk["free"]), size(taken), size(room.reserve))
+        yield room.name, ", ".join(disk["parts"]), *words
 
 
 @nodes.command()
@@ -250,8 +263,8 @@ async def _checked(database: Database, depots: Depots, node: NodeRecord, *, file
         "state": node.state.value,
         "host": node.address or "this host",
         "answers": isinstance(disk, Disk),
-        "free": size(disk.free) if isinstance(disk, Disk) else None,
-        "total": size(disk.total) if isinstance(disk, Disk) else None,
+        "free": size(disk.free_in_all) if isinstance(disk, Disk) else None,
+        "total": size(disk.total_of_all) if isinstance(disk, Disk) else None,
         "inodes": disk.inodes if isinstance(disk, Disk) else None,
         "files": verdict.sentence if verdict else None,
         "not counted": away,
