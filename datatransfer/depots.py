@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from datatransfer import nearby
 from datatransfer.agent import leftovers
 from datatransfer.agent.courier import Courier, Silent
 from datatransfer.agent.holdings import listing, set_aside
@@ -22,7 +23,7 @@ from datatransfer.agent.roots import NODE_ROOMS, RECEPTION_ROOMS, Refused, Root,
 from datatransfer.agent.trust import Trust
 from datatransfer.disks import DEADLINE, ROOMS, Disk, Gauge, Ill, measure
 from datatransfer.errors import NodeUnreachable, Stopped
-from datatransfer.mover import Carried, Haul, carry, digest_of
+from datatransfer.mover import Carried, Haul, carry
 from dbclient.records import NodeRecord
 from terapix.clock import Clock
 from terapix.hosts import NodeSection
@@ -200,7 +201,7 @@ class Depots:
         NodeUnreachable
         """
         if not depot.address:
-            return await asyncio.to_thread(_sizes, depot.directory, paths)
+            return await asyncio.to_thread(nearby.sizes, depot.directory, paths)
         found: dict[str, int | None] = {}
         with _reachable(depot):
             for begin in range(0, len(paths), AT_ONCE):
@@ -259,7 +260,7 @@ class Depots:
         NodeUnreachable
         """
         if not depot.address:
-            return {path: await asyncio.to_thread(_digest, depot.directory / path) for path in paths}
+            return {path: await asyncio.to_thread(nearby.digest, depot.directory / path) for path in paths}
         with _reachable(depot):
             return await self._asked().digests(depot.address, depot.root, paths)
 
@@ -295,7 +296,7 @@ class Depots:
             When its host does not answer, or another file stands there.
         """
         if not depot.address:
-            await asyncio.to_thread(_remove, depot.directory / path)
+            await asyncio.to_thread(nearby.remove, depot.directory / path)
             return
         with _reachable(depot):
             await self._asked().remove(depot.address, f"{depot.root}/{path}", size=size)
@@ -389,19 +390,3 @@ def _reachable(depot: Depot) -> Iterator[None]:
 def _own_root(depot: Depot) -> Root:
     """Give a depot of this host as its agent would have it."""
     return Root(depot.root, depot.directory, RECEPTION_ROOMS if depot.root.startswith("reception/") else NODE_ROOMS)
-
-
-def _sizes(directory: Path, paths: Sequence[str]) -> dict[str, int | None]:
-    return {path: place.stat().st_size if (place := directory / path).is_file() else None for path in paths}
-
-
-def _digest(place: Path) -> str | None:
-    try:
-        return digest_of(place)
-    except OSError:
-        return None
-
-
-def _remove(place: Path) -> None:
-    with contextlib.suppress(NotADirectoryError):
-        place.unlink(missing_ok=True)
