@@ -69,8 +69,8 @@ def listed(context: typer.Context, config: ConfigOption = None, *, as_json: Json
     columns = ("node", "state", "capacity", "held", "promised", "free", "host", "directory", "why")
     table("Nodes", columns, rows, empty="No node has been registered: [[nodes]] in terapix.toml names them.")
     if several := [room for room in rooms.values() if len(room.disks) > 1]:
-        columns = ("node", "disk of", "total", "free", "promised", "reserve")
-        table("Nodes with several disks", columns, [row for room in several for row in _disks(room)], empty="")
+        disks = ("node", "disk of", "total", "free", "promised", "reserve")
+        table("Nodes with several disks", disks, [row for room in several for row in _disks(room)], empty="")
 
 
 def _disks(room: NodeRoom) -> Iterator[tuple[Any, ...]]:
