@@ -18,7 +18,7 @@ import psutil
 from dbclient.database import Database
 from dbclient.records import FrameRecord
 from dbclient.schema import FrameState, JobState, ProductState, RequestKind
-from dbclient.stores import Events, Frames, Jobs, Leases, Nodes, Products, Replicas, Requests, Transfers
+from dbclient.stores import Chronicles, Frames, Jobs, Leases, Nodes, Products, Replicas, Requests, Transfers
 from snooppix.standin.faults import Faults
 from snooppix.standin.server import StandIn
 from spica.chain import Summary, summarise
@@ -123,8 +123,8 @@ class Host:
         async with self.database.read() as session:
             frame = await Frames().named(session, name)
             assert frame is not None, name
-            jobs, events = await Jobs().of_frame(session, frame.id), await Events().of_frame(session, frame.id)
-        return "\n".join(tell(frame, jobs, events, now=SystemClock().now()))
+            chronicle = await Chronicles().of(session, frame)
+        return "\n".join(tell(chronicle, now=SystemClock().now()))
 
     async def ask(self, name: str) -> None:
         """Ask that a frame be tried again at once, as an operator does."""

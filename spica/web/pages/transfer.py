@@ -121,7 +121,7 @@ def sentence(
     free = size(sum(node.promisable for node in up))
     room = f"{free} can still be promised on {len(up)} of {counted(len(nodes), 'node')}"
     ill = [f"{one.mode.name.value} transfers are paused" for one in modes if one.mode.paused]
-    ill += [f"{node.bar.name} is down" for node in nodes if node.bar.state is NodeState.DOWN]
+    ill += [f"{node.bar.name} is {node.bar.state.value}" for node in nodes if not node.bar.state.answers]
     return "; ".join((", ".join(said), room if nodes else "no node is registered", *ill)) + "."
 
 
@@ -165,7 +165,7 @@ async def gather(session: AsyncSession, console: Console) -> dict[str, Any]:
     bands = [band for band in await traffic.filters(session) if band]
     return {
         "sentence": sentence(modes, moving, nodes, states.get(FrameState.VALID, 0)),
-        "well": all(node.bar.state is not NodeState.DOWN for node in nodes) and not any(m.mode.paused for m in modes),
+        "well": all(node.bar.state.answers for node in nodes) and not any(m.mode.paused for m in modes),
         "modes": modes,
         "nodes": nodes,
         "moving": moving[:MOVING],
