@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 
 from dbclient.schema import FrameKind, FrameState
-from dbclient.stores import Events
+from dbclient.stores import Chronicles
 from snooppix.datalink import is_datalink, own
 from snooppix.errors import ListingBroken, ListingRefused, UnsafeAddress
 from snooppix.names import Names
@@ -292,8 +292,8 @@ async def test_without_a_listed_digest_a_frame_is_verified_by_what_there_is_and_
             else:
                 frame = await desk.until_state("979412p", FrameState(state))
             async with desk.database.read() as session:
-                events = await Events().of_frame(session, frame.id)
-        story = " ".join(tell(frame, [], events, now=NOW))
+                chronicle = await Chronicles().of(session, frame)
+        story = " ".join(tell(chronicle, now=NOW))
     assert frame.state.value == state
     for said in words:
         assert said in story

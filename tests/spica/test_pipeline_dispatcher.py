@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dbclient.schema import FrameKind, FrameState, JobState, Level, NodeState
-from dbclient.stores import Events, Frames, Jobs, Nodes
+from dbclient.stores import Chronicles, Events, Frames, Jobs, Nodes
 from spica.chain import summarise
 from spica.pipeline.dispatcher import Dispatcher
 from spica.story import tell
@@ -81,7 +81,9 @@ async def test_frames_of_a_camera_that_names_no_flat_are_placed_and_say_so_witho
     assert {event.level for event in events} == {Level.INFO}
     assert summary.sentence == f"All is well: 1 of 1 frame placed ({why}), none on the way."
     assert (summary.finished, summary.warnings) == (True, ())
-    story = tell(frame, [], events, now=site.clock.now())
+    async with site.database.read() as session:
+        chronicle = await Chronicles().of(session, frame)
+    story = tell(chronicle, now=site.clock.now())
     assert story[1] == f"It is on its node, and nothing is left to do: {why}."
 
 
