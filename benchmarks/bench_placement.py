@@ -1,25 +1,22 @@
-"""Placement of a large run on many nodes, alone and among ten million frames, and a move beside cp and md5sum.
+"""Placement of a large run on many nodes, alone and among ten million frames.
 
 Among ten million frames, a whole pass is measured: what waits is looked up, rooms are
 taken from database and disks, nodes are chosen, and leases, transfers and events are
-written. What it wrote is undone before the next one. PLACEMENT="sqlite move" measures
+written. What it wrote is undone before the next one. PLACEMENT=sqlite measures
 some of it only, MULTITUDE=1000000 makes fewer frames.
 """
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import random
-import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from figures import Row, command_line, timed
+from figures import Row, command_line
 from multitude import FRAMES as AMONG
 from multitude import into_postgresql, into_sqlite, told
 
@@ -29,7 +26,6 @@ from datatransfer import disks
 from datatransfer.assignment import AT_ONCE, Assignment
 from datatransfer.depots import Depots
 from datatransfer.growth import Need
-from datatransfer.mover import Haul, carry
 from datatransfer.nodes import Roster
 from datatransfer.placement import Plan, Room, Wanted, place
 from dbclient.database import Database
@@ -149,58 +145,15 @@ def placement_among(kind: str, url: str) -> Row:
     )
 
 
-def move(far: Path) -> Row:
-    """A frame from the temporary directory to another file system, with digest and durable."""
-    with tempfile.TemporaryDirectory() as near:
-        source = Path(near) / "979412p.fits.fz"
-        content = random.Random(1).randbytes(1 << 20)
-        with source.open("wb") as file:
-            for _ in range(FILE >> 20):
-                file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        size = source.stat().st_size
-        digest = f"md5:{hashlib.md5(source.read_bytes(), usedforsecurity=False).hexdigest()}"
-        root = far / "node"
-        took = []
-        for _ in range(3):
-            shutil.rmtree(root, ignore_errors=True)
-            root.mkdir()
-            begin = time.perf_counter()
-            carry(
-                Haul(source, root / source.name, root, digest, size),
-                progress=lambda _: None,
-                stop=threading.Event(),
-            )
-            took.append(time.perf_counter() - begin)
-        peer = timed(
-            ["sh", "-c", f"cp {source} {root}/peer && md5sum {root}/peer && sync {root}/peer && rm {root}/peer"]
-        )
-    return Row(
-        part="move across file systems",
-        input=f"{size / 1e6:.0f} MB, digest verified",
-        ours=sorted(took)[1],
-        peer="cp, md5sum, sync",
-        peer_seconds=peer.wall,
-        peer_cpu=peer.cpu,
-        agreement="same digest",
-    )
-
-
 def measure() -> list[Row]:
     open_journal(JournalSection(level="error"), daemon="bench")
-    chosen = os.environ.get("PLACEMENT", "sqlite postgresql move").split()
+    chosen = os.environ.get("PLACEMENT", "sqlite postgresql").split()
     rows = [placement()]
     for kind in ("sqlite", "postgresql"):
         if kind in chosen:
             with contextlib.ExitStack() as stack:
                 url = os.environ.get(f"MULTITUDE_{kind.upper()}") or stack.enter_context(filled(kind))
                 rows.append(placement_among(kind, url))
-    shm = Path("/dev/shm")
-    apart = shm.is_dir() and shm.stat().st_dev != Path(tempfile.gettempdir()).stat().st_dev
-    if apart and "move" in chosen:
-        with tempfile.TemporaryDirectory(dir=shm) as far:
-            rows.append(move(Path(far)))
     return rows
 
 

@@ -14,7 +14,6 @@ from dbclient.schema import (
     FrameKind,
     FrameState,
     Node,
-    Product,
     TallyLevel,
     Transfer,
     TransferKind,
@@ -26,8 +25,6 @@ from dbclient.stores.transfers import OVER, TO_NODES
 
 COMING: Final = (FrameState.SPOTTED, FrameState.FETCHED)
 """States in which a frame is still on its way to reception."""
-LATEST: Final = 1000
-"""Products over which their growth is averaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +41,6 @@ class RunRoom:
     frames: int
     """All its frames."""
     bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """Bytes that a frame takes beside its file, as a share of it, over the latest that were worked on."""
-
-    products: float | None
-    """Weight and flag maps and pictures; none before any is made."""
-    unpacked: float | None
-    """Its pixels, unpacked while its job runs."""
-    frames: int
-    """Frames that this was measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +127,6 @@ class Traffic:
         )
         rows = (await session.execute(query)).all()
         return [RunRoom(runid or None, *(int(value) for value in sums)) for runid, *sums in rows]
-
-    async def growth(self, session: AsyncSession) -> Growth:
-        """Measure how frames grow, over the latest that were worked on."""
-        latest = select(Product.frame_id, Product.size).order_by(Product.id.desc()).limit(LATEST).subquery()
-        made = select(latest.c.frame_id, func.sum(latest.c.size).label("size")).group_by(latest.c.frame_id).subquery()
-        unpacked = func.coalesce(Frame.needs["unpacked"].as_float(), 0.0)
-        query = select(func.count(), func.sum(made.c.size), func.sum(Frame.size), func.sum(unpacked)).join(
-            Frame, Frame.id == made.c.frame_id
-        )
-        frames, products, files, pixels = (await session.execute(query.where(Frame.size > 0))).one()
-        if not frames:
-            return Growth(None, None, 0)
-        return Growth(float(products) / float(files), float(pixels) / float(files) or None, frames)
 
     async def run_names(
         self, session: AsyncSession, *, limit: int, below: str | None = None, beginning: str | None = None

@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from datatransfer.growth import RULE_2003, Growth, expected
 from datatransfer.preview import Preview, preview_transfer
 from datatransfer.rules import POLICIES
 from datatransfer.schedule import interval_of
@@ -15,9 +16,9 @@ from dbclient.errors import NoSuchRow
 from dbclient.records import FrameRow, TransferRecord
 from dbclient.rulebook import ModeRecord
 from dbclient.schema import FrameState, NodeState, RequestKind, RequestState, TransferMode, TransferState
-from dbclient.stores import Events, Frames, Modes, Nodes, Requests, Rules, Traffic, Transfers
+from dbclient.stores import Events, Frames, Growths, Modes, Nodes, Requests, Rules, Traffic, Transfers
 from dbclient.stores.rules import PATTERNS
-from dbclient.stores.traffic import Growth, RunRoom
+from dbclient.stores.traffic import RunRoom
 from dbclient.stores.transfers import TO_NODES
 from spica.chain import bars
 from spica.web.console import Console, console_of, render, who_is
@@ -38,8 +39,6 @@ RUNS: Final = 12
 """Runs that are to be placed, with the room they need."""
 CHOICES: Final = 200
 """Runs that the form offers; others can be written."""
-RULE_OF_2003: Final = 4
-"""Times the size of its files that a run was given in 2003."""
 LONGEST: Final = {"runid": 40, "filter": 40, "instrument": 40, "program": 40, "comment": 200}
 """Signs of what a rule says."""
 
@@ -63,7 +62,7 @@ class Fit:
 
     run: RunRoom
     needed: int
-    """Bytes of the frames that wait, with what will be made of them, by the growth measured so far."""
+    """Bytes of the frames that wait, with what will be made of them, by the growth that placement reckons with."""
     rule: int
     """Bytes by the rule of 2003."""
     nodes: tuple[str, ...]
@@ -75,13 +74,13 @@ class Fit:
 def fits(runs: Sequence[RunRoom], nodes: Sequence[DrawnNode], growth: Growth) -> list[Fit]:
     """Say where the frames of each run that wait would fit, each run by itself."""
     rooms = {node.bar.name: node.promisable for node in nodes if node.bar.state is NodeState.UP}
-    factor = 1 + (growth.products or 0) + (growth.unpacked or 0)
     found = []
     for run in runs:
         whole = run.waiting_bytes + run.coming_bytes
-        needed = int(whole * factor)
+        room = expected(whole, growth)
+        needed = whole if room.needed is None else room.needed
         roomy = tuple(sorted(name for name, room in rooms.items() if room >= needed))
-        found.append(Fit(run, needed, RULE_OF_2003 * whole, roomy, max(rooms.values(), default=0)))
+        found.append(Fit(run, needed, room.rule_2003, roomy, max(rooms.values(), default=0)))
     return found
 
 
@@ -157,7 +156,7 @@ async def gather(session: AsyncSession, console: Console) -> dict[str, Any]:
     nodes = await drawn_nodes(session, bars(await Nodes().all(session), rooms), now)
     modes = drawn_modes(await Modes().all(session), await traffic.counts(session), console)
     moving = await Transfers().running(session, *TO_NODES)
-    growth = await traffic.growth(session)
+    growth = Growth.of(await Growths().measured(session))
     runs = fits(await traffic.runs_to_place(session, limit=RUNS + 1), nodes, growth)
     states = await Frames().counts(session)
     verified: Sequence[FrameRow] = await Frames().search(session, state=FrameState.VALID, limit=SHOWN)
@@ -172,10 +171,10 @@ async def gather(session: AsyncSession, console: Console) -> dict[str, Any]:
         "queue": await traffic.queue(session, limit=SHOWN),
         "queued": sum(mode.promised for mode in modes),
         "orders": await Requests().open(session, *ORDERS),
-        "growth": growth,
+        "expansion": growth.expansion(),
         "runs": runs[:RUNS],
         "more_runs": len(runs) > RUNS,
-        "factor": RULE_OF_2003,
+        "factor": RULE_2003,
         "verified": verified,
         "arrived": arrived,
         "states": states,
