@@ -32,7 +32,7 @@ AT_ONCE: Final = 8
 KEPT: Final = 3600.0
 """Seconds for which it is believed where a file lies: an archive may bring it to another site."""
 MOST_KEPT: Final = 200_000
-"""Frames of which that is remembered."""
+"""Frames of which that is remembered: some 60 MB."""
 MOMENT: Final = timedelta(seconds=PROBE)
 """A rest that is over so soon is sat out; so is the probe that follows it."""
 FEW: Final = 8
@@ -167,11 +167,19 @@ class Respite:
         now = self.clock.monotonic()
         hosts, until = self._places.get(frame.id, ((), now))
         if until <= now:
-            if len(self._places) >= MOST_KEPT:
-                self._places.clear()
             hosts = tuple(await self.locator.hosts(frame))
+            self._places.pop(frame.id, None)
             self._places[frame.id] = (hosts, now + KEPT)
+            self._forget_old(now)
         return hosts
+
+    def _forget_old(self, now: float) -> None:
+        """Forget what is believed no more, and the oldest of too many: what was asked for first stands first."""
+        while self._places:
+            number, (_, until) = next(iter(self._places.items()))
+            if until > now and len(self._places) <= MOST_KEPT:
+                break
+            del self._places[number]
 
     async def _write(self, rests: Sequence[tuple[FrameRecord, Resting]], *, at_work: Collection[int]) -> None:
         together: dict[tuple[str, datetime], list[int]] = defaultdict(list)

@@ -173,6 +173,12 @@ async def test_where_a_file_lies_is_forgotten_when_it_is_here(
     assert await states(desk, *names) == {FrameState.FETCHED}
     assert desk.snooppix.fetcher.respite.remembered <= 4, "at most what was looked at while the pool fetched it"
 
+    clock.advance(3601)
+    await offer(desk, archive, "979500p", "979501p")
+    archive.faults.add(Busy(retry_after="600", times=1))
+    await fetch(desk, passes=2)
+    assert desk.snooppix.fetcher.respite.remembered <= 2, "of what is here nothing is left after an hour"
+
 
 async def test_a_short_rest_is_sat_out_and_touches_no_row_of_those_that_wait(
     desk: Desk, archive: ServedArchive, clock: SetClock, monkeypatch: pytest.MonkeyPatch
