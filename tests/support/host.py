@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import os
 import random
-import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -152,10 +151,13 @@ class Host:
         return found
 
     def kill_one(self, chance: random.Random) -> str:
-        """Kill one of our processes, chosen by `chance`."""
-        victim = chance.choice(sorted(self.processes(), key=lambda p: p.pid))
-        name = " ".join(victim.cmdline()[1:4])
-        os.kill(victim.pid, signal.SIGKILL)
+        """Kill one of our processes, chosen by `chance`; one that ends by itself just now is as good."""
+        victim = chance.choice(sorted(alive(self.processes()), key=lambda p: p.pid))
+        try:
+            name = " ".join(victim.cmdline()[1:4])
+            victim.kill()
+        except psutil.NoSuchProcess:
+            return f"{victim.pid}, which had just ended"
         return name
 
     async def faults(self) -> list[str]:
