@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from datatransfer.growth import Growth, in_words, need_of
+from datatransfer.growth import Growth, need_of
 from datatransfer.nodes import Roster
 from datatransfer.placement import Plan, Promise, Wanted, group_of, place
 from datatransfer.relocation import Facts
@@ -17,6 +17,7 @@ from dbclient.stores import Cargo, Events, Frames, Growths, Inventory, Leases, N
 from terapix.clock import Clock
 from terapix.hosts import DatatransferSection
 from terapix.journal import logger
+from terapix.quantities import in_words
 from terapix.sections import Settings
 from terapix.steps import reached
 

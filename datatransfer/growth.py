@@ -21,7 +21,6 @@ UNPACKED_SHARE: Final = 3.0
 """Unpacked size of a frame over its file, where the header did not tell: Rice gains about two on MegaCam pixels."""
 RULE_2003: Final = 4
 """Room that TERAPIX kept in 2003 for a RUNID, over its size."""
-UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +125,3 @@ def expected(size: int, growth: Growth) -> Expected:
 def by_the_rule(size: int) -> int:
     """Give the bytes that the rule of 2003 keeps for frames of so many bytes."""
     return RULE_2003 * size
-
-
-def in_words(count: float) -> str:
-    """Write bytes as a person reads them, in powers of 1000: ``3.1 GB``."""
-    value = float(count)
-    for unit in UNITS:
-        if abs(value) < 1000 or unit == UNITS[-1]:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError(count)

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from datatransfer.growth import Need, in_words
+from datatransfer.growth import Need
 from dbclient.records import FrameRecord
+from terapix.quantities import in_words
 
 Policy = Literal["together", "most-room", "balance"]
 Keep = Literal["run", "field", "filter"]

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from datatransfer.assignment import ruled, rulings_of, wanted_of
 from datatransfer.candidates import Candidates, candidates
 from datatransfer.forecast import Forecast, ahead_of, at, forecast, held_back, rate_of
-from datatransfer.growth import by_the_rule, in_words
+from datatransfer.growth import by_the_rule
 from datatransfer.nodes import groups_wanted, speeds_wanted
 from datatransfer.placement import Plan, Room, place
 from datatransfer.rooms import last_measured, rooms_of
@@ -17,6 +17,7 @@ from dbclient.records import FrameRecord
 from dbclient.schema import FrameKind, FrameState, TransferKind
 from dbclient.stores import Frames, Inventory, Nodes, Transfers
 from terapix.hosts import DatatransferSection, NodeSection
+from terapix.quantities import counted, in_words
 
 __all__ = ["PRIORITY", "Candidates", "Preview", "candidates", "in_sentence", "preview_transfer"]
 
@@ -192,13 +193,13 @@ def in_sentence(plan: Plan, found: Candidates, *, runid: str, node: str, filter_
         size = sum(promise.wanted.need.frame for promise in plan.promises)
         promised = sum(promise.wanted.need.total for promise in plan.promises)
         said.append(
-            f"{_frames(len(plan.promises))} go, {in_words(size)}, with room for maps {in_words(promised)}, "
+            f"{counted(len(plan.promises), 'frame')} go, {in_words(size)}, with room for maps {in_words(promised)}, "
             f"which leaves {in_words(max(0, plan.left.get(node, 0)))}"
         )
     if plan.refused:
         missing = max(refusal.missing for refusal in plan.refused)
         names = _names([refusal.wanted.name for refusal in plan.refused])
-        said.append(f"{_frames(len(plan.refused))} cannot go ({names}): the first {plan.refused[0].sentence}")
+        said.append(f"{counted(len(plan.refused), 'frame')} cannot go ({names}): the first {plan.refused[0].sentence}")
         if len(plan.refused) > 1 and missing:
             said.append(f"at most {in_words(missing)} are missing for one of them")
     for names_of, sentence in (
@@ -209,12 +210,8 @@ def in_sentence(plan: Plan, found: Candidates, *, runid: str, node: str, filter_
         (found.aside, "rejected or failed"),
     ):
         if names_of:
-            said.append(f"{_frames(len(names_of))} {sentence}")
+            said.append(f"{counted(len(names_of), 'frame')} {sentence}")
     return f"{what}: {'; '.join(said) or 'no frame of it is here'}."
-
-
-def _frames(count: int) -> str:
-    return f"{count} frame" if count == 1 else f"{count} frames"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from datatransfer.growth import in_words
 from datatransfer.placement import Plan, Policy, Promise, Room, Wanted, place
 from dbclient.schema import FrameState
 from dbclient.stores.cargoes import Cargo
+from terapix.quantities import counted, in_words
 
 EVEN: Final = 0.02
 """Difference of two nodes' filled shares below which nothing is moved from one to the other."""
@@ -60,17 +60,21 @@ class Relocation:
         """The plan in words."""
         said = []
         if self.plan.promises:
-            said.append(f"{_frames(len(self.plan.promises))} go, {in_words(self.bytes)}")
+            said.append(f"{counted(len(self.plan.promises), 'frame')} go, {in_words(self.bytes)}")
         if self.busy:
-            said.append(f"{_frames(self.busy)} {'is' if self.busy == 1 else 'are'} being moved, copied or weighted now")
+            said.append(
+                f"{counted(self.busy, 'frame')} {'is' if self.busy == 1 else 'are'} being moved, copied or weighted now"
+            )
         if self.plan.refused:
             first = self.plan.refused[0]
-            said.append(f"{_frames(len(self.plan.refused))} cannot go now: {first.wanted.name} {first.sentence}")
+            said.append(
+                f"{counted(len(self.plan.refused), 'frame')} cannot go now: {first.wanted.name} {first.sentence}"
+            )
         if self.alone:
             words = "no node on another disk takes frames, and a second copy on one disk protects nothing"
-            said.append(f"{_frames(self.alone)} cannot be copied: {words}")
+            said.append(f"{counted(self.alone, 'frame')} cannot be copied: {words}")
         if self.there:
-            said.append(f"{_frames(self.there)} {'is' if self.there == 1 else 'are'} there already")
+            said.append(f"{counted(self.there, 'frame')} {'is' if self.there == 1 else 'are'} there already")
         return "; ".join(said) or "nothing is to go"
 
 
@@ -168,10 +172,6 @@ def _alike(names: set[str], disks: Mapping[str, str]) -> set[str]:
 def _placed(loads: Sequence[Load], facts: Facts, **more: int) -> Relocation:
     plan = place([load.wanted for load in loads], facts.rooms, facts.disks, facts.policy)
     return Relocation(plan, {load.cargo.frame.id: load for load in loads}, **more)
-
-
-def _frames(count: int) -> str:
-    return f"{count} frame" if count == 1 else f"{count} frames"
 
 
 class _Stand:

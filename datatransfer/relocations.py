@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from datatransfer.assignment import Assignment, Way
 from datatransfer.candidates import filters_of
-from datatransfer.growth import in_words
 from datatransfer.relocation import Facts, Relocation, copying, evacuation, rebalancing
 from dbclient.records import NodeRecord, RequestRecord
 from dbclient.schema import NodeState, ReplicaState, RequestKind, RequestState, TransferKind, TransferMode
 from dbclient.stores import Cargo, Cargoes, Frames, Inventory, Nodes, Products, Replicas
 from terapix.clock import Clock
 from terapix.journal import logger
+from terapix.quantities import in_words
 
 log = logger("datatransfer.relocations")
 

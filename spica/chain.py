@@ -11,6 +11,7 @@ from dbclient.records import DaemonRecord, NodeRecord, NodeRoom
 from dbclient.schema import FrameState, JobState, NodeState
 from dbclient.stores import Frames, Jobs, Nodes
 from terapix.instruments import load_instrument
+from terapix.quantities import counted
 from terapix.sections import Settings
 
 SILENT = timedelta(seconds=90)
@@ -163,7 +164,7 @@ def _silent(daemons: tuple[DaemonRecord, ...], now: datetime) -> list[str]:
 
 def _ill_frames(states: dict[FrameState, int]) -> list[str]:
     failed = states.get(FrameState.FAILED, 0)
-    return [f"{_frames(failed)} failed: terapix frames --state failed shows why"] if failed else []
+    return [f"{counted(failed, 'frame')} failed: terapix frames --state failed shows why"] if failed else []
 
 
 def _sentence(
@@ -187,10 +188,8 @@ def _sentence(
     aside = states.get(FrameState.REJECTED, 0) + states.get(FrameState.FAILED, 0)
     waiting = total - weighted - aside - states.get(FrameState.SUPERSEDED, 0)
     begin = "Something needs you" if warnings else "All is well"
-    way = f"{_frames(waiting)} on the way" if waiting else "none on the way"
+    way = f"{counted(waiting, 'frame')} on the way" if waiting else "none on the way"
     why = f" ({unweighted})" if unweighted else ""
-    return f"{begin}: {weighted} of {_frames(total)} {end}{why}, {way}{f', {aside} set aside' if aside else ''}."
-
-
-def _frames(count: int) -> str:
-    return f"{count} frame" if count == 1 else f"{count} frames"
+    return (
+        f"{begin}: {weighted} of {counted(total, 'frame')} {end}{why}, {way}{f', {aside} set aside' if aside else ''}."
+    )

@@ -15,6 +15,7 @@ from dbclient.records import (
 )
 from dbclient.schema import DifferenceState, FrameState, HostState, Wish
 from spica.chain import SILENT
+from terapix.quantities import counted
 
 NAME: Final = "snooppix"
 START: Final = ("systemctl start snooppix", "terapix up")
@@ -230,13 +231,13 @@ def _warnings(facts: Facts, readback: Sequence[Asked]) -> list[Warned]:
     if resting:
         names = ", ".join(host.name for host in resting[:3])
         lasting = any(host.rests >= RESTS for host in resting)
-        found.append(Warned(f"{_counted(len(resting), 'host')} not asked at present: {names}", "#hosts", grave=lasting))
+        found.append(Warned(f"{counted(len(resting), 'host')} not asked at present: {names}", "#hosts", grave=lasting))
     failed = facts.states.get(FrameState.FAILED, 0)
     if failed:
-        found.append(Warned(f"{_counted(failed, 'frame')} failed: all tries are used up", "/frames?state=failed"))
+        found.append(Warned(f"{counted(failed, 'frame')} failed: all tries are used up", "/frames?state=failed"))
     found += _difference(facts.difference)
     if facts.unpublished:
-        words = f"{_counted(facts.unpublished, 'product')} could not be given back"
+        words = f"{counted(facts.unpublished, 'product')} could not be given back"
         found.append(Warned(words, "/snooppix/lists/publications?state=failed"))
     return found
 
@@ -247,7 +248,7 @@ def _difference(last: DifferenceRecord | None) -> list[Warned]:
     if last.state is DifferenceState.FAILED:
         return [Warned(f"The last full difference failed: {last.reason or 'no reason given'}", "#differences")]
     if last.lost:
-        return [Warned(f"The last full difference found {_counted(last.lost, 'file')} lost from disk", "#differences")]
+        return [Warned(f"The last full difference found {counted(last.lost, 'file')} lost from disk", "#differences")]
     return []
 
 
@@ -258,7 +259,3 @@ def spoken(span: timedelta) -> str:
         if seconds < limit:
             return f"{int(seconds // unit)} {word}"
     return f"{int(seconds // 86400)} d"
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

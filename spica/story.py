@@ -26,6 +26,7 @@ from dbclient.schema import (
     TransferState,
 )
 from dbclient.stores import Chronicle
+from terapix.quantities import in_words
 
 NEXT = {
     FrameState.SPOTTED: "It waits to be fetched from the archive.",
@@ -172,14 +173,6 @@ def _node(node_id: int, chronicle: Chronicle) -> str:
     if found is None:
         return "a node that is not known any more"
     return found.name if found.state.answers else f"{found.name}, which is {found.state.value},"
-
-
-def in_words(size: float) -> str:
-    """Write bytes as a person reads them: 341 MB."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.3g} {unit}"
-    return f"{size:.0f} B"
 
 
 def unknown(name: str, refusals: Sequence[EventRecord]) -> str:

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from dbclient.database import Database
 from terapix.errors import TerapixError
+from terapix.quantities import in_words
 from terapix.settings import Loaded, load
 
 T = TypeVar("T")
@@ -133,10 +134,7 @@ def size(count: float | None) -> str:
     """Write a number of bytes as a person reads it: 310 MB, 2.5 GB."""
     if count is None:
         return ""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if abs(count) >= scale:
-            return f"{count / scale:.3g} {unit}"
-    return f"{count:.0f} B"
+    return in_words(count)
 
 
 def byte_count(words: str) -> int:

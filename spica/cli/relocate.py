@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from datatransfer.assignment import wanted_of
 from datatransfer.candidates import filters_of
-from datatransfer.growth import in_words
 from datatransfer.preview import rooms_last_measured
 from datatransfer.relocation import Facts, Relocation, copying, evacuation, rebalancing
 from datatransfer.relocations import everywhere
@@ -19,6 +18,7 @@ from dbclient.schema import RequestKind, RequestState
 from dbclient.stores import Cargo, Cargoes, Nodes, Requests
 from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, byte_count, out, say_json, stop, table
 from spica.cli.operate import ORDERS, PATIENCE, FilterOption, WaitOption, request
+from terapix.quantities import in_words
 from terapix.sections import Settings
 from terapix.settings import Loaded
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from dbclient.records import EventRecord, JobRecord, TransferRecord
 from dbclient.schema import FrameState, HostState, JobState, Level, NodeState, PublicationState, RequestState
 from terapix.identity import FrameId, UnsafeName
+from terapix.quantities import counted
 
 HOST_TONES: Final[Mapping[HostState, tuple[str, tuple[str, str]]]] = MappingProxyType(
     {
@@ -185,11 +186,6 @@ def job_left(job: JobRecord, now: datetime) -> float | None:
         return None
     spent = (now - job.started_at).total_seconds()
     return max(0.0, spent / job.done_share - spent)
-
-
-def counted(count: int, word: str) -> str:
-    """Write a number of things: 1 frame, 2 frames."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def begin_of(moment: datetime, step: str, *, short: bool = False) -> str:

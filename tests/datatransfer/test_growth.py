@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from datatransfer.growth import Expected, Growth, Need, by_the_rule, expected, in_words, need_of
+from datatransfer.growth import Expected, Growth, Need, by_the_rule, expected, need_of
 from dbclient.growth import GrowthRecord
 
 NOW = datetime(2008, 3, 30, tzinfo=UTC)
@@ -58,14 +58,3 @@ def test_the_rule_of_2003_is_four_times_the_size():
     assert by_the_rule(3 * GB) == 12 * GB
     assert expected(3 * GB, Growth.of([])) == Expected(None, 12 * GB)
     assert expected(4 * GB, Growth.of([measured("", "weight", "weight", 50, 100, 100)])) == Expected(6 * GB, 16 * GB)
-
-
-def test_bytes_are_told_in_words():
-    assert [in_words(n) for n in (0, 999, 1000, 1_234_000, 3 * GB, 2 * 10**18)] == [
-        "0 B",
-        "999 B",
-        "1.0 kB",
-        "1.2 MB",
-        "3.0 GB",
-        "2000.0 PB",
-    ]

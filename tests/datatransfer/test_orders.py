@@ -37,7 +37,7 @@ async def test_a_run_is_moved_to_the_node_that_was_asked_for(site: Site) -> None
 
     assert answer.state is RequestState.DONE
     assert answer.answer is not None
-    assert answer.answer.startswith("08AC14 to node2: 2 frames go, 12.0 kB")
+    assert answer.answer.startswith("08AC14 to node2: 2 frames go, 12 kB")
     assert await where(site, "979412p") == await where(site, "979413p") == ["node2"]
 
 
@@ -111,7 +111,7 @@ async def test_what_does_not_fit_is_refused_with_the_bytes_that_are_missing(site
     answer = await ask(site, RequestKind.TRANSFER, runid="08AC14", node="node1", filter=None)
 
     assert answer.state is RequestState.REFUSED
-    assert "room on node1 is 100.0 MB: 50.0 MB are missing" in str(answer.answer)
+    assert "room on node1 is 100 MB: 50 MB are missing" in str(answer.answer)
 
 
 async def test_a_promise_to_another_node_is_withdrawn_for_the_order(site: Site) -> None:
@@ -181,7 +181,7 @@ async def test_a_preview_says_what_the_order_then_does(site: Site) -> None:
 
     assert (shown.frames, shown.moves, shown.fits) == (2, 1, False)
     assert shown.sentence == answer.answer
-    assert shown.refused[0].startswith("979413p: needs 150.0 MB")
+    assert shown.refused[0].startswith("979413p: needs 150 MB")
 
 
 async def test_a_preview_changes_nothing(site: Site) -> None:

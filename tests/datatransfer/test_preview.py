@@ -117,7 +117,7 @@ async def test_a_dry_run_says_all_in_a_line(site: Site) -> None:
 
     assert said.rate == 10.0
     assert said.done_at == site.clock.now() + timedelta(seconds=600)
-    assert said.headline == "03AL03 into node1: fits, leaves 30.0 MB, done 23:10, holds back 03AQ97"
+    assert said.headline == "03AL03 into node1: fits, leaves 30 MB, done 23:10, holds back 03AQ97"
     assert said.holds_back == ("03AQ97",)
     assert (said.needed, said.rule_2003) == (6000 + 70 * MB, 24_000)
 
@@ -131,7 +131,7 @@ async def test_a_dry_run_decides_as_the_order_does_and_changes_nothing(site: Sit
     said = await preview(site)
 
     assert rows(site) == before
-    assert said.headline == "03AL03 into node1: 1 of 2 frames fit, leaves 30.0 MB"
+    assert said.headline == "03AL03 into node1: 1 of 2 frames fit, leaves 30 MB"
     async with site.database.write() as session:
         order = {"runid": "03AL03", "node": "node1", "filter": None}
         number = await Requests().ask(session, RequestKind.TRANSFER, order, by="t", now=NIGHT)

@@ -151,7 +151,7 @@ async def test_nodes_are_made_more_alike_within_the_bytes_that_may_be_carried(pi
 
     order = await worked(pinned, await ask(pinned, RequestKind.REBALANCE, most=2 * 6000))
     assert order.state is RequestState.DONE
-    assert str(order.answer).startswith("Of 12.0 kB at most: 2 frames go, 12.0 kB")
+    assert str(order.answer).startswith("Of 12 kB at most: 2 frames go, 12 kB")
     assert sorted([await where(pinned, f"97941{n}p") for n in range(6)]) == [["node1"]] * 4 + [["node2"], ["node3"]]
 
     await worked(pinned, await ask(pinned, RequestKind.REBALANCE, most=10**9))

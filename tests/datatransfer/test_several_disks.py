@@ -41,7 +41,7 @@ async def test_products_are_promised_on_their_own_disk(site: Site) -> None:
     assert [node for node, _ in await site.replicas("979411p")] == ["node2"], "products of both do not fit"
     waiting = await site.frame("979412p")
     assert waiting.state is FrameState.VALID
-    assert str(waiting.reason).startswith("needs 40.0 MB")
+    assert str(waiting.reason).startswith("needs 40 MB")
     node = await site.node("node1")
     assert node.disks is not None
     (products,) = [disk for disk in node.disks if disk["parts"] == ["products"]]

@@ -64,6 +64,16 @@ class Page:
         return found[1]
 
 
+class Served(TestServer):
+    """A server that lets a handler end when its browser has left, as the daemon's does.
+
+    The one of aiohttp's tests cancels it, and a FileResponse cancelled while it opens its file never closes it.
+    """
+
+    async def _make_runner(self, **more: Any) -> web.AppRunner:
+        return web.AppRunner(self.app, **(more | {"handler_cancellation": False, "shutdown_timeout": 2.0}))
+
+
 @contextlib.asynccontextmanager
 async def console(
     directory: Path, *, seeded: bool = True, held: Path | None = None, **spica: Any
@@ -78,7 +88,7 @@ async def console(
     try:
         night = await seed(database, directory, now=NOW) if seeded and held is None else None
         app = build(database, settings, clock)
-        async with TestClient(TestServer(app), cookie_jar=CookieJar(unsafe=True)) as client:
+        async with TestClient(Served(app), cookie_jar=CookieJar(unsafe=True)) as client:
             yield Page(client, database, clock, settings, password, night)
     finally:
         await database.close()

@@ -27,7 +27,8 @@ from spica.web.pages.actions import readback, run_arguments
 from spica.web.pages.help import TOPICS
 from spica.web.pages.rooms import TO_NODES as TO_NODES_ONLY
 from spica.web.pages.rooms import DrawnNode, drawn_nodes
-from spica.web.wording import counted, rate, size
+from spica.web.wording import rate, size
+from terapix.quantities import counted
 
 ORDERS: Final = (RequestKind.TRANSFER, RequestKind.COPY, RequestKind.EVACUATE, RequestKind.REBALANCE)
 """Requests that immediate transfers work on until nothing of them is missing."""
