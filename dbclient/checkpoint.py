@@ -11,7 +11,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-AT_LATEST: Final = 8000
+AT_LATEST: Final = 4000
 """Pages of the log (32 MB) at which SQLite copies within a commit all the same: it does not grow without bound."""
 
 

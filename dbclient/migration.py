@@ -19,9 +19,11 @@ T = TypeVar("T")
 SCRIPTS = Path(__file__).parent / "migrations"
 HISTORY: Final = (
     *("0001", "0002", "0003", "0004", "0005", "0006"),
-    *("0007", "0010", "0011", "0009", "0008", "0012", "0014"),
+    *("0007", "0010", "0011", "0009", "0008", "0012", "0014", "0015"),
 )
 """Every schema there was, oldest first: the revisions in migrations/versions (a test compares)."""
+PAGE: Final = 8192
+"""Bytes a page of a new SQLite database: a listing writes fewer of them. bench_listing.py."""
 LOCK = 20031220
 """Advisory lock on PostgreSQL: two hosts that upgrade at once do it one after the other."""
 
@@ -83,6 +85,7 @@ def _prepare(file: Path, url: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=BUSY, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA page_size={PAGE}")
             mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     except sqlite3.DatabaseError as problem:
         kind = NotADatabase if "not a database" in str(problem) else Unreachable

@@ -8,7 +8,7 @@ from dbclient.schema.controls import Configuration, Control, Wish
 from dbclient.schema.differences import Difference, DifferenceState
 from dbclient.schema.events import Event, Level
 from dbclient.schema.fillings import Filling
-from dbclient.schema.frames import Frame, FrameKind, FrameState
+from dbclient.schema.frames import URGENT, Frame, FrameKind, FrameState
 from dbclient.schema.growths import Growth
 from dbclient.schema.hosts import Host, HostState
 from dbclient.schema.jobs import Job, JobState
@@ -26,6 +26,7 @@ from dbclient.schema.tallies import Tally, TallyChange, TallyLevel, TallyMark
 from dbclient.schema.transfers import Lease, Transfer, TransferKind, TransferMode, TransferState
 
 __all__ = [
+    "URGENT",
     "Account",
     "Audit",
     "AuditFinding",

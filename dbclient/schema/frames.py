@@ -42,6 +42,10 @@ _HERE = text("state IN ('valid', 'placed', 'weighted')")
 _FIELD = Index("ix_frames_field", "object", "id", sqlite_where=_HERE, postgresql_where=_HERE)
 """Of the frames that are here, so that a field can be kept together; a listing does not touch it either."""
 
+URGENT = text("priority <> 0")
+_TURNS = Index("ix_frames_urgent", "state", "priority", "id", sqlite_where=URGENT, postgresql_where=URGENT)
+"""Of the few frames that somebody gave a priority; all others are taken in the order of `ix_frames_states`."""
+
 
 class Frame(Base):
     """One generation of a frame: the same name processed again is a new row."""
@@ -49,13 +53,13 @@ class Frame(Base):
     __tablename__ = "frames"
     __table_args__ = (
         UniqueConstraint("name", "generation"),
-        Index("ix_frames_due", "state", "priority", "id"),
         Index("ix_frames_run", "kind", "current", "runid", "id"),
         Index("ix_frames_release", "kind", "current", "release"),
         Index("ix_frames_states", "kind", "current", "state", "id"),
         _WAITING,
         _DONE,
         _FIELD,
+        _TURNS,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Subquery, and_, case, func, literal, or_, select, true, union_all
+from sqlalchemy import ColumnElement, Subquery, and_, case, func, literal, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.records import (
@@ -35,6 +35,7 @@ from dbclient.schema import (
     TransferState,
 )
 from dbclient.stores.tallies import Tallies
+from dbclient.stores.turns import turns
 
 BEFORE_VALID = (FrameState.SPOTTED, FrameState.FETCHED)
 """States in which a frame is still SNOOPPIX's concern."""
@@ -137,19 +138,10 @@ class Exchange:
         at_work = select(Transfer.frame_id).where(
             Transfer.kind == TransferKind.FETCH, Transfer.state == TransferState.RUNNING
         )
-        due = or_(Frame.retry_at.is_(None), Frame.retry_at <= now), Frame.id.not_in(at_work)
-        numbers: list[int] = []
-        below = None  # a priority after the other, so that the index gives the order and nothing is sorted
-        while len(numbers) < skip + limit:
-            of_state = Frame.state == FrameState.SPOTTED, *([Frame.priority < below] if below is not None else [])
-            below = await session.scalar(select(func.max(Frame.priority)).where(*of_state))
-            if below is None:
-                break
-            of_priority = Frame.state == FrameState.SPOTTED, Frame.priority == below
-            query = select(Frame.id).where(*of_priority, *due).order_by(Frame.id).limit(skip + limit - len(numbers))
-            numbers += (await session.scalars(query)).all()
-        wanted = select(Frame).where(Frame.id.in_(numbers[skip:])).order_by(Frame.priority.desc(), Frame.id)
-        return [record(FrameRecord, row) for row in await session.scalars(wanted)]
+        numbers = await turns(session, FrameState.SPOTTED, now=now, limit=skip + limit, without=at_work)
+        rows = await session.scalars(select(Frame).where(Frame.id.in_(numbers[skip:])))
+        found = {row.id: record(FrameRecord, row) for row in rows}
+        return [found[number] for number in numbers[skip:]]
 
     async def arrived(self, session: AsyncSession, *, limit: int, skip: int = 0) -> list[TransferRecord]:
         """Give the fetches that ended well, the latest first."""

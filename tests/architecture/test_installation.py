@@ -37,7 +37,7 @@ def test_what_the_project_needs_is_pinned() -> None:
 
 def test_both_locks_pin_the_same_versions() -> None:
     run, test = pinned(LOCKS[0]), pinned(LOCKS[1])
-    versions = [{name: part.split("\\")[0].strip() for name, part in lock.items()} for lock in (run, test)]
+    versions = [{name: re.split(r"[;\\]", part)[0].strip() for name, part in lock.items()} for lock in (run, test)]
     assert {name: line for name, line in versions[0].items() if versions[1].get(name) != line} == {}
 
 

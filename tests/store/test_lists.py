@@ -126,7 +126,9 @@ LOOKS = {
     "calibrations held": (lambda s: Inventory().calibrations_held(s), "(kind=?"),
     "run together": (lambda s: Inventory().company(s, "run", ["08AC14"]), "ix_frames_run"),
     "field together": (lambda s: Inventory().company(s, "field", ["D1"]), "ix_frames_field"),
-    "due": (lambda s: Frames().due(s, S.SPOTTED, now=NOW, limit=5), "ix_frames_due"),
+    "due": (lambda s: Frames().due(s, S.SPOTTED, now=NOW, limit=5), "COVERING INDEX ix_frames_urgent"),
+    "due without haste": (lambda s: Frames().due(s, S.SPOTTED, now=NOW, limit=5), "ix_frames_states"),
+    "queued": (lambda s: Exchange().queued(s, now=NOW, limit=5), "ix_frames_states"),
 }
 
 
