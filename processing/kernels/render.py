@@ -1,0 +1,119 @@
+"""Loops that put point sources and stamps on an image.
+
+Each pixel takes the light of the sources in the order of the list, whoever paints its band of rows: the number of
+threads changes no bit.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+TAPS = 4
+"""Samples along an axis of Keys' cubic convolution (1981, IEEE Trans. ASSP 29, 1153)."""
+
+
+@njit(cache=True, nogil=True)
+def fill_cubic(f: float, weights: Array) -> None:
+    """Weights of the samples at -1, 0, 1 and 2 for the value at `f`, between 0 and 1."""
+    weights[0] = f * (-0.5 + f * (1.0 - 0.5 * f))
+    weights[1] = 1.0 + f * f * (-2.5 + 1.5 * f)
+    weights[2] = f * (0.5 + f * (2.0 - 1.5 * f))
+    weights[3] = f * f * (-0.5 + 0.5 * f)
+
+
+@njit(cache=True, nogil=True)
+def split_phases(image: Array, samples: int, phases: Array) -> None:
+    """Sort the samples of `image` by their phase within a pixel.
+
+    `phases` (samples, samples, n, n), n odd, has the sample at image.shape // 2 in its middle, with phase 0, 0.
+    """
+    height, width = image.shape
+    half = phases.shape[2] // 2
+    for b in range(samples):
+        for a in range(samples):
+            for j in range(phases.shape[2]):
+                row = height // 2 + samples * (j - half) + b
+                for i in range(phases.shape[3]):
+                    column = width // 2 + samples * (i - half) + a
+                    inside = 0 <= row < height and 0 <= column < width
+                    phases[b, a, j, i] = image[row, column] if inside else np.float32(0.0)
+
+
+@njit(cache=True, nogil=True)
+def add_run(
+    phases: Array, share: float, base_x: int, base_y: int, wx: Array, wy: Array, start: int, row: int, run: Array
+) -> None:
+    """Add a component of the PSF times `share` to a run of pixels of one row.
+
+    `start` and `row` are the place of the run's first pixel in `phases`, were the source in the middle of its pixel.
+    """
+    samples, size = phases.shape[0], phases.shape[2]
+    for tap in range(TAPS):
+        step = base_y - 1 + tap
+        b = step % samples
+        line_at = row + (step - b) // samples
+        if line_at < 0 or line_at >= size:
+            continue
+        for tip in range(TAPS):
+            leap = base_x - 1 + tip
+            a = leap % samples
+            begin = start + (leap - a) // samples
+            weight = np.float32(share * wy[tap] * wx[tip])
+            line = phases[b, a, line_at]
+            for i in range(max(0, -begin), min(run.size, size - begin)):
+                run[i] += weight * line[begin + i]
+
+
+@njit(cache=True, nogil=True)
+def add_points(
+    image: Array, phases: Array, mixture: Array, x: Array, y: Array, flux: Array, reach: Array, first: int, last: int
+) -> None:
+    """Add point sources to the rows from `first` to `last` of `image`.
+
+    `phases` (k, samples, samples, n, n) are the components of the PSF as `split_phases` leaves them, `mixture`
+    (sources, k) their weights; `x`, `y` pixels from 0; `reach` the radius in pixels within which a source is painted.
+    """
+    width = image.shape[1]
+    samples, half = phases.shape[1], phases.shape[3] // 2
+    wx, wy = np.empty(TAPS, np.float32), np.empty(TAPS, np.float32)
+    room = np.empty(2 * half + 1, np.float32)
+    for k in range(x.size):
+        radius = min(reach[k], half - 1.0)
+        if x[k] + radius < 0.0 or x[k] - radius > width - 1.0:
+            continue
+        middle_x, middle_y = math.floor(x[k] + 0.5), math.floor(y[k] + 0.5)
+        at_x, at_y = samples * (middle_x - x[k]), samples * (middle_y - y[k])
+        base_x, base_y = math.floor(at_x), math.floor(at_y)
+        fill_cubic(at_x - base_x, wx)
+        fill_cubic(at_y - base_y, wy)
+        light = np.float32(flux[k] * samples * samples)
+        for j in range(max(first, math.ceil(y[k] - radius)), min(last, math.floor(y[k] + radius) + 1)):
+            chord = math.sqrt(max(radius * radius - (j - y[k]) ** 2, 0.0))
+            i0, i1 = max(0, math.ceil(x[k] - chord)), min(width, math.floor(x[k] + chord) + 1)
+            if i1 <= i0:
+                continue
+            run = room[: i1 - i0]
+            run[:] = np.float32(0.0)
+            for component in range(phases.shape[0]):
+                share = mixture[k, component]
+                if share != 0.0:
+                    start, row = i0 - middle_x + half, j - middle_y + half
+                    add_run(phases[component], share, base_x, base_y, wx, wy, start, row, run)
+            for i in range(run.size):
+                image[j, i0 + i] += light * run[i]
+
+
+@njit(cache=True, nogil=True)
+def add_stamps(image: Array, stamps: Array, left: Array, bottom: Array, first: int, last: int) -> None:
+    """Add stamps (count, n, n), whose first pixels lie at `left`, `bottom`, to the rows from `first` to `last`."""
+    width, size = image.shape[1], stamps.shape[1]
+    for k in range(stamps.shape[0]):
+        j0, j1 = max(first, bottom[k]), min(last, bottom[k] + size)
+        i0, i1 = max(0, left[k]), min(width, left[k] + size)
+        for j in range(j0, j1):
+            for i in range(i0, i1):
+                image[j, i] += stamps[k, j - bottom[k], i - left[k]]
