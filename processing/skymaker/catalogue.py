@@ -1,11 +1,13 @@
 """The sky behind all frames of a seed: stars and galaxies with their positions and magnitudes."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.skymaker.distortion import from_plane
 from processing.skymaker.exposures import FIELD_DEC, FIELD_RA
 
 HALF_SIDE = 0.68
@@ -21,6 +23,10 @@ GALAXIES = 36000.0
 FAINTEST_GALAXY = 23.8
 BRIGHTEST_GALAXY = 15.0
 GALAXY_SLOPE = 0.36
+BULGE_SIZE = 0.5
+"""Radius of half a bulge's light over the scale length of its disc."""
+INFRARED = {"J": 0.9, "H": 1.2, "K": 1.3, "Y": 0.55}
+"""Mean of r less the magnitude in each band (AB) of a star or galaxy of middling colour."""
 Floats = NDArray[np.float64]
 
 
@@ -32,31 +38,36 @@ class Catalogue:
     """Degrees."""
     dec: Floats
     magnitudes: dict[str, Floats]
-    """By band of the catalogue (g, r, i, z)."""
+    """By band of the catalogue (u, g, r, i, z …); a list that was read has one for all, under an empty name."""
     scale: Floats
     """Arcsec; length over which a galaxy's disc falls by e, 0 for stars."""
     ratio: Floats
-    """Axis ratio of galaxies."""
+    """Axis ratio of discs."""
     angle: Floats
     """Radians, of the long axis from north over east."""
     bulge: Floats
     """Share of the light in the bulge."""
+    bulge_radius: Floats
+    """Arcsec, that holds half of the bulge's light."""
+    bulge_ratio: Floats
+    code: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
+    """100 for a star, 200 for a galaxy, as in SkyMaker's lists."""
 
     @property
     def stars(self) -> NDArray[np.bool_]:
-        point: NDArray[np.bool_] = self.scale == 0.0
+        point: NDArray[np.bool_] = self.code == 100
         return point
 
 
 @lru_cache(maxsize=4)
-def sky(seed: int) -> Catalogue:
-    """Return the objects of the field; equal seeds give equal skies."""
+def sky(seed: int, ra: float = FIELD_RA, dec: float = FIELD_DEC, half_side: float = HALF_SIDE) -> Catalogue:
+    """Return the objects round a place of the sky, in degrees; equal seeds give equal skies."""
     random = np.random.default_rng([seed, 2])
-    area = (2.0 * HALF_SIDE) ** 2
+    area = (2.0 * half_side) ** 2
     stars, galaxies = int(STARS * area), int(GALAXIES * area)
     count = stars + galaxies
-    xi, eta = random.uniform(-HALF_SIDE, HALF_SIDE, (2, count))
-    ra, dec = _from_plane(xi, eta)
+    xi, eta = random.uniform(-half_side, half_side, (2, count))
+    place = from_plane(ra, dec, xi, eta)
     r = np.concatenate(
         [
             _magnitudes(random, stars, STAR_SLOPE, BRIGHTEST_STAR, FAINTEST_STAR),
@@ -67,14 +78,22 @@ def sky(seed: int) -> Catalogue:
     blue = np.where(is_star, random.choice([0.45, 0.7, 1.35], count), 0.75) + random.normal(0.0, 0.12, count)
     red = 0.45 * blue + random.normal(0.0, 0.05, count)
     scale = 0.42 * 10.0 ** (-0.12 * (r - 22.0)) * np.exp(random.normal(0.0, 0.35, count))
+    scale = np.where(is_star, 0.0, np.clip(scale, 0.12, 6.0))
+    ratio = np.where(is_star, 1.0, random.uniform(0.25, 1.0, count))
+    angle = random.uniform(0.0, np.pi, count)
+    bulge = np.where(is_star, 0.0, random.beta(1.2, 3.0, count))
+    bands = {"u": r + 2.2 * blue, "g": r + blue, "r": r, "i": r - red, "z": r - 1.5 * red}
     return Catalogue(
-        ra=ra,
-        dec=dec,
-        magnitudes={"g": r + blue, "r": r, "i": r - red, "z": r - 1.5 * red},
-        scale=np.where(is_star, 0.0, np.clip(scale, 0.12, 6.0)),
-        ratio=np.where(is_star, 1.0, random.uniform(0.25, 1.0, count)),
-        angle=random.uniform(0.0, np.pi, count),
-        bulge=np.where(is_star, 0.0, random.beta(1.2, 3.0, count)),
+        ra=place[0],
+        dec=place[1],
+        magnitudes=bands | {band: r - shift - red + 0.34 for band, shift in INFRARED.items()},
+        scale=scale,
+        ratio=ratio,
+        angle=angle,
+        bulge=bulge,
+        bulge_radius=BULGE_SIZE * scale,
+        bulge_ratio=0.5 + 0.5 * ratio,
+        code=np.where(is_star, 100, 200).astype(np.int16),
     )
 
 
@@ -85,10 +104,6 @@ def _magnitudes(random: np.random.Generator, count: int, slope: float, bright: f
     return drawn
 
 
-def _from_plane(xi: Floats, eta: Floats) -> tuple[Floats, Floats]:
-    """Sky coordinates in degrees of points on the tangent plane at the middle of the field, in degrees."""
-    x, y = np.radians(xi), np.radians(eta)
-    dec = np.radians(FIELD_DEC)
-    down = np.cos(dec) - y * np.sin(dec)
-    ra = np.degrees(np.arctan2(x, down)) + FIELD_RA
-    return ra % 360.0, np.degrees(np.arctan2(np.sin(dec) + y * np.cos(dec), np.hypot(x, down)))
+def radians_from_north(angle: Floats) -> Floats:
+    """Turn angles in degrees counter-clockwise from x, as lists have them, with north up and east to the left."""
+    return np.radians(angle - 90.0) % math.pi

@@ -98,16 +98,29 @@ class Exposure:
     """Start of the exposure."""
     fwhm: float
     """Arcsec; seeing in the middle of the field."""
+    transparency: float = 1.0
+    """Share of the light that clouds let pass."""
+    field: tuple[float, float] = (FIELD_RA, FIELD_DEC)
+    """Degrees; where the telescope would point without dithers."""
+    first_number: int = FIRST_NUMBER
+    """Exposure number of frame 0."""
+    camera: str = "megacam"
+    """Instrument."""
 
     @property
     def number(self) -> int:
         """EXPNUM."""
-        return FIRST_NUMBER + self.index
+        return self.first_number + self.index
 
     @property
     def flat(self) -> str:
         """Name of the flat it was divided by."""
         return f"{self.programme.camera_run}.flat.{self.band.name}.36.{self.band.version}"
+
+    @property
+    def fringe(self) -> str:
+        """Name of the fringe pattern that was taken off it."""
+        return f"{self.programme.camera_run}.fringe.{self.band.name}.36.{self.band.version}"
 
     @property
     def bias(self) -> str:
@@ -126,7 +139,7 @@ class Exposure:
     def adu_at_zero(self) -> float:
         """ADU of an object of magnitude 0 over the whole exposure."""
         zero = self.band.zero_point + self.band.airmass_term * (self.airmass - 1.0)
-        return self.band.exptime * float(10.0 ** (0.4 * zero))
+        return self.transparency * self.band.exptime * float(10.0 ** (0.4 * zero))
 
 
 MASK = "2003A.mask.0.36.01"
@@ -174,3 +187,10 @@ def altitude_azimuth(ra: float, dec: float, mjd: float) -> tuple[float, float]:
     north = math.sin(height) * math.cos(latitude) - math.cos(height) * math.sin(latitude) * math.cos(angle)
     east = -math.cos(height) * math.sin(angle)
     return math.degrees(math.asin(up)), math.degrees(math.atan2(east, north)) % 360.0
+
+
+def parallactic_angle(ra: float, dec: float, mjd: float) -> float:
+    """Degrees from north over east to the zenith, at a place of the sky."""
+    angle, height, latitude = (math.radians(value) for value in (hour_angle(ra, mjd), dec, LATITUDE))
+    up = math.tan(latitude) * math.cos(height) - math.sin(height) * math.cos(angle)
+    return math.degrees(math.atan2(math.sin(angle), up))

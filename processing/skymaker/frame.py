@@ -1,75 +1,92 @@
-"""The pixels of one CCD of one exposure: sky, stars, galaxies, cosmic rays, saturation and noise."""
+"""One CCD of one exposure: its light, the charge that this frees, and what is read and written of it."""
 
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
-from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from processing.kernels import paint
-from processing.skymaker.catalogue import sky
-from processing.skymaker.detector import amplifiers_of, flat_of, key_of, mask_of, optics_of
+from processing.flags import PixelFlag
+from processing.kernels import charge as wells
+from processing.kernels import noise, tracks
+from processing.skymaker.defects import Flaw, defects, mask_of
+from processing.skymaker.detector import (
+    amplifiers_of,
+    flat_of,
+    fringe_amplitude,
+    fringes_of,
+    gain_shares,
+    key_of,
+    optics_of,
+    response_of,
+)
+from processing.skymaker.effects import FULL, Effects
 from processing.skymaker.exposures import Exposure
+from processing.skymaker.moon import moonlight
+from processing.skymaker.rays import Rays, rays_of
+from processing.skymaker.sources import Seen, Stock, add_ghosts, add_sources, seen_by
+from processing.skymaker.trails import STEP, Trail, path_on, trails_of
 from terapix.instruments import Ccd, Instrument
 
-MARGIN = 300.0
-"""Pixels round a CCD within which objects may still shed light on it."""
-HALO_SHARE = 0.015
-"""Share of a star's light in the halo that the optics add to the seeing."""
-HALO_WIDTH = 25.0
-"""Pixels."""
-FIELD_CURVATURE = 0.08
-"""Share by which images are wider in the corner of the field."""
-GLOW = 0.012
-"""Share by which scattered light brightens the middle of the mosaic over its corners."""
 FAINT = 0.05
 """Light below this share of the sky's noise is not painted."""
-COSMIC_RAYS = 0.45
-"""A CCD and second."""
 FLOOR = -100
 """ADU; the least value that Elixir keeps."""
-RAW_BIAS = (1277, 1232)
-"""ADU of the overscan of amplifiers A and B."""
 RAW_SATURATION = 65535
+"""ADU, the largest number of the converter."""
+MARKED = 1.0
+"""Noise of the sky, rms: charge of a ray or light of a trail above which the truth marks a pixel."""
+_NONE = np.empty((0, 0), np.float32)
 
 
-def wcs_of(ccd: Ccd, exposure: Exposure) -> dict[str, float]:
-    """World coordinates of a CCD as its header has them: CRVALn in degrees, CRPIXn from 1, CDi_j in degrees a pixel."""
-    return {
-        "CRVAL1": exposure.ra + ccd.offset_x / math.cos(math.radians(exposure.dec)),
-        "CRVAL2": exposure.dec + ccd.offset_y,
-        "CRPIX1": ccd.crpix1,
-        "CRPIX2": ccd.crpix2,
-        "CD1_1": ccd.cd1_1,
-        "CD1_2": ccd.cd1_2,
-        "CD2_1": ccd.cd2_1,
-        "CD2_2": ccd.cd2_2,
-    }
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One CCD of one exposure, and all that its pixels follow from."""
+
+    instrument: Instrument
+    ccd: Ccd
+    exposure: Exposure
+    seed: int
+    flat_serial: int = 0
+    """Number that tells the flat from others."""
+    effects: Effects = FULL
+    stock: Stock = field(default_factory=Stock)
+    """Where the sources come from."""
+    threads: int = 1
+
+    @property
+    def well(self) -> float:
+        """Electrons that a pixel holds: as many as SATURATE says."""
+        return saturation_of(self.instrument, self.ccd) * self.ccd.gain
 
 
-def project(ccd: Ccd, exposure: Exposure, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pixels (2, n), from 0 in the frame as read out, at which sky coordinates in degrees lie."""
-    cards = wcs_of(ccd, exposure)
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval = [cards["CRVAL1"], cards["CRVAL2"]]
-    wcs.wcs.crpix = [cards["CRPIX1"], cards["CRPIX2"]]
-    wcs.wcs.cd = [[cards["CD1_1"], cards["CD1_2"]], [cards["CD2_1"], cards["CD2_2"]]]
-    return np.asarray(wcs.wcs_world2pix(ra, dec, 0))
+@dataclass(slots=True)
+class Exposed:
+    """What lies in the pixels of a CCD when the shutter has closed, and how it came there."""
+
+    charge: NDArray[np.float32]
+    """(rows, columns) of the illuminated part; electrons expected."""
+    flat: NDArray[np.float32]
+    """Response in counts, of the same shape."""
+    fringes: NDArray[np.float32]
+    """Pattern of the fringes; without pixels where the band has none."""
+    marks: NDArray[np.uint8]
+    """What befell each pixel, as `PixelFlag`."""
+    seen: Seen
+    rays: Rays
+    ray_pixels: NDArray[np.int64]
+    """Pixels that each ray marked."""
+    trails: list[tuple[Trail, int]]
+    """Trails that cross this CCD, with the number of pixels marked."""
+    lost: float = 0.0
+    """Electrons that ran out at the ends of columns."""
 
 
-def natural_magnitudes(exposure: Exposure, seed: int) -> NDArray[np.float64]:
-    """Magnitudes of all objects of the sky as this filter sees them: without the colour term of PHOT_X."""
-    known = sky(seed).magnitudes
-    first, second = exposure.band.colour
-    main: NDArray[np.float64] = known[exposure.band.name[0]]
-    return main - exposure.band.colour_term * (known[first] - known[second])
-
-
-def sky_level(instrument: Instrument, exposure: Exposure) -> float:
-    """ADU a pixel of the night sky."""
+def sky_level(instrument: Instrument, exposure: Exposure, effects: Effects = FULL) -> float:
+    """ADU a pixel of the night sky in the middle of the field."""
     area = instrument.pixel_scale**2
-    return exposure.band.exptime * float(10.0 ** (0.4 * (exposure.band.zero_point - exposure.band.sky))) * area
+    dark = exposure.band.exptime * float(10.0 ** (0.4 * (exposure.band.zero_point - exposure.band.sky))) * area
+    return dark * (1.0 + (moonlight(exposure) if effects.sky.on and effects.sky.moon else 0.0))
 
 
 def saturation_of(instrument: Instrument, ccd: Ccd) -> int:
@@ -77,107 +94,158 @@ def saturation_of(instrument: Instrument, ccd: Ccd) -> int:
     return int(min(instrument.saturation, ccd.saturation))
 
 
-def light_of(instrument: Instrument, ccd: Ccd, exposure: Exposure, *, seed: int) -> NDArray[np.float32]:
-    """Light that falls on the illuminated part of a CCD, without noise.
+def light_of(
+    shot: Shot, marks: NDArray[np.uint8] | None = None
+) -> tuple[NDArray[np.float32], Seen, list[tuple[Trail, int]]]:
+    """Paint the light that falls on the illuminated part of a CCD, without noise.
 
     Returns
     -------
-    light : (rows, columns) of the illuminated part, float32, flat-fielded ADU; nowhere above saturation
+    light : (rows, columns) of the illuminated part, float32, electrons of a CCD of even response
+    seen : the sources
+    trails : those that cross it, with the number of pixels that they mark in `marks`
     """
+    instrument, ccd, effects = shot.instrument, shot.ccd, shot.effects
+    level = sky_level(instrument, shot.exposure, effects) * ccd.gain
+    light = np.empty((instrument.ccd_height, instrument.ccd_width), np.float32)
+    random = np.random.default_rng([shot.seed, 5, shot.exposure.index])
+    slopes = random.normal(0.0, effects.sky.gradient, 2)
+    glow, slope_u, slope_v = (effects.sky.glow, *slopes) if effects.sky.on else (0.0, 0.0, 0.0)
+    wells.fill_sky(level, glow, slope_u, slope_v, optics_of(instrument, ccd, effects.response), light)
+    noise_rms = math.sqrt(level + ccd.read_noise**2)
+    seen = seen_by(instrument, ccd, shot.exposure, effects, shot.stock, seed=shot.seed)
+    add_sources(light, seen, instrument, ccd, shot.exposure, faint=FAINT * noise_rms, threads=shot.threads)
+    if effects.ghosts.on:
+        add_ghosts(light, instrument, ccd, shot.exposure, effects, shot.stock, seed=shot.seed)
+    crossing = _add_trails(shot, light, marks, noise_rms)
+    return light, seen, crossing
+
+
+def _add_trails(
+    shot: Shot, light: NDArray[np.float32], marks: NDArray[np.uint8] | None, rms: float
+) -> list[tuple[Trail, int]]:
+    scale = shot.instrument.pixel_scale
+    if marks is None:
+        marks = np.zeros(light.shape, np.uint8)
+    crossing = []
+    for trail in trails_of(shot.effects.trails, shot.exposure, shot.instrument, seed=shot.seed):
+        step = max(STEP, trail.width / scale)
+        x, y, shine = path_on(trail, shot.instrument, shot.ccd, shot.exposure, shot.effects, step=step)
+        adu = 10.0 ** (0.4 * (shot.exposure.band.zero_point - trail.light)) * shot.exposure.transparency
+        electrons = adu * scale * shot.ccd.gain
+        width = trail.width / scale / (2.0 * math.sqrt(2.0 ** (2.0 / 5.0) - 1.0))
+        peak = 0.75 * electrons / width
+        reach = width * math.sqrt(max((peak / (0.3 * rms)) ** 0.4 - 1.0, 0.0)) + 1.0
+        count = tracks.add_trail(
+            light, marks, int(PixelFlag.SATELLITE), MARKED * rms, x, y, electrons * shine, width, min(reach, 1500.0)
+        )
+        if count:
+            crossing.append((trail, count))
+    return crossing
+
+
+def expose(shot: Shot) -> Exposed:
+    """Gather the charge of a CCD over an exposure."""
+    instrument, ccd, effects, exposure = shot.instrument, shot.ccd, shot.effects, shot.exposure
     x0, x1, y0, y1 = instrument.datasec
-    random = np.random.default_rng([seed, 5, exposure.index, ccd.index])
-    background = sky_level(instrument, exposure) * (1.0 + float(random.normal(0.0, 0.0005)))
-    light = _night_sky(instrument, ccd, background)
-    objects = sky(seed)
-    x, y = project(ccd, exposure, objects.ra, objects.dec)
-    x, y = x - x0, y - y0
-    near = (x > -MARGIN) & (x < x1 - x0 + MARGIN) & (y > -MARGIN) & (y < y1 - y0 + MARGIN)
-    flux = exposure.adu_at_zero * 10.0 ** (-0.4 * natural_magnitudes(exposure, seed))
-    faint = FAINT * math.sqrt(background / ccd.gain)
-    width = _width(instrument, ccd, exposure, x, y)
-    stars = np.flatnonzero(near & objects.stars)
-    alpha = width / (2.0 * math.sqrt(2.0 ** (1.0 / 3.0) - 1.0))
-    paint.add_stars(light, x[stars], y[stars], flux[stars], alpha[stars], HALO_WIDTH, HALO_SHARE, faint)
-    galaxies = np.flatnonzero(near & ~objects.stars)
-    paint.add_galaxies(
-        light, x[galaxies], y[galaxies], flux[galaxies], objects.scale[galaxies] / instrument.pixel_scale,
-        objects.ratio[galaxies], _on_ccd(ccd, objects.angle[galaxies]), objects.bulge[galaxies],
-        0.5 * float(exposure.fwhm / instrument.pixel_scale), faint,
+    boundary = instrument.amplifier_boundary - x0
+    marks = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    light, seen, crossing = light_of(shot, marks)
+    level = sky_level(instrument, exposure, effects) * ccd.gain
+    fringes = _NONE
+    amplitude = fringe_amplitude(effects.fringes, exposure.band)
+    if amplitude > 0.0:
+        fringes = fringes_of(instrument, ccd)
+        wells.add_scaled(light, fringes, amplitude * level)
+    flat = response_of(instrument, ccd, effects, seed=shot.seed, serial=shot.flat_serial)
+    seconds = exposure.band.exptime
+    dark = ccd.dark_current / 3600.0 * seconds if effects.dark.on else 0.0
+    wells.collect(light, flat, boundary, *gain_shares(ccd), dark)
+    for bad in defects(instrument, ccd, effects.defects):
+        part = slice(max(bad.y0 - y0, 0), bad.y1 - y0), slice(bad.x0 - x0, bad.x1 - x0)
+        if bad.flaw is Flaw.HOT:
+            light[part] += np.float32(effects.defects.hot_charge * seconds)
+        marks[part] |= int(PixelFlag.BAD)
+    rays = rays_of(
+        effects.cosmic_rays, shape=light.shape, seconds=seconds, zenith=math.degrees(math.acos(1.0 / exposure.airmass)),
+        random=np.random.default_rng([shot.seed, 9, exposure.index, ccd.index]),
     )  # fmt: skip
-    hits = int(random.poisson(COSMIC_RAYS * exposure.band.exptime))
-    paint.add_tracks(
-        light, random.uniform(0.0, x1 - x0, hits), random.uniform(0.0, y1 - y0, hits),
-        1.0 + random.exponential(5.0, hits), random.uniform(0.0, 2.0 * math.pi, hits),
-        300.0 + random.exponential(1800.0, hits),
+    counts = np.zeros(rays.ends.size, np.int64)
+    least = MARKED * math.sqrt(level + ccd.read_noise**2)
+    tracks.add_paths(
+        light, marks, int(PixelFlag.COSMIC), least, rays.ends, rays.path_x, rays.path_y, rays.path_charge, counts
+    )
+    lost = 0.0
+    if effects.blooming.on:
+        lost = float(wells.bleed(light, shot.well)[1])
+    else:
+        np.minimum(light, np.float32(shot.well), out=light)
+    tracks.mark_full(light, shot.well, int(PixelFlag.SATURATED), marks)
+    return Exposed(light, flat, fringes, marks, seen, rays, counts, crossing, lost)
+
+
+def _read(shot: Shot, exposed: Exposed) -> NDArray[np.float32]:
+    """Read a CCD: ADU above the bias."""
+    levels = np.empty_like(exposed.charge)
+    effects = shot.effects
+    wells_bend = effects.nonlinearity.departure if effects.nonlinearity.on else 0.0
+    noise.read_out(
+        exposed.charge, amplifiers_of(shot.ccd, effects), shot.instrument.amplifier_boundary - shot.instrument.datasec[0],
+        shot.well, wells_bend, effects.noise.on, key_of(shot.seed, 6, shot.exposure.index, shot.ccd.index), levels,
     )  # fmt: skip
-    paint.bleed(light, float(saturation_of(instrument, ccd)))
-    return light
+    return levels
 
 
-def _night_sky(instrument: Instrument, ccd: Ccd, level: float) -> NDArray[np.float32]:
-    """Sky of `level` ADU with the glow of scattered light."""
-    u0, du, v0, dv = optics_of(instrument, ccd)[:4]
-    across = (u0 + du * np.arange(instrument.ccd_width)) ** 2
-    along = (v0 + dv * np.arange(instrument.ccd_height)) ** 2
-    row, column = (level * (1.0 + GLOW / 2 - GLOW * across)).astype(np.float32), (level * GLOW * along)[:, None]
-    sky_light: NDArray[np.float32] = row - column.astype(np.float32)
-    return sky_light
-
-
-def _width(
-    instrument: Instrument, ccd: Ccd, exposure: Exposure, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Full width at half maximum in pixels of stars at pixels `x`, `y` of the illuminated part."""
-    u0, du, v0, dv = optics_of(instrument, ccd)[:4]
-    square = (u0 + du * x) ** 2 + (v0 + dv * y) ** 2
-    widths: NDArray[np.float64] = exposure.fwhm / instrument.pixel_scale * (1.0 + FIELD_CURVATURE * square)
-    return widths
-
-
-def _on_ccd(ccd: Ccd, angle: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Angle from the rows of the CCD of an axis at `angle` from north over east."""
-    north, east = math.copysign(1.0, ccd.cd2_2), math.copysign(1.0, ccd.cd1_1)
-    return np.arctan2(north * np.cos(angle), east * np.sin(angle))
-
-
-def processed(instrument: Instrument, ccd: Ccd, exposure: Exposure, *, seed: int) -> NDArray[np.int32]:
+def processed(shot: Shot) -> tuple[NDArray[np.int32], Exposed]:
     """Paint a CCD as Elixir leaves it.
 
     Returns
     -------
     pixels : (height, width) int32, ADU, flat-fielded, without bias; 0 in the overscan and in bad pixels, as
         multiplied by the mask; saturated pixels have the value of SATURATE
+    exposed : what the pixels came from
     """
+    instrument = shot.instrument
     pixels = np.zeros((instrument.height, instrument.width), np.int32)
     x0, x1, y0, y1 = instrument.datasec
-    light = light_of(instrument, ccd, exposure, seed=seed)
-    paint.expose(
-        light, optics_of(instrument, ccd), amplifiers_of(ccd), instrument.amplifier_boundary - x0,
-        key_of(seed, 6, exposure.index, ccd.index), FLOOR, saturation_of(instrument, ccd), pixels[y0:y1, x0:x1],
+    exposed = expose(shot)
+    fringes = shot.effects.fringes
+    level = sky_level(instrument, shot.exposure, shot.effects)
+    scale = fringe_amplitude(fringes, shot.exposure.band) * level * (1.0 - fringes.residual)
+    ceiling = saturation_of(instrument, shot.ccd)
+    noise.flatten(
+        _read(shot, exposed), exposed.flat, exposed.charge, shot.well, exposed.fringes, scale, FLOOR, ceiling,
+        pixels[y0:y1, x0:x1],
     )  # fmt: skip
-    pixels *= mask_of(instrument, ccd)
-    return pixels
+    pixels *= mask_of(instrument, shot.ccd, shot.effects.defects)
+    return pixels, exposed
 
 
-def raw(instrument: Instrument, ccd: Ccd, exposure: Exposure, *, seed: int, flat_serial: int) -> NDArray[np.uint16]:
+def raw(shot: Shot) -> NDArray[np.uint16]:
     """Paint a CCD as the camera read it: with its bias and response, and with an overscan that tells the bias.
 
     Returns
     -------
     pixels : (height, width) uint16, ADU
     """
-    random = np.random.default_rng([seed, 7, exposure.index, ccd.index])
+    instrument, ccd, bias = shot.instrument, shot.ccd, shot.effects.bias
     shape = (instrument.height, instrument.width)
-    noise = random.standard_normal(shape, np.float32)
-    for part, level, spread in (
-        (slice(None, instrument.amplifier_boundary), RAW_BIAS[0], ccd.read_noise_a / ccd.gain_a),
-        (slice(instrument.amplifier_boundary, None), RAW_BIAS[1], ccd.read_noise_b / ccd.gain_b),
-    ):
-        noise[:, part] = level + np.float32(spread) * noise[:, part]
+    boundary = instrument.amplifier_boundary
+    levels = np.empty(shape, np.float32)
+    noise.read_out(
+        np.zeros(shape, np.float32), amplifiers_of(ccd, shot.effects), boundary, 1.0, 0.0, False,
+        key_of(shot.seed, 7, shot.exposure.index, ccd.index), levels,
+    )  # fmt: skip
     x0, x1, y0, y1 = instrument.datasec
-    seen = light_of(instrument, ccd, exposure, seed=seed)
-    seen *= flat_of(instrument, ccd, seed=seed, serial=flat_serial)[y0:y1, x0:x1]
-    seen += np.sqrt(seen / np.float32(ccd.gain)) * random.standard_normal(seen.shape, np.float32)
-    noise[y0:y1, x0:x1] += seen
-    np.clip(np.rint(noise, out=noise), 0, RAW_SATURATION, out=noise)
-    return noise.astype(np.uint16)
+    levels[y0:y1, x0:x1] = _read(shot, expose(shot))
+    if bias.on:
+        levels += (bias.drift * np.exp(-np.arange(shape[0]) / bias.rows)).astype(np.float32)[:, None]
+        levels[:, :boundary] += np.float32(bias.level_a)
+        levels[:, boundary:] += np.float32(bias.level_b)
+    np.clip(np.rint(levels, out=levels), 0, RAW_SATURATION, out=levels)
+    return levels.astype(np.uint16)
+
+
+def flat_frame(shot: Shot) -> NDArray[np.float32]:
+    """Flat field that a CCD of an exposure is divided by."""
+    return flat_of(shot.instrument, shot.ccd, shot.effects, seed=shot.seed, serial=shot.flat_serial)

@@ -1,16 +1,18 @@
 """Headers of painted frames and calibrations, with the keywords of the real ones."""
 
 import math
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from astropy.io import fits
 
-from processing.skymaker.detector import blind_parts, defects
+from processing.skymaker.defects import masked_parts
+from processing.skymaker.detector import fringe_amplitude
+from processing.skymaker.distortion import pv_terms, wcs_of
+from processing.skymaker.effects import FULL, Effects
 from processing.skymaker.elixir_cards import ELIXIR, SPLICE
 from processing.skymaker.exposures import (
-    FIELD_DEC,
-    FIELD_RA,
     MASK,
     Exposure,
     altitude_azimuth,
@@ -18,7 +20,8 @@ from processing.skymaker.exposures import (
     moment,
     sidereal,
 )
-from processing.skymaker.frame import RAW_BIAS, RAW_SATURATION, saturation_of, sky_level, wcs_of
+from processing.skymaker.frame import RAW_SATURATION, saturation_of, sky_level
+from processing.skymaker.moon import moon_of
 from processing.skymaker.observation_cards import EXPOSURE, TELESCOPE
 from terapix.instruments import Ccd, Instrument
 
@@ -28,22 +31,38 @@ _HAWAII = timedelta(hours=-10)
 _OBJECT = "Painted1"
 
 
-def primary_header(instrument: Instrument, exposure: Exposure, *, ccds: int, plan: str, processed: bool) -> fits.Header:
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How headers tell what was painted."""
+
+    effects: Effects = FULL
+    distortion: bool = False
+    """Whether the headers describe the distortion, by PV terms; Elixir's describe each CCD by a linear solution."""
+    fringe: bool = False
+    """Whether they name the fringe pattern that was taken off."""
+
+
+def primary_header(
+    instrument: Instrument, exposure: Exposure, *, ccds: int, plan: str, processed: bool, manner: Manner
+) -> fits.Header:
     """Primary header of a frame with `ccds` CCDs."""
     part = {"filename": f"{exposure.number}p.phu" if processed else f"{exposure.number}o", "part": ""}
     counts = {"extensions": ccds, "ccds": ccds, "amplifiers": 2 * ccds}
     where = {"crval1": exposure.ra, "crval2": exposure.dec}
-    facts = {**_exposure_facts(instrument, exposure), **part, **counts, **where, **_processing_date(exposure, 36)}
-    return _header("P", facts, plan, processed=processed)
+    facts = {
+        **_exposure_facts(instrument, exposure, manner), **part, **counts, **where, **_processing_date(exposure, 36)
+    }  # fmt: skip
+    header = _header("P", facts, plan, processed=processed)
+    return _calibrated(header, exposure, manner, part="") if processed else header
 
 
 def ccd_header(
-    instrument: Instrument, ccd: Ccd, exposure: Exposure, *, ccds: int, plan: str, processed: bool
+    instrument: Instrument, ccd: Ccd, exposure: Exposure, *, ccds: int, plan: str, processed: bool, manner: Manner
 ) -> fits.Header:
     """Header of one CCD of a frame with `ccds` CCDs."""
     filename = f"{exposure.number}p{ccd.index:02}" if processed else f"{exposure.number}o"
     facts = {
-        **_exposure_facts(instrument, exposure),
+        **_exposure_facts(instrument, exposure, manner),
         "filename": filename,
         "part": f".fits[{ccd.name}]",
         "ccds": ccds,
@@ -52,9 +71,24 @@ def ccd_header(
         **_processing_date(exposure, ccd.index),
         "amplifiers_read": "A       " if processed else "A B     ",
         "saturation": saturation_of(instrument, ccd) if processed else RAW_SATURATION,
-        **_quality_facts(instrument, ccd, exposure),
+        **_quality_facts(instrument, ccd, exposure, manner.effects),
     }
-    return _header("C", facts, plan, processed=processed)
+    header = _header("C", facts, plan, processed=processed)
+    if manner.distortion and manner.effects.distortion.on:
+        header["CTYPE1"], header["CTYPE2"] = "RA---TPV", "DEC--TPV"
+        header.update(pv_terms(instrument, ccd, manner.effects.distortion))
+    return _calibrated(header, exposure, manner, part=f".fits[{ccd.name}]") if processed else header
+
+
+def _calibrated(header: fits.Header, exposure: Exposure, manner: Manner, *, part: str) -> fits.Header:
+    """Tell of the fringes that were taken off, if there are any."""
+    if fringe_amplitude(manner.effects.fringes, exposure.band) > 0.0:
+        header["IMRED_OP"] = f"{header['IMRED_OP']} + FRINGE"
+        if manner.fringe:
+            header.insert(
+                "IMRED_FF", ("IMRED_FR", f"{exposure.fringe}{part}", "Fringe pattern input file"), after=True
+            )  # fmt: skip
+    return header
 
 
 def calibration_header(
@@ -68,12 +102,17 @@ def calibration_header(
     plan: str,
     date: str,
     filter_name: str | None,
+    effects: Effects = FULL,
 ) -> fits.Header:
     """Header of a mask or flat, primary (without `ccd`) or of one CCD.
 
-    `kind` is MASK or FLAT, `run` what stands in RUNID, `date` when it was made, `filter_name` what the flat is for.
+    `kind` is MASK, FLAT or FRINGE, `run` what stands in RUNID, `date` when it was made, `filter_name` what the flat is for.
     """
-    shown = {"MASK": ("Bad Pixels Map", "immask"), "FLAT": ("Flat-field", "imcombred")}[kind]
+    shown = {
+        "MASK": ("Bad Pixels Map", "immask"),
+        "FLAT": ("Flat-field", "imcombred"),
+        "FRINGE": ("Fringe pattern", "imcombred"),
+    }[kind]
     header = fits.Header()
     if ccd is None:
         header["NEXTEND"] = (ccds, "Number of extensions")
@@ -84,7 +123,7 @@ def calibration_header(
     header["DETECTOR"] = (instrument.detector, "Camera name")
     header["INSTRUME"] = (instrument.camera, "Instrument")
     header["RUNID"] = (run, "Run of the calibration")
-    if kind == "FLAT":
+    if kind != "MASK":
         header["CRUNID"] = (run, "Elixir camera run ID")
         header["FILTER"] = (filter_name, "Name of filter in position")
     header["FILENAME"] = (name, "Master frame filename")
@@ -95,11 +134,11 @@ def calibration_header(
         header["EXTVER"] = (ccd.index, "Matches the CCD number in the mosaic")
         header["CCDNAME"] = (ccd.serial, "Name of the CCD (manufacturer reference)")
         header["DETSEC"] = (_section(instrument, ccd, 0, instrument.ccd_width), "Mosaic area of the entire readout")
-        header["DATASEC"] = (f"[{x0 + 1}:{x1},{y0 + 1}:{y1}]", "Imaging area of the entire CCD in raw frame")
+        header["DATASEC"] = (_datasec(instrument), "Imaging area of the entire CCD in raw frame")
         header["GAIN"] = (ccd.gain, "Converting gain (e-/ADU)")
     header.add_history(f"{shown[1]}: Output image: {name}")
     if kind == "MASK" and ccd is not None:
-        for number, bad in enumerate(blind_parts(instrument) + defects(instrument, ccd)):
+        for number, bad in enumerate(masked_parts(instrument, ccd, effects.defects)):
             header[f"MASK_{number:03}"] = (bad.section, "Bad pixels area definition")
     header.append(fits.Card.fromstring(PAINTED.format(plan=plan).ljust(80)))
     return header
@@ -119,7 +158,23 @@ def _header(where: str, facts: dict[str, Any], plan: str, *, processed: bool) ->
     return fits.Header(cards)
 
 
-def _exposure_facts(instrument: Instrument, exposure: Exposure) -> dict[str, Any]:
+def _datasec(instrument: Instrument) -> str:
+    x0, x1, y0, y1 = instrument.datasec
+    return f"[{x0 + 1}:{x1},{y0 + 1}:{y1}]"
+
+
+def _moon_facts(exposure: Exposure) -> dict[str, Any]:
+    moon = moon_of(exposure)
+    return {
+        "moon_angle": moon.distance,
+        "moon_phase": moon.lit if moon.waxing else -moon.lit,
+        "moon_up": f"{moon.up!s:<8}",
+        "moon_altitude": moon.altitude,
+        "moon_azimuth": moon.azimuth,
+    }
+
+
+def _exposure_facts(instrument: Instrument, exposure: Exposure, manner: Manner) -> dict[str, Any]:
     band, programme = exposure.band, exposure.programme
     start, end = moment(exposure.mjd), moment(exposure.end_mjd)
     altitude, azimuth = altitude_azimuth(exposure.ra, exposure.dec, exposure.mjd)
@@ -141,7 +196,7 @@ def _exposure_facts(instrument: Instrument, exposure: Exposure) -> dict[str, Any
         "utc_hours": start.hour + start.minute / 60.0 + start.second / 3600.0,
         "ra": _sexagesimal(exposure.ra / 15.0), "dec": _sexagesimal(exposure.dec, digits=1),
         "ra_deg": exposure.ra, "dec_deg": exposure.dec,
-        "field_ra": _sexagesimal(FIELD_RA / 15.0), "field_dec": _sexagesimal(FIELD_DEC, digits=1),
+        "field_ra": _sexagesimal(exposure.field[0] / 15.0), "field_dec": _sexagesimal(exposure.field[1], digits=1),
         "hour_angle": _sexagesimal(angle / 15.0), "hour_angle_deg": angle,
         "end_hour_angle": _sexagesimal(hour_angle(exposure.ra, exposure.end_mjd) / 15.0),
         "guide1_ra": _sexagesimal((exposure.ra - 0.15) / 15.0),
@@ -150,7 +205,8 @@ def _exposure_facts(instrument: Instrument, exposure: Exposure) -> dict[str, Any
         "guide2_dec": _sexagesimal(exposure.dec - 0.70, digits=1),
         "airmass": exposure.airmass, "altitude": altitude, "azimuth": azimuth,
         "spliced_long": _long(spliced), "operations": " + ".join(instrument.acceptance.operations),
-        "mask": MASK, "bias": exposure.bias, "flat": exposure.flat, "bias_a": RAW_BIAS[0], "bias_b": RAW_BIAS[1],
+        "mask": MASK, "bias": exposure.bias, "flat": exposure.flat, "bias_a": manner.effects.bias.level_a,
+        "bias_b": manner.effects.bias.level_b, **_moon_facts(exposure),
         "zero_point": band.zero_point, "zero_scatter": 0.0174, "zero_nominal": band.zero_point - 0.067,
         "colour_term": band.colour_term, "airmass_term": band.airmass_term,
         "colour1": f"{band.colour[0]}_SDSS", "colour2": f"{band.colour[1]}_SDSS",
@@ -169,9 +225,9 @@ def _ccd_facts(instrument: Instrument, ccd: Ccd) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _quality_facts(instrument: Instrument, ccd: Ccd, exposure: Exposure) -> dict[str, Any]:
+def _quality_facts(instrument: Instrument, ccd: Ccd, exposure: Exposure, effects: Effects) -> dict[str, Any]:
     """What Elixir found out about a CCD: here from what was painted, not from a measurement."""
-    level = sky_level(instrument, exposure)
+    level = sky_level(instrument, exposure, effects)
     noise = math.sqrt(level / ccd.gain)
     pixels = math.pi * (exposure.fwhm / instrument.pixel_scale) ** 2
     limit = -2.5 * math.log10(5.0 * noise * math.sqrt(pixels) / exposure.adu_at_zero)

@@ -224,11 +224,11 @@ TELESCOPE = """\
   TELALT  = {altitude:20.2f} / Telescope altitude at start of observation, deg
   TELAZ   = {azimuth:20.2f} / Telescope azimuth at start, deg, 0=N 90=E 270=W
   DOMEAZ  = {azimuth:20.1f} / Dome azimuth at start, deg, 0=N 90=E 270=W
-  MOONANGL=               138.40 / Angle from object to moon at start in degrees
-  MOONPHAS=                -0.44 / Moon phase @ 0 HST, 0..1 new>full, -1..0 >new
-  MOONUP  = 'False   '           / Moon up? True or False
-  MOONALT =               -70.20 / Moon altitude at start in degrees
-  MOONAZ  =               112.40 / Moon azimuth at start in deg, 0=N 90=E 270=W
+  MOONANGL= {moon_angle:20.2f} / Angle from object to moon at start in degrees
+  MOONPHAS= {moon_phase:20.2f} / Moon phase @ 0 HST, 0..1 new>full, -1..0 >new
+  MOONUP  = '{moon_up}'           / Moon up? True or False
+  MOONALT = {moon_altitude:20.2f} / Moon altitude at start in degrees
+  MOONAZ  = {moon_azimuth:20.2f} / Moon azimuth at start in deg, 0=N 90=E 270=W
   FOCUSID = 'MegaPrime'          / Telescope focus in use
   TELCONF = 'MegaPrime'          / Telescope focus in use
   FOCUSPOS=                -2654 / Telescope focus encoder readout

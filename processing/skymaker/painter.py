@@ -5,89 +5,39 @@ files in a scratch folder and the owner puts them behind each other. What is
 painted follows from the seed alone, to the bit, whoever paints it and in whatever order.
 """
 
-import hashlib
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-
-import numpy as np
-from astropy.io import fits
-from numpy.typing import NDArray
 
 from processing.crew import crew
 from processing.errors import ProcessingError
-from processing.mosaic import assemble, hdu_bytes, primary_bytes
-from processing.skymaker.detector import flat_of, mask_of
-from processing.skymaker.exposures import BANDS, MASK, PROGRAMMES, Exposure, exposure_of, moment
-from processing.skymaker.frame import processed, raw
-from processing.skymaker.headers import calibration_header, ccd_header, primary_header
-from processing.skymaker.previews import pictures, tile_of
+from processing.mosaic import assemble, primary_bytes
+from processing.skymaker.exposures import MASK, exposure_of
+from processing.skymaker.painting import (
+    Kind,
+    Painted,
+    Painting,
+    Task,
+    files_of,
+    header_of,
+    is_painted,
+    marks_part,
+    paint_ccd,
+    truth_files,
+)
+from processing.skymaker.previews import pictures
+from processing.skymaker.truth import write_truth
 from terapix.instruments import Instrument, load_instrument
 
-EDITION = 2
-"""Raised whenever the painter's files change, so that files of an earlier one are painted again."""
-FLAT_STEP = 0.004
-"""Step to which flats are rounded: an eighth of their grain. Half the size of a file without loss."""
+__all__ = ["Kind", "Painting", "files_of", "is_painted", "paint_all", "paint_run", "paintings"]
+
 RAW_EVERY = 4
 """Every which frame has its raw form beside it."""
-RAW_CCDS = 2
-"""CCDs in a raw file: enough to be mistaken for a frame, too few to be one."""
 _SCRATCH = ".painting-"
 """Beginning of the name of the scratch folder; the number of the painting process follows."""
-_MASK_DATE = "2003-03-14T00:00:00"
-_HEAD = 40 * 2880
-"""Bytes at the beginning of a file in which the primary header lies."""
-
-
-class Kind(StrEnum):
-    """What a painted file is."""
-
-    PROCESSED = "processed"  #: p frame
-    RAW = "raw"  #: o frame
-    FLAT = "flat"  #: flat field
-    MASK = "mask"  #: mask of bad pixels
-
-
-@dataclass(frozen=True, slots=True)
-class Painting:
-    """One file that is to be painted."""
-
-    kind: Kind
-    name: str
-    """Without directory and ending."""
-    ccds: int
-    """CCDs of the camera that is painted."""
-    seed: int
-    exposure: Exposure | None = None
-    """Of a frame; of a flat, the first exposure that names it."""
-
-    @property
-    def file(self) -> str:
-        return f"{self.name}.fits.fz"
-
-    @property
-    def extensions(self) -> int:
-        """CCDs in the file."""
-        return min(self.ccds, RAW_CCDS) if self.kind is Kind.RAW else self.ccds
-
-    @property
-    def plan(self) -> str:
-        """Digest of everything that the file follows from."""
-        facts = (EDITION, self.kind.value, self.name, self.ccds, self.seed, self.exposure)
-        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One CCD of one file, and where its HDU goes."""
-
-    painting: Painting
-    index: int
-    part: Path
 
 
 @dataclass(slots=True)
@@ -147,8 +97,20 @@ def paint_run(
     if frames < 0:
         raise ValueError(f"{frames} frames cannot be painted")
     instrument = load_instrument("megacam").with_ccds(ccds)
-    directory.mkdir(parents=True, exist_ok=True)
     wanted = paintings(frames, ccds=len(instrument.ccds), seed=seed)
+    return paint_all(directory, wanted, instrument=instrument, workers=workers, progress=progress)
+
+
+def paint_all(
+    directory: Path,
+    wanted: Sequence[Painting],
+    *,
+    instrument: Instrument,
+    workers: int = 1,
+    progress: Callable[[str, float], None] = lambda _name, _share: None,
+) -> list[Path]:
+    """Paint files, in order; those that were painted before from the same plan are kept. As `paint_run` otherwise."""
+    directory.mkdir(parents=True, exist_ok=True)
     missing = [painting for painting in wanted if not is_painted(directory, painting)]
     if missing:
         with _scratch(directory) as scratch:
@@ -172,21 +134,6 @@ def paintings(frames: int, *, ccds: int, seed: int) -> list[Painting]:
             name = f"{exposure.number}o"
             listed[name] = Painting(Kind.RAW, name, ccds, seed, exposure)
     return list(listed.values())
-
-
-def files_of(painting: Painting) -> list[str]:
-    """Names of the files that a painting leaves: itself, and the previews of a processed frame."""
-    if painting.kind is not Kind.PROCESSED:
-        return [painting.file]
-    return [painting.file, *(f"{painting.name}_preview_{size}.jpg" for size in (256, 1024))]
-
-
-def is_painted(directory: Path, painting: Painting) -> bool:
-    """Tell whether the file is there and was painted from the same plan."""
-    if not all((directory / name).is_file() for name in files_of(painting)):
-        return False
-    with (directory / painting.file).open("rb") as stream:
-        return f"plan {painting.plan}".encode() in stream.read(_HEAD)
 
 
 @contextmanager
@@ -223,15 +170,15 @@ def _paint(
     ]
     with _hands(workers) as every, closing(every(tasks)) as results:
         for painting in wanted:
-            tiles = []
+            made = []
             for _ in range(painting.extensions):
-                tiles.append(next(results))
+                made.append(next(results))
                 told.step(painting.name)
-            _finish(instrument, painting, tiles, directory, scratch)
+            _finish(instrument, painting, made, directory, scratch)
 
 
 @contextmanager
-def _hands(workers: int) -> Iterator[Callable[[Iterable[Task]], Generator[NDArray[np.float32] | None]]]:
+def _hands(workers: int) -> Iterator[Callable[[Iterable[Task]], Generator[Painted]]]:
     """Give a function that paints tasks in order, with `workers` processes or here."""
     if workers <= 1:
         yield lambda tasks: (paint_ccd(task) for task in tasks)
@@ -240,78 +187,34 @@ def _hands(workers: int) -> Iterator[Callable[[Iterable[Task]], Generator[NDArra
         yield lambda tasks: hands.map(paint_ccd, tasks)
 
 
-def paint_ccd(task: Task) -> NDArray[np.float32] | None:
-    """Paint one CCD of one file, leave its HDU at `task.part` and return its share of the preview, if there is one."""
-    painting = task.painting
-    instrument = load_instrument("megacam").with_ccds(painting.ccds)
-    ccd = instrument.ccds[task.index]
-    tile = None
-    header = _header(instrument, painting, task.index)
-    exposure = painting.exposure
-    if painting.kind is Kind.MASK or exposure is None:
-        content = hdu_bytes(mask_of(instrument, ccd), header, name=ccd.name)
-    elif painting.kind is Kind.FLAT:
-        flat = flat_of(instrument, ccd, seed=painting.seed, serial=flat_serial(exposure))
-        content = hdu_bytes(flat, header, name=ccd.name, quantize=FLAT_STEP)
-    elif painting.kind is Kind.RAW:
-        pixels = raw(instrument, ccd, exposure, seed=painting.seed, flat_serial=flat_serial(exposure))
-        content = hdu_bytes(pixels, header, name=ccd.name)
-    else:
-        levels = processed(instrument, ccd, exposure, seed=painting.seed)
-        tile = tile_of(instrument, ccd, levels)
-        content = hdu_bytes(levels, header, name=ccd.name, bzero=instrument.bzero)
-    task.part.write_bytes(content)
-    return tile
-
-
-def flat_serial(exposure: Exposure) -> int:
-    """Number that tells a flat from those of other camera runs and filters."""
-    runs = sorted({programme.camera_run for programme in PROGRAMMES})
-    return runs.index(exposure.programme.camera_run) * len(BANDS) + BANDS.index(exposure.band)
-
-
-def _header(instrument: Instrument, painting: Painting, index: int | None) -> fits.Header:
-    """Header of a file's CCD, or its primary one."""
-    ccd = None if index is None else instrument.ccds[index]
-    exposure = painting.exposure
-    if painting.kind in {Kind.MASK, Kind.FLAT} or exposure is None:
-        is_flat = exposure is not None
-        return calibration_header(
-            instrument,
-            kind="FLAT" if is_flat else "MASK",
-            name=painting.name,
-            run=exposure.programme.camera_run if exposure else "2003A",
-            ccds=painting.extensions,
-            ccd=ccd,
-            plan=painting.plan,
-            date=moment(exposure.mjd).isoformat(timespec="seconds") if exposure else _MASK_DATE,
-            filter_name=exposure.band.filter if exposure else None,
-        )
-    ccds, plan, is_processed = painting.extensions, painting.plan, painting.kind is Kind.PROCESSED
-    if ccd is None:
-        return primary_header(instrument, exposure, ccds=ccds, plan=plan, processed=is_processed)
-    return ccd_header(instrument, ccd, exposure, ccds=ccds, plan=plan, processed=is_processed)
-
-
 def _finish(
-    instrument: Instrument,
-    painting: Painting,
-    tiles: list[NDArray[np.float32] | None],
-    directory: Path,
-    scratch: Path,
+    instrument: Instrument, painting: Painting, made: Sequence[Painted], directory: Path, scratch: Path
 ) -> None:
-    """Put the HDUs of a file behind each other, its pictures first, so that the file itself says that all is there."""
-    shown = [tile for tile in tiles if tile is not None]
-    if shown:
-        for size, content in pictures(instrument, shown).items():
-            (directory / f"{painting.name}_preview_{size}.jpg").write_bytes(content)
+    """Put the HDUs of a file behind each other, what goes with it first: the file itself says that all is there."""
     parts = [scratch / f"{painting.name}.{index:02}" for index in range(painting.extensions)]
-    assemble(directory / painting.file, primary_bytes(_header(instrument, painting, None)), parts)
+    primary = primary_bytes(header_of(instrument, painting, None))
+    tiles = [ccd.tile for ccd in made if ccd.tile is not None]
+    if tiles:
+        for size, content in pictures(instrument, tiles).items():
+            (directory / f"{painting.name}_preview_{size}.jpg").write_bytes(content)
+    truths = [ccd.truth for ccd in made if ccd.truth is not None]
+    if truths and painting.exposure is not None:
+        table, mask = truth_files(painting.name)
+        write_truth(directory / table, truths, painting.exposure, frame=painting.file)
+        assemble(directory / mask, primary, [marks_part(part) for part in parts])
+    assemble(directory / painting.file, primary, parts)
     for part in parts:
         part.unlink()
+        marks_part(part).unlink(missing_ok=True)
 
 
-_BYTES_A_CCD = {Kind.PROCESSED: 9_500_000, Kind.RAW: 12_000_000, Kind.FLAT: 7_500_000, Kind.MASK: 500_000}
+_BYTES_A_CCD = {
+    Kind.PROCESSED: 9_500_000,
+    Kind.RAW: 12_000_000,
+    Kind.FLAT: 7_500_000,
+    Kind.MASK: 500_000,
+    Kind.FRINGE: 7_500_000,
+}
 """What a compressed CCD takes at most."""
 
 

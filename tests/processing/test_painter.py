@@ -11,9 +11,11 @@ from PIL import Image
 
 from processing.mosaic import Mosaic
 from processing.skymaker.catalogue import sky
+from processing.skymaker.defects import Flaw, defects
+from processing.skymaker.effects import FULL
 from processing.skymaker.exposures import exposure_of
-from processing.skymaker.frame import natural_magnitudes
 from processing.skymaker.painter import Kind, files_of, is_painted, paint_run, paintings
+from processing.skymaker.sources import natural_magnitudes, place_of
 from terapix.instruments import load_instrument
 from tests.support.dumps import headers_of
 
@@ -67,11 +69,11 @@ def wcs_of(header):
         return WCS(header)
 
 
-def lonely_stars(header, exposure, bright, faint, edge=80):
-    """Places (from 0) and magnitudes of stars on a CCD without brighter or nearly as bright neighbours."""
+def lonely_stars(ccd, exposure, bright, faint, edge=80):
+    """True places (from 0) and magnitudes of stars on a CCD without brighter or nearly as bright neighbours."""
     objects = sky(SEED)
-    magnitudes = natural_magnitudes(exposure, SEED)
-    x, y = wcs_of(header).wcs_world2pix(objects.ra, objects.dec, 0)
+    magnitudes = natural_magnitudes(exposure, objects)
+    x, y = place_of(load_instrument("megacam"), ccd, exposure, FULL, objects)
     seen = (x > -200) & (x < 2312) & (y > -200) & (y < 4844) & (magnitudes < faint + 2.5)
     x, y, magnitudes, stars = x[seen], y[seen], magnitudes[seen], objects.stars[seen]
     for k in np.flatnonzero(stars & (magnitudes > bright) & (magnitudes < faint)):
@@ -138,7 +140,7 @@ def test_four_frames_show_all_filters_and_programmes_and_name_what_is_painted():
     assert {frame.band.name for frame in frames} == {"g", "r", "i2", "z"}
     assert len({frame.programme.run for frame in frames}) == 3
     assert flats == {frame.flat for frame in frames}
-    assert {painting.kind for painting in listed} == set(Kind)
+    assert {painting.kind for painting in listed} == set(Kind) - {Kind.FRINGE}
     assert listed[:6] == paintings(2, ccds=36, seed=1)
     assert [painting.kind for painting in listed[:4]] == [Kind.MASK, Kind.FLAT, Kind.PROCESSED, Kind.RAW]
     assert len({name for painting in listed for name in files_of(painting)}) == 3 * 4 + 4 + 1 + 1
@@ -229,7 +231,11 @@ def test_previews_are_pictures(run):
 
 def test_bad_pixels_of_the_mask_are_zero_in_the_frame_and_low_in_the_flat(megacam, frame, mask, flat):
     x0, x1, y0, y1 = megacam.datasec
-    for (_, pixels), good, response in zip(frame[1:], mask, flat, strict=True):
+    for ccd, (_, pixels), good, response in zip(megacam.ccds, frame[1:], mask, flat, strict=True):
+        for bad in defects(megacam, ccd, FULL.defects):
+            if bad.flaw is Flaw.HOT:
+                good = good.copy()
+                good[bad.y0 : bad.y1, bad.x0 : bad.x1] = pixels[bad.y0 : bad.y1, bad.x0 : bad.x1] != 0
         assert set(np.unique(good)) == {0, 1}
         assert not pixels[good == 0].any()
         assert good[y0:y1, x0:x1].mean() > 0.99
@@ -251,11 +257,22 @@ def test_the_grain_of_the_flat_is_three_percent(flat):
     assert grain == pytest.approx(0.03, rel=0.02)
 
 
-def test_stars_lie_where_the_header_puts_them(frame):
+def test_the_header_tells_to_two_arcsec_where_stars_lie(megacam, frame):
+    exposure, objects = exposure_of(0, SEED), sky(SEED)
+    for ccd, (header, _) in zip(megacam.ccds, frame[1:], strict=True):
+        x, y = place_of(megacam, ccd, exposure, FULL, objects)
+        inside = (x > 32) & (x < 2080) & (y > 0) & (y < 4612)
+        told = np.array(wcs_of(header).wcs_world2pix(objects.ra[inside], objects.dec[inside], 0))
+        away = np.hypot(told[0] - x[inside], told[1] - y[inside]) * megacam.pixel_scale
+        assert 0.1 < np.median(away) < 1.0
+        assert away.max() < 2.0
+
+
+def test_stars_lie_where_the_truth_puts_them(megacam, frame):
     exposure = exposure_of(0, SEED)
     offsets = []
-    for header, pixels in frame[1:]:
-        for x, y, _ in lonely_stars(header, exposure, 17.0, 20.0):
+    for ccd, (_, pixels) in zip(megacam.ccds, frame[1:], strict=True):
+        for x, y, _ in lonely_stars(ccd, exposure, 17.0, 20.0):
             part, columns, rows = around(pixels, x, y, 5)
             if (part == 0).any():
                 continue
@@ -267,11 +284,11 @@ def test_stars_lie_where_the_header_puts_them(frame):
     assert np.std(offsets, axis=0).max() < 0.15
 
 
-def test_magnitudes_follow_from_the_formula_in_the_header(frame):
+def test_magnitudes_follow_from_the_formula_in_the_header(megacam, frame):
     exposure = exposure_of(0, SEED)
     differences = []
-    for header, pixels in frame[1:]:
-        for x, y, magnitude in lonely_stars(header, exposure, 16.5, 18.5):
+    for ccd, (header, pixels) in zip(megacam.ccds, frame[1:], strict=True):
+        for x, y, magnitude in lonely_stars(ccd, exposure, 16.5, 18.5):
             part, columns, rows = around(pixels, x, y, 34)
             distance = np.hypot(columns - x, rows - y)
             if (part[distance < 20] == 0).any():
