@@ -143,7 +143,7 @@ def collect(light: Array, flat: Array, boundary: int, share_a: float, share_b: f
 
 
 @njit(cache=True, nogil=True)
-def bleed(charge: Array, well: float) -> tuple[int, float]:
+def bleed(charge: Array, well: float) -> tuple[int, float]:  # noqa: C901  two passes in one loop over columns
     """Let what is above `well` flow along its column, half of it up and half of it down (two passes).
 
     Returns

@@ -71,10 +71,10 @@ def add_trail(
             continue
         dx, dy = dx / length, dy / length
         peak = light[k] * 0.75 / width
-        i0 = max(int(math.floor(min(x[k], x[k + 1]) - reach)), 0)
-        i1 = min(int(math.ceil(max(x[k], x[k + 1]) + reach)) + 1, columns)
-        j0 = max(int(math.floor(min(y[k], y[k + 1]) - reach)), 0)
-        j1 = min(int(math.ceil(max(y[k], y[k + 1]) + reach)) + 1, height)
+        i0 = max(math.floor(min(x[k], x[k + 1]) - reach), 0)
+        i1 = min(math.ceil(max(x[k], x[k + 1]) + reach) + 1, columns)
+        j0 = max(math.floor(min(y[k], y[k + 1]) - reach), 0)
+        j1 = min(math.ceil(max(y[k], y[k + 1]) + reach) + 1, height)
         for j in range(j0, j1):
             for i in range(i0, i1):
                 along = (i - x[k]) * dx + (j - y[k]) * dy

@@ -51,7 +51,15 @@ class Catalogue:
     """Arcsec, that holds half of the bulge's light."""
     bulge_ratio: Floats
     code: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
-    """100 for a star, 200 for a galaxy, as in SkyMaker's lists."""
+    """100 for a star, 200 or 210 for a galaxy, as in SkyMaker's lists."""
+    bulge_angle: Floats = field(default_factory=lambda: np.empty(0))
+    """As `angle`, of the bulge; empty where the bulges lie along their discs."""
+    index: Floats = field(default_factory=lambda: np.empty(0))
+    """Sersic index of the bulge; empty where all are de Vaucouleurs'."""
+
+    @property
+    def bulge_angles(self) -> Floats:
+        return self.bulge_angle if self.bulge_angle.size else self.angle
 
     @property
     def stars(self) -> NDArray[np.bool_]:

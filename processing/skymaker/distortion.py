@@ -120,12 +120,12 @@ def _bend(
     far_x, far_y = (centre[0] + sense * u * half[0]) * scale, (centre[1] + sense * v * half[1]) * scale
     stretch = third * (far_x**2 + far_y**2)
     terms = _terms(u, v)
-    found = []
+    found: list[Floats] = []
     for far in (far_x, far_y):
         pixels = sense * far * stretch / scale
         linear = np.linalg.lstsq(terms[:3].T, pixels, rcond=None)[0]
         rest = pixels - linear @ terms[:3]
-        found.append(np.linalg.lstsq(terms.T, rest, rcond=None)[0])
+        found.append(np.asarray(np.linalg.lstsq(terms.T, rest, rcond=None)[0], np.float64))
     return Bend(found[0], found[1], middle, half)
 
 
@@ -180,7 +180,7 @@ def pv_terms(instrument: Instrument, ccd: Ccd, distortion: Distortion) -> dict[s
     start = np.array([[ccd.crpix1 - 1.0], [ccd.crpix2 - 1.0]])
     plain = matrix @ (np.stack([x, y]) - start)
     true = matrix @ (np.stack([x + off_x, y + off_y]) - start)
-    cards = {}
+    cards: dict[str, float] = {}
     for axis, (first, second) in enumerate(((plain[0], plain[1]), (plain[1], plain[0])), start=1):
         # far from the reference pixel the powers are alike: fitted about the middle they would not be PV's
         terms = _terms(first, second)

@@ -36,6 +36,7 @@ RAW_SATURATION = 65535
 """ADU, the largest number of the converter."""
 MARKED = 1.0
 """Noise of the sky, rms: charge of a ray or light of a trail above which the truth marks a pixel."""
+Crossings = list[tuple[Trail, int]]
 _NONE = np.empty((0, 0), np.float32)
 
 
@@ -76,7 +77,7 @@ class Exposed:
     rays: Rays
     ray_pixels: NDArray[np.int64]
     """Pixels that each ray marked."""
-    trails: list[tuple[Trail, int]]
+    trails: Crossings
     """Trails that cross this CCD, with the number of pixels marked."""
     lost: float = 0.0
     """Electrons that ran out at the ends of columns."""
@@ -121,9 +122,7 @@ def light_of(
     return light, seen, crossing
 
 
-def _add_trails(
-    shot: Shot, light: NDArray[np.float32], marks: NDArray[np.uint8] | None, rms: float
-) -> list[tuple[Trail, int]]:
+def _add_trails(shot: Shot, light: NDArray[np.float32], marks: NDArray[np.uint8] | None, rms: float) -> Crossings:
     scale = shot.instrument.pixel_scale
     if marks is None:
         marks = np.zeros(light.shape, np.uint8)
@@ -188,10 +187,11 @@ def _read(shot: Shot, exposed: Exposed) -> NDArray[np.float32]:
     """Read a CCD: ADU above the bias."""
     levels = np.empty_like(exposed.charge)
     effects = shot.effects
-    wells_bend = effects.nonlinearity.departure if effects.nonlinearity.on else 0.0
+    boundary = shot.instrument.amplifier_boundary - shot.instrument.datasec[0]
+    departure = effects.nonlinearity.departure if effects.nonlinearity.on else 0.0
     noise.read_out(
-        exposed.charge, amplifiers_of(shot.ccd, effects), shot.instrument.amplifier_boundary - shot.instrument.datasec[0],
-        shot.well, wells_bend, effects.noise.on, key_of(shot.seed, 6, shot.exposure.index, shot.ccd.index), levels,
+        exposed.charge, amplifiers_of(shot.ccd, effects), boundary, shot.well, departure,
+        effects.noise.on, key_of(shot.seed, 6, shot.exposure.index, shot.ccd.index), levels,
     )  # fmt: skip
     return levels
 

@@ -106,7 +106,7 @@ def calibration_header(
 ) -> fits.Header:
     """Header of a mask or flat, primary (without `ccd`) or of one CCD.
 
-    `kind` is MASK, FLAT or FRINGE, `run` what stands in RUNID, `date` when it was made, `filter_name` what the flat is for.
+    `kind` is MASK, FLAT or FRINGE, `run` what stands in RUNID, `date` when it was made, `filter_name` what it is for.
     """
     shown = {
         "MASK": ("Bad Pixels Map", "immask"),
@@ -130,7 +130,6 @@ def calibration_header(
     header["REL_DATE"] = (date, "UTC Release Date")
     header["DATE"] = (date, "UTC Date of file creation")
     if ccd is not None:
-        x0, x1, y0, y1 = instrument.datasec
         header["EXTVER"] = (ccd.index, "Matches the CCD number in the mosaic")
         header["CCDNAME"] = (ccd.serial, "Name of the CCD (manufacturer reference)")
         header["DETSEC"] = (_section(instrument, ccd, 0, instrument.ccd_width), "Mosaic area of the entire readout")

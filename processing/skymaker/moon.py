@@ -74,13 +74,13 @@ def moonlight(exposure: Exposure) -> float:
     shine = 10.0 ** (-0.4 * (3.84 + 0.026 * phase + 4e-9 * phase**4))
     apart = math.radians(moon.distance)
     scattering = 10.0**5.36 * (1.06 + math.cos(apart) ** 2) + 10.0 ** (6.15 - moon.distance / 40.0)
-    through = [
-        (1.0 - 0.96 * math.cos(math.radians(height)) ** 2) ** -0.5 for height in (moon.altitude, _altitude(exposure))
-    ]
+    heights = (moon.altitude, _altitude(exposure))
+    through = [(1.0 - 0.96 * math.cos(math.radians(height)) ** 2) ** -0.5 for height in heights]
     lost, seen = (10.0 ** (-0.4 * EXTINCTION * airmass) for airmass in through)
     nanolamberts = scattering * shine * lost * (1.0 - seen)
     dark = 34.08 * math.exp(20.7233 - 0.92104 * DARK)
-    return nanolamberts / dark * COLOUR.get(exposure.band.name[0], 0.5)
+    share: float = nanolamberts / dark * COLOUR.get(exposure.band.name[0], 0.5)
+    return share
 
 
 def _altitude(exposure: Exposure) -> float:

@@ -1,6 +1,4 @@
-"""Headers of frames of cameras whose cards are not told one by one: what astronomy needs and what the camera's
-description asks of its frames.
-"""
+"""Headers of cameras whose cards are not told one by one: what astronomy needs, and what the camera asks of frames."""
 
 from typing import Any
 

@@ -1,26 +1,30 @@
-"""The sources that shed light on a CCD: from the seed's own sky or from a list, on the pixels where the camera sees them."""
+"""The sources that shed light on a CCD, from the seed's own sky or from a list, where the camera sees them."""
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.kernels import charge, paint
+from processing.kernels import charge
 from processing.skymaker.catalogue import HALF_SIDE, Catalogue, sky
 from processing.skymaker.detector import optics_of
 from processing.skymaker.distortion import project, refracted
 from processing.skymaker.effects import Effects
 from processing.skymaker.exposures import FIELD_DEC, FIELD_RA, Exposure
+from processing.skymaker.objects import read_objects
+from processing.skymaker.psf import Optics, Psf, psf_of
+from processing.skymaker.scene import Scene, paint_scene
 from terapix.instruments import Ccd, Instrument
 
 MARGIN = 300.0
 """Pixels round a CCD within which objects may still shed light on it."""
-HALO_SHARE = 0.015
-"""Share of a star's light in the halo that the optics add to the seeing."""
-HALO_WIDTH = 25.0
-"""Pixels."""
+M2_DIAMETER = 1.5
+"""Metres that the cage at the prime focus hides of the mirror of 3.6 metres."""
+WAVELENGTHS = {"u": 0.38, "g": 0.49, "r": 0.63, "i": 0.77, "z": 0.89, "Y": 1.02, "J": 1.25, "H": 1.63, "K": 2.15}
+"""Microns, by the first letter of a band's name."""
 FIELD_CURVATURE = 0.08
 """Share by which images are wider in the corner of the field."""
 MIDDLE_COLOUR = 0.75
@@ -45,9 +49,7 @@ class Stock:
         chosen = dict(self.lists)
         path = chosen.get(exposure.band.filter) or chosen.get(exposure.band.name) or chosen.get("")
         if path is not None:
-            from processing.skymaker.objects import read_objects  # noqa: PLC0415  a list is rarely given
-
-            return read_objects(path)
+            return read_objects(path, exposure.band.filter)
         return sky(seed, self.ra, self.dec, self.half_side)
 
 
@@ -114,21 +116,29 @@ def add_sources(
 ) -> None:
     """Add the sources to `light`, in electrons."""
     objects, number = seen.objects, seen.number
-    flux = seen.flux * ccd.gain
-    stars, galaxies = seen.stars, ~seen.stars
+    disc, bulge = (
+        np.degrees(on_ccd(ccd, angle[number])) % 180.0 for angle in (objects.angle, objects.bulge_angles)
+    )  # fmt: skip
+    scene = Scene(
+        seen.x, seen.y, seen.flux * ccd.gain, objects.bulge[number], objects.bulge_radius[number],
+        objects.bulge_ratio[number], bulge, objects.scale[number], objects.ratio[number], disc,
+        objects.index[number] if objects.index.size else objects.index,
+    )  # fmt: skip
+    psf = psf_on(instrument, ccd, exposure)
+    paint_scene(light, scene, psf, pixel_scale=instrument.pixel_scale, faint=faint, threads=threads)
+
+
+def psf_on(instrument: Instrument, ccd: Ccd, exposure: Exposure) -> Psf:
+    """Give the PSF in the middle of a CCD: the seeing, wider towards the corners of the field."""
     u0, du, v0, dv = optics_of(instrument, ccd, _EVEN)[:4]
-    square = (u0 + du * seen.x[stars]) ** 2 + (v0 + dv * seen.y[stars]) ** 2
-    widths = exposure.fwhm / instrument.pixel_scale * (1.0 + FIELD_CURVATURE * square)
-    paint.add_stars(
-        light, seen.x[stars], seen.y[stars], flux[stars],
-        widths / (2.0 * math.sqrt(2.0 ** (1.0 / 3.0) - 1.0)), HALO_WIDTH, HALO_SHARE, faint,
-    )  # fmt: skip
-    paint.add_galaxies(
-        light, seen.x[galaxies], seen.y[galaxies], flux[galaxies],
-        objects.scale[number][galaxies] / instrument.pixel_scale, objects.ratio[number][galaxies],
-        on_ccd(ccd, objects.angle[number][galaxies]), objects.bulge[number][galaxies],
-        0.5 * float(exposure.fwhm / instrument.pixel_scale), faint,
-    )  # fmt: skip
+    square = (u0 + du * instrument.ccd_width / 2) ** 2 + (v0 + dv * instrument.ccd_height / 2) ** 2
+    seeing = exposure.fwhm * (1.0 + FIELD_CURVATURE * float(square))
+    return _psf(round(seeing, 4), WAVELENGTHS.get(exposure.band.name[0], 0.65), instrument.pixel_scale)
+
+
+@lru_cache(maxsize=4)
+def _psf(seeing: float, wavelength: float, pixel_scale: float) -> Psf:
+    return psf_of(Optics(seeing=seeing, wavelength=wavelength, m2_diameter=M2_DIAMETER), pixel_scale=pixel_scale)
 
 
 _EVEN = Effects().plain().response

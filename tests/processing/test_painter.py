@@ -231,10 +231,10 @@ def test_previews_are_pictures(run):
 
 def test_bad_pixels_of_the_mask_are_zero_in_the_frame_and_low_in_the_flat(megacam, frame, mask, flat):
     x0, x1, y0, y1 = megacam.datasec
-    for ccd, (_, pixels), good, response in zip(megacam.ccds, frame[1:], mask, flat, strict=True):
+    for ccd, (_, pixels), known, response in zip(megacam.ccds, frame[1:], mask, flat, strict=True):
+        good = known.copy()
         for bad in defects(megacam, ccd, FULL.defects):
             if bad.flaw is Flaw.HOT:
-                good = good.copy()
                 good[bad.y0 : bad.y1, bad.x0 : bad.x1] = pixels[bad.y0 : bad.y1, bad.x0 : bad.x1] != 0
         assert set(np.unique(good)) == {0, 1}
         assert not pixels[good == 0].any()
