@@ -182,6 +182,8 @@ class Instrument:
     """Those that only frames with more CCDs have, in order behind `ccds`."""
     weights: bool = True
     """Whether weight and flag maps can be made: frames name the flat field and the mask that made them."""
+    painting: dict[str, Any] = field(default_factory=dict)
+    """What SkyMaker paints its frames with, as `processing.skymaker.bands` and `effects` read it."""
 
     @property
     def ccd_counts(self) -> tuple[int, ...]:

@@ -187,6 +187,8 @@ class Bias(Effect):
     """ADU by which the first row lies above the last."""
     rows: Positive = 250.0
     """Rows in which the drift falls by e."""
+    kept: int = 0
+    """ADU that processed frames keep (WIRCam's CHIPBIAS), so that what lies below the sky fits into their numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,8 +201,8 @@ def processed(shot: Shot) -> tuple[NDArray[np.int32], Exposed]:
 
     Returns
     -------
-    pixels : (height, width) int32, ADU, flat-fielded, without bias; 0 in the overscan and in bad pixels, as
-        multiplied by the mask; saturated pixels have the value of SATURATE
+    pixels : (height, width) int32, ADU, flat-fielded, without bias (and without sky where the camera's pipeline
+        subtracts it); 0 in the overscan and in bad pixels, as multiplied by the mask; SATURATE in saturated pixels
     exposed : what the pixels came from
     """
     instrument = shot.instrument
@@ -217,6 +217,11 @@ def processed(shot: Shot) -> tuple[NDArray[np.int32], Exposed]:
         _read(shot, exposed), exposed.flat, exposed.charge, shot.well, exposed.fringes, scale, FLOOR, ceiling,
         pixels[y0:y1, x0:x1],
     )  # fmt: skip
+    lift = shot.effects.bias.kept - (round(level) if "SKYSUBTR" in instrument.acceptance.done else 0)
+    if lift:
+        part = pixels[y0:y1, x0:x1]
+        part += np.where(part < ceiling, lift, 0).astype(np.int32)
+        np.minimum(part, ceiling, out=part)
     pixels *= mask_of(instrument, shot.ccd, shot.effects.defects)
     return pixels, exposed
 

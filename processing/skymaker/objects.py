@@ -144,7 +144,11 @@ def _table(path: Path, band: str) -> dict[str, Floats]:
 def _column(name: str, band: str, known: tuple[str, ...]) -> str | None:
     """Find a column as tables spell it: by its own name, by that of the filter, or by the only one there is."""
     for spelling in (name, *_SPELT.get(name, ())):
-        spelt = [spelling, f"{spelling}_{re.sub(r'[^A-Z0-9]+', '_', band.upper())}", f"{spelling}_{band[0].upper()}"]
+        spelt: list[str] = [
+            spelling,
+            f"{spelling}_{re.sub(r'[^A-Z0-9]+', '_', band.upper())}",
+            f"{spelling}_{band[0].upper()}",
+        ]
         for each in spelt:
             if each in known:
                 return each

@@ -162,8 +162,9 @@ def paint_ccd(task: Task) -> Painted:
     task.part.write_bytes(hdu_bytes(levels, header, name=ccd.name, bzero=instrument.bzero))
     if not painting.truth:
         return Painted(tile=tile_of(instrument, ccd, levels))
+    truth = truth_of(shot, exposed, levels)
     _leave_marks(task, instrument, ccd.name, exposed)
-    return Painted(truth=truth_of(shot, exposed, levels))
+    return Painted(truth=truth)
 
 
 def marks_part(part: Path) -> Path:

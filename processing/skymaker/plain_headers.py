@@ -52,6 +52,8 @@ def plain_header(
         cards.append(("IMRED_OP", " + ".join(accepted.operations), "Operations"))
     if instrument.weights:
         cards += [("IMRED_MK", MASK, "Mask of bad pixels"), ("IMRED_FF", exposure.flat, "Flat-field")]
+    if manner.effects.bias.kept:
+        cards.append(("CHIPBIAS", manner.effects.bias.kept, "Bias that processed frames keep (ADU)"))
     if ccd is not None:
         cards += _ccd_cards(instrument, ccd, exposure)
         cards += [(key, value, "Step of the processing") for key, value in accepted.done.items()]
