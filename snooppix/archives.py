@@ -7,7 +7,7 @@ from snooppix.carrier import Carrier
 from snooppix.download import Downloader
 from snooppix.ftp.archive import FtpArchive
 from snooppix.ftp.carrier import FtpDownloader
-from snooppix.ftp.door import Door
+from snooppix.ftp.door import KEPT, Door
 from snooppix.names import Names
 from snooppix.obscore import ObsCore
 from snooppix.segments import Growth
@@ -66,4 +66,6 @@ def carriers_of(settings: Settings, wire: Wire, archive: Archive, *, clock: Cloc
 
 
 def _door(settings: Settings, wire: Wire, *, limits: Limits) -> Door:
-    return Door(settings.archive, settings.snooppix, wire.credential, limits=limits)
+    door = Door(settings.archive, settings.snooppix, wire.credential, limits=limits, keep=KEPT)
+    wire.at_end(door.close)
+    return door

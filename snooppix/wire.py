@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Self
@@ -151,6 +151,11 @@ class Wire:
         )
         self._connections = snooppix.downloads * snooppix.segments + SERVICES
         self._session: ClientSession | None = None
+        self._ends = contextlib.AsyncExitStack()
+
+    def at_end(self, end: Callable[[], Awaitable[None]]) -> None:
+        """Have something else that reaches the archive end with this."""
+        self._ends.push_async_callback(end)
 
     async def __aenter__(self) -> Self:
         self._session = ClientSession(
@@ -164,6 +169,7 @@ class Wire:
         return self
 
     async def __aexit__(self, *problem: object) -> None:
+        await self._ends.aclose()
         if self._session:
             await self._session.close()
 

@@ -1,5 +1,6 @@
 """The way to the directory that is followed: which host, which path, who signs in, how it is secured."""
 
+import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -35,10 +36,16 @@ DENIED: Final = ("permission", "denied")
 """Words with which servers say 550 of a file that is there."""
 FULL: Final = ("too many", "maximum", "try again later", "limit")
 """Words with which servers say 530 and mean 421."""
+KEPT: Final = 10.0
+"""Seconds that a session waits for the next file: less than any server lets one idle."""
 
 
 class Door:
-    """Opens sessions on the one server that the settings name."""
+    """Opens sessions on the one server that the settings name.
+
+    A session that did all it was asked waits `keep` seconds for whoever comes
+    next, who need not sign in anew: with TLS that is nine ways there and back.
+    """
 
     def __init__(
         self,
@@ -47,6 +54,7 @@ class Door:
         credential: Credential,
         *,
         limits: Limits | None = None,
+        keep: float = 0.0,
     ) -> None:
         self.base = URL(archive.address.rstrip("/") or "ftp:")
         if self.base.scheme not in {"ftp", "ftps"} or not self.base.host:
@@ -68,6 +76,10 @@ class Door:
             )
         self._connect_timeout = snooppix.connect_timeout
         self._read_timeout = snooppix.read_timeout
+        self._keep = keep
+        self._waiting: dict[Session, asyncio.TimerHandle] = {}
+        """Signed in and idle, with the end of their waiting."""
+        self._leaving: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
@@ -79,12 +91,45 @@ class Door:
             As `_open` does.
         """
         async with self.limits.connection(self.host):
-            session = await self._open()
+            session = await self._waited() or await self._open()
             try:
                 yield session
-                await session.leave()
+                if self._keep:
+                    self._waiting[session] = asyncio.get_running_loop().call_later(self._keep, self._dismiss, session)
+                else:
+                    await session.leave()
             finally:
-                session.close()
+                if session not in self._waiting:
+                    session.close()
+
+    async def close(self) -> None:
+        """Take leave of the server."""
+        for session in list(self._waiting):
+            self._dismiss(session)
+        if self._leaving:
+            await asyncio.wait(self._leaving)
+
+    async def _waited(self) -> Session | None:
+        """Give the session that has waited least and still answers."""
+        while self._waiting:
+            session, end = self._waiting.popitem()
+            end.cancel()
+            if await session.answers():
+                return session
+            session.close()
+        return None
+
+    def _dismiss(self, session: Session) -> None:
+        self._waiting.pop(session).cancel()
+        leaving = asyncio.create_task(self._leave(session))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _leave(self, session: Session) -> None:
+        try:
+            await session.leave()
+        finally:
+            session.close()
 
     async def _open(self) -> Session:
         """Sign in; who is refused by name is paused.

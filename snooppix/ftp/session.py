@@ -98,6 +98,18 @@ class Session:
             raise
         return self
 
+    async def answers(self) -> bool:
+        """Whether the server still talks to us, and of nothing else; TYPE is known to every one, NOOP is not."""
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                await self.command("TYPE I", "200")
+        except (Refused, OSError, TimeoutError):
+            return False
+        except BaseException:
+            self.close()
+            raise
+        return True
+
     async def leave(self) -> None:
         """Take leave, and wait until the server has ended the connection too, or it would count the next as another."""
         with contextlib.suppress(Exception):
