@@ -104,12 +104,13 @@ class CosmicRays(Effect):
 class Trails(Effect):
     """Satellites, and aeroplanes now and then, in one straight line over the mosaic."""
 
-    satellites: Amount = 0.15
+    satellites: Amount = 0.06
     """A minute and square degree, in the mean; counted by the square round the mosaic."""
     aeroplanes: Amount = 0.002
-    brightest: float = 3.0
+    brightest: float = 4.0
     """Magnitude of the brightest satellite at a distance of 800 km."""
-    faintest: float = 10.0
+    faintest: float = 11.0
+    """Half of them lie within a quarter of the range from this."""
     aperture: Positive = 3.6
     """Metres of the mirror: a satellite is out of focus by this over its distance."""
 

@@ -154,7 +154,11 @@ def _column(name: str, band: str, known: tuple[str, ...]) -> str | None:
                 return each
         code = band.upper().rpartition(".")[2]
         near = [each for each in known if each.startswith(f"{spelling}_")]
-        chosen = [each for each in near if code in each] or near
+        chosen = (
+            [each for each in near if code in each]
+            or [each for each in near if each.endswith(f"_{band[0].upper()}")]
+            or near
+        )
         if name in _BY_BAND and len(chosen) == 1:
             return chosen[0]
     return None

@@ -67,7 +67,8 @@ def trails_of(settings: Trails, exposure: Exposure, instrument: Instrument, *, s
         low = kind is Crosser.AEROPLANE
         height = HEIGHT if low else DISTANCE * float(random.uniform(0.6, 2.0))
         blur = math.degrees(settings.aperture / height) * 3600.0
-        magnitude = float(random.uniform(settings.brightest, settings.faintest)) - (4.0 if low else 0.0)
+        span = settings.faintest - settings.brightest
+        magnitude = settings.faintest - span * float(random.random() ** 2) - (4.0 if low else 0.0)
         speed = SPEED * DISTANCE / height if not low else 4500.0
         found.append(
             Trail(
