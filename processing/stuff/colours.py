@@ -24,6 +24,7 @@ _STEP = 0.005
 """In ln(1+z): colours are linear between to 0.002 mag."""
 NODES = 4
 """Amounts of dust at which colours are computed; cubic between."""
+_NATURAL = -0.4 * np.log(10.0)
 _FAINTEST = 1e-12
 """Share of the light at redshift 0 below which there is none: the spectrum has ended."""
 
@@ -73,28 +74,32 @@ class Colour:
         return value
 
 
-def colour(
-    spectrum: Curve, band: Band, reference: Band, *, farthest: float, law: Law, most_dust: float, igm: bool
-) -> Colour:
-    """Tabulate the colour of a spectrum from redshift 0 to `farthest`, with dust from 0 to `most_dust`."""
-    stretch = np.arange(0.0, np.log1p(farthest) + 2 * _STEP, _STEP)
-    z = np.expm1(stretch)[:, None]
-    seen = band.response.wavelength
-    rest = seen / (1.0 + z)
-    light = spectrum.at(rest) / (1.0 + z)
-    if igm:
-        absorbed = seen[0] < LINES[0] * (1.0 + z[:, 0])
-        light[absorbed] *= transmission(seen, z[absorbed])
-    own = reference.response.wavelength
-    amounts = np.linspace(0.0, most_dust, NODES) if most_dust > 0 else np.zeros(1)
-    depth, own_depth = law.at(rest), law.at(own)
-    own_light = spectrum.at(own)
-    values = np.empty((len(amounts), len(stretch)))
-    for row, dust in zip(values, amounts, strict=True):
-        there = reference.flux(own_light * 10.0 ** (-0.4 * dust * own_depth))
-        here = band.flux(light * 10.0 ** (-0.4 * dust * depth)) if dust else band.flux(light)
-        row[:] = -2.5 * np.log10(np.maximum(here / there, 1e-40))
-    first = values[0, 0]
-    values[:, values[0] > first - 2.5 * np.log10(_FAINTEST)] = 99.0
-    powers = np.linalg.inv(np.vander(amounts, increasing=True))
-    return Colour(stretch, powers @ values)
+class Way:
+    """What happens to light on its way from any redshift into one passband: dust at home, then hydrogen."""
+
+    def __init__(self, band: Band, reference: Band, *, farthest: float, law: Law, most_dust: float, igm: bool) -> None:
+        self.band, self.reference = band, reference
+        self.stretch = np.arange(0.0, np.log1p(farthest) + 2 * _STEP, _STEP)
+        self.factor = np.exp(-self.stretch)[:, None]
+        seen, z = band.response.wavelength, np.expm1(self.stretch)[:, None]
+        self.rest = seen * self.factor
+        passed = np.ones(self.rest.shape)
+        if igm:
+            absorbed = np.flatnonzero(seen[0] < LINES[0] * (1.0 + z[:, 0]))
+            passed[absorbed] = transmission(seen, z[absorbed])
+        self.amounts = np.linspace(0.0, most_dust, NODES) if most_dust > 0 else np.zeros(1)
+        depth, own_depth = law.at(self.rest), law.at(reference.response.wavelength)
+        self.passed = [passed * (np.exp(_NATURAL * dust * depth) if dust else 1.0) for dust in self.amounts]
+        self.own = [np.exp(_NATURAL * dust * own_depth) for dust in self.amounts]
+
+    def colour(self, spectrum: Curve, *, dusty: bool) -> Colour:
+        """Tabulate the colour of a spectrum against redshift, with dust or without."""
+        light, own = spectrum.at(self.rest) * self.factor, spectrum.at(self.reference.response.wavelength)
+        count = len(self.amounts) if dusty else 1
+        values = np.empty((count, len(self.stretch)))
+        for row, passed, kept in zip(values, self.passed, self.own, strict=False):
+            here, there = self.band.flux(light * passed), self.reference.flux(own * kept)
+            row[:] = -2.5 * np.log10(np.maximum(here / there, 1e-40))
+        values[:, values[0] > values[0, 0] - 2.5 * np.log10(_FAINTEST)] = 99.0
+        powers = np.linalg.inv(np.vander(self.amounts[:count], increasing=True))
+        return Colour(self.stretch, powers @ values)

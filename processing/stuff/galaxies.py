@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from processing.errors import BadSetting
 from processing.stuff import lensing, spectra
-from processing.stuff.colours import Band, Colour, colour
+from processing.stuff.colours import Band, Colour, Way
 from processing.stuff.cosmology import Z_MAX, Cosmology, cosmology
 from processing.stuff.luminosity import Schechter, schechter
 from processing.stuff.settings import MARGIN, GalaxyType, Settings
@@ -107,21 +107,23 @@ class Population:
             np.cos(np.radians(STEEPEST))
         )
         self.farthest = self._farthest()
+        self._ways: dict[int | None, Way] = {}
         self._colours: dict[tuple[int, int | None, bool], Colour] = {}
 
     def colour(self, sed: int, band: int | None, *, dusty: bool) -> Colour:
         """Colour of a spectrum in a passband by number; None is the reference passband, which hydrogen spares."""
-        key = (sed, band, dusty)
-        if key not in self._colours:
-            self._colours[key] = colour(
-                self.curves[sed],
+        if band not in self._ways:
+            self._ways[band] = Way(
                 self.reference if band is None else self.bands[band],
                 self.reference,
                 farthest=self.farthest,
                 law=self.law,
-                most_dust=self.most_dust if dusty else 0.0,
+                most_dust=self.most_dust,
                 igm=self.settings.igm and band is not None,
             )
+        key = (sed, band, dusty)
+        if key not in self._colours:
+            self._colours[key] = self._ways[band].colour(self.curves[sed], dusty=dusty)
         return self._colours[key]
 
     def light(self, drawn: Drawn, dust: Floats, band: int | None) -> tuple[Floats, Floats]:

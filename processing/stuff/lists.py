@@ -7,6 +7,7 @@ columns have the widths of C's printf formats. What is the same in all passbands
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ def fixed(values: Floats, form: Format) -> Letters | None:
     room = form.width - 1 - int(form.signed or bool(np.any(values < 0)))
     if not np.all(scaled < 10.0 ** min(room, 18)):
         return None
-    rest = scaled.astype(np.int64)
+    rest: NDArray[Any] = scaled.astype(np.uint32 if room < 10 else np.int64)
     columns = [place for place in range(form.width - 1, -1, -1) if place != form.width - 1 - form.decimals]
     letters[:, form.width - 1 - form.decimals] = _POINT
     digits = np.full(count, form.decimals + 1)
@@ -73,59 +74,61 @@ def fixed(values: Floats, form: Format) -> Letters | None:
     return letters
 
 
-def _rows(code: str, columns: Sequence[tuple[Floats, Format]], kept: dict[int, Letters]) -> bytes:
-    """Lines of one kind of object; `kept` holds columns already formatted, by their place."""
-    count = len(columns[0][0])
-    parts: list[Letters] = []
-    for place, (values, form) in enumerate(columns):
-        letters = kept.get(place)
-        if letters is None:
-            letters = fixed(values, form)
-        if letters is None:
-            line = code + "".join(f" {each.text}" for _, each in columns) + "\n"
-            return "".join(line % row for row in zip(*(each for each, _ in columns), strict=True)).encode("ascii")
-        kept[place] = letters
-        parts.append(letters)
-    width = len(code) + sum(1 + part.shape[1] for part in parts) + 1
-    lines = np.full((count, width), _BLANK, np.uint8)
-    lines[:, : len(code)] = np.frombuffer(code.encode("ascii"), np.uint8)
-    lines[:, -1] = ord("\n")
-    at = len(code) + 1
-    for part in parts:
-        lines[:, at : at + part.shape[1]] = part
-        at += part.shape[1] + 1
-    return lines.tobytes()
+class _Lines:
+    """Lines of one kind of object; only the columns that change are written anew for the next passband."""
+
+    def __init__(self, code: str, columns: Sequence[Format], count: int) -> None:
+        self.code, self.forms, self.count = code, columns, count
+        width = len(code) + sum(1 + form.width for form in columns) + 1
+        self.letters = np.full((count, width), _BLANK, np.uint8)
+        self.letters[:, : len(code)] = np.frombuffer(code.encode("ascii"), np.uint8)
+        self.letters[:, -1] = ord("\n")
+        self.plain = True
+        self.values: dict[int, Floats] = {}
+
+    def put(self, number: int, values: Floats) -> None:
+        """Set one column."""
+        self.values[number] = values
+        column = fixed(values, self.forms[number])
+        if column is None:
+            self.plain = False
+            return
+        at = len(self.code) + 1 + sum(1 + form.width for form in self.forms[:number])
+        self.letters[:, at : at + column.shape[1]] = column
+
+    def write(self, stream: BinaryIO) -> None:
+        """Write all lines; where a number does not fit its column, the line becomes longer, as printf has it."""
+        if self.plain:
+            stream.write(self.letters.data)
+            return
+        line = self.code + "".join(f" {form.text}" for form in self.forms) + "\n"
+        rows = zip(*(self.values[number] for number in range(len(self.forms))), strict=True)
+        stream.write("".join(line % row for row in rows).encode("ascii"))
 
 
 def write_lists(sky: Sky, paths: Sequence[Path | None]) -> None:
     """Write a list a passband; None leaves one out."""
     place = DEGREES if sky.settings.coordinates == EQUATORIAL else PIXELS
     galaxies, stars = sky.galaxies, sky.stars
-    x, y = sky.places(galaxies.x, galaxies.y)
-    star_x, star_y = sky.places(stars.x, stars.y)
-    kept: dict[int, Letters] = {}
-    kept_stars: dict[int, Letters] = {}
+    shapes = (RADIUS, RATIO, ANGLE)
+    lines = _Lines("200", (place, place, MAGNITUDE, SHARE, *shapes, *shapes, REDSHIFT, HUBBLE), len(galaxies))
+    points = _Lines("100", (place, place, MAGNITUDE), len(stars))
+    same = (
+        *sky.places(galaxies.x, galaxies.y),
+        *(galaxies.bulge_radius, galaxies.bulge_ratio, galaxies.bulge_angle),
+        *(galaxies.disc_radius, galaxies.disc_ratio, galaxies.disc_angle),
+        *(galaxies.z, galaxies.hubble),
+    )
+    for number, values in zip((0, 1, *range(4, 12)), same, strict=True):
+        lines.put(number, values)
+    for number, values in enumerate(sky.places(stars.x, stars.y)):
+        points.put(number, values)
     for band, path in enumerate(paths):
         if path is None:
             continue
-        for held, changing in ((kept, (2, 3)), (kept_stars, (2,))):
-            for column in changing:
-                held.pop(column, None)
-        columns = [
-            (x, place),
-            (y, place),
-            (galaxies.magnitudes[band], MAGNITUDE),
-            (galaxies.bulge_fractions[band], SHARE),
-            (galaxies.bulge_radius, RADIUS),
-            (galaxies.bulge_ratio, RATIO),
-            (galaxies.bulge_angle, ANGLE),
-            (galaxies.disc_radius, RADIUS),
-            (galaxies.disc_ratio, RATIO),
-            (galaxies.disc_angle, ANGLE),
-            (galaxies.z, REDSHIFT),
-            (galaxies.hubble, HUBBLE),
-        ]
-        points = [(star_x, place), (star_y, place), (stars.magnitudes[band], MAGNITUDE)]
+        points.put(2, stars.magnitudes[band])
+        lines.put(2, galaxies.magnitudes[band])
+        lines.put(3, galaxies.bulge_fractions[band])
         with path.open("wb") as stream:
-            stream.write(_rows("100", points, kept_stars))
-            stream.write(_rows("200", columns, kept))
+            points.write(stream)
+            lines.write(stream)
