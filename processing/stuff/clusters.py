@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from processing.errors import BadSetting
 from processing.stuff.cosmology import LIGHT
 from processing.stuff.galaxies import Drawn, Galaxies, Population, absolute, dress
-from processing.stuff.settings import EQUATORIAL, Settings
+from processing.stuff.stars import from_centre
 
 Floats = NDArray[np.float64]
 DEPTH = 2.0
@@ -89,20 +89,8 @@ def members(population: Population, cluster: Cluster, random: np.random.Generato
     distance = cluster.core / settings.h * np.sqrt(np.expm1(reach * random.random(len(dressed))))
     distance = distance * 1e3 * population.universe.arcsec_per_kpc(z)[0] / 3600.0
     angle = random.uniform(0.0, 2 * np.pi, len(dressed))
-    x, y = centre(settings, cluster)
+    x, y = from_centre(settings, np.array(cluster.x), np.array(cluster.y))
     return replace(dressed, x=x + distance * np.cos(angle), y=y + distance * np.sin(angle))
-
-
-def centre(settings: Settings, cluster: Cluster) -> tuple[float, float]:
-    """Degrees of a cluster from the centre of the field."""
-    if settings.coordinates == EQUATORIAL:
-        ra0, dec0 = settings.centre
-        return (cluster.x - ra0 + 180.0) % 360.0 * np.cos(np.radians(dec0)) - 180.0 * np.cos(
-            np.radians(dec0)
-        ), cluster.y - dec0
-    width, height = settings.field_size
-    scale = settings.pixel_size / 3600.0
-    return (cluster.x - width / 2.0) * scale, (cluster.y - height / 2.0) * scale
 
 
 def write_clusters(path: Path, clusters: tuple[tuple[Cluster, int], ...]) -> None:

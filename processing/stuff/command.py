@@ -12,6 +12,7 @@ from processing.stuff.lists import write_lists
 from processing.stuff.settings import EQUATORIAL, PIXEL, GalaxyType, Settings, Sizes, Stars
 from processing.stuff.sky import Sky, field
 from processing.stuff.tables import SUFFIXES, write_table
+from processing.stuff.zeropoints import zero_points
 
 _C, _I, _U, _G, _S, _M = "Field", "Instrument", "Cosmology", "Galaxies", "Stars", "Miscellaneous"
 _ENERGY, _PHOTONS = "ENERGY", "PHOTONS"
@@ -115,6 +116,12 @@ def _pair(values: Values, key: str) -> tuple[float, float]:
     return numbers[0], numbers[1]
 
 
+def _above_nought(values: Values, *keys: str) -> None:
+    for key in keys:
+        if values.number(key) <= 0:
+            raise BadSetting(f"{key} = {values.number(key):g}: a number above 0 was expected")
+
+
 def _file(values: Values, key: str) -> Path | None:
     name = values.text(key)
     return None if not name or name.upper() == "NONE" else Path(name)
@@ -213,6 +220,7 @@ def outputs(values: Values) -> tuple[list[Path], Path | None]:
 
 def run(values: Values) -> Sky:
     """Do what the settings say."""
+    _above_nought(values, "COLLECT_AREA", "GAIN")
     settings = settings_of(values)
     names, table = outputs(values)
     sky = field(settings)
@@ -249,6 +257,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"stuff: {problem}")
         return 1
     if values.text("VERBOSE_TYPE") != "QUIET":
+        area, gain = values.number("COLLECT_AREA"), values.number("GAIN")
+        for name, zero_point in zero_points(sky.settings, area=area, gain=gain).items():
+            _say(f"stuff: zero-point of {name}: {zero_point:.3f} for a second")
         counted = f"{len(sky.galaxies)} galaxies, {len(sky.stars)} stars"
         _say(f"stuff: {counted} with seed {sky.settings.seed} in {time.monotonic() - begin:.2f} s")
     return 0

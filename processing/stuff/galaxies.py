@@ -34,7 +34,7 @@ class Galaxies:
     """Galaxies; every field is an array over them, the last axis where there are several."""
 
     x: Floats
-    """Degrees from the centre of the field to the right of the image."""
+    """Degrees from the centre of the field to the right of the image (to the west)."""
     y: Floats
     """Degrees from the centre of the field upwards."""
     magnitudes: Floats

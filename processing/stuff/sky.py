@@ -36,12 +36,12 @@ class Sky:
 
 
 def places(settings: Settings, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Pixels, or right ascension and declination (gnomonic, x to the east), of degrees from the centre."""
+    """Pixels, or right ascension and declination (gnomonic, x to the west), of degrees from the centre."""
     if settings.coordinates != EQUATORIAL:
         width, height = settings.field_size
         scale = 3600.0 / settings.pixel_size
         return width / 2.0 + x * scale, height / 2.0 + y * scale
-    xi, eta = np.radians(x), np.radians(y)
+    xi, eta = -np.radians(x), np.radians(y)
     ra0, dec0 = np.radians(settings.centre)
     below = np.cos(dec0) - eta * np.sin(dec0)
     ra = np.degrees(ra0 + np.arctan2(xi, below)) % 360.0

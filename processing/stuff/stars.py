@@ -22,7 +22,7 @@ class Points:
     """Stars; every field is an array over them, the last axis where there are several."""
 
     x: Floats
-    """Degrees from the centre of the field to the right of the image."""
+    """Degrees from the centre of the field to the right of the image (to the west)."""
     y: Floats
     magnitudes: Floats
     """(passbands, stars)."""
@@ -88,15 +88,15 @@ def from_catalogue(settings: Settings, path: Path, columns: tuple[str, ...]) -> 
             raise BadSetting(f"STAR_COLUMNS = {name}: {path} has no such column; {hint}")
     first, second, *lights = (np.ma.filled(np.ma.asarray(found[name], dtype=np.float64), np.nan) for name in columns)
     magnitudes = np.array(lights * len(settings.passbands) if len(lights) == 1 else lights)
-    x, y = _plane(settings, first, second)
+    x, y = from_centre(settings, first, second)
     width, height = (side * MARGIN / 2.0 for side in settings.sides)
     with np.errstate(invalid="ignore"):
         inside = (np.abs(x) < width) & (np.abs(y) < height) & np.all(np.isfinite(magnitudes), axis=0)
     return Points(x[inside], y[inside], magnitudes[:, inside])
 
 
-def _plane(settings: Settings, first: Floats, second: Floats) -> tuple[Floats, Floats]:
-    """Degrees from the centre of pixels, or of right ascensions and declinations (gnomonic)."""
+def from_centre(settings: Settings, first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    """Degrees from the centre of pixels, or of right ascensions and declinations (gnomonic, x to the west)."""
     if settings.coordinates != EQUATORIAL:
         width, height = settings.field_size
         scale = settings.pixel_size / 3600.0
@@ -108,7 +108,7 @@ def _plane(settings: Settings, first: Floats, second: Floats) -> tuple[Floats, F
         depth = np.where(depth > 0, depth, np.nan)
         xi = np.cos(dec) * np.sin(ra) / depth
         eta = (np.cos(dec0) * np.sin(dec) - np.sin(dec0) * np.cos(dec) * np.cos(ra)) / depth
-    return np.degrees(xi), np.degrees(eta)
+    return -np.degrees(xi), np.degrees(eta)
 
 
 def _read(path: Path) -> Any:

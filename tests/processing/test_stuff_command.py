@@ -9,6 +9,8 @@ from astropy.table import Table
 
 from processing.stuff.command import TOOL, main, settings_of
 from processing.stuff.settings import Settings
+from processing.stuff.sky import places
+from processing.stuff.stars import from_centre
 
 FEW = ["-FIELD_SIZE", "900,900", "-MAG_LIMITS", "16,25", "-SEED_GALAXIES", "7", "-SEED_STARS", "8"]
 
@@ -26,7 +28,9 @@ def test_the_defaults_of_the_command_are_those_of_the_settings() -> None:
 
 def test_lists_of_all_passbands_hold_the_same_sky(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*FEW, "-ADD_STARS", "Y"]) == 0
-    assert "galaxies" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "galaxies" in told
+    assert "zero-point of megaprime/r: 24." in told
     lists = [(place / f"{band}.list").read_text().splitlines() for band in "gri"]
     first = lists[0]
     assert {line[:3] for line in first} == {"100", "200"}
@@ -101,6 +105,7 @@ def test_the_default_configuration_can_be_read_back(place: Path, capsys: pytest.
         (["-TABLE_NAME", "sky.txt"], 2, "TABLE_NAME = sky.txt"),
         (["-CLUSTER_LIST", "none.list"], 2, "CLUSTER_LIST = none.list: cannot be read"),
         (["-ADD_STARS", "Y", "-STAR_CATALOG", "none.fits"], 2, "STAR_COLUMNS"),
+        (["-GAIN", "0"], 2, "GAIN = 0: a number above 0"),
         (["-SEED_GALAXIES", "-4"], 2, "SEED_GALAXIES"),
         (["-LENS_KAPA", "0.1"], 2, "did you mean LENS_KAPPA"),
         (["-CATALOG_NAME", "no/g,no/r,no/i"], 1, "no/g"),
@@ -120,3 +125,12 @@ def test_clusters_are_listed_with_their_numbers(place: Path) -> None:
     words = (place / "out").read_text().splitlines()[1].split()
     assert float(words[2]) == 0.2
     assert int(words[-1]) > 20
+
+
+def test_places_go_to_the_field_and_back_to_the_sky() -> None:
+    """What is taken from the sky goes back to it, and east is at small x."""
+    settings = Settings(coordinates="EQUATORIAL", centre=(10.0, 40.0), field_size=(1.0, 1.0))
+    ra, dec = np.array([10.3, 9.9]), np.array([40.2, 39.7])
+    x, y = from_centre(settings, ra, dec)
+    assert x[0] < 0 < x[1]
+    np.testing.assert_allclose(places(settings, x, y), (ra, dec), rtol=1e-12)
