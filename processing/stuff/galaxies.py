@@ -186,7 +186,7 @@ class Population:
 
 def _band(name: str, calibration: str, photons: bool, keys: tuple[str, str]) -> Band:
     curve = spectra.standard(calibration, key=keys[1])
-    shift = spectra.ZERO_POINTS.get((name, calibration), 0.0)
+    shift = spectra.ZERO_POINTS.get((name.lower(), calibration.lower()), 0.0)
     curve = spectra.Curve(curve.wavelength, curve.value * 10.0 ** (-0.4 * shift))
     band = Band(spectra.passband(name, key=keys[0]), curve, photons)
     if not np.all(np.isfinite(band.weights)):

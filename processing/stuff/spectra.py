@@ -22,7 +22,7 @@ PASSBANDS = {"couch/Bj": ("bj", "Bj")} | {
     for band in ("u", "g", "r", "i", "i2", "z", "u_2015", "g_2015", "r_2015", "i_2015", "z_2015")
 }
 STANDARDS = ("AB", "Vega")
-ZERO_POINTS = {("couch/Bj", "Vega"): 0.075}
+ZERO_POINTS = {("couch/bj", "vega"): 0.075}
 """Magnitudes by which the original's standard is fainter than ours, as its magnitude limit shows."""
 LAWS = {"LMC_Gordon03.ext": "LMC_lists", "LMC_Gordon03_published": "LMC"}
 """The first is what the original does under this name, as its lists show; the second is the table of the paper."""

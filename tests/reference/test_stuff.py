@@ -5,6 +5,9 @@ The lists of the original were made for a field of 8192 x 8192 pixels: their coo
 and the numbers of their galaxies agree. The reference magnitude, reckoned from what they tell, ends
 at 26.0 for every type; the 2048 pixels, 0.2 arcsec and limit of 28 of the configuration beside them
 are not what they were made with.
+
+Throughput, the Im spectrum below 1900 Angstrom, the dust law and B_J of etc/spectra were reckoned from the
+colours and limits of these lists (docs/algorithms/stuff.md); everything else here is independent of them.
 """
 
 import dataclasses
