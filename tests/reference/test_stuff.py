@@ -7,7 +7,8 @@ at 26.0 for every type; the 2048 pixels, 0.2 arcsec and limit of 28 of the confi
 are not what they were made with.
 
 Throughput, the Im spectrum below 1900 Angstrom, the dust law and B_J of etc/spectra were reckoned from the
-colours and limits of these lists (docs/algorithms/stuff.md); everything else here is independent of them.
+colours and limits of these lists, and the Im spectrum below 900 Angstrom was set with their numbers in view:
+docs/algorithms/stuff.md says which agreement is by construction.
 """
 
 import dataclasses
