@@ -117,3 +117,38 @@ def add_stamps(image: Array, stamps: Array, left: Array, bottom: Array, first: i
         for j in range(j0, j1):
             for i in range(i0, i1):
                 image[j, i] += stamps[k, j - bottom[k], i - left[k]]
+
+
+@njit(cache=True, nogil=True)
+def deposit(coarse: Array, x: Array, y: Array, flux: Array, cell: float, margin: int) -> None:
+    """Share the flux of each source among the four cells about it; `margin` cells lie before the image's first."""
+    height, width = coarse.shape
+    for k in range(x.size):
+        u = (x[k] + 0.5) / cell - 0.5 + margin
+        v = (y[k] + 0.5) / cell - 0.5 + margin
+        i, j = math.floor(u), math.floor(v)
+        if i < 0 or j < 0 or i + 1 >= width or j + 1 >= height:
+            continue
+        fu, fv = u - i, v - j
+        coarse[j, i] += flux[k] * (1.0 - fu) * (1.0 - fv)
+        coarse[j, i + 1] += flux[k] * fu * (1.0 - fv)
+        coarse[j + 1, i] += flux[k] * (1.0 - fu) * fv
+        coarse[j + 1, i + 1] += flux[k] * fu * fv
+
+
+@njit(cache=True, nogil=True)
+def add_coarse(image: Array, coarse: Array, cell: int, margin: int) -> None:
+    """Add a map of coarse cells to `image`, bilinearly between the centres of the cells."""
+    height, width = image.shape
+    row = np.empty(coarse.shape[1], np.float32)
+    for j in range(height):
+        v = (j + 0.5) / cell - 0.5 + margin
+        below = math.floor(v)
+        fv = np.float32(v - below)
+        for k in range(row.size):
+            row[k] = coarse[below, k] + fv * (coarse[below + 1, k] - coarse[below, k])
+        for i in range(width):
+            u = (i + 0.5) / cell - 0.5 + margin
+            before = int(u)
+            fu = np.float32(u - before)
+            image[j, i] += row[before] + fu * (row[before + 1] - row[before])

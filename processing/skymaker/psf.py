@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.kernels.psf import box_sum, taper
+from processing.skymaker.aureole import share_at_one_pixel
 from processing.skymaker.pupil import (
     ARCSEC,
     Aberration,
@@ -206,7 +207,7 @@ def psf_of(
         )
         return pixelated(image, oversampling)
 
-    share = 3600.0 * 10.0 ** (-0.4 * optics.aureole_sb) if optics.aureole_radius else 0.0
+    share = share_at_one_pixel(optics.aureole_sb) if optics.aureole_radius else 0.0
     if field is None or not optics.varies:
         return Psf(at(0.5, 0.5)[np.newaxis], oversampling, None, share, optics.aureole_radius)
     steps = np.linspace(0.0, 1.0, SNAPSHOTS)

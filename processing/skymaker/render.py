@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from processing.kernels.profiles import fill_spectra
 from processing.kernels.render import add_points, add_stamps, split_phases
+from processing.skymaker.aureole import FarLight, scattered, with_aureole
 from processing.skymaker.profiles import TABLE_LOW, TABLE_STEP, central_brightness, sersic_b, transform_table
 from processing.skymaker.psf import Psf
 
@@ -20,6 +21,8 @@ Floats = NDArray[np.float64]
 Images = NDArray[np.float32]
 SIDES = (32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 768, 1024, 1536, 2048)
 """Pixels of stamps: products of small primes, which the FFT likes."""
+RADII = (12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+"""Pixels within which a source is painted one by one; its light beyond goes to the coarse map."""
 BAND = 256
 """Rows that one thread paints at a time."""
 BATCH = 1 << 21
@@ -29,13 +32,17 @@ BATCH = 1 << 21
 class Painter:
     """A PSF made ready for painting."""
 
-    def __init__(self, psf: Psf, *, faint: float, threads: int) -> None:
+    def __init__(self, psf: Psf, shape: tuple[int, int], *, faint: float, threads: int) -> None:
+        """Make a PSF ready for an image of `shape`."""
         self._psf = psf
         self._faint = faint
         self._threads = max(threads, 1)
-        self._phases = phases_of(psf)
-        self._transfers: dict[int, NDArray[np.complex64]] = {}
+        self._phases, wings = phases_of(psf)
+        self._transfers: dict[tuple[int, int], NDArray[np.complex64]] = {}
         self._rings = rings_of(self._phases)
+        largest = self._phases.shape[3] // 2 - 2
+        self._radii = np.array([radius for radius in RADII if radius < largest] + [largest])
+        self._far = FarLight(shape, wings)
 
     def _each(self, work: Callable[[int], None], items: Iterable[int]) -> None:
         """Do `work` for all items, in as many threads as are wanted."""
@@ -50,17 +57,22 @@ class Painter:
     def _mixture(self, x: Floats, y: Floats) -> NDArray[np.float32]:
         if self._psf.weigh is None:
             return np.ones((x.size, 1), np.float32)
-        return self._psf.weigh(x, y)
+        weights = self._psf.weigh(x, y)
+        ones = np.ones((x.size, self._phases.shape[0] - weights.shape[1]), np.float32)
+        return np.concatenate([weights, ones], axis=1)
 
-    def reach(self, flux: Floats) -> Floats:
-        """Radius in pixels beyond which a point of that flux is fainter than `faint`."""
+    def reach(self, flux: Floats) -> NDArray[np.int64]:
+        """Radius in pixels within which a point of that flux is painted: beyond, it is fainter than `faint`."""
         share = self._faint / np.maximum(np.abs(flux), 1e-30)
-        return np.searchsorted(-self._rings, -share).astype(np.float64) + 1.0
+        needed = np.searchsorted(-self._rings, -share)
+        found: NDArray[np.int64] = self._radii[np.minimum(np.searchsorted(self._radii, needed), self._radii.size - 1)]
+        return found
 
     def points(self, light: Images, x: Floats, y: Floats, flux: Floats) -> None:
-        """Add point sources."""
-        reach = np.maximum(self.reach(flux), 8.0 * self._psf.fwhm)
+        """Add point sources, within their radii; `finish` adds what lies beyond."""
+        reach = self.reach(flux)
         mixture = self._mixture(x, y)
+        self._far.add(x, y, flux, reach)
 
         def paint(first: int) -> None:
             last = min(first + BAND, light.shape[0])
@@ -68,9 +80,15 @@ class Painter:
 
         self._each(paint, range(0, light.shape[0], BAND))
 
+    def finish(self, light: Images) -> None:
+        """Add the light of all sources beyond the radii within which they were painted."""
+        self._far.paint(light)
+
     def galaxies(self, light: Images, columns: Floats, index: Floats) -> None:
         """Add galaxies: `columns` (n, 11) as `kernels.profiles.fill_spectra` takes them, in pixels of the image."""
-        sides = self.sides(columns, index)
+        reach = self.reach(columns[:, 2])
+        sides = self.sides(columns, index, reach)
+        self._far.add(columns[:, 0], columns[:, 1], columns[:, 2], reach)
         kinds, rows = np.unique(index, return_inverse=True)
         tables = np.stack([transform_table(float(n)) for n in kinds]) if kinds.size else np.empty((0, 0))
         columns = columns.copy()
@@ -78,15 +96,16 @@ class Painter:
         half = sides // 2
         left, bottom = (np.floor(columns[:, k] + 0.5).astype(np.int64) - half for k in (0, 1))
         seen = (left < light.shape[1]) & (bottom < light.shape[0]) & (left + sides > 0) & (bottom + sides > 0)
-        for side in np.unique(sides[seen]):
-            chosen = np.flatnonzero(seen & (sides == side))
-            batch = max(BATCH // int(side) ** 2, 1)
+        for side, radius in sorted(set(zip(sides[seen].tolist(), reach[seen].tolist(), strict=True))):
+            chosen = np.flatnonzero(seen & (sides == side) & (reach == radius))
+            transfers = self.transfer(side, radius)
+            batch = max(BATCH // side**2, 1)
             for start in range(0, chosen.size, batch):
                 part = chosen[start : start + batch]
-                stamps = self._stamps(columns[part], left[part], bottom[part], int(side), tables)
+                stamps = self._stamps(columns[part], left[part], bottom[part], side, transfers, tables)
                 add_stamps(light, stamps, left[part], bottom[part], 0, light.shape[0])
 
-    def sides(self, columns: Floats, index: Floats) -> NDArray[np.int64]:
+    def sides(self, columns: Floats, index: Floats, reach: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pixels of the stamp that each galaxy needs."""
         flux = np.abs(columns[:, 2])
         bulge, disc = flux * columns[:, 3], flux * (1.0 - columns[:, 3])
@@ -97,20 +116,25 @@ class Painter:
         extent = columns[:, 4] * (np.log(np.maximum(top / self._faint, 1.0)) / b) ** index
         top = disc / (2.0 * math.pi * columns[:, 8] ** 2 * columns[:, 9])
         extent = np.maximum(extent, columns[:, 8] * np.log(np.maximum(top / self._faint, 1.0)))
-        half = np.hypot(extent, self.reach(flux)) + 4.0
+        half = np.hypot(extent, reach) + 2.0
         ladder = np.array(SIDES)
         found: NDArray[np.int64] = ladder[np.minimum(np.searchsorted(ladder, 2.0 * half), ladder.size - 1)]
         return found
 
     def _stamps(
-        self, columns: Floats, left: NDArray[np.int64], bottom: NDArray[np.int64], side: int, tables: Floats
+        self,
+        columns: Floats,
+        left: NDArray[np.int64],
+        bottom: NDArray[np.int64],
+        side: int,
+        transfers: NDArray[np.complex64],
+        tables: Floats,
     ) -> Images:
         """Images (count, side, side) of galaxies."""
         local = columns.copy()
         local[:, 0] -= left
         local[:, 1] -= bottom
         mixture = self._mixture(columns[:, 0], columns[:, 1])
-        transfers = self.transfer(side)
         stamps = np.empty((columns.shape[0], side, side), np.float32)
 
         def make(start: int) -> None:
@@ -123,28 +147,62 @@ class Painter:
         self._each(make, range(0, columns.shape[0], step))
         return stamps
 
-    def transfer(self, side: int) -> NDArray[np.complex64]:
-        """Transforms (k, side, side // 2 + 1) of the components, sampled at pixels and wrapped into `side` pixels."""
-        if side not in self._transfers:
-            sampled = self._phases[:, 0, 0]
-            half = sampled.shape[1] // 2
+    def transfer(self, side: int, radius: int) -> NDArray[np.complex64]:
+        """Transforms (k, side, side // 2 + 1) of the components within `radius`, by pixels, wrapped into `side`."""
+        key = side, radius
+        if key not in self._transfers:
+            half = self._phases.shape[3] // 2
+            axis = np.arange(-half, half + 1)
+            within = axis[:, np.newaxis] ** 2 + axis**2 <= radius**2
+            sampled = self._phases[:, 0, 0] * within
             turns = -(-(2 * half + 1 + side) // side) + 1
             room = np.zeros((sampled.shape[0], turns * side, turns * side), np.float32)
             first = (half // side + 1) * side - half
             room[:, first : first + 2 * half + 1, first : first + 2 * half + 1] = sampled
             wrapped = room.reshape(-1, turns, side, turns, side).sum(axis=(1, 3), dtype=np.float64)
-            self._transfers[side] = np.fft.rfft2(wrapped * self._psf.oversampling**2).astype(np.complex64)
-        return self._transfers[side]
+            self._transfers[key] = np.fft.rfft2(wrapped * self._psf.oversampling**2).astype(np.complex64)
+        return self._transfers[key]
 
 
-def phases_of(psf: Psf) -> Images:
-    """Components of the PSF sorted by phase within a pixel: (k, samples, samples, n, n) float32."""
+def phases_of(psf: Psf) -> tuple[Images, Floats]:
+    """Components of the PSF sorted by phase within a pixel, and the whole image of a source by pixels.
+
+    The aureole is part of a single component; beside several it is a component of its own, with weight 1.
+
+    Returns
+    -------
+    phases : (k, samples, samples, n, n) float32
+    wings : (2 h + 1, 2 h + 1) float64, shares of the light, aureole included, as far as there is any
+    """
     samples = psf.oversampling
     half = psf.components.shape[1] // 2 // samples + 2
-    phases = np.empty((psf.components.shape[0], samples, samples, 2 * half + 1, 2 * half + 1), np.float32)
-    for component, sorted_ in zip(psf.components, phases, strict=True):
+    count = psf.components.shape[0]
+    several = psf.weigh is not None and psf.aureole > 0.0
+    phases = np.empty((count + several, samples, samples, 2 * half + 1, 2 * half + 1), np.float32)
+    for component, sorted_ in zip(psf.components, phases[:count], strict=True):
         split_phases(component, samples, sorted_)
-    return phases
+    mean = np.empty(phases.shape[1:], np.float32)
+    split_phases(psf.mean, samples, mean)
+    if psf.aureole == 0.0:
+        return phases, mean[0, 0].astype(np.float64) * samples**2
+    far = max(half, psf.aureole_radius)
+    aureole = scattered(psf.aureole, psf.aureole_radius, far)
+    kept = aureole[far, far]
+    near = aureole[far - min(far, 2 * half) : far + min(far, 2 * half) + 1, :][
+        :, far - min(far, 2 * half) : far + min(far, 2 * half) + 1
+    ]
+    if several:
+        near = near.copy()
+        near[near.shape[0] // 2, near.shape[0] // 2] = 0.0
+        phases[:count] *= np.float32(kept)
+        phases[count] = with_aureole(mean, near)
+        sampled = mean[0, 0] * kept + phases[count, 0, 0]
+    else:
+        phases[0] = with_aureole(mean, near)
+        sampled = phases[0, 0, 0]
+    wings = aureole.copy()
+    wings[far - half : far + half + 1, far - half : far + half + 1] = sampled * float(samples**2)
+    return phases, wings
 
 
 def rings_of(phases: Images) -> Floats:

@@ -119,14 +119,12 @@ def paint_scene(
         raise ValueError(f"light is {light.dtype} with {light.ndim} axes: float32 with 2 was expected")
     if not faint > 0.0:
         raise ValueError(f"faint = {faint}: a number above 0 was expected")
-    painter = Painter(psf, faint=faint, threads=threads)
+    painter = Painter(psf, (light.shape[0], light.shape[1]), faint=faint, threads=threads)
     points = scene.points
     painter.points(light, scene.x[points], scene.y[points], scene.flux[points])
     extended = scene[~points]
-    order = np.arange(len(extended))
-    for start in range(0, order.size, 4096):
-        part = extended[order[start : start + 4096]]
-        painter.galaxies(light, _in_pixels(part, pixel_scale), part.index)
+    painter.galaxies(light, _in_pixels(extended, pixel_scale), extended.index)
+    painter.finish(light)
 
 
 def _in_pixels(scene: Scene, pixel_scale: float) -> Floats:
