@@ -152,3 +152,40 @@ def add_coarse(image: Array, coarse: Array, cell: int, margin: int) -> None:
             before = int(u)
             fu = np.float32(u - before)
             image[j, i] += row[before] + fu * (row[before + 1] - row[before])
+
+
+@njit(cache=True, nogil=True)
+def turn_image(
+    image: Array,
+    centre_x: float,
+    centre_y: float,
+    x: float,
+    y: float,
+    scale: float,
+    ratio: float,
+    angle: float,
+    finer: int,
+    stamp: Array,
+) -> None:
+    """Add `image`, scaled, squeezed along y by `ratio` and turned by `angle` about its centre, to `stamp` at x, y.
+
+    Each pixel of the stamp is the mean of `finer` squared points, taken bilinearly from `image`.
+    """
+    c, s = math.cos(angle), math.sin(angle)
+    step = 1.0 / finer
+    for j in range(stamp.shape[0]):
+        for i in range(stamp.shape[1]):
+            total = 0.0
+            for sub in range(finer * finer):
+                px = i + (sub % finer + 0.5) * step - 0.5 - x
+                py = j + (sub // finer + 0.5) * step - 0.5 - y
+                u = centre_x + (c * px + s * py) / scale
+                v = centre_y + (c * py - s * px) / (scale * ratio)
+                left, below = math.floor(u), math.floor(v)
+                if left < 0 or below < 0 or left + 1 >= image.shape[1] or below + 1 >= image.shape[0]:
+                    continue
+                fu, fv = u - left, v - below
+                low = image[below, left] + fu * (image[below, left + 1] - image[below, left])
+                high = image[below + 1, left] + fu * (image[below + 1, left + 1] - image[below + 1, left])
+                total += low + fv * (high - low)
+            stamp[j, i] += total * step * step

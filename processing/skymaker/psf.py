@@ -7,7 +7,7 @@ over the pixel. The steps and constants are those of SkyMaker (Bertin 2009, MmSA
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -72,6 +72,11 @@ class Psf:
         weights = self.weigh(np.array([x]), np.array([y]))[0]
         image: Images = np.tensordot(weights, self.components, axes=1)
         return image
+
+    def scattering(self, surface_brightness: float, radius: int) -> "Psf":
+        """Give the same PSF another aureole: mag per square arcsec at 1 arcmin of a star of magnitude 0, and pixels."""
+        share = share_at_one_pixel(surface_brightness) if radius else 0.0
+        return replace(self, aureole=share, aureole_radius=radius)
 
     @cached_property
     def mean(self) -> Images:

@@ -38,6 +38,7 @@ class Painter:
         self._faint = faint
         self._threads = max(threads, 1)
         self._phases, wings = phases_of(psf)
+        self._sharpness = float((self._phases[0, 0, 0].astype(float) ** 2).sum()) / _square_sum(psf)
         self._transfers: dict[tuple[int, int], NDArray[np.complex64]] = {}
         self._rings = rings_of(self._phases)
         largest = self._phases.shape[3] // 2 - 2
@@ -54,7 +55,8 @@ class Painter:
             for _ in pool.map(work, items):
                 pass
 
-    def _mixture(self, x: Floats, y: Floats) -> NDArray[np.float32]:
+    def mixture(self, x: Floats, y: Floats) -> NDArray[np.float32]:
+        """Weights (n, k) of the components of the PSF at places."""
         if self._psf.weigh is None:
             return np.ones((x.size, 1), np.float32)
         weights = self._psf.weigh(x, y)
@@ -71,7 +73,7 @@ class Painter:
     def points(self, light: Images, x: Floats, y: Floats, flux: Floats) -> None:
         """Add point sources, within their radii; `finish` adds what lies beyond."""
         reach = self.reach(flux)
-        mixture = self._mixture(x, y)
+        mixture = self.mixture(x, y)
         self._far.add(x, y, flux, reach)
 
         def paint(first: int) -> None:
@@ -84,8 +86,28 @@ class Painter:
         """Add the light of all sources beyond the radii within which they were painted."""
         self._far.paint(light)
 
-    def galaxies(self, light: Images, columns: Floats, index: Floats) -> None:
-        """Add galaxies: `columns` (n, 11) as `kernels.profiles.fill_spectra` takes them, in pixels of the image."""
+    def side_for(self, reach: float) -> int:
+        """Pixels of a stamp for something that reaches so far, and the whole PSF around it."""
+        half = reach + self._phases.shape[3] // 2
+        return next((side for side in SIDES if side >= 2.0 * half), SIDES[-1])
+
+    def galaxies(self, light: Images, columns: Floats, index: Floats) -> Floats:
+        """Add galaxies, within stamps; `finish` adds what lies beyond.
+
+        Parameters
+        ----------
+        light : (ny, nx) float32, changed in place
+        columns : (n, 11)
+            As `kernels.profiles.fill_spectra` takes them, in pixels of the image.
+        index : (n,)
+            Sersic indices of the bulges.
+
+        Returns
+        -------
+        area : (n,) pixels; square of the light over the sum of the squares of the pixels without aureole, to 3 %;
+            0 of what is not painted
+        """
+        area = np.zeros(columns.shape[0])
         reach = self.reach(columns[:, 2])
         sides = self.sides(columns, index, reach)
         self._far.add(columns[:, 0], columns[:, 1], columns[:, 2], reach)
@@ -104,6 +126,9 @@ class Painter:
                 part = chosen[start : start + batch]
                 stamps = self._stamps(columns[part], left[part], bottom[part], side, transfers, tables)
                 add_stamps(light, stamps, left[part], bottom[part], 0, light.shape[0])
+                squares = np.einsum("kij,kij->k", stamps, stamps, dtype=np.float64)
+                area[part] = self._sharpness * columns[part, 2] ** 2 / np.maximum(squares, 1e-300)
+        return area
 
     def sides(self, columns: Floats, index: Floats, reach: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pixels of the stamp that each galaxy needs."""
@@ -134,7 +159,7 @@ class Painter:
         local = columns.copy()
         local[:, 0] -= left
         local[:, 1] -= bottom
-        mixture = self._mixture(columns[:, 0], columns[:, 1])
+        mixture = self.mixture(columns[:, 0], columns[:, 1])
         stamps = np.empty((columns.shape[0], side, side), np.float32)
 
         def make(start: int) -> None:
@@ -203,6 +228,13 @@ def phases_of(psf: Psf) -> tuple[Images, Floats]:
     wings = aureole.copy()
     wings[far - half : far + half + 1, far - half : far + half + 1] = sampled * float(samples**2)
     return phases, wings
+
+
+def _square_sum(psf: Psf) -> float:
+    """Sum of the squares of the first component, by pixels, before the aureole."""
+    samples = psf.oversampling
+    first = psf.components.shape[1] // 2 % samples
+    return float((psf.components[0, first::samples, first::samples].astype(float) ** 2).sum())
 
 
 def rings_of(phases: Images) -> Floats:

@@ -115,6 +115,13 @@ def paint_scene(
     ValueError
         If `light` is not float32 with two axes, or `faint` is not above 0.
     """
+    paint_and_measure(light, scene, psf, pixel_scale=pixel_scale, faint=faint, threads=threads)
+
+
+def paint_and_measure(
+    light: NDArray[np.float32], scene: Scene, psf: Psf, *, pixel_scale: float, faint: float, threads: int = 1
+) -> Floats:
+    """Paint as `paint_scene` does, and return the noise-equivalent area (n,) of galaxies in pixels; 0 of stars."""
     if light.dtype != np.float32 or light.ndim != 2:
         raise ValueError(f"light is {light.dtype} with {light.ndim} axes: float32 with 2 was expected")
     if not faint > 0.0:
@@ -123,8 +130,10 @@ def paint_scene(
     points = scene.points
     painter.points(light, scene.x[points], scene.y[points], scene.flux[points])
     extended = scene[~points]
-    painter.galaxies(light, _in_pixels(extended, pixel_scale), extended.index)
+    area = np.zeros(len(scene))
+    area[~points] = painter.galaxies(light, _in_pixels(extended, pixel_scale), extended.index)
     painter.finish(light)
+    return area
 
 
 def _in_pixels(scene: Scene, pixel_scale: float) -> Floats:

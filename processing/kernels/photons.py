@@ -1,0 +1,68 @@
+"""Loops over the electrons of a detector: photon and read noise of each pixel, by counters.
+
+The noise of a pixel depends on the key of the image and on its place only.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from processing.kernels.paint import GOLDEN, S32, UNIT, fill_normal, scrambled
+
+Array = NDArray[Any]
+FEW = 64.0
+"""Electrons below which counts are drawn one by one."""
+
+
+@njit(cache=True, nogil=True)
+def counted(mean: float, key: np.uint64, place: np.uint64) -> float:
+    """Draw from a Poisson distribution of a small mean (inversion, Devroye 1986, p. 505)."""
+    uniform = (np.float64(scrambled(key ^ scrambled(place + GOLDEN)) >> S32) + 0.5) * UNIT
+    chance = math.exp(-mean)
+    total, count = chance, 0
+    while uniform > total and count < 1000:
+        count += 1
+        chance *= mean / count
+        total += chance
+    return float(count)
+
+
+@njit(cache=True, nogil=True)
+def add_noise(image: Array, read: Array, key: np.uint64, first: int, last: int) -> None:
+    """Turn mean electrons into noisy ones, in the rows from `first` to `last`.
+
+    `read` is the rms of the read noise in electrons, of one pixel for all or of the whole image; a pixel whose rms is
+    no number becomes 0. Many electrons are a normal deviate with the skewness of the counts (Cornish & Fisher 1938);
+    few are drawn exactly, with the read noise added.
+    """
+    width = image.shape[1]
+    deviates = np.empty(width + width % 2, np.float32)
+    single = read.size == 1
+    for j in range(first, last):
+        fill_normal(key, j, deviates)
+        for i in range(width):
+            rms = read[0, 0] if single else read[j, i]
+            mean = image[j, i]
+            if not math.isfinite(rms):
+                image[j, i] = 0.0
+            elif mean >= FEW:
+                variance = mean + rms * rms
+                z = deviates[i]
+                image[j, i] = mean + math.sqrt(variance) * z + mean / (6.0 * variance) * (z * z - np.float32(1.0))
+            else:
+                place = np.uint64(j) * np.uint64(width) + np.uint64(i)
+                image[j, i] = (counted(mean, key + GOLDEN, place) if mean > 0.0 else 0.0) + rms * deviates[i]
+
+
+@njit(cache=True, nogil=True)
+def to_levels(image: Array, gain: float, ceiling: float, levels: Array, first: int, last: int) -> None:
+    """Divide electrons by the gain and clip at `ceiling`, into `levels` of the byte order of FITS."""
+    inverse = np.float32(1.0 / gain)
+    top = np.float32(ceiling)
+    for j in range(first, last):
+        for i in range(image.shape[1]):
+            level = np.float32(image[j, i]) * inverse
+            levels[j, i] = min(level, top)
