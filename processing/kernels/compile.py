@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from processing.kernels import picture, rice, weigh
+from processing.kernels import picture, rice, sky, weigh
 
 _SHAPE = (3, 40)
 
@@ -69,6 +69,7 @@ def warm(progress: Callable[[float], None] = lambda _: None) -> None:
         partial(_weigh, broad, whole=True),
         *(partial(_weigh, np.ones(_SHAPE, kind), whole=False) for kind in (np.uint8, np.int16)),
         *(partial(_saturate, np.zeros(_SHAPE, kind)) for kind in (np.int16, np.int32, np.float32)),
+        *sky.TASKS,
     ]
     for done, task in enumerate(tasks):
         progress(done / len(tasks))

@@ -137,11 +137,11 @@ def deposit(coarse: Array, x: Array, y: Array, flux: Array, cell: float, margin:
 
 
 @njit(cache=True, nogil=True)
-def add_coarse(image: Array, coarse: Array, cell: int, margin: int) -> None:
-    """Add a map of coarse cells to `image`, bilinearly between the centres of the cells."""
-    height, width = image.shape
+def add_coarse(image: Array, coarse: Array, cell: int, margin: int, first: int, last: int) -> None:
+    """Add a map of cells to the rows from `first` to `last`, bilinearly between the centres of the cells."""
+    width = image.shape[1]
     row = np.empty(coarse.shape[1], np.float32)
-    for j in range(height):
+    for j in range(first, last):
         v = (j + 0.5) / cell - 0.5 + margin
         below = math.floor(v)
         fv = np.float32(v - below)

@@ -4,11 +4,12 @@ The aureole falls as the square of the distance (King 1971, PASP 83, 199), to a 
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.kernels.render import add_coarse, deposit
+from processing.kernels.render import deposit
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.float32]
@@ -49,18 +50,27 @@ def scattered(share: float, radius: int, half: int) -> Floats:
     raise ValueError(f"an aureole of {share:.3g} of the light at 1 pixel scatters more light than there is")
 
 
-def with_aureole(phases: Images, aureole: Floats) -> Images:
-    """Scatter the light of every phase of a component: `phases` (samples, samples, n, n), `aureole` about as large."""
+def with_aureole(phases: Images, aureole: Floats, threads: int = 1) -> Images:
+    """Scatter the light of every phase of a component: `phases` (samples, samples, n, n), `aureole` (n, n).
+
+    What the wings scatter farther than n / 2 pixels is left out: less than 1e-6 of the light a pixel.
+    """
     side = phases.shape[2]
     half = aureole.shape[0] // 2
     size = _smooth_above(side + half)
     room = np.zeros((size, size), np.float32)
     room[: 2 * half + 1, : 2 * half + 1] = aureole
-    kernel = np.fft.rfft2(np.roll(room, (-half, -half), axis=(0, 1)))
+    kernel = np.asarray(np.fft.rfft2(np.roll(room, (-half, -half), axis=(0, 1))), np.complex64)
     scattered_ = np.empty_like(phases)
-    for b in range(phases.shape[0]):
+
+    def scatter(b: int) -> None:
         spectra = np.fft.rfft2(phases[b], (size, size))
-        scattered_[b] = np.fft.irfft2(spectra * kernel, (size, size))[:, :side, :side]
+        spectra *= kernel
+        scattered_[b] = np.fft.irfft2(spectra, (size, size))[:, :side, :side]
+
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        for _ in pool.map(scatter, range(phases.shape[0])):
+            pass
     return scattered_
 
 
@@ -97,17 +107,17 @@ class FarLight:
             coarse = self._maps.setdefault(int(radius), np.zeros(self._size, np.float32))
             deposit(coarse, x[chosen], y[chosen], flux[chosen], float(CELL), self.margin)
 
-    def paint(self, light: Images) -> None:
-        """Add the wings to the image."""
+    def coarse(self) -> Images | None:
+        """Wings of all sources on the map of cells, a pixel's share of each; None where there are none."""
         if not self._maps:
-            return
+            return None
         total = np.zeros((self._size[0], self._size[1] // 2 + 1), np.complex128)
         for radius in sorted(self._maps):
             total += np.fft.rfft2(self._maps[radius]) * np.fft.rfft2(self._kernel(radius), self._size)
         coarse = np.fft.irfft2(total, self._size)
         shift = self._kernel_half
         moved: Images = np.roll(coarse / CELL**2, (-shift, -shift), axis=(0, 1)).astype(np.float32)
-        add_coarse(light, moved, CELL, self.margin)
+        return moved
 
     @property
     def _kernel_half(self) -> int:

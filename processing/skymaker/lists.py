@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 STAR, GALAXY, SERSIC, RASTER = 100, 200, 210, 300
 COLUMNS = 10
 """Columns kept behind the magnitude: share, index, radius, ratio, angle, scale, ratio, angle, redshift, type."""
+_NOTHING = [0.0] * COLUMNS
 _DEFAULTS = {
     GALAXY: (1.0, 1.0, 1.0, math.nan, 1.0, 1.0, math.nan, 0.0, 0.0),
     SERSIC: (1.0, 4.0, 1.0, 1.0, math.nan, 1.0, 1.0, math.nan, 0.0, 0.0),
@@ -106,18 +107,37 @@ def read_list(path: Path, *, limits: tuple[float, float] = (-99.0, 99.0), seed: 
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        code, row = _row(words, f"{path}:{number}", chance)
-        if limits[0] <= row[2] <= limits[1]:
-            codes.append(code)
+        row = _plain(words) or _row(words, f"{path}:{number}", chance)
+        if limits[0] <= row[3] <= limits[1]:
+            codes.append(int(row[0]))
             rows.append(row)
-    table = np.array(rows, np.float64).reshape(len(rows), 3 + COLUMNS)
-    return Sources(np.array(codes, np.int64), table[:, 0], table[:, 1], table[:, 2], table[:, 3:])
+    table = np.array(rows, np.float64).reshape(len(rows), 4 + COLUMNS)
+    return Sources(np.array(codes, np.int64), table[:, 1], table[:, 2], table[:, 3], table[:, 4:])
 
 
-def _row(words: list[str], where: str, chance: np.random.Generator) -> tuple[int, list[float]]:
+def _plain(words: list[str]) -> list[float] | None:
+    """Row of a complete and good line; None where a closer look is needed."""
+    try:
+        row = list(map(float, words))
+    except ValueError:
+        return None
+    if words[0] == "200" and len(row) >= 13:
+        row.insert(5, 4.0)
+    elif words[0] == "100" and len(row) == 4:
+        return row + _NOTHING if math.isfinite(row[1] + row[2] + row[3]) else None
+    row = row[: 4 + COLUMNS]
+    if len(row) != 4 + COLUMNS or words[0] not in {"200", "210"} or not math.isfinite(sum(row)):
+        return None
+    good = 0.0 <= row[4] <= 1.0 and 0.3 <= row[5] <= 10.0
+    good = good and row[6] > 0.0 and 0.0 < row[7] <= 1.0 and row[9] > 0.0 and 0.0 < row[10] <= 1.0
+    return row if good else None
+
+
+def _row(words: list[str], where: str, chance: np.random.Generator) -> list[float]:
+    """Code, place, magnitude and the rest of a line, or what is wrong with it."""
     code, values = _numbers(words, where)
     if code == STAR:
-        return code, [*values[:3], *([0.0] * COLUMNS)]
+        return [STAR, *values[:3], *_NOTHING]
     defaults = _DEFAULTS[code]
     given = values[3 : 3 + len(defaults)]
     rest = [*given, *defaults[len(given) :]]
@@ -125,12 +145,12 @@ def _row(words: list[str], where: str, chance: np.random.Generator) -> tuple[int
         rest.insert(1, 4.0)
     if code == RASTER:
         _checked_raster(rest, where)
-        return code, [*values[:3], *rest, *([0.0] * (COLUMNS - len(rest)))]
+        return [RASTER, *values[:3], *rest, *([0.0] * (COLUMNS - len(rest)))]
     for column in (4, 7):
         if math.isnan(rest[column]):
             rest[column] = chance.uniform(-180.0, 180.0)
     _checked_galaxy(rest, where)
-    return code, [*values[:3], *rest]
+    return [code, *values[:3], *rest]
 
 
 def _numbers(words: list[str], where: str) -> tuple[int, list[float]]:
@@ -173,16 +193,29 @@ def _checked_galaxy(rest: list[float], where: str) -> None:
 
 def write_list(path: Path, sources: Sources, area: Floats) -> None:
     """Write sources with their positions in pixels from 1; `area` is the noise-equivalent area of galaxies, pixels."""
+    table = np.column_stack([sources.code, sources.x, sources.y, sources.mag, sources.rest, area]).tolist()
     with path.open("w", encoding="ascii") as stream:
-        for k in range(len(sources)):
-            code, rest = int(sources.code[k]), sources.rest[k]
-            start = f"{code:3d} {sources.x[k]:11.4f} {sources.y[k]:11.4f} {sources.mag[k]:8.4f}"
-            if code == RASTER:
-                start += f" {int(rest[0]):6d} {rest[1]:9.3f} {rest[2]:5.3f} {rest[3]:+7.2f}"
-            elif code != STAR:
-                index = f" {rest[1]:4.2f}" if code == SERSIC else ""
-                start += (
-                    f" {rest[0]:5.3f}{index} {rest[2]:9.3f} {rest[3]:5.3f} {rest[4]:+7.2f}"
-                    f" {rest[5]:9.3f} {rest[6]:5.3f} {rest[7]:+7.2f} {rest[8]:8.5f} {rest[9]:+4.1f} {area[k]:11.2f}"
-                )
-            stream.write(start + "\n")
+        stream.writelines(_FORMS[row[0]](row) for row in table)
+
+
+def _star_line(row: list[float]) -> str:
+    form = "%3d %11.4f %11.4f %8.4f\n"
+    return form % (*row[:4],)
+
+
+def _galaxy_line(row: list[float]) -> str:
+    form = "%3d %11.4f %11.4f %8.4f %5.3f %9.3f %5.3f %+7.2f %9.3f %5.3f %+7.2f %8.5f %+4.1f %11.2f\n"
+    return form % (*row[:5], *row[6:])
+
+
+def _sersic_line(row: list[float]) -> str:
+    form = "%3d %11.4f %11.4f %8.4f %5.3f %4.2f %9.3f %5.3f %+7.2f %9.3f %5.3f %+7.2f %8.5f %+4.1f %11.2f\n"
+    return form % (*row,)
+
+
+def _raster_line(row: list[float]) -> str:
+    form = "%3d %11.4f %11.4f %8.4f %6d %9.3f %5.3f %+7.2f\n"
+    return form % (*row[:8],)
+
+
+_FORMS = {STAR: _star_line, GALAXY: _galaxy_line, SERSIC: _sersic_line, RASTER: _raster_line}

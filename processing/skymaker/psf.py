@@ -136,9 +136,7 @@ def image_of(
 ) -> Images:
     """Image of a point before the pixel: (size, size) float32, sum about 1, the source at size // 2."""
     pupil = amplitude(optics, sample=sample, size=size, place=place, as_original=as_original)
-    field = np.fft.fft2(pupil)
-    light = field.real**2 + field.imag**2
-    spectrum = np.fft.rfft2(light)
+    spectrum = np.fft.rfft2(light_of(pupil))
     spectrum *= transfer(optics, sample=sample, size=size) if passed is None else passed
     spectrum /= spectrum[0, 0].real
     image: Images = np.fft.fftshift(np.fft.irfft2(spectrum, (size, size))).astype(np.float32)
@@ -146,6 +144,25 @@ def image_of(
     sigma = width_of(optics) * oversampling
     taper(image, outer - 3.0 * sigma, outer, sigma)
     return image
+
+
+def light_of(pupil: NDArray[np.complex64]) -> Images:
+    """Intensity of the diffraction image; by the symmetry of real transforms where no wave front is turned."""
+    if pupil.imag.any():
+        field = np.fft.fft2(pupil)
+        return np.asarray(field.real**2 + field.imag**2, np.float32)
+    half = np.fft.rfft2(pupil.real)
+    return whole(np.asarray(half.real**2 + half.imag**2, np.float32), pupil.shape[1])
+
+
+def whole(half: Images, size: int) -> Images:
+    """All `size` columns of a transform that is even, from those that rfft2 gives."""
+    light = np.empty((half.shape[0], size), half.dtype)
+    kept = half.shape[1]
+    light[:, :kept] = half
+    light[0, kept:] = half[0, size - kept : 0 : -1]
+    light[1:, kept:] = half[:0:-1, size - kept : 0 : -1]
+    return light
 
 
 def width_of(optics: Optics) -> float:

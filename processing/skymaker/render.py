@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.kernels.profiles import fill_spectra
-from processing.kernels.render import add_points, add_stamps, split_phases
-from processing.skymaker.aureole import FarLight, scattered, with_aureole
+from processing.kernels.render import add_coarse, add_points, add_stamps, split_phases
+from processing.skymaker.aureole import CELL, FarLight, scattered, with_aureole
 from processing.skymaker.profiles import TABLE_LOW, TABLE_STEP, central_brightness, sersic_b, transform_table
 from processing.skymaker.psf import Psf
 
@@ -37,7 +37,7 @@ class Painter:
         self._psf = psf
         self._faint = faint
         self._threads = max(threads, 1)
-        self._phases, wings = phases_of(psf)
+        self._phases, wings = phases_of(psf, threads)
         self._sharpness = float((self._phases[0, 0, 0].astype(float) ** 2).sum()) / _square_sum(psf)
         self._transfers: dict[tuple[int, int], NDArray[np.complex64]] = {}
         self._rings = rings_of(self._phases)
@@ -54,6 +54,11 @@ class Painter:
         with ThreadPoolExecutor(self._threads) as pool:
             for _ in pool.map(work, items):
                 pass
+
+    def _in_bands(self, light: Images, work: Callable[[int, int], None]) -> None:
+        """Call `work(first, last)` for bands of rows of an image."""
+        height = light.shape[0]
+        self._each(lambda first: work(first, min(first + BAND, height)), range(0, height, BAND))
 
     def mixture(self, x: Floats, y: Floats) -> NDArray[np.float32]:
         """Weights (n, k) of the components of the PSF at places."""
@@ -76,15 +81,15 @@ class Painter:
         mixture = self.mixture(x, y)
         self._far.add(x, y, flux, reach)
 
-        def paint(first: int) -> None:
-            last = min(first + BAND, light.shape[0])
-            add_points(light, self._phases, mixture, x, y, flux, reach, first, last)
-
-        self._each(paint, range(0, light.shape[0], BAND))
+        self._in_bands(
+            light, lambda first, last: add_points(light, self._phases, mixture, x, y, flux, reach, first, last)
+        )
 
     def finish(self, light: Images) -> None:
         """Add the light of all sources beyond the radii within which they were painted."""
-        self._far.paint(light)
+        coarse = self._far.coarse()
+        if coarse is not None:
+            self._in_bands(light, lambda first, last: add_coarse(light, coarse, CELL, self._far.margin, first, last))
 
     def side_for(self, reach: float) -> int:
         """Pixels of a stamp for something that reaches so far, and the whole PSF around it."""
@@ -125,10 +130,13 @@ class Painter:
             for start in range(0, chosen.size, batch):
                 part = chosen[start : start + batch]
                 stamps = self._stamps(columns[part], left[part], bottom[part], side, transfers, tables)
-                add_stamps(light, stamps, left[part], bottom[part], 0, light.shape[0])
+                self._add(light, stamps, left[part], bottom[part])
                 squares = np.einsum("kij,kij->k", stamps, stamps, dtype=np.float64)
                 area[part] = self._sharpness * columns[part, 2] ** 2 / np.maximum(squares, 1e-300)
         return area
+
+    def _add(self, light: Images, stamps: Images, left: NDArray[np.int64], bottom: NDArray[np.int64]) -> None:
+        self._in_bands(light, lambda first, last: add_stamps(light, stamps, left, bottom, first, last))
 
     def sides(self, columns: Floats, index: Floats, reach: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pixels of the stamp that each galaxy needs."""
@@ -189,7 +197,7 @@ class Painter:
         return self._transfers[key]
 
 
-def phases_of(psf: Psf) -> tuple[Images, Floats]:
+def phases_of(psf: Psf, threads: int = 1) -> tuple[Images, Floats]:
     """Components of the PSF sorted by phase within a pixel, and the whole image of a source by pixels.
 
     The aureole is part of a single component; beside several it is a component of its own, with weight 1.
@@ -213,17 +221,15 @@ def phases_of(psf: Psf) -> tuple[Images, Floats]:
     far = max(half, psf.aureole_radius)
     aureole = scattered(psf.aureole, psf.aureole_radius, far)
     kept = aureole[far, far]
-    near = aureole[far - min(far, 2 * half) : far + min(far, 2 * half) + 1, :][
-        :, far - min(far, 2 * half) : far + min(far, 2 * half) + 1
-    ]
+    near = aureole[far - half : far + half + 1, far - half : far + half + 1]
     if several:
         near = near.copy()
         near[near.shape[0] // 2, near.shape[0] // 2] = 0.0
         phases[:count] *= np.float32(kept)
-        phases[count] = with_aureole(mean, near)
+        phases[count] = with_aureole(mean, near, threads)
         sampled = mean[0, 0] * kept + phases[count, 0, 0]
     else:
-        phases[0] = with_aureole(mean, near)
+        phases[0] = with_aureole(mean, near, threads)
         sampled = phases[0, 0, 0]
     wings = aureole.copy()
     wings[far - half : far + half + 1, far - half : far + half + 1] = sampled * float(samples**2)

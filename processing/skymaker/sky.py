@@ -15,7 +15,7 @@ from processing.kernels.photons import to_levels
 from processing.skymaker.image import Detector, correlated, in_bands, interpolant, noisy, overflow
 from processing.skymaker.lists import GALAXY, RASTER, SERSIC, Sources
 from processing.skymaker.maps import noise_map
-from processing.skymaker.psf import Field, Psf, image_of, psf_of, transfer
+from processing.skymaker.psf import Field, Psf, image_of, light_of, psf_of, transfer, whole
 from processing.skymaker.psf_files import Centre, psf_from
 from processing.skymaker.pupil import Optics, amplitude
 from processing.skymaker.rasters import paint_rasters
@@ -72,19 +72,11 @@ def optical_image(values: Values) -> Made:
         return Made(np.degrees(np.angle(pupil)).astype(np.float32))
     if kind == "PSF_FULLRES":
         return Made(image_of(optics, sample=sample, oversampling=samples, size=size))
-    light = np.abs(np.fft.fft2(pupil)) ** 2
-    mtf = np.fft.rfft2(light)
+    mtf = np.fft.rfft2(light_of(pupil))
     if kind == "PSF_MTF":
         mtf = mtf * transfer(optics, sample=sample, size=size)
-    real = np.fft.fftshift(_whole(mtf.real, size))
+    real = np.fft.fftshift(whole(np.asarray(mtf.real, np.float32), size))
     return Made((real / (real.sum() if kind == "PUPIL_MTF" else real.max())).astype(np.float32))
-
-
-def _whole(half: Floats, size: int) -> Floats:
-    """All frequencies of a transform, from those that rfft2 gives."""
-    columns = np.arange(size // 2 + 1, size)
-    rows = -np.arange(size) % size
-    return np.concatenate([half, half[rows][:, size - columns]], axis=1)
 
 
 def psf_for(values: Values, optics: Optics) -> Psf:

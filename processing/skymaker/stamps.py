@@ -18,6 +18,8 @@ LARGEST_ORDER = 15
 """Power of 2 of the largest stamp's side."""
 LEAST_DISC = 0.001
 """Share of the light below which the original leaves the disc out."""
+ALL = 0.9999
+"""Share of the light within the circle in the stamp that is taken for all of it."""
 _ANGLES = 48
 
 
@@ -32,11 +34,14 @@ def enclosed(n: float, radius: Floats) -> Floats:
 
 def _windowed(n: float, radius: Floats, ratio: Floats, angle: Floats, half: Floats) -> Floats:
     """Share of the light of elliptical profiles within squares of half side `half`."""
+    share = enclosed(n, half / radius)
+    few = np.flatnonzero(share < ALL)
+    radius, ratio, angle, half = radius[few], ratio[few], angle[few], half[few]
     turn = (np.arange(_ANGLES) + 0.5) * (2.0 * math.pi / _ANGLES)
     along, across = np.cos(turn), ratio[:, np.newaxis] * np.sin(turn)
     c, s = np.cos(angle)[:, np.newaxis], np.sin(angle)[:, np.newaxis]
     farthest = np.maximum(np.abs(c * along - s * across), np.abs(s * along + c * across))
-    share: Floats = enclosed(n, half[:, np.newaxis] / (radius[:, np.newaxis] * farthest)).mean(axis=1)
+    share[few] = enclosed(n, half[:, np.newaxis] / (radius[:, np.newaxis] * farthest)).mean(axis=1)
     return share
 
 
