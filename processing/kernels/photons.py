@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from processing.kernels.paint import GOLDEN, S32, UNIT, fill_normal, scrambled
+from processing.kernels.noise import GOLDEN, S32, UNIT, fill_normal, scrambled
 
 Array = NDArray[Any]
 FEW = 64.0

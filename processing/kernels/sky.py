@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from processing.kernels import photons, profiles, psf, render
-from processing.kernels.paint import bleed
+from processing.kernels.charge import bleed
 
 _SIDE = 8
 

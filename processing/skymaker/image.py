@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.kernels.paint import bleed
+from processing.kernels.charge import bleed
 from processing.kernels.photons import add_noise
 
 Images = NDArray[np.float32]
