@@ -156,12 +156,17 @@ def _split(argv: Sequence[str]) -> tuple[str, list[str]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; 0 where the image was made, 1 where a file hindered it, 2 where the settings did."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if any(argument.partition("=")[0] == "--instrument" for argument in arguments):
+        from processing.skymaker import survey  # noqa: PLC0415  a single image does not wait for the camera's parts
+
+        return survey.main(arguments)
     if arguments in (["-d"], ["-dd"]):
         sys.stdout.write(TOOL.dump(extended=arguments == ["-dd"]))
         return 0
     if arguments and arguments[0] in {"-h", "--help"}:
         sys.stdout.write(
             "skymaker [LIST] [-c FILE] [-KEY VALUE]…\nskymaker -d | -dd   print the default configuration\n"
+            "skymaker --instrument NAME --help   whole frames of a camera\n"
         )
         return 0
     begin = time.monotonic()
