@@ -20,7 +20,9 @@ CCDS = 2
 CONTENT = small_fits("979412p", ccds=CCDS)
 NIGHT = datetime(2008, 3, 30, 6, tzinfo=UTC)
 MANY = 60
-"""Frames that wait; the pool has four places."""
+"""Frames that wait."""
+PLACES = 4
+"""Of the pool."""
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ async def fetch(desk: Desk, *, passes: int = 1) -> None:
     """Fill the pool as often; each time all of it ends."""
     fetcher = desk.snooppix.fetcher
     for _ in range(passes):
-        await fetcher.start_due(4)
+        await fetcher.start_due(PLACES)
         await asyncio.gather(*(running.task for running in fetcher.running.values() if running.task))
 
 
@@ -147,7 +149,7 @@ async def test_frames_that_wait_for_one_busy_host_are_put_off_together(
     await fetch(desk, passes=4)
     units, located = counted.since()
     assert units < 30
-    assert located <= 12, "where they lie is known, but for the few that were begun themselves"
+    assert located <= 4 * PLACES, "where they lie is known: only those ask that are begun themselves, in four passes"
     assert await states(desk, *names) == {FrameState.SPOTTED}
 
     archive.faults.clear()
@@ -193,7 +195,7 @@ async def test_a_short_rest_is_sat_out_and_touches_no_row_of_those_that_wait(
     assert counted.since()[1] <= 16, "the pool holds, and asks for nothing"
 
     clock.advance(2)
-    assert await desk.snooppix.fetcher.start_due(4) == 1, "one request probes the host"
+    assert await desk.snooppix.fetcher.start_due(PLACES) == 1, "one request probes the host"
     await fetch(desk, passes=MANY // 4)
     clock.advance(PROBE + 1)
     await fetch(desk, passes=4)
