@@ -6,13 +6,14 @@ warning, an unknown key or a number that is none, is an error here.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 
-from processing.errors import BadSetting
+from processing.errors import BadSetting, ProcessingError
 
 _TOKEN = re.compile(r'"([^"]*)"|\'([^\']*)\'|([^\s,"\']+)')
 _QUOTE_OR_HASH = re.compile(r'"[^"]*"|\'[^\']*\'|#.*')
@@ -108,6 +109,41 @@ class Tool:
             key = self._known(name, known, f"argument -{name}")
             held[key.name] = _values(key, text, f"argument -{name}")
         return Values(held)
+
+    def call(
+        self, arguments: Sequence[str], do: Callable[[], str], *, usage: str = "", more: str = "", bare: bool = False
+    ) -> int:
+        """Answer as its users call it.
+
+        Parameters
+        ----------
+        do : does what the arguments ask and gives a line about it, empty to say nothing
+        usage : how it is called; by itself with options only
+        more : lines of the help behind it
+        bare : it may be called without any argument
+
+        Returns
+        -------
+        status : 0 where it did what was asked, 1 where a file hindered it, 2 where the settings did
+        """
+        if list(arguments) in (["-d"], ["-dd"]):
+            sys.stdout.write(self.dump(extended=list(arguments) == ["-dd"]))
+            return 0
+        if arguments[:1] in (["-h"], ["--help"]) or not (arguments or bare):
+            shown = usage or f"{self.name} [-c FILE] [-KEY VALUE]…"
+            sys.stdout.write(f"{shown}\n{self.name} -d | -dd   print the default configuration\n{more}")
+            return 0 if arguments else 2
+        try:
+            done = do()
+        except BadSetting as problem:
+            sys.stderr.write(f"{self.name}: {problem}\n")
+            return 2
+        except (ProcessingError, OSError) as problem:
+            sys.stderr.write(f"{self.name}: {problem}\n")
+            return 1
+        if done:
+            sys.stderr.write(f"{self.name}: {done}\n")
+        return 0
 
     def _arguments(self, argv: Sequence[str]) -> tuple[str | None, list[tuple[str, str]]]:
         chosen: str | None = None

@@ -66,7 +66,7 @@ def fill_grain(key: np.uint64, row: int, deviates: Array) -> None:
 
 @njit(cache=True, nogil=True)
 def poisson_few(mean: float, key: np.uint64, row: int, column: int) -> float:
-    """Draw a whole number of Poisson's law by walking its sum; for means of some tens at most."""
+    """Draw a whole number of Poisson's law by inversion (Devroye 1986, p. 505); for means of some tens at most."""
     place = (np.uint64(row) << S32) | np.uint64(column)
     word = scrambled(scrambled(key + GOLDEN) ^ scrambled(place + SECOND))
     drawn = (np.float64(word >> S32) + 0.5) * UNIT

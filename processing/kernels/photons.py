@@ -10,24 +10,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from processing.kernels.noise import GOLDEN, S32, UNIT, fill_normal, scrambled
+from processing.kernels.noise import GOLDEN, fill_normal, poisson_few
 
 Array = NDArray[Any]
 FEW = 64.0
 """Electrons below which counts are drawn one by one."""
-
-
-@njit(cache=True, nogil=True)
-def counted(mean: float, key: np.uint64, place: np.uint64) -> float:
-    """Draw from a Poisson distribution of a small mean (inversion, Devroye 1986, p. 505)."""
-    uniform = (np.float64(scrambled(key ^ scrambled(place + GOLDEN)) >> S32) + 0.5) * UNIT
-    chance = math.exp(-mean)
-    total, count = chance, 0
-    while uniform > total and count < 1000:
-        count += 1
-        chance *= mean / count
-        total += chance
-    return float(count)
 
 
 @njit(cache=True, nogil=True)
@@ -53,8 +40,7 @@ def add_noise(image: Array, read: Array, key: np.uint64, first: int, last: int) 
                 z = deviates[i]
                 image[j, i] = mean + math.sqrt(variance) * z + mean / (6.0 * variance) * (z * z - np.float32(1.0))
             else:
-                place = np.uint64(j) * np.uint64(width) + np.uint64(i)
-                image[j, i] = (counted(mean, key + GOLDEN, place) if mean > 0.0 else 0.0) + rms * deviates[i]
+                image[j, i] = (poisson_few(mean, key + GOLDEN, j, i) if mean > 0.0 else 0.0) + rms * deviates[i]
 
 
 @njit(cache=True, nogil=True)

@@ -160,32 +160,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         from processing.skymaker import survey  # noqa: PLC0415  a single image does not wait for the camera's parts
 
         return survey.main(arguments)
-    if arguments in (["-d"], ["-dd"]):
-        sys.stdout.write(TOOL.dump(extended=arguments == ["-dd"]))
-        return 0
-    if arguments and arguments[0] in {"-h", "--help"}:
-        sys.stdout.write(
-            "skymaker [LIST] [-c FILE] [-KEY VALUE]…\nskymaker -d | -dd   print the default configuration\n"
-            "skymaker --instrument NAME --help   whole frames of a camera\n"
-        )
-        return 0
-    begin = time.monotonic()
-    _load_numba()
-    try:
+
+    def do() -> str:
+        begin = time.monotonic()
+        _load_numba()
         listed, options = _split(arguments)
         values = TOOL.read(options)
         configured = options[options.index("-c") + 1] if "-c" in options else TOOL.default_file
-        made = run(values, listed, configured)
-    except BadSetting as problem:
-        sys.stderr.write(f"skymaker: {problem}\n")
-        return 2
-    except (ProcessingError, OSError, ValueError) as problem:
-        sys.stderr.write(f"skymaker: {problem}\n")
-        return 1
-    if values.text("VERBOSE_TYPE") != "QUIET":
+        try:
+            made = run(values, listed, configured)
+        except ValueError as problem:
+            raise ProcessingError(str(problem)) from problem
+        if values.text("VERBOSE_TYPE") == "QUIET":
+            return ""
         what = f"{len(made.sources)} sources" if made.sources is not None else values.text("IMAGE_TYPE")
-        sys.stderr.write(f"skymaker: {what} in {time.monotonic() - begin:.2f} s\n")
-    return 0
+        return f"{what} in {time.monotonic() - begin:.2f} s"
+
+    more = "skymaker --instrument NAME --help   whole frames of a camera\n"
+    return TOOL.call(arguments, do, usage="skymaker [LIST] [-c FILE] [-KEY VALUE]…", more=more, bare=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from processing.astromatic import Key, Kind, Tool, Values
-from processing.errors import BadSetting, ProcessingError
+from processing.errors import BadSetting
 from processing.stuff.clusters import write_clusters
 from processing.stuff.lists import write_lists
 from processing.stuff.settings import EQUATORIAL, PIXEL, GalaxyType, Settings, Sizes, Stars
@@ -233,36 +233,23 @@ def run(values: Values) -> Sky:
     return sky
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; 0 where the lists were made, 1 where a file hindered it, 2 where the settings did."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments in (["-d"], ["-dd"]):
-        sys.stdout.write(TOOL.dump(extended=arguments == ["-dd"]))
-        return 0
-    if not arguments or arguments[0] in {"-h", "--help"}:
-        sys.stdout.write("stuff [-c FILE] [-KEY VALUE]…\nstuff -d | -dd   print the default configuration\n")
-        return 0 if arguments else 2
-    begin = time.monotonic()
-    try:
+
+    def do() -> str:
+        begin = time.monotonic()
         values = TOOL.read(arguments)
         sky = run(values)
-    except BadSetting as problem:
-        _say(f"stuff: {problem}")
-        return 2
-    except (ProcessingError, OSError) as problem:
-        _say(f"stuff: {problem}")
-        return 1
-    if values.text("VERBOSE_TYPE") != "QUIET":
+        if values.text("VERBOSE_TYPE") == "QUIET":
+            return ""
         area, gain = values.number("COLLECT_AREA"), values.number("GAIN")
         for name, zero_point in zero_points(sky.settings, area=area, gain=gain).items():
-            _say(f"stuff: zero-point of {name}: {zero_point:.3f} for a second")
+            sys.stderr.write(f"stuff: zero-point of {name}: {zero_point:.3f} for a second\n")
         counted = f"{len(sky.galaxies)} galaxies, {len(sky.stars)} stars"
-        _say(f"stuff: {counted} with seed {sky.settings.seed} in {time.monotonic() - begin:.2f} s")
-    return 0
+        return f"{counted} with seed {sky.settings.seed} in {time.monotonic() - begin:.2f} s"
+
+    return TOOL.call(arguments, do)
 
 
 if __name__ == "__main__":

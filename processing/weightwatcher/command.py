@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from processing.astromatic import Key, Kind, Tool, Values
-from processing.errors import BadSetting, ProcessingError
+from processing.errors import BadSetting
 from processing.provenance import software
 from processing.weightwatcher.combine import Areas, Made, combine
 from processing.weightwatcher.watch import FlagRule, WeightRule
@@ -168,29 +168,18 @@ def _say(text: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; 0 where the maps were made, 1 where a file hindered it, 2 where the settings did."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments in (["-d"], ["-dd"]):
-        sys.stdout.write(TOOL.dump(extended=arguments == ["-dd"]))
-        return 0
-    if not arguments or arguments[0] in {"-h", "--help"}:
-        sys.stdout.write(
-            "weightwatcher [-c FILE] [-KEY VALUE]…\nweightwatcher -d | -dd   print the default configuration\n"
-        )
-        return 0 if arguments else 2
-    begin = time.monotonic()
-    try:
+
+    def do() -> str:
+        begin = time.monotonic()
         values = TOOL.read(arguments)
         made = run(values)
         if values.switch("WRITE_XML") and values.text("XML_NAME"):
             Path(values.text("XML_NAME")).write_text(_summary(values, made), encoding="utf-8")
-    except BadSetting as problem:
-        _say(f"weightwatcher: {problem}")
-        return 2
-    except (ProcessingError, OSError) as problem:
-        _say(f"weightwatcher: {problem}")
-        return 1
-    if values.text("VERBOSE_TYPE") != "QUIET":
-        _say(f"weightwatcher: {len(made)} extensions in {time.monotonic() - begin:.2f} s")
-    return 0
+        if values.text("VERBOSE_TYPE") == "QUIET":
+            return ""
+        return f"{len(made)} extensions in {time.monotonic() - begin:.2f} s"
+
+    return TOOL.call(arguments, do)
 
 
 if __name__ == "__main__":
