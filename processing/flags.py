@@ -1,4 +1,4 @@
-"""Bits of the 8-bit flag map; they never change their meaning."""
+"""Bits of the flag map; they never change their meaning."""
 
 from enum import IntFlag
 from typing import Final
@@ -14,9 +14,17 @@ class PixelFlag(IntFlag):
     HIGH_RESPONSE = 16  #: flat field above the recipe's upper bound
     COSMIC = 32  #: hit by a cosmic ray
     SATELLITE = 64  #: crossed by a satellite or an aeroplane
+    BLEED = 128  #: in the trail that charge from a saturated core left along its columns
+    HALO = 256  #: in the halo of a bright star
+    SPIKE = 512  #: in a diffraction spike of a bright star
+    GHOST = 1024  #: in the reflected image of a bright star
+    HOT = 2048  #: in a column or pixel that is hot all over a run
+    DEAD = 4096  #: in a CCD, or half of one, that shows no sky
+    EDGE = 8192  #: too near the edge of the illuminated part
+    HAND = 16384  #: marked by a person
 
 
 ALL_FLAGS: Final = int(~PixelFlag(0))
 """Every named bit."""
-BITS: Final = 8
-"""Bits of a flag."""
+BITS: Final = 15
+"""Bits of a flag; one less than a signed integer of 16 bits holds."""

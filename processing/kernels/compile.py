@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from processing.flags import BITS
 from processing.kernels import picture, rice, sky, weigh
 
 _SHAPE = (3, 40)
@@ -41,7 +42,7 @@ def _weigh(mask: Any, *, whole: bool) -> None:
     inside, bounds = np.array([1, 39, 0, 3]), np.array([0.3, 1.3], np.float32)
     flags = np.empty(_SHAPE, np.uint8)
     weigh.weigh(shown, mask, inside, bounds, np.empty(_SHAPE, np.float32), flags)
-    weigh.count_flags(flags, inside, 10, np.zeros((8, 1, 4), np.int64))
+    weigh.count_flags(flags, inside, 10, np.zeros((BITS, 1, 4), np.int64))
     weigh.bin_weights(flat, 1000.0, inside, 10, np.zeros((1, 4), np.int64))
 
 
@@ -51,7 +52,7 @@ def _saturate(pixels: Any) -> None:
     marked[:] = False
     none, ends, sums = np.empty(0, np.uint8), np.zeros(_SHAPE[0], np.int64), np.zeros((1, 4), np.int64)
     maps = (none, ends, none.copy(), ends.copy())
-    flags = np.zeros((8, 1, 4), np.int64)
+    flags = np.zeros((BITS, 1, 4), np.int64)
     weigh.saturate(
         pixels, 1.0, marked, inside, 10, rice.leading_zeros(), maps, maps, sums, flags, np.zeros(2, np.int64)
     )

@@ -44,7 +44,7 @@ class BaseMaps:
     weight_bins: NDArray[np.int64]
     """(rows, columns) sums of stored weights in the squares of the picture."""
     flag_bins: NDArray[np.int64]
-    """(8, rows, columns) pixels of each bit in the squares of the picture."""
+    """(bits, rows, columns) pixels of each bit in the squares of the picture."""
     counts: NDArray[np.int64]
     """Pixels with weight, pixels without any flag."""
 

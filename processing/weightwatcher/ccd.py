@@ -55,7 +55,7 @@ class CcdMaps:
     weight_bins: NDArray[np.float64]
     """Mean weight in each square."""
     flag_bins: NDArray[np.int64]
-    """(8, rows, columns) pixels of each bit in each square."""
+    """(bits, rows, columns) pixels of each bit in each square."""
     pixels: int
     """Pixels of the illuminated part."""
     area: float

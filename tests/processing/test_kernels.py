@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from processing.areas import Area
-from processing.flags import PixelFlag
+from processing.flags import BITS, PixelFlag
 from processing.kernels import picture, rice, weigh
 from processing.weightwatcher.base import corners
 
@@ -147,7 +147,7 @@ def test_bins_hold_every_pixel_of_the_illuminated_part_once() -> None:
     pixels = chance.integers(0, 1000, (23, 31)).astype(np.int16)
     flags = chance.integers(0, 128, (23, 31)).astype(np.uint8)
     inside, side = Area(3, 30, 2, 21), 5
-    sums, counts = np.zeros((4, 6), np.int64), np.zeros((8, 4, 6), np.int64)
+    sums, counts = np.zeros((4, 6), np.int64), np.zeros((BITS, 4, 6), np.int64)
 
     picture.bin_sums(pixels, corners(inside), side, sums)
     weigh.count_flags(flags, corners(inside), side, counts)
@@ -156,7 +156,7 @@ def test_bins_hold_every_pixel_of_the_illuminated_part_once() -> None:
         for column in range(6):
             part = np.s_[2 + 5 * row : min(7 + 5 * row, 21), 3 + 5 * column : min(8 + 5 * column, 30)]
             assert sums[row, column] == pixels[part].sum()
-            assert counts[:, row, column].tolist() == [int((flags[part] >> bit & 1).sum()) for bit in range(8)]
+            assert counts[:, row, column].tolist() == [int((flags[part] >> bit & 1).sum()) for bit in range(BITS)]
 
 
 def test_weights_are_binned_in_the_steps_in_which_they_are_stored() -> None:

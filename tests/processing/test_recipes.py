@@ -14,6 +14,7 @@ from terapix.identity import UnsafeName
 def test_bits_of_the_flag_map_are_frozen() -> None:
     expected = {
         "BAD": 1, "OVERSCAN": 2, "SATURATED": 4, "LOW_RESPONSE": 8, "HIGH_RESPONSE": 16, "COSMIC": 32, "SATELLITE": 64,
+        "BLEED": 128, "HALO": 256, "SPIKE": 512, "GHOST": 1024, "HOT": 2048, "DEAD": 4096, "EDGE": 8192, "HAND": 16384,
     }  # fmt: skip
     assert {flag.name: flag.value for flag in PixelFlag} == expected
     assert sum(expected.values()) == ALL_FLAGS
