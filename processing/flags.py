@@ -24,6 +24,8 @@ class PixelFlag(IntFlag):
     HAND = 16384  #: marked by a person
 
 
+CALIBRATION: Final = PixelFlag.BAD | PixelFlag.OVERSCAN | PixelFlag.LOW_RESPONSE | PixelFlag.HIGH_RESPONSE
+"""What flat, mask and header tell, the same for all frames of a run."""
 ALL_FLAGS: Final = int(~PixelFlag(0))
 """Every named bit."""
 BITS: Final = 15

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from tomlkit.exceptions import TOMLKitError
 
 from processing.errors import BadRecipe
+from processing.flags import CALIBRATION, PixelFlag
 from terapix.identity import safe_name
 from terapix.installation import etc_directory
 
-WEIGHT_STAGE = "weight 1"
+WEIGHT_STAGE = "weight 2"
 """Name and version of the stage; the version counts up whenever the same recipe would give other bits."""
 
 
@@ -33,12 +34,36 @@ class WeightRecipe(BaseModel):
     """Weights are stored as whole numbers of this step."""
     picture_width: Annotated[int, Field(ge=50, le=4000)] = 900
     """Pixels across the focal plane pictures, about."""
+    keep_weight: tuple[str, ...] = ("HALO", "SPIKE", "GHOST", "EDGE")
+    """Flags that leave a pixel its weight; every other one nulls it."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "WeightRecipe":
         if not 0 < self.response_min < self.response_max < 100:
             raise ValueError("0 < response_min < response_max < 100 was expected")
         return self
+
+    @field_validator("keep_weight")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        allowed = [str(flag.name) for flag in PixelFlag if not flag & CALIBRATION]
+        for name in names:
+            if name not in allowed:
+                raise ValueError(f"{name} is none of {', '.join(allowed)}")
+        return names
+
+    @property
+    def nulls(self) -> PixelFlag:
+        """Flags of defects that null the weight; those of flat and mask always do."""
+        kept = PixelFlag(0)
+        for name in self.keep_weight:
+            kept |= PixelFlag[name]
+        return ~(kept | CALIBRATION)
+
+    @property
+    def flags(self) -> PixelFlag:
+        """Flags that the maps can have."""
+        return CALIBRATION | PixelFlag.SATURATED
 
     @property
     def digest(self) -> str:

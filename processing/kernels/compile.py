@@ -40,23 +40,22 @@ def _weigh(mask: Any, *, whole: bool) -> None:
     flat = np.ones(_SHAPE, np.float32)
     shown = flat if whole else np.broadcast_to(np.float32(1), _SHAPE)
     inside, bounds = np.array([1, 39, 0, 3]), np.array([0.3, 1.3], np.float32)
-    flags = np.empty(_SHAPE, np.uint8)
+    flags = np.empty(_SHAPE, np.int16)
     weigh.weigh(shown, mask, inside, bounds, np.empty(_SHAPE, np.float32), flags)
     weigh.count_flags(flags, inside, 10, np.zeros((BITS, 1, 4), np.int64))
     weigh.bin_weights(flat, 1000.0, inside, 10, np.zeros((1, 4), np.int64))
 
 
-def _saturate(pixels: Any) -> None:
-    inside, marked = np.array([1, 39, 0, 3]), np.empty(_SHAPE[0], np.bool_)
-    weigh.rows_at(pixels, 1.0, marked)
-    marked[:] = False
-    none, ends, sums = np.empty(0, np.uint8), np.zeros(_SHAPE[0], np.int64), np.zeros((1, 4), np.int64)
-    maps = (none, ends, none.copy(), ends.copy())
-    flags = np.zeros((BITS, 1, 4), np.int64)
-    weigh.saturate(
-        pixels, 1.0, marked, inside, 10, rice.leading_zeros(), maps, maps, sums, flags, np.zeros(2, np.int64)
-    )
-    picture.bin_sums(pixels, inside, 10, np.zeros((1, 4), np.float64 if pixels.dtype.kind == "f" else np.int64))
+def _null() -> None:
+    inside, sums = np.array([1, 39, 0, 3]), np.zeros((1, 4), np.int64)
+    none, ends = np.empty(0, np.uint8), np.zeros(_SHAPE[0], np.int64)
+    code = (none, ends, none.copy(), ends.copy())
+    weigh.null_weights(np.zeros(_SHAPE, np.int16), 4, inside, 10, rice.leading_zeros(), code, sums)
+
+
+def _bin(pixels: Any) -> None:
+    sums = np.zeros((1, 4), np.float64 if pixels.dtype.kind == "f" else np.int64)
+    picture.bin_sums(pixels, np.array([1, 39, 0, 3]), 10, sums)
 
 
 def warm(progress: Callable[[float], None] = lambda _: None) -> None:
@@ -69,7 +68,8 @@ def warm(progress: Callable[[float], None] = lambda _: None) -> None:
         *(partial(_weigh, np.ones(_SHAPE, kind), whole=True) for kind in (np.uint8, np.int16)),
         partial(_weigh, broad, whole=True),
         *(partial(_weigh, np.ones(_SHAPE, kind), whole=False) for kind in (np.uint8, np.int16)),
-        *(partial(_saturate, np.zeros(_SHAPE, kind)) for kind in (np.int16, np.int32, np.float32)),
+        _null,
+        *(partial(_bin, np.zeros(_SHAPE, kind)) for kind in (np.int16, np.int32, np.float32)),
         *sky.TASKS,
     ]
     for done, task in enumerate(tasks):

@@ -11,13 +11,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from processing.flags import BITS, PixelFlag
+from processing.flags import PixelFlag
 from processing.kernels.rice import BLOCK, decode_row, encode_row, quantise_row
 
 Array = NDArray[Any]
 _BAD = int(PixelFlag.BAD)
 _OVERSCAN = int(PixelFlag.OVERSCAN)
-_SATURATED = int(PixelFlag.SATURATED)
 _LOW = int(PixelFlag.LOW_RESPONSE)
 _HIGH = int(PixelFlag.HIGH_RESPONSE)
 
@@ -45,17 +44,29 @@ def weigh(flat: Array, mask: Array, inside: Array, bounds: Array, weight: Array,
 
 
 @njit(cache=True, nogil=True)
-def count_flags(flags: Array, inside: Array, side: int, bins: Array) -> None:
-    """Count pixels of each bit of `flags` in squares of `side` pixels of the part `inside`: bins[bit, row, column]."""
+def count_flags(flags: Array, inside: Array, side: int, bins: Array) -> int:
+    """Count pixels of each bit of `flags` in squares of `side` pixels of the part `inside`: bins[bit, row, column].
+
+    Returns how many pixels, inside or not, have no flag.
+    """
     x0, x1, y0, y1 = inside[0], inside[1], inside[2], inside[3]
-    for y in range(y0, y1):
+    flagged = 0
+    for y in range(flags.shape[0]):
         row = (y - y0) // side
-        for x in range(x0, x1):
+        within = y0 <= y < y1
+        for x in range(flags.shape[1]):
             flag = int(flags[y, x])
-            if flag:
+            if flag == 0:
+                continue
+            flagged += 1
+            if within and x0 <= x < x1:
                 column = (x - x0) // side
-                for bit in range(BITS):
-                    bins[bit, row, column] += (flag >> bit) & 1
+                bit = 0
+                while flag > 0:
+                    bins[bit, row, column] += flag & 1
+                    flag >>= 1
+                    bit += 1
+    return flags.size - flagged
 
 
 @njit(cache=True, nogil=True)
@@ -77,78 +88,45 @@ def bin_weights(weight: Array, steps: float, inside: Array, side: int, sums: Arr
 
 
 @njit(cache=True, nogil=True)
-def rows_at(pixels: Array, level: float, marked: Array) -> int:
-    """Mark rows of `pixels` that have a value at or above `level`, or no number; return how many."""
-    count = 0
-    for y in range(pixels.shape[0]):
-        below = 0
-        for x in range(pixels.shape[1]):
-            below += pixels[y, x] < level
-        marked[y] = below != pixels.shape[1]
-        count += marked[y]
-    return count
-
-
-@njit(cache=True, nogil=True)
-def saturate(  # noqa: C901, PLR0912  one tight loop
-    pixels: Array,
-    level: float,
-    marked: Array,
+def null_weights(
+    flags: Array,
+    nulls: int,
     inside: Array,
     side: int,
     zeros_of: Array,
-    weight: tuple[Array, Array, Array, Array],
-    flags: tuple[Array, Array, Array, Array],
-    weight_bins: Array,
-    flag_bins: Array,
-    counts: Array,
-) -> int:
-    """Null weights and set flags of saturated pixels in Rice code, row by row.
+    code: tuple[Array, Array, Array, Array],
+    bins: Array,
+) -> tuple[int, int]:
+    """Null weights, in Rice code, where `flags` have a bit of `nulls`; rows without such a pixel are copied.
 
-    `weight` and `flags` are each: code, ends of its rows, and room for the new code
-    and its ends; rows that are not `marked` are copied. `counts` are pixels with
-    weight and pixels without any flag. Returns the first bad row, or -1.
+    `code` is: code of the weights, ends of its rows, and room for the new code and its ends. What is nulled is taken
+    out of the sums `bins` of squares of `side` pixels of the part `inside`. Returns the first row that cannot be
+    decoded, or -1; and how many weights were nulled.
     """
     x0, x1, y0, y1 = inside[0], inside[1], inside[2], inside[3]
-    width = pixels.shape[1]
     differences = np.empty(BLOCK, np.int64)
-    weights = np.empty(width, np.int32)
-    bits = np.empty(width, np.int8)
-    weight_at, flag_at = 0, 0
-    weight_from, flag_from = 0, 0
-    for y in range(pixels.shape[0]):
-        weight_to, flag_to = weight[1][y], flags[1][y]
-        if not marked[y]:
-            for k in range(weight_from, weight_to):
-                weight[2][weight_at] = weight[0][k]
-                weight_at += 1
-            for k in range(flag_from, flag_to):
-                flags[2][flag_at] = flags[0][k]
-                flag_at += 1
+    weights = np.empty(flags.shape[1], np.int32)
+    nulled, at, begin = 0, 0, 0
+    for y in range(flags.shape[0]):
+        end = code[1][y]
+        touched = 0
+        for x in range(flags.shape[1]):
+            touched |= flags[y, x]
+        if touched & nulls == 0:
+            for k in range(begin, end):
+                code[2][at] = code[0][k]
+                at += 1
         else:
-            if not decode_row(weight[0], weight_from, weight_to, 32, zeros_of, weights):
-                return y
-            if not decode_row(flags[0], flag_from, flag_to, 8, zeros_of, bits):
-                return y
+            if not decode_row(code[0], begin, end, 32, zeros_of, weights):
+                return y, nulled
             row = (y - y0) // side
-            for x in range(width):
-                if pixels[y, x] < level:
-                    continue
-                within = y0 <= y < y1 and x0 <= x < x1
-                column = (x - x0) // side
-                if weights[x] != 0:
-                    counts[0] -= 1
-                    if within:
-                        weight_bins[row, column] -= weights[x]
+            for x in range(flags.shape[1]):
+                if flags[y, x] & nulls and weights[x] != 0:
+                    if y0 <= y < y1 and x0 <= x < x1:
+                        bins[row, (x - x0) // side] -= weights[x]
                     weights[x] = 0
-                if bits[x] == 0:
-                    counts[1] -= 1
-                if within and not bits[x] & _SATURATED:
-                    for bit in range(BITS):
-                        flag_bins[bit, row, column] += (_SATURATED >> bit) & 1
-                bits[x] |= _SATURATED
-            weight_at = encode_row(weights, 32, differences, weight[2], weight_at)
-            flag_at = encode_row(bits, 8, differences, flags[2], flag_at)
-        weight[3][y], flags[3][y] = weight_at, flag_at
-        weight_from, flag_from = weight_to, flag_to
-    return -1
+                    nulled += 1
+            at = encode_row(weights, 32, differences, code[2], at)
+        code[3][y] = at
+        begin = end
+    return -1, nulled

@@ -1,8 +1,8 @@
 """What all frames of a run share: the maps of a CCD from its flat and its mask, in Rice code.
 
 The weight map of a frame differs from that of the next one only in rows with
-saturated pixels. So the maps before saturation are made once for a flat, a mask
-and a recipe, kept in their compressed form, and copied row by row from then on.
+defects of its own. So the maps before any defect is looked for are made once for a
+flat, a mask and a recipe, kept in their compressed form, and copied row by row from then on.
 """
 
 from dataclasses import dataclass, fields
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from processing.areas import Area
 from processing.errors import NotStorable
-from processing.flags import BITS
 from processing.kernels import weigh
 from processing.reading import Extension, read_pixels
 from processing.recipes import WeightRecipe
@@ -34,19 +33,18 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class BaseMaps:
-    """Maps of one CCD before saturation, compressed."""
+    """Maps of one CCD before any defect is looked for, compressed."""
 
     weight: NDArray[np.uint8]
     """Rice code of weights in whole numbers of the recipe's step, row behind row."""
     weight_ends: NDArray[np.int64]
     flags: NDArray[np.uint8]
+    """Rice code of the flags as integers of 16 bits."""
     flag_ends: NDArray[np.int64]
     weight_bins: NDArray[np.int64]
     """(rows, columns) sums of stored weights in the squares of the picture."""
-    flag_bins: NDArray[np.int64]
-    """(bits, rows, columns) pixels of each bit in the squares of the picture."""
-    counts: NDArray[np.int64]
-    """Pixels with weight, pixels without any flag."""
+    weighty: NDArray[np.int64]
+    """Pixels with weight: one number."""
 
     @property
     def check(self) -> NDArray[np.uint64]:
@@ -84,8 +82,8 @@ class BaseMaps:
 
 def weight_map(
     flat: NDArray[Any] | None, *, mask: NDArray[Any] | None, inside: Area, low: float, high: float
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Weight and flag of each pixel of a CCD, before saturation.
+) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
+    """Weight and flag of each pixel of a CCD, before any defect of the frame.
 
     Parameters
     ----------
@@ -101,7 +99,7 @@ def weight_map(
     Returns
     -------
     weight : (ny, nx) float32, dimensionless; the response, or 0 where any flag is set
-    flags : (ny, nx) uint8, bits of `PixelFlag`: BAD, OVERSCAN, LOW_RESPONSE, HIGH_RESPONSE
+    flags : (ny, nx) int16, bits of `PixelFlag`: BAD, OVERSCAN, LOW_RESPONSE, HIGH_RESPONSE
 
     Raises
     ------
@@ -122,7 +120,7 @@ def weight_map(
     response = np.broadcast_to(np.float32(1), shape) if flat is None else np.ascontiguousarray(flat, np.float32)
     good = np.broadcast_to(np.uint8(1), shape) if mask is None else np.ascontiguousarray(mask)
     weight = np.empty(shape, np.float32)
-    flags = np.empty(shape, np.uint8)
+    flags = np.empty(shape, np.int16)
     weigh.weigh(response, good, corners(inside), np.array([low, high], np.float32), weight, flags)
     return weight, flags
 
@@ -159,11 +157,8 @@ def make_base(
     weight_tiles, flag_tiles = rice_floats(weight, recipe.weight_step), rice_integers(flags)
     if weight_tiles.nulls:
         raise NotStorable("a weight that is no number")
-    bins = bin_shape(inside, side)
-    weight_bins, flag_bins = np.zeros(bins, np.int64), np.zeros((BITS, *bins), np.int64)
+    weight_bins = np.zeros(bin_shape(inside, side), np.int64)
     weighty = weigh.bin_weights(weight, 1 / recipe.weight_step, corners(inside), side, weight_bins)
-    weigh.count_flags(flags, corners(inside), side, flag_bins)
-    counts = np.array([weighty, flags.size - np.count_nonzero(flags)], np.int64)
     return BaseMaps(
-        weight_tiles.code, weight_tiles.ends, flag_tiles.code, flag_tiles.ends, weight_bins, flag_bins, counts
+        weight_tiles.code, weight_tiles.ends, flag_tiles.code, flag_tiles.ends, weight_bins, np.array([weighty])
     )

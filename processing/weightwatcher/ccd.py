@@ -1,23 +1,31 @@
-"""One CCD of a frame, from its pixels to the extensions of its weight and flag map."""
+"""One CCD of a frame, from its pixels to the extensions of its weight and flag map.
+
+It takes two steps, each in a worker. The first looks at the pixels and finds all
+defects that one CCD shows by itself; the second knows what the whole mosaic
+showed, nulls weights and codes both maps. Between them only the flags are kept,
+in Rice code.
+"""
 
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from processing.areas import Area
 from processing.cards import Entry
+from processing.defects.image import CcdImage
+from processing.defects.search import search
 from processing.errors import DamagedPixels
-from processing.flags import ALL_FLAGS, PixelFlag
+from processing.flags import ALL_FLAGS, BITS, PixelFlag
 from processing.kernels import picture, rice, weigh
 from processing.mosaic import compressed_bytes
 from processing.reading import Extension, read_stored
 from processing.recipes import WeightRecipe
-from processing.tiles import Tiles
+from processing.tiles import Tiles, rice_integers
 from processing.weightwatcher.base import BaseMaps, Calibration, bin_shape, corners, make_base
+from processing.weightwatcher.detectors import Detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +38,13 @@ class CcdWork:
     mask: Calibration | None
     inside: Area
     """Illuminated part."""
-    level: float
-    """Value, as stored in the file, from which a pixel is saturated; infinite where the header tells none."""
+    detector: Detector
+    """What the headers tell about it."""
     side: int
     """Pixels of the squares that are binned for the pictures."""
     recipe: WeightRecipe
     base: Path
-    """Where the maps before saturation are kept."""
+    """Where the maps before any defect are kept."""
     workplace: Path
     """Directory of the job."""
     notes: tuple[Entry, ...]
@@ -47,11 +55,33 @@ class CcdWork:
 
 
 @dataclass(frozen=True, slots=True)
-class CcdMaps:
-    """What a worker found on one CCD, beside the extensions it made."""
+class CcdFound:
+    """What the first step found."""
 
+    flags: NDArray[np.uint8]
+    """Rice code of the flags as integers of 16 bits."""
+    flag_ends: NDArray[np.int64]
     frame_bins: NDArray[np.float64]
     """Mean pixel in each square of the picture, as stored."""
+    cached: bool
+    """Whether the maps before any defect were there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class CcdCoding:
+    """What the second step works on."""
+
+    work: CcdWork
+    found: CcdFound
+
+    def __str__(self) -> str:
+        return str(self.work)
+
+
+@dataclass(frozen=True, slots=True)
+class CcdMaps:
+    """What became of one CCD, beside the extensions that were made."""
+
     weight_bins: NDArray[np.float64]
     """Mean weight in each square."""
     flag_bins: NDArray[np.int64]
@@ -60,86 +90,113 @@ class CcdMaps:
     """Pixels of the illuminated part."""
     area: float
     """Share of all pixels that have weight (EFF_AREA)."""
-    cached: bool
-    """Whether the maps before saturation were there already."""
 
 
-def weigh_ccd(work: CcdWork) -> tuple[bytes, bytes, CcdMaps]:
-    """Return the extensions of weight and flag map of one CCD, and what was found.
+def search_ccd(work: CcdWork) -> CcdFound:
+    """Look at the pixels of one CCD and flag what is wrong with them.
 
     Raises
     ------
     ShapeMismatch, DamagedPixels, Truncated, BadHeader
         Naming the file and the HDU.
     """
-    extension, inside, recipe = work.extension, work.inside, work.recipe
-    pixels = read_stored(work.frame, extension)
-    shape = (pixels.shape[0], pixels.shape[1])
-    maps = BaseMaps.kept(work.base)
-    cached = maps is not None and maps.weight_ends.size == shape[0]
-    if maps is None or not cached:
-        maps = make_base(work.flat, work.mask, shape=shape, inside=inside, side=work.side, recipe=recipe)
-        with contextlib.suppress(FileNotFoundError):  # another job has just cleared old maps away
-            maps.keep(work.base, work.workplace)
-    marked = np.empty(shape[0], np.bool_)
-    if weigh.rows_at(pixels, work.level, marked):
-        maps = _saturated(pixels, marked, maps, work)
-    bins = bin_shape(inside, work.side)
-    sums = np.zeros(bins, np.float64 if pixels.dtype.kind == "f" else np.int64)
-    picture.bin_sums(pixels, corners(inside), work.side, sums)
-    squares = _square_sizes(inside, work.side)
-    area, clear = (maps.counts / pixels.size).tolist()
-    weight = Tiles(maps.weight, maps.weight_ends, "RICE_1", _parameters(4), recipe.weight_step)
-    flag = Tiles(maps.flags, maps.flag_ends, "RICE_1", _parameters(1))
+    extension, inside = work.extension, work.inside
+    stored = read_stored(work.frame, extension)
+    shape = (stored.shape[0], stored.shape[1])
+    maps, cached = _base(work, shape)
+    flags = _flags_of(maps.flags, maps.flag_ends, shape, work)
+    sums = np.zeros(bin_shape(inside, work.side), np.float64 if stored.dtype.kind == "f" else np.int64)
+    picture.bin_sums(stored, corners(inside), work.side, sums)
+    pixels = stored.astype(np.float32)
+    del stored
+    if (extension.bscale, extension.bzero) != (1.0, 0.0):
+        pixels *= np.float32(extension.bscale)
+        pixels += np.float32(extension.bzero)
+    sensed = work.detector
+    image = CcdImage(pixels, inside, sensed.amplifiers, sensed.saturation, sensed.pixel_scale, str(work))
+    search(image, flags, work.recipe)
+    coded = rice_integers(flags)
+    return CcdFound(coded.code.copy(), coded.ends, np.asarray(sums / _square_sizes(inside, work.side)), cached)
+
+
+def weigh_ccd(coding: CcdCoding) -> tuple[bytes, bytes, CcdMaps]:
+    """Return the extensions of weight and flag map of one CCD, and what became of it."""
+    work, extension, inside, recipe = coding.work, coding.work.extension, coding.work.inside, coding.work.recipe
+    shape = (extension.shape[0], extension.shape[1])
+    maps, _ = _base(work, shape)
+    flags = _flags_of(coding.found.flags, coding.found.flag_ends, shape, work)
+    flag_bins = np.zeros((BITS, *bin_shape(inside, work.side)), np.int64)
+    clear = weigh.count_flags(flags, corners(inside), work.side, flag_bins)
+    weight, weight_bins, weighty = _nulled(maps, flags, work)
+    flag = rice_integers(flags.astype(np.uint8) if recipe.flags <= np.iinfo(np.uint8).max else flags)
+    counts = flag_bins.sum(axis=(1, 2)).tolist()
     weight_extension = compressed_bytes(
         weight, shape, -32, extension.cards, name=extension.name, notes=[
             *work.notes,
             ("PRODTYPE", "WEIGHT", "response; 0 where there is no information"),
-            ("EFF_AREA", area, "share of pixels that have weight"),
+            ("EFF_AREA", weighty / flags.size, "share of pixels that have weight"),
             ("WEIGAREA", 0.0, "weight above which a pixel counts"),
         ]
     )  # fmt: skip
     flag_extension = compressed_bytes(
-        flag, shape, 8, extension.cards, name=extension.name, notes=[
+        flag, shape, 8 * flag.parameters[1][1], extension.cards, name=extension.name, notes=[
             *work.notes,
             ("PRODTYPE", "FLAG", "bits say why a pixel is not good"),
             *((f"FLAG{bit.bit_length() - 1}", bit.name, f"meaning of {bit.value}") for bit in PixelFlag),
-            ("EFF_AREA", clear, "share of pixels that have no flag"),
+            *((f"NFLAG{bit}", count, "illuminated pixels that have it") for bit, count in enumerate(counts)),
+            ("EFF_AREA", clear / flags.size, "share of pixels that have no flag"),
             ("FLAGAREA", ALL_FLAGS, "flags with which a pixel does not count"),
         ]
     )  # fmt: skip
-    found = CcdMaps(
-        frame_bins=np.asarray(sums / squares, np.float64),
-        weight_bins=maps.weight_bins * recipe.weight_step / squares,
-        flag_bins=maps.flag_bins,
+    made = CcdMaps(
+        weight_bins=weight_bins * recipe.weight_step / _square_sizes(inside, work.side),
+        flag_bins=flag_bins,
         pixels=inside.width * inside.height,
-        area=area,
-        cached=cached,
+        area=weighty / flags.size,
     )
-    return weight_extension, flag_extension, found
+    return weight_extension, flag_extension, made
 
 
-def _parameters(bytes_a_pixel: int) -> tuple[tuple[str, int], ...]:
-    return ("BLOCKSIZE", rice.BLOCK), ("BYTEPIX", bytes_a_pixel)
+def _base(work: CcdWork, shape: tuple[int, int]) -> tuple[BaseMaps, bool]:
+    """Maps before any defect, and whether they were there already."""
+    maps = BaseMaps.kept(work.base)
+    if maps is not None and maps.weight_ends.size == shape[0]:
+        return maps, True
+    maps = make_base(work.flat, work.mask, shape=shape, inside=work.inside, side=work.side, recipe=work.recipe)
+    with contextlib.suppress(FileNotFoundError):  # another job has just cleared old maps away
+        maps.keep(work.base, work.workplace)
+    return maps, False
 
 
-def _saturated(pixels: NDArray[Any], marked: NDArray[np.bool_], maps: BaseMaps, work: CcdWork) -> BaseMaps:
-    rows, width = pixels.shape
-    changed = int(marked.sum())
-    weight = np.empty(maps.weight.size + changed * rice.longest_row(width, 32), np.uint8)
-    flags = np.empty(maps.flags.size + changed * rice.longest_row(width, 8), np.uint8)
-    weight_ends, flag_ends = np.empty(rows, np.int64), np.empty(rows, np.int64)
-    weight_bins, flag_bins, counts = maps.weight_bins.copy(), maps.flag_bins.copy(), maps.counts.copy()
-    bad = weigh.saturate(
-        pixels, work.level, marked, corners(work.inside), work.side, rice.leading_zeros(),
-        (maps.weight, maps.weight_ends, weight, weight_ends), (maps.flags, maps.flag_ends, flags, flag_ends),
-        weight_bins, flag_bins, counts,
+def _flags_of(
+    code: NDArray[np.uint8], ends: NDArray[np.int64], shape: tuple[int, int], work: CcdWork
+) -> NDArray[np.int16]:
+    flags = np.empty(shape, np.int16)
+    starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))
+    _check(rice.decode_rows(code, starts, ends, 16, rice.leading_zeros(), flags), work)
+    return flags
+
+
+def _nulled(maps: BaseMaps, flags: NDArray[np.int16], work: CcdWork) -> tuple[Tiles, NDArray[np.int64], int]:
+    """Weights in Rice code with those of defects nulled, their sums in squares, and how many are left."""
+    recipe, rows = work.recipe, flags.shape[0]
+    code = np.empty(maps.weight.size + rows * rice.longest_row(flags.shape[1], 32), np.uint8)
+    ends, bins = np.empty(rows, np.int64), maps.weight_bins.copy()
+    bad, nulled = weigh.null_weights(
+        flags, int(recipe.nulls), corners(work.inside), work.side, rice.leading_zeros(),
+        (maps.weight, maps.weight_ends, code, ends), bins,
     )  # fmt: skip
+    _check(bad, work)
+    parameters = ("BLOCKSIZE", rice.BLOCK), ("BYTEPIX", 4)
+    weights = Tiles(code[: ends[-1]], ends, "RICE_1", parameters, recipe.weight_step)
+    return weights, bins, int(maps.weighty[0]) - nulled
+
+
+def _check(bad: int, work: CcdWork) -> None:
+    """Refuse kept maps of which a row cannot be decoded."""
     if bad >= 0:
         work.base.unlink(missing_ok=True)
         raise DamagedPixels(work.base, f"row {bad + 1} cannot be decoded", remedy="it was removed: run the job again")
-    weight, flags = weight[: weight_ends[-1]], flags[: flag_ends[-1]]
-    return BaseMaps(weight, weight_ends, flags, flag_ends, weight_bins, flag_bins, counts)
 
 
 def _square_sizes(inside: Area, side: int) -> NDArray[np.int64]:

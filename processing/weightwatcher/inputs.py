@@ -1,4 +1,4 @@
-"""What the stage reads from headers: illuminated parts, saturation levels, places, and which CCD belongs to which."""
+"""What the stage reads from headers: illuminated parts, places, and which CCD belongs to which."""
 
 import gzip
 import math
@@ -49,19 +49,6 @@ def illuminated(frame: Path, extension: Extension) -> Area:
         remedy = f"it has to lie within {extension.shape[1]} x {extension.shape[0]} pixels"
         raise BadHeader(frame, f"DATASEC = {text}", hdu=extension.hdu, remedy=remedy)
     return area
-
-
-def saturation_level(extension: Extension, primary: CardValues, share: float) -> float:
-    """Stored value from which a pixel of the CCD is saturated; infinite where no header tells a level above 0.
-
-    The level is SATURATE, else MAXLIN, of the CCD, else of the primary header, in ADU, times `share`.
-    """
-    for values in (extension.values, primary):
-        for keyword in ("SATURATE", "MAXLIN"):
-            level = values.number(keyword)
-            if level is not None and level > 0:
-                return (level * share - extension.bzero) / extension.bscale
-    return math.inf
 
 
 def places(extensions: Sequence[Extension], insides: Sequence[Area]) -> list[Area]:

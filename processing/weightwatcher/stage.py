@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from processing.cards import CardValues
-from processing.crew import cores, crew
+from processing.crew import Crew, cores, crew
 from processing.flags import PixelFlag
 from processing.mosaic import MosaicWriter, Written, place, primary_bytes
 from processing.provenance import digest_of, history, software
 from processing.recipes import WEIGHT_STAGE, WeightRecipe
 from processing.weightwatcher import focal_plane, inputs
 from processing.weightwatcher.base import Calibration
-from processing.weightwatcher.ccd import CcdMaps, CcdWork, weigh_ccd
+from processing.weightwatcher.ccd import CcdCoding, CcdFound, CcdMaps, CcdWork, search_ccd, weigh_ccd
+from processing.weightwatcher.detectors import detector_of
 from processing.weightwatcher.workplace import bases_of, workplace
 from terapix.identity import FrameId
 from terapix.steps import reached
+
+_SEARCH = 0.6
+"""Share of the work that is done when all CCDs were searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,7 @@ class WeighedFrame:
 
     products: tuple[MadeFile, ...]
     summary: dict[str, Any]
-    """ccds; area, the share of all pixels that have weight; pixels of the illuminated parts; flags, how many of those
-    have each bit; bases_made, CCDs whose maps before saturation were not there from an earlier frame."""
+    """ccds, area, pixels, flags, bases_made, side, names, counts, notes; see `_summary`."""
 
 
 def weigh_frame(
@@ -89,7 +92,8 @@ def weigh_frame(
     Notes
     -----
     Weight is the flat's response, 0 where any flag is set; the rule per pixel is WeightWatcher's. Weights are whole
-    numbers of the recipe's step. Running again replaces the products by the same bytes.
+    numbers of the recipe's step. Defects are looked for CCD by CCD, those of the recipe's choice.
+    Running again replaces the products by the same bytes.
     """
     name = FrameId.of_file(frame.name).name
     primary, extensions = inputs.open_frame(frame)
@@ -107,11 +111,14 @@ def weigh_frame(
         shared = {key: facts.get(key) for key in ("stage", "recipe", "flat", "mask")}
         shared |= {"parts": [asdict(inside) for inside in insides], "side": layout.side}
         bases = bases_of(scratch, shared)
-        primary_values = CardValues(primary)
+        detectors = [
+            detector_of(extension, CardValues(primary), inside)
+            for extension, inside in zip(extensions, insides, strict=True)
+        ]
         tasks = [
             CcdWork(
                 frame, extension, calibrations["flat"][index], calibrations["mask"][index], insides[index],
-                inputs.saturation_level(extension, primary_values, recipe.saturation), layout.side, recipe,
+                detectors[index], layout.side, recipe,
                 bases / f"{extension.hdu:03d}.base", work, notes,
             )
             for index, extension in enumerate(extensions)
@@ -121,9 +128,11 @@ def weigh_frame(
                 kind: stack.enter_context(MosaicWriter(work / f"{name}_{kind}.fits.fz", primary_bytes(primary, notes)))
                 for kind in ("weight", "flag")
             }
-            maps = _weigh_all(tasks, writers, workers or cores(), progress)
+            with crew(min(workers or cores(), len(tasks))) as hands:
+                found = _search_all(tasks, hands, progress)
+                maps = _weigh_all(tasks, found, writers, hands, progress)
             made = {kind: writer.finish() for kind, writer in writers.items()}
-        for kind, content in _pictures(layout, maps).items():
+        for kind, content in _pictures(layout, found, maps).items():
             with MosaicWriter(work / f"{name}_{kind.removeprefix('picture-')}.png", content) as writer:
                 made[kind] = writer.finish()
         reached("job.written")
@@ -131,7 +140,7 @@ def weigh_frame(
         products = tuple(_publish(kind, file, into, facts) for kind, file in made.items())
         reached("job.renamed")
     progress(1.0)
-    return WeighedFrame(products, _summary(maps))
+    return WeighedFrame(products, _summary(tasks, found, maps))
 
 
 def _facts(
@@ -153,25 +162,40 @@ def _digest_once(path: Path, size: int, modified: int) -> str:
     return digest_of(path)
 
 
-def _weigh_all(
-    tasks: Sequence[CcdWork], writers: Mapping[str, MosaicWriter], workers: int, progress: Callable[[float], None]
-) -> list[CcdMaps]:
-    """Weigh all CCDs and write their extensions in order; the extensions themselves are let go."""
-    maps: list[CcdMaps] = []
-    with crew(min(workers, len(tasks))) as hands, contextlib.closing(hands.map(weigh_ccd, tasks)) as results:
-        for done, (weight, flag, found) in enumerate(results, 1):
-            writers["weight"].append(weight)
-            writers["flag"].append(flag)
-            maps.append(found)
-            progress(0.95 * done / len(tasks))
+def _search_all(tasks: Sequence[CcdWork], hands: Crew, progress: Callable[[float], None]) -> list[CcdFound]:
+    """Look for the defects of all CCDs."""
+    found = []
+    with contextlib.closing(hands.map(search_ccd, tasks)) as results:
+        for done, each in enumerate(results, 1):
+            found.append(each)
+            progress(_SEARCH * done / len(tasks))
             if done == (len(tasks) + 1) // 2:
                 reached("job.half")
+    return found
+
+
+def _weigh_all(
+    tasks: Sequence[CcdWork],
+    found: Sequence[CcdFound],
+    writers: Mapping[str, MosaicWriter],
+    hands: Crew,
+    progress: Callable[[float], None],
+) -> list[CcdMaps]:
+    """Make the maps of all CCDs and write their extensions in order; the extensions themselves are let go."""
+    maps: list[CcdMaps] = []
+    codings = [CcdCoding(*each) for each in zip(tasks, found, strict=True)]
+    with contextlib.closing(hands.map(weigh_ccd, codings)) as results:
+        for done, (weight, flag, made) in enumerate(results, 1):
+            writers["weight"].append(weight)
+            writers["flag"].append(flag)
+            maps.append(made)
+            progress(_SEARCH + (0.95 - _SEARCH) * done / len(tasks))
     return maps
 
 
-def _pictures(layout: focal_plane.Layout, maps: Sequence[CcdMaps]) -> dict[str, bytes]:
+def _pictures(layout: focal_plane.Layout, found: Sequence[CcdFound], maps: Sequence[CcdMaps]) -> dict[str, bytes]:
     return {
-        "picture-frame": focal_plane.frame_picture(layout, [each.frame_bins for each in maps]),
+        "picture-frame": focal_plane.frame_picture(layout, [each.frame_bins for each in found]),
         "picture-weight": focal_plane.weight_picture(layout, [each.weight_bins for each in maps]),
         "picture-flag": focal_plane.flag_picture(layout, [each.flag_bins for each in maps]),
     }
@@ -191,13 +215,25 @@ def _publish(kind: str, file: Written, into: Path, facts: dict[str, Any]) -> Mad
     return MadeFile(kind, target, file.size, file.md5, dict(facts))
 
 
-def _summary(maps: Sequence[CcdMaps]) -> dict[str, Any]:
+def _summary(tasks: Sequence[CcdWork], found: Sequence[CcdFound], maps: Sequence[CcdMaps]) -> dict[str, Any]:
+    """Figures of the frame.
+
+    ccds; area, the share of all pixels that have weight; pixels of the illuminated parts; flags, how many of those
+    have each bit; bases_made, CCDs whose maps before any defect were not there from an earlier frame; side, pixels of
+    the mosaic across one of the pictures; names of the CCDs; counts, for each flag that occurs, its pixels on each of
+    them; notes, what headers lacked.
+    """
+    counts = {str(bit.name): [int(each.flag_bins[bit.bit_length() - 1].sum()) for each in maps] for bit in PixelFlag}
     return {
         "ccds": len(maps),
         "area": sum(each.area for each in maps) / len(maps),
         "pixels": sum(each.pixels for each in maps),
-        "flags": {
-            str(bit.name): sum(int(each.flag_bins[bit.bit_length() - 1].sum()) for each in maps) for bit in PixelFlag
-        },
-        "bases_made": sum(not each.cached for each in maps),
+        "flags": {name: sum(each) for name, each in counts.items()},
+        "bases_made": sum(not each.cached for each in found),
+        "side": tasks[0].side,
+        "names": [work.extension.name or f"HDU {work.extension.hdu}" for work in tasks],
+        "counts": {name: each for name, each in counts.items() if any(each)},
+        "notes": [
+            f"{work.extension.name or work.extension.hdu}: {note}" for work in tasks for note in work.detector.notes
+        ],
     }

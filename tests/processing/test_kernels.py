@@ -114,7 +114,7 @@ def test_quantised_values_are_the_nearest_whole_steps_and_nothing_else_is_lost()
 
 def flags_by_numpy(
     flat: NDArray[np.float32], mask: NDArray[np.int16], inside: Area, low: float, high: float
-) -> NDArray[np.uint8]:
+) -> NDArray[np.int16]:
     columns, lines = np.arange(flat.shape[1]), np.arange(flat.shape[0])[:, None]
     overscan = (columns < inside.x0) | (columns >= inside.x1) | (lines < inside.y0) | (lines >= inside.y1)
     return (
@@ -122,7 +122,7 @@ def flags_by_numpy(
         | np.where(overscan, PixelFlag.OVERSCAN, 0)
         | np.where(np.isnan(flat) | (flat < np.float32(low)), PixelFlag.LOW_RESPONSE, 0)
         | np.where(flat > np.float32(high), PixelFlag.HIGH_RESPONSE, 0)
-    ).astype(np.uint8)
+    ).astype(np.int16)
 
 
 def test_weight_and_flags_are_those_of_the_rule_in_plain_numpy() -> None:
@@ -133,7 +133,7 @@ def test_weight_and_flags_are_those_of_the_rule_in_plain_numpy() -> None:
     flat[1, :3] = np.nan, np.inf, -np.inf
     mask = chance.integers(0, 2, (40, 50)).astype(np.int16)
     inside = Area(4, 45, 0, 36)
-    weight, flags = np.empty((40, 50), np.float32), np.empty((40, 50), np.uint8)
+    weight, flags = np.empty((40, 50), np.float32), np.empty((40, 50), np.int16)
 
     weigh.weigh(flat, mask, corners(inside), np.array([0.3, 1.3], np.float32), weight, flags)
 
@@ -145,12 +145,12 @@ def test_weight_and_flags_are_those_of_the_rule_in_plain_numpy() -> None:
 def test_bins_hold_every_pixel_of_the_illuminated_part_once() -> None:
     chance = np.random.default_rng(8)
     pixels = chance.integers(0, 1000, (23, 31)).astype(np.int16)
-    flags = chance.integers(0, 128, (23, 31)).astype(np.uint8)
+    flags = chance.integers(0, 2**BITS, (23, 31)).astype(np.int16) * (chance.random((23, 31)) < 0.7)
     inside, side = Area(3, 30, 2, 21), 5
     sums, counts = np.zeros((4, 6), np.int64), np.zeros((BITS, 4, 6), np.int64)
 
     picture.bin_sums(pixels, corners(inside), side, sums)
-    weigh.count_flags(flags, corners(inside), side, counts)
+    assert weigh.count_flags(flags, corners(inside), side, counts) == np.count_nonzero(flags == 0)
 
     for row in range(4):
         for column in range(6):
@@ -172,42 +172,37 @@ def test_weights_are_binned_in_the_steps_in_which_they_are_stored() -> None:
     assert count == np.count_nonzero(stored)
 
 
-@pytest.mark.parametrize("kind", [np.int16, np.int32, np.float32])
-def test_saturation_changes_the_code_as_if_it_had_been_there_from_the_start(kind: type) -> None:
+@pytest.mark.parametrize("nulls", [int(PixelFlag.COSMIC), int(PixelFlag.COSMIC | PixelFlag.HAND)])
+def test_nulling_changes_the_code_as_if_it_had_been_so_from_the_start(nulls: int) -> None:
     chance = np.random.default_rng(9)
-    shape, inside, side, level = (30, 70), Area(5, 64, 0, 28), 8, 900.0
-    pixels = chance.integers(0, 905, shape).astype(kind)
-    pixels[3:9] = 0
-    if kind is np.float32:
-        pixels[20, 20] = np.nan
+    shape, inside, side = (30, 70), Area(5, 64, 0, 28), 8
     weights = chance.integers(300, 1300, shape).astype(np.int32)
-    flags = np.where(chance.random(shape) < 0.1, 1, 0).astype(np.uint8)
-    weights[flags > 0] = 0
-    saturated = ~(pixels < level)
-    expected_weights = np.where(saturated, 0, weights).astype(np.int32)
-    expected_flags = np.where(saturated, flags | PixelFlag.SATURATED, flags).astype(np.uint8)
+    weights[chance.random(shape) < 0.1] = 0
+    flags = chance.choice(np.array([0, 0, 0, 1, 32, 33, 16384], np.int16), shape)
+    flags[3:9] &= 1
+    expected = np.where(flags & nulls, 0, weights).astype(np.int32)
+    assert (expected != weights).any(axis=1).sum() == 24
+    bins, expected_bins = np.zeros((4, 8), np.int64), np.zeros((4, 8), np.int64)
+    picture.bin_sums(weights, corners(inside), side, bins)
+    picture.bin_sums(expected, corners(inside), side, expected_bins)
+    room, ends = np.empty(shape[0] * rice.longest_row(shape[1], 32), np.uint8), np.empty(shape[0], np.int64)
 
-    def bins(w: NDArray[np.int32], f: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        sums, counts = np.zeros((4, 8), np.int64), np.zeros((8, 4, 8), np.int64)
-        picture.bin_sums(w, corners(inside), side, sums)
-        weigh.count_flags(f, corners(inside), side, counts)
-        return sums, counts
+    bad, nulled = weigh.null_weights(
+        flags, nulls, corners(inside), side, rice.leading_zeros(), (*code(weights), room, ends), bins
+    )
 
-    marked = np.empty(shape[0], np.bool_)
-    assert weigh.rows_at(pixels, level, marked) == saturated.any(axis=1).sum()
-    np.testing.assert_array_equal(marked, saturated.any(axis=1))
-    sums, flag_bins = bins(weights, flags)
-    counts = np.array([np.count_nonzero(weights), np.count_nonzero(flags == 0)])
-    room = [np.empty(shape[0] * rice.longest_row(shape[1], bits), np.uint8) for bits in (32, 8)]
-    ends = [np.empty(shape[0], np.int64) for _ in range(2)]
-    bad = weigh.saturate(
-        pixels, level, marked, corners(inside), side, rice.leading_zeros(),
-        (*code(weights), room[0], ends[0]), (*code(flags), room[1], ends[1]), sums, flag_bins, counts,
-    )  # fmt: skip
+    assert (bad, nulled) == (-1, np.count_nonzero(weights) - np.count_nonzero(expected))
+    expected_code, expected_ends = code(expected)
+    assert room[: ends[-1]].tobytes() == expected_code.tobytes()
+    np.testing.assert_array_equal(ends, expected_ends)
+    np.testing.assert_array_equal(bins, expected_bins)
 
-    assert bad == -1
-    np.testing.assert_array_equal(decode(room[0], ends[0], shape, 32), expected_weights)
-    np.testing.assert_array_equal(decode(room[1], ends[1], shape, 8), expected_flags)
-    for found, expected in zip((sums, flag_bins), bins(expected_weights, expected_flags), strict=True):
-        np.testing.assert_array_equal(found, expected)
-    assert counts.tolist() == [np.count_nonzero(expected_weights), np.count_nonzero(expected_flags == 0)]
+
+def test_a_row_of_weights_that_cannot_be_decoded_is_told() -> None:
+    weights, flags = np.full((3, 40), 7, np.int32), np.full((3, 40), 32, np.int16)
+    packed, ends = code(weights)
+    packed[ends[0] : ends[1]] = 255
+    room = np.empty(3 * rice.longest_row(40, 32), np.uint8)
+    maps = (packed, ends, room, np.empty(3, np.int64))
+    inside, bins = np.array([0, 40, 0, 3]), np.zeros((1, 1), np.int64)
+    assert weigh.null_weights(flags, 32, inside, 40, rice.leading_zeros(), maps, bins)[0] == 1

@@ -1,0 +1,20 @@
+"""All that looks for defects of one CCD, in its order: what is found first is left alone by those behind it."""
+
+from processing.defects.image import CcdImage, Flags
+from processing.flags import PixelFlag
+from processing.recipes import WeightRecipe
+
+
+def search(image: CcdImage, flags: Flags, recipe: WeightRecipe) -> None:
+    """Flag what is wrong with the pixels of one CCD, as far as it shows by itself.
+
+    Parameters
+    ----------
+    image : CcdImage
+        Pixels as read out, in ADU.
+    flags : (ny, nx) int16
+        What flat, mask and header have told; bits are added in place and none is cleared.
+    recipe : WeightRecipe
+        Settings of everything that looks, and which of them do.
+    """
+    flags[~(image.pixels < image.saturation * recipe.saturation)] |= int(PixelFlag.SATURATED)
