@@ -6,7 +6,8 @@ ProcessingError
 │   ├── BadHeader           a keyword is missing or has an impossible value
 │   ├── Truncated           the file ends before its pixels do
 │   ├── DamagedPixels       compressed pixels cannot be decoded
-│   └── ShapeMismatch       two images that belong together differ in size
+│   ├── ShapeMismatch       two images that belong together differ in size
+│   └── BadRegions          a file of regions has a line that means nothing, or cannot be laid on the image
 ├── NotStorable             pixels that the wanted form of storage cannot hold
 ├── BadRecipe               a recipe with an unknown key or an impossible value
 ├── BadSetting              a tool's configuration names an unknown key or a bad value
@@ -59,6 +60,10 @@ class DamagedPixels(FileProblem):
 
 class ShapeMismatch(FileProblem):
     """Two images that belong together differ in size or in number."""
+
+
+class BadRegions(FileProblem):
+    """A file of regions has a line that means nothing, or that cannot be laid on the image."""
 
 
 class NotStorable(ProcessingError):

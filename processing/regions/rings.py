@@ -1,0 +1,95 @@
+"""Closed rings of a region's edge, in pixels of a CCD."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from processing.cards import CardValues
+from processing.errors import BadRegions
+from processing.regions.shapes import Length, Region, System, Unit
+from processing.regions.sky import Floats, Sky, away
+
+SAGITTA = 0.001
+"""Pixels by which a chord may miss the curve it stands for."""
+_MOST_CORNERS = 1 << 15
+
+
+class Ground:
+    """What regions are laid on: the pixels of one CCD, and the sky behind them.
+
+    Parameters
+    ----------
+    source : astropy WCS or Header, card images one behind the other, or None
+        Without it, regions have to be in image coordinates.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.sky = Sky(source)
+        get = CardValues(source).number if isinstance(source, str) else getattr(source, "get", lambda _: None)
+        turn = [get(f"LTM{i}_{j}") for i in (1, 2) for j in (1, 2)]
+        matrix = [[1.0, 0.0], [0.0, 1.0]]
+        for k, value in enumerate(turn):
+            if value is not None:
+                matrix[k // 2][k % 2] = float(value)
+        self.matrix = np.array(matrix)
+        """From physical pixels to those of the image (LTM)."""
+        self.shift = np.array([float(get(f"LTV{i}") or 0.0) for i in (1, 2)])
+        """LTV."""
+
+    def rings(self, region: Region) -> list[Floats]:
+        """Return rings of (n, 2) positions in pixels from 0; none where the projection does not reach.
+
+        A pixel lies in the region where an odd number of rings surround it.
+
+        Raises
+        ------
+        BadRegions
+            The region needs a WCS and there is none.
+        """
+        lengths = [length for pair in region.lengths for length in pair]
+        if region.system.on_the_sky or any(length.unit is Unit.DEGREE for length in lengths):
+            self._demand_sky(region)
+        if region.shape == "polygon":
+            rings = [self._to_pixels(np.array(region.points), region.system)]
+        else:
+            rings = [self._curve(region, *pair) for pair in region.lengths]
+        return rings if all(np.isfinite(ring).all() for ring in rings) else []
+
+    def _demand_sky(self, region: Region) -> None:
+        if self.sky.wcs is None:
+            found = f"line {region.line}: {region.shape} in {region.system}, but the image's header has no usable WCS"
+            raise BadRegions(region.path or "regions", found, remedy="save the regions in image coordinates")
+
+    def _to_pixels(self, points: Floats, system: System) -> Floats:
+        if system.on_the_sky:
+            return self.sky.pixels(points, system)
+        if system is System.PHYSICAL:
+            points = points @ self.matrix.T + self.shift
+        return points - 1.0
+
+    def _curve(self, region: Region, first: Length, second: Length) -> Floats:
+        """One ring round the region's centre with the given half-axes."""
+        half_x, half_y = (self._convert(length, region.system) for length in (first, second))
+        box = region.shape == "box"
+        if box:
+            u, v = half_x * np.array([-1.0, 1, 1, -1]), half_y * np.array([-1.0, -1, 1, 1])
+        else:
+            largest = max(half_x, half_y) / (self.sky.scale if region.system.on_the_sky else 1.0)
+            corners = min(max(16, math.ceil(math.pi * math.sqrt(largest / (2 * SAGITTA)))), _MOST_CORNERS)
+            turn = np.arange(corners) * (2 * math.pi / corners)
+            u, v = half_x * np.cos(turn), half_y * np.sin(turn)
+        cosine, sine = math.cos(math.radians(region.angle)), math.sin(math.radians(region.angle))
+        u, v = u * cosine - v * sine, u * sine + v * cosine
+        if region.system.on_the_sky:
+            return self._to_pixels(away(region.points[0], u, v), region.system)
+        return self._to_pixels(np.stack([u, v], axis=1) + region.points[0], region.system)
+
+    def _convert(self, length: Length, system: System) -> float:
+        """A length in the unit of positions in `system`: degrees, or pixels of that kind."""
+        pixel = math.sqrt(abs(float(np.linalg.det(self.matrix)))) or 1.0
+        in_image = {Unit.IMAGE: 1.0, Unit.PHYSICAL: pixel}
+        if system.on_the_sky:
+            return length.value if length.unit is Unit.DEGREE else length.value * in_image[length.unit] * self.sky.scale
+        image = length.value / self.sky.scale if length.unit is Unit.DEGREE else length.value * in_image[length.unit]
+        return image / pixel if system is System.PHYSICAL else image

@@ -1,0 +1,108 @@
+"""Which pixels lie in rings: WeightWatcher's rule, for all rings of a CCD at once.
+
+An edge crosses a row where one end lies below it and the other on or above it.
+The crossing is taken to the pixel ``int(x + 0.49999)``, which is the first one inside
+or the first one outside. Plain numpy: most files have few regions, and the tool is
+done before a compiler would have started.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.errors import BadSetting
+
+MOST_CROSSINGS = 1 << 27
+"""Crossings of edges and rows of one CCD; they take 2 GB then."""
+_ROWS = 64
+"""Rows filled at once: their counters stay in a core's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """A closed line."""
+
+    corners: NDArray[np.floating]
+    """(n, 2) x, y in pixels from 0; arithmetic is done in their precision."""
+    region: int
+    """Rings of one region lie in one another: what two surround is outside."""
+
+
+class Drawing:
+    """Rings laid on an image of `shape` (ny, nx).
+
+    Parameters
+    ----------
+    union : bool
+        A pixel is in where at least one region covers it; otherwise where an odd number of regions does.
+    """
+
+    def __init__(self, rings: Sequence[Ring], shape: tuple[int, int], *, union: bool = True) -> None:
+        self.shape = shape
+        self.union = union
+        parts = [
+            _crossings([ring for ring in rings if ring.corners.dtype == kind], shape, kind)
+            for kind in (np.dtype(np.float32), np.dtype(np.float64))
+        ]
+        rows, columns, regions = (np.concatenate(each) for each in zip(*parts, strict=True))
+        order = np.lexsort((columns, rows, regions))
+        rows, columns, regions = rows[order], columns[order], regions[order]
+        first = np.ones(rows.size, np.bool_)
+        first[1:] = (rows[1:] != rows[:-1]) | (regions[1:] != regions[:-1])
+        place = np.arange(rows.size)
+        place -= np.maximum.accumulate(np.where(first, place, 0))
+        steps = (1 - 2 * (place & 1)).astype(np.int32)
+        order = np.argsort(rows, kind="stable")
+        self._rows, self._columns, self._steps = rows[order], columns[order], steps[order]
+
+    @property
+    def empty(self) -> bool:
+        return not self._rows.size
+
+    def band(self, begin: int, end: int) -> NDArray[np.bool_] | None:
+        """Return rows `begin` to `end` as (rows, nx); None where no region touches them."""
+        low, high = np.searchsorted(self._rows, (begin, end))
+        if low == high:
+            return None
+        counts = np.zeros((end - begin, self.shape[1]), np.int32)
+        np.add.at(counts, (self._rows[low:high] - begin, self._columns[low:high]), self._steps[low:high])
+        np.cumsum(counts, axis=1, out=counts)
+        return counts > 0 if self.union else counts & 1 != 0
+
+    def whole(self) -> NDArray[np.bool_]:
+        """Return all rows."""
+        mask = np.zeros(self.shape, np.bool_)
+        for begin in range(0, self.shape[0], _ROWS):
+            end = min(begin + _ROWS, self.shape[0])
+            band = self.band(begin, end)
+            if band is not None:
+                mask[begin:end] = band
+        return mask
+
+
+def _crossings(
+    rings: Sequence[Ring], shape: tuple[int, int], kind: np.dtype[np.floating]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Row, column and region of each crossing left of the image's right edge."""
+    if not rings:
+        nothing = np.empty(0, np.int64)
+        return nothing, nothing, nothing
+    starts = np.concatenate([ring.corners for ring in rings])
+    ends = np.concatenate([np.roll(ring.corners, -1, axis=0) for ring in rings])
+    regions = np.repeat([ring.region for ring in rings], [len(ring.corners) for ring in rings])
+    low, high = np.minimum(starts[:, 1], ends[:, 1]), np.maximum(starts[:, 1], ends[:, 1])
+    first = np.clip(np.floor(low) + 1, 0, shape[0]).astype(np.int64)
+    counts = np.maximum(np.clip(np.floor(high) + 1, 0, shape[0]).astype(np.int64) - first, 0)
+    total = int(counts.sum())
+    if total > MOST_CROSSINGS:
+        raise BadSetting(f"regions whose edges cross rows {total} times: at most {MOST_CROSSINGS} are drawn")
+    edge = np.repeat(np.arange(len(counts)), counts)
+    rows = first[edge] + np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+    with np.errstate(all="ignore"):
+        slopes = (ends[:, 0] - starts[:, 0]) / (ends[:, 1] - starts[:, 1])
+        at = starts[edge, 0] + (rows.astype(kind) - starts[edge, 1]) * slopes[edge]
+    columns = np.clip(at.astype(np.float64) + 0.49999, 0, shape[1]).astype(np.int64)
+    inside = columns < shape[1]
+    return rows[inside], columns[inside], regions[edge][inside]
