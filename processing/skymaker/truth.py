@@ -118,7 +118,8 @@ def truth_of(shot: Shot, exposed: Exposed, pixels: NDArray[np.int32]) -> CcdTrut
     rays, marks = exposed.rays, exposed.marks
     flaws = [bad for bad in defects(instrument, ccd, shot.effects.defects) if bad.flaw is not Flaw.BLIND]
     trails = exposed.trails
-    counts = {flag: int(np.count_nonzero(marks & flag)) for flag in map(int, PixelFlag)}
+    counted = (PixelFlag.SATURATED, PixelFlag.COSMIC, PixelFlag.SATELLITE)
+    counts = {flag: int(np.count_nonzero(marks & np.uint8(flag))) for flag in counted}
     return CcdTruth(
         sources={
             "NUMBER": number, "TYPE": objects.code[number], "RA": objects.ra[number], "DEC": objects.dec[number],
