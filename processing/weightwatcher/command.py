@@ -1,6 +1,6 @@
 """``terapix weightwatcher``: configuration files and ``-KEY VALUE`` as WeightWatcher takes them."""
 
-import html
+import math
 import os
 import sys
 import time
@@ -11,11 +11,14 @@ import numpy as np
 
 from processing.astromatic import Key, Kind, Tool, Values
 from processing.errors import BadSetting
-from processing.provenance import software
-from processing.weightwatcher.combine import Areas, Made, combine
-from processing.weightwatcher.watch import FlagRule, WeightRule
+from processing.weightwatcher.combine import Areas, Inputs, Made, Outputs, combine
+from processing.weightwatcher.maps import WeightKind
+from processing.weightwatcher.watch import FlagRule, RegionRule, Rules, WeightRule
 
-_W, _F, _O, _M = "Weights", "Flags", "Output", "Miscellaneous"
+_W, _F, _P, _O, _M = "Weights", "Flags", "Regions", "Output", "Miscellaneous"
+_TOLD = ("WEIGHT_", "FLAG_", "POLY_", "OUTWEIGHT_TYPE")
+"""Settings whose values are told in the headers."""
+_PRECISIONS = ("SINGLE", "DOUBLE")
 TOOL = Tool(
     "weightwatcher",
     "default.ww",
@@ -28,8 +31,15 @@ TOOL = Tool(
         Key("FLAG_WMASKS", Kind.WHOLE, "0xff", "bits that null the weight, one mask a map", _F, many=True),
         Key("FLAG_MASKS", Kind.WHOLE, "0x01", "bits that become output flags, one mask a map", _F, many=True),
         Key("FLAG_OUTFLAGS", Kind.WHOLE, "2", "output flag of each bit of the masks, in order", _F, many=True),
-        Key("OUTWEIGHT_NAME", Kind.TEXT, "weight.fits", "weight map to write", _O),
-        Key("OUTFLAG_NAME", Kind.TEXT, "flag.fits", "flag map to write", _O),
+        Key("POLY_NAMES", Kind.TEXT, "", "files of DS9 regions", _P, many=True),
+        Key("POLY_OUTFLAGS", Kind.WHOLE, "", "flags where a region lies, one value a file", _P, many=True),
+        Key("POLY_OUTWEIGHTS", Kind.NUMBER, "0.0", "the weight is multiplied by it there", _P, many=True),
+        Key("POLY_INTERSECT", Kind.SWITCH, "Y", "overlaps are covered (Y), or not (N)", _P),
+        Key("POLY_PRECISION", Kind.TEXT, "SINGLE", "of corners; SINGLE as the original", _P, choices=_PRECISIONS),
+        Key("OUTWEIGHT_NAME", Kind.TEXT, "weight.fits", "weight map to write; .fits.fz: compressed", _O),
+        Key("OUTWEIGHT_TYPE", Kind.TEXT, "WEIGHT", "WEIGHT, VARIANCE or RMS", _O, choices=tuple(WeightKind)),
+        Key("OUTWEIGHT_STEP", Kind.NUMBER, "0", "step of compressed weights; 0: error below 1e-3", _O, extended=True),
+        Key("OUTFLAG_NAME", Kind.TEXT, "flag.fits", "flag map to write; .fits.fz: compressed", _O),
         Key("GETAREA", Kind.SWITCH, "N", "measure effective areas (Y/N)?", _M),
         Key("GETAREA_WEIGHT", Kind.NUMBER, "0.0", "weight above which a pixel counts", _M),
         Key("GETAREA_FLAGS", Kind.WHOLE, "1", "flags with which a pixel does not count", _M, many=True),
@@ -37,12 +47,6 @@ TOOL = Tool(
         Key("WRITE_XML", Kind.SWITCH, "Y", "write a summary as XML (Y/N)?", _M),
         Key("XML_NAME", Kind.TEXT, "ww.xml", "file of the summary", _M),
         Key("NTHREADS", Kind.WHOLE, "0", "threads; 0: one a core", _M),
-        Key(
-            "POLY_NAMES", Kind.TEXT, "", "DS9 regions; none can be drawn by this version", _M, many=True, extended=True
-        ),
-        Key("POLY_OUTFLAGS", Kind.WHOLE, "", "goes with POLY_NAMES", _M, many=True, extended=True),
-        Key("POLY_OUTWEIGHTS", Kind.NUMBER, "0.0", "goes with POLY_NAMES", _M, many=True, extended=True),
-        Key("POLY_INTERSECT", Kind.SWITCH, "Y", "goes with POLY_NAMES", _M, extended=True),
         Key("MEMORY_BUFSIZE", Kind.WHOLE, "256", "taken for compatibility; bands have a fixed size", _M, extended=True),
         Key("XSL_URL", Kind.TEXT, "", "style sheet named in the XML", _M, extended=True),
     ),
@@ -77,11 +81,25 @@ def flag_rules(values: Values) -> list[FlagRule]:
     return rules
 
 
-def flag_kind(values: Values) -> np.dtype[np.integer]:
+def region_rules(values: Values) -> list[RegionRule]:
+    """Return one rule a file of regions; weights that are not given are 0, as the peer has them."""
+    count = len(values.texts("POLY_NAMES"))
+    outflags, outweights = values.wholes("POLY_OUTFLAGS"), values.numbers("POLY_OUTWEIGHTS")
+    _enough("POLY_OUTFLAGS", len(outflags), count, "POLY_NAMES")
+    padded = [*outweights, *[0.0] * count][:count]
+    return [RegionRule(outflag, weight) for outflag, weight in zip(outflags[:count], padded, strict=True)]
+
+
+def rules(values: Values) -> Rules:
+    """Return what is made of all inputs."""
+    return Rules(tuple(weight_rules(values)), tuple(flag_rules(values)), tuple(region_rules(values)))
+
+
+def flag_kind(outflags: Sequence[int]) -> np.dtype[np.integer]:
     """Type of the flag map: the smallest signed one, or uint8, that holds the largest output flag."""
-    largest = max((*values.wholes("WEIGHT_OUTFLAGS"), *values.wholes("FLAG_OUTFLAGS"), 0))
-    if largest >= 2**31 or min((*values.wholes("WEIGHT_OUTFLAGS"), *values.wholes("FLAG_OUTFLAGS"), 0)) < 0:
-        raise BadSetting(f"output flag {largest}: 0 to {2**31 - 1} was expected")
+    largest, least = max(outflags, default=0), min(outflags, default=0)
+    if largest >= 2**31 or least < 0:
+        raise BadSetting(f"output flag {least if least < 0 else largest}: 0 to {2**31 - 1} was expected")
     if largest >= 2**15:
         return np.dtype(np.int32)
     return np.dtype(np.int16 if largest >= 2**7 else np.uint8)
@@ -89,76 +107,46 @@ def flag_kind(values: Values) -> np.dtype[np.integer]:
 
 def _enough(key: str, found: int, count: int, names: str) -> None:
     if found < count:
-        raise BadSetting(f"{key}: {found} given, but {names} names {count} maps; one for each was expected")
+        raise BadSetting(f"{key}: {found} given, but {names} names {count} files; one for each was expected")
 
 
 def run(values: Values) -> list[Made]:
     """Do what the settings say."""
-    if values.texts("POLY_NAMES"):
-        raise BadSetting("POLY_NAMES: regions cannot be drawn by this version; give them as a flag map in FLAG_NAMES")
     verbose = values.text("VERBOSE_TYPE") != "QUIET"
     areas = None
     if values.switch("GETAREA"):
         areas = Areas(values.number("GETAREA_WEIGHT"), int(np.bitwise_or.reduce(values.wholes("GETAREA_FLAGS"))))
+    if not 0 <= values.number("OUTWEIGHT_STEP") < math.inf:
+        raise BadSetting(f"OUTWEIGHT_STEP = {values.number('OUTWEIGHT_STEP')}: 0 or a number above it was expected")
 
     def told(made: Made) -> None:
         if verbose and areas is not None:
             shares = f"weight {made.weight_area:.4f}, flag {made.flag_area:.4f}"
             _say(f"extension {made.number}: share of good pixels {shares}")
 
-    return combine(
-        [Path(name) for name in values.texts("WEIGHT_NAMES")],
-        [Path(name) for name in values.texts("FLAG_NAMES")],
-        weight_rules=weight_rules(values),
-        flag_rules=flag_rules(values),
-        flag_kind=flag_kind(values),
-        outweight=_path(values.text("OUTWEIGHT_NAME")),
-        outflag=_path(values.text("OUTFLAG_NAME")),
-        areas=areas,
-        threads=values.whole("NTHREADS") or len(os.sched_getaffinity(0)),
-        told=told,
+    wanted = rules(values)
+    inputs = Inputs(
+        weights=[Path(name) for name in values.texts("WEIGHT_NAMES")],
+        flags=[Path(name) for name in values.texts("FLAG_NAMES")],
+        regions=[Path(name) for name in values.texts("POLY_NAMES")],
+        union=values.switch("POLY_INTERSECT"),
+        single=values.text("POLY_PRECISION") == "SINGLE",
     )
+    outputs = Outputs(
+        weight=_path(values.text("OUTWEIGHT_NAME")),
+        flag=_path(values.text("OUTFLAG_NAME")),
+        flag_kind=flag_kind(wanted.outflags),
+        weight_kind=WeightKind(values.text("OUTWEIGHT_TYPE")),
+        step=values.number("OUTWEIGHT_STEP"),
+        areas=areas,
+        provenance={key: text for key, text in values.as_texts().items() if key.startswith(_TOLD) and text},
+    )
+    threads = values.whole("NTHREADS") or len(os.sched_getaffinity(0))
+    return combine(inputs, wanted, outputs, threads=threads, told=told)
 
 
 def _path(name: str) -> Path | None:
     return Path(name) if name else None
-
-
-def _summary(values: Values, made: Sequence[Made]) -> str:
-    """VOTable of the extensions made, with the configuration."""
-    names = ("OUTWEIGHT_NAME", "W"), ("OUTFLAG_NAME", "F")
-    rows = [
-        f"<TR><TD>{html.escape(values.text(key))}</TD><TD>{kind}</TD><TD>{each.number}</TD><TD>{area:.8g}</TD></TR>"
-        for each in made
-        for (key, kind), area in zip(names, (each.weight_area, each.flag_area), strict=True)
-        if values.text(key)
-    ]
-    settings = [
-        f'<PARAM name="{key.title()}" datatype="char" arraysize="*" value="{html.escape(text)}"/>'
-        for key, text in values.as_texts().items()
-    ]
-    style = values.text("XSL_URL")
-    columns = (("Output_Image_Name", "char", "*"), ("Output_Image_Type", "char", "1"), ("Extension", "int", ""))
-    fields = [
-        f'<FIELD name="{name}" datatype="{kind}"' + (f' arraysize="{size}"/>' if size else "/>")
-        for name, kind, size in (*columns, ("Effective_Area", "float", ""))
-    ]
-    return "\n".join(
-        [
-            '<?xml version="1.0" encoding="UTF-8"?>',
-            *([f'<?xml-stylesheet type="text/xsl" href="{html.escape(style)}"?>'] if style else []),
-            '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">',
-            '<RESOURCE name="WeightWatcher">',
-            f'<INFO name="Software" value="{software()}"/>',
-            *settings,
-            '<TABLE ID="OutFields" name="OutFields">',
-            *fields,
-            "<DATA><TABLEDATA>",
-            *rows,
-            "</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>",
-            "",
-        ]
-    )
 
 
 def _say(text: str) -> None:
@@ -173,11 +161,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         begin = time.monotonic()
         values = TOOL.read(arguments)
         made = run(values)
+        seconds = time.monotonic() - begin
         if values.switch("WRITE_XML") and values.text("XML_NAME"):
-            Path(values.text("XML_NAME")).write_text(_summary(values, made), encoding="utf-8")
-        if values.text("VERBOSE_TYPE") == "QUIET":
-            return ""
-        return f"{len(made)} extensions in {time.monotonic() - begin:.2f} s"
+            from processing.weightwatcher.summary import Run, summary  # noqa: PLC0415  not needed without it
+
+            told = summary(Run(TOOL, values, arguments, made, seconds))
+            Path(values.text("XML_NAME")).write_text(told, encoding="utf-8")
+        return "" if values.text("VERBOSE_TYPE") == "QUIET" else f"{len(made)} extensions in {seconds:.2f} s"
 
     return TOOL.call(arguments, do)
 

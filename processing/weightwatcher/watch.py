@@ -1,4 +1,4 @@
-"""The general WeightWatcher rule: any number of weight and flag maps become one weight and one flag map.
+"""The general WeightWatcher rule: weight maps, flag maps and regions become one weight and one flag map.
 
 Plain numpy: the rule is bound by memory, and the start of the compiler would
 take longer than the work.
@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,34 @@ class FlagRule:
     """Single bits of the map, and the flags they set."""
 
 
+@dataclass(frozen=True, slots=True)
+class RegionRule:
+    """What is made of one file of regions."""
+
+    outflag: int
+    """Set in the flag map where a region lies."""
+    outweight: float
+    """The weight is multiplied by it there, as float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is made of all inputs, each in the order of its kind."""
+
+    weights: tuple[WeightRule, ...] = ()
+    flags: tuple[FlagRule, ...] = ()
+    regions: tuple[RegionRule, ...] = ()
+
+    @property
+    def outflags(self) -> list[int]:
+        """Every flag that may be set."""
+        return [
+            *(rule.outflag for rule in self.weights),
+            *(outflag for rule in self.flags for _, outflag in rule.translations),
+            *(rule.outflag for rule in self.regions),
+        ]
+
+
 class Room:
     """Arrays of one thread that are used again and again: fresh ones would cost a page fault every 4096 bytes."""
 
@@ -52,18 +82,20 @@ class Room:
 def watch(
     weights: Sequence[NDArray[Any]],
     flags: Sequence[NDArray[np.integer]],
-    weight_rules: Sequence[WeightRule],
-    flag_rules: Sequence[FlagRule],
+    covered: Sequence[Mask | None],
+    rules: Rules,
     kind: np.dtype[Any],
     room: Room | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    """Combine maps of one shape.
+    """Combine maps and regions of one shape.
 
     Parameters
     ----------
     weights : arrays of numbers, taken as float32
         The first gives its values where it is good; the others only null it.
     flags : arrays of integers
+    covered : bool arrays, or None where no region lies
+        One a file of regions.
     kind : dtype
         Of the flag map.
     room : Room
@@ -80,32 +112,36 @@ def watch(
     """
     shape = (weights[0] if weights else flags[0]).shape
     room = room or Room()
-    weight = room.take("weight", shape, np.float32)
-    flag = room.take("flag", shape, kind)
-    good = room.take("good", shape, np.bool_)
-    above = room.take("above", shape, np.bool_)
+    weight, flag = room.take("weight", shape, np.float32), room.take("flag", shape, kind)
+    good, fine, hit = (room.take(use, shape, np.bool_) for use in ("good", "fine", "hit"))
     flag[...] = 0
+    good[...] = True
     if not weights:
         weight[...] = 1
-    for number, (pixels, rule) in enumerate(zip(weights, weight_rules, strict=True)):
+    for number, (pixels, rule) in enumerate(zip(weights, rules.weights, strict=True)):
         value = room.take("value", shape, np.float32) if number else weight
         np.copyto(value, pixels, casting="same_kind" if pixels.dtype.kind == "f" else "unsafe")
-        np.greater_equal(value, np.float32(rule.low), out=good)
-        np.less_equal(value, np.float32(rule.high), out=above)
-        good &= above
-        _keep(weight, good, room)
-        _flag(flag, np.logical_not(good, out=good), rule.outflag, room)
-    for bits, each in zip(flags, flag_rules, strict=True):
-        masked = room.take("masked", shape, bits.dtype.newbyteorder("="))
-        np.bitwise_and(bits, _like(each.nulling, bits), out=masked)
-        _keep(weight, np.equal(masked, 0, out=good), room)
+        np.greater_equal(value, np.float32(rule.low), out=fine)
+        np.less_equal(value, np.float32(rule.high), out=hit)
+        fine &= hit
+        good &= fine
+        _flag(flag, np.logical_not(fine, out=hit), rule.outflag, room)
+    for bits, each in zip(flags, rules.flags, strict=True):
+        _test(bits, each.nulling, hit, room)
+        np.greater(good, hit, out=good)
         for bit, outflag in each.translations:
-            np.bitwise_and(bits, _like(bit, bits), out=masked)
-            _flag(flag, np.not_equal(masked, 0, out=good), outflag, room)
+            if bit != each.nulling:
+                _test(bits, bit, fine, room)
+            _flag(flag, hit if bit == each.nulling else fine, outflag, room)
+    _keep(weight, good, room)
+    for mask, region in zip(covered, rules.regions, strict=True):
+        if mask is not None:
+            np.multiply(weight, np.float32(region.outweight), out=weight, where=mask)
+            _flag(flag, mask, region.outflag, room)
     return weight, flag
 
 
-def _keep(weight: NDArray[np.float32], good: NDArray[np.bool_], room: Room) -> None:
+def _keep(weight: NDArray[np.float32], good: Mask, room: Room) -> None:
     """Null `weight` where it is not `good`, whatever stands there; three times as fast as indexing by a mask."""
     ones = room.take("ones", good.shape, np.int32)
     np.copyto(ones, good)
@@ -114,15 +150,20 @@ def _keep(weight: NDArray[np.float32], good: NDArray[np.bool_], room: Room) -> N
     pattern &= ones
 
 
-def _flag(flag: NDArray[Any], where: NDArray[np.bool_], outflag: int, room: Room) -> None:
+def _flag(flag: NDArray[Any], where: Mask, outflag: int, room: Room) -> None:
     if outflag:
         bits = room.take("bits", where.shape, flag.dtype)
-        np.multiply(where, np.array(outflag).astype(flag.dtype), out=bits)
+        np.multiply(where.view(np.uint8), np.array(outflag).astype(flag.dtype), out=bits)
         flag |= bits
 
 
-def _like(mask: int, bits: NDArray[np.integer]) -> Any:
-    """`mask` in the type of `bits`, whose sign is one bit more."""
+def _test(bits: NDArray[np.integer], mask: int, hit: Mask, room: Room) -> None:
+    """Tell where `bits`, of either byte order, have any of `mask`; the sign is one bit more."""
     size = bits.dtype.itemsize
-    native = bits.dtype.newbyteorder("=")
-    return np.array(mask & (256**size - 1), np.uint64).astype(f"u{size}").view(native)[()]
+    wanted = np.array(mask & (256**size - 1), np.uint64).astype(f"u{size}")
+    plain = bits.view(wanted.dtype)
+    if not bits.dtype.isnative:
+        wanted = wanted.byteswap()
+    masked = room.take("masked", bits.shape, wanted.dtype)
+    np.bitwise_and(plain, wanted[()], out=masked)
+    np.not_equal(masked, wanted.dtype.type(0), out=hit)

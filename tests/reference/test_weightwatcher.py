@@ -19,6 +19,19 @@ pytestmark = pytest.mark.reference
 
 TRUE_SIZE = (4644, 2112)
 SMALL = (61, 83)
+SKY = [
+    ("CTYPE1", "RA---TAN"), ("CTYPE2", "DEC--TAN"), ("CRVAL1", 132.5), ("CRVAL2", -12.3), ("CRPIX1", 40.0),
+    ("CRPIX2", 30.0), ("CD1_1", -5.2e-5), ("CD1_2", 1e-6), ("CD2_1", 1e-6), ("CD2_2", 5.2e-5), ("RADESYS", "FK5"),
+    ("EQUINOX", 2000.0),
+]  # fmt: skip
+REGIONS = {
+    "one.reg": "# Region file format: DS9\nglobal color=green\nimage\npolygon(10.3,10.2,50.7,11.5,40,52,-9,33)\n"
+    "polygon(30,5,70,5,70,58,30,58,62,30)\n",
+    "two.reg": "polygon(20.5,20.5,90.25,20.5,90.25,70,20.5,70) # color=red\n",
+    "tiles.reg": "tile 2;image;polygon(5,5,33.3,7,20,60)\n# tile 3\nimage\npolygon(70,-5,99,30,70,66,40,30)\n",
+    "sky.reg": "fk5\npolygon(132.5011,-12.3009,132.4989,-12.3007,132.4992,-12.2990,132.5008,-12.2993)\n",
+}
+"""Of the peer's kind: it takes polygons only, and each tile for one of them."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +40,7 @@ def peer(program: Callable[[str, str], str]) -> str:
 
 
 def write(path: Path, images: list[NDArray[Any]]) -> Path:
-    header = fits.Header([("OBJECT", "twilight"), ("CRVAL1", 1.5), ("DETSEC", "[1:2,3:4]")])
+    header = fits.Header([("OBJECT", "twilight"), ("DETSEC", "[1:2,3:4]"), *SKY])
     hdus = [fits.ImageHDU(image, header, name=f"ccd{number:02d}") for number, image in enumerate(images)]
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
     return path
@@ -59,7 +72,9 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(place / "unsigned.fits", [chance.integers(0, 65536, SMALL).astype(np.uint16) for _ in range(3)])
     write(place / "true_flat.fits", [flat_of(TRUE_SIZE, 5), flat_of(SMALL, 5)])
     write(place / "true_mask.fits", [chance.integers(0, 2, size).astype(np.int16) for size in (TRUE_SIZE, SMALL)])
-    fits.PrimaryHDU(flat_of(SMALL, 1)).writeto(place / "single.fits")
+    fits.PrimaryHDU(flat_of(SMALL, 1), fits.Header(SKY)).writeto(place / "single.fits")
+    for name, text in REGIONS.items():
+        (place / name).write_text(text)
     return place
 
 
@@ -82,7 +97,7 @@ def both(peer: str, place: Path, made: Path, settings: dict[str, str]) -> list[t
 
 
 def inputs(key: str, value: str, place: Path) -> str:
-    if key not in {"WEIGHT_NAMES", "FLAG_NAMES"}:
+    if key not in {"WEIGHT_NAMES", "FLAG_NAMES", "POLY_NAMES"}:
         return value
     return ",".join(str(place / name) for name in value.split(",") if name)
 
@@ -120,6 +135,27 @@ CASES = {
     "flags of 16 bits": {"WEIGHT_NAMES": "flat.fits", "FLAG_NAMES": "", "WEIGHT_OUTFLAGS": "128"},
     "flags of 32 bits": {"WEIGHT_NAMES": "flat.fits", "FLAG_NAMES": "", "WEIGHT_OUTFLAGS": "70000"},
     "one image": {"WEIGHT_NAMES": "single.fits", "FLAG_NAMES": ""},
+    "regions": {
+        "WEIGHT_NAMES": "flat.fits", "FLAG_NAMES": "mask.fits", "FLAG_WMASKS": "0x01", "POLY_NAMES": "one.reg",
+        "POLY_OUTFLAGS": "4",
+    },
+    "regions that cancel where they overlap": {
+        "WEIGHT_NAMES": "flat.fits", "FLAG_NAMES": "", "POLY_NAMES": "one.reg,two.reg", "POLY_OUTFLAGS": "4,8",
+        "POLY_OUTWEIGHTS": "0.5,0.3", "POLY_INTERSECT": "N",
+    },
+    "several files of regions, on tiles too": {
+        "WEIGHT_NAMES": "flat.fits,other.fits", "FLAG_NAMES": "bits.fits", "WEIGHT_MIN": "0.3,0.5",
+        "WEIGHT_MAX": "1.3,1.5", "WEIGHT_OUTFLAGS": "1,4", "FLAG_WMASKS": "0x10", "FLAG_MASKS": "0x01",
+        "FLAG_OUTFLAGS": "2", "POLY_NAMES": "tiles.reg,one.reg,two.reg", "POLY_OUTFLAGS": "8,16,32",
+        "POLY_OUTWEIGHTS": "0.0,1.5,0.7",
+    },
+    "regions on a CCD of true size, beside flags alone": {
+        "WEIGHT_NAMES": "", "FLAG_NAMES": "true_mask.fits", "FLAG_WMASKS": "0x01", "POLY_NAMES": "one.reg",
+        "POLY_OUTFLAGS": "70000",
+    },
+    "regions in fk5": {
+        "WEIGHT_NAMES": "single.fits", "FLAG_NAMES": "", "POLY_NAMES": "sky.reg,one.reg", "POLY_OUTFLAGS": "4,8",
+    },
     "a CCD of true size": {
         "WEIGHT_NAMES": "true_flat.fits", "FLAG_NAMES": "true_mask.fits", "FLAG_WMASKS": "0x01", "FLAG_MASKS": "0x01",
         "FLAG_OUTFLAGS": "2",
@@ -199,3 +235,32 @@ def test_the_peers_own_default_file_is_understood(peer: str, maps: Path, tmp_pat
     argv = [part for key, value in settings.items() for part in (f"-{key}", str(value))]
     assert main(["-c", str(tmp_path / "default.ww"), *argv]) == 0
     assert (tmp_path / "w.fits").exists()
+
+
+def flags_of_both(
+    peer: str, place: Path, made: Path, settings: dict[str, str]
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Flags of every CCD, the peer's and ours."""
+    (weights, unused), (theirs, ours) = both(peer, place, made, settings)
+    with weights, unused, theirs, ours:
+        return [hdu.data.copy() for hdu in theirs[1:]], [hdu.data.copy() for hdu in ours[1:]]
+
+
+def test_the_peer_loses_flags_beyond_eight_bits_of_sixteen_and_we_do_not(peer: str, maps: Path, tmp_path: Path) -> None:
+    settings = {"WEIGHT_NAMES": "flat.fits", "FLAG_NAMES": "", "WEIGHT_OUTFLAGS": "257"}
+    theirs, ours = flags_of_both(peer, maps, tmp_path, settings)
+    assert theirs[0].dtype == ours[0].dtype == np.dtype(">i2")
+    np.testing.assert_array_equal(theirs[0], ours[0] & 0xFF)
+    assert set(np.unique(ours[0])) == {0, 257}
+
+
+def test_the_peer_counts_a_tile_down_with_each_polygon_and_we_do_not(peer: str, maps: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.reg").write_text("tile 2\nimage\npolygon(5,5,40,5,40,40)\npolygon(50,5,70,5,70,40)\n")
+    settings = {
+        "WEIGHT_NAMES": "flat.fits", "FLAG_NAMES": "", "WEIGHT_OUTFLAGS": "0", "POLY_OUTFLAGS": "4",
+        "POLY_NAMES": str(tmp_path / "a.reg"),
+    }  # fmt: skip
+    theirs, ours = flags_of_both(peer, maps, tmp_path, settings)
+    assert [np.unique(flags).tolist() for flags in ours] == [[0], [0, 4], [0]]
+    np.testing.assert_array_equal(theirs[0] | theirs[1], ours[1])
+    assert theirs[0].any()
