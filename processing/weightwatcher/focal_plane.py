@@ -10,20 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from processing.areas import Area
-from processing.flags import PixelFlag
+from terapix.flags import FLAGS
 
-_EMPTY = (18, 22, 28)
+EMPTY = (18, 22, 28)
 """Colour between the CCDs: near black, so that frame and page agree in light and dark."""
-_COLOURS: dict[PixelFlag, tuple[int, int, int]] = {
-    PixelFlag.LOW_RESPONSE: (86, 110, 180),
-    PixelFlag.HIGH_RESPONSE: (150, 110, 200),
-    PixelFlag.BAD: (220, 150, 40),
-    PixelFlag.SATELLITE: (90, 190, 120),
-    PixelFlag.COSMIC: (80, 200, 200),
-    PixelFlag.SATURATED: (235, 70, 60),
-}
-"""Later ones lie over earlier ones."""
-_GOOD = (52, 60, 70)
+GOOD = (52, 60, 70)
 _SIGMA = 1.4826
 """Standard deviations in a median absolute deviation of Gaussian noise."""
 
@@ -68,12 +59,17 @@ def frame_picture(layout: Layout, tiles: Sequence[NDArray[np.float64]]) -> bytes
     canvas = np.full(layout.shape, np.nan)
     for index, tile in enumerate(tiles):
         layout.put(canvas, index, tile)
-    known = canvas[np.isfinite(canvas)]
+    return _grey(stretched(canvas))
+
+
+def stretched(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    """Brightness from 0 to 1: an arcsinh from two sigma below the sky, which is the median, to 300 above; NaN stays."""
+    known = pixels[np.isfinite(pixels)]
     sky = float(np.median(known)) if known.size else 0.0
     sigma = _SIGMA * float(np.median(np.abs(known - sky))) if known.size else 1.0
-    scaled = (canvas - sky) / max(sigma, 1e-6 * max(abs(sky), 1.0))
-    bright = np.arcsinh(np.clip(scaled + 2, 0, 300) / 3) / np.arcsinh(100.0)
-    return _grey(bright)
+    scaled = (pixels - sky) / max(sigma, 1e-6 * max(abs(sky), 1.0))
+    bright: NDArray[np.float64] = np.arcsinh(np.clip(scaled + 2, 0, 300) / 3) / np.arcsinh(100.0)
+    return bright
 
 
 def weight_picture(layout: Layout, tiles: Sequence[NDArray[np.float64]]) -> bytes:
@@ -88,16 +84,16 @@ def weight_picture(layout: Layout, tiles: Sequence[NDArray[np.float64]]) -> byte
 def flag_picture(layout: Layout, tiles: Sequence[NDArray[np.int64]]) -> bytes:
     """PNG of the flags in colours; a square shows a flag the more, the more of its pixels have it."""
     canvas = np.empty((*layout.shape, 3))
-    canvas[:] = _EMPTY
+    canvas[:] = EMPTY
     for index, tile in enumerate(tiles):
         painted = np.empty((*tile.shape[1:], 3))
-        painted[:] = _GOOD
-        for flag, colour in _COLOURS.items():
-            share = np.sqrt(np.clip(tile[int(flag).bit_length() - 1] / layout.side**2, 0, 1))[..., None]
+        painted[:] = GOOD
+        for flag in FLAGS:
+            share = np.sqrt(np.clip(tile[flag.bit] / layout.side**2, 0, 1))[..., None]
             visible = np.where(share > 0, 0.25 + 0.75 * share, 0.0)
-            painted += visible * (np.array(colour) - painted)
+            painted += visible * (np.array(flag.colour) - painted)
         layout.put(canvas, index, painted)
-    return _png(Image.fromarray(np.rint(canvas[::-1]).astype(np.uint8), "RGB"))
+    return png(Image.fromarray(np.rint(canvas[::-1]).astype(np.uint8), "RGB"))
 
 
 def _grey(bright: NDArray[np.float64]) -> bytes:
@@ -106,11 +102,12 @@ def _grey(bright: NDArray[np.float64]) -> bytes:
     inside = np.isfinite(bright)
     canvas[inside] = 1 + np.rint(254 * np.clip(bright[inside], 0, 1)).astype(np.uint8)
     image = Image.fromarray(np.ascontiguousarray(canvas[::-1]), "L")
-    image.putpalette([*_EMPTY, *(round(level * 255 / 254) for level in range(255) for _ in range(3))])
-    return _png(image)
+    image.putpalette([*EMPTY, *(round(level * 255 / 254) for level in range(255) for _ in range(3))])
+    return png(image)
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
+    """Bytes of a PNG."""
     stream = io.BytesIO()
     image.save(stream, "PNG", compress_level=6)
     return stream.getvalue()

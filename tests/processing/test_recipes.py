@@ -8,6 +8,7 @@ from processing.errors import BadRecipe
 from processing.flags import ALL_FLAGS, PixelFlag
 from processing.provenance import digest_of, history
 from processing.recipes import WeightRecipe, load_recipe
+from terapix.flags import FLAGS
 from terapix.identity import UnsafeName
 
 
@@ -18,6 +19,13 @@ def test_bits_of_the_flag_map_are_frozen() -> None:
     }  # fmt: skip
     assert {flag.name: flag.value for flag in PixelFlag} == expected
     assert sum(expected.values()) == ALL_FLAGS
+
+
+def test_every_flag_is_shown_in_a_colour_of_its_own() -> None:
+    assert {flag.name: flag.value for flag in FLAGS} == {flag.name: flag.value for flag in PixelFlag}
+    assert len({flag.colour for flag in FLAGS}) == len({flag.words for flag in FLAGS}) == len(PixelFlag)
+    apart = [sum((x - y) ** 2 for x, y in zip(a.colour, b.colour, strict=True)) for a in FLAGS for b in FLAGS if a != b]
+    assert min(apart) > 30**2, "two colours that nobody can tell apart"
 
 
 def test_the_shipped_recipe_is_the_default_one() -> None:

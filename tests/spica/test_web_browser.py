@@ -15,6 +15,7 @@ PAGES = (
     "/frames",
     "/frames/979400p",
     "/frames/979415p",
+    "/frames/979400p/pixels/1?ccd=1&x=8&y=8",
     "/runs",
     "/nodes",
     "/history",
@@ -112,7 +113,7 @@ async def test_the_header_is_sieved_while_one_types(night, browser):
         await page.goto("/frames/979400p")
         await page.get_by_label("Cards with").fill("runid")
         await expect(page.locator("#cards tbody tr:visible")).to_have_count(1)
-        await page.get_by_role("link", name="ccd01").click()
+        await page.locator("#headers").get_by_role("link", name="ccd01").click()
         await expect(page.locator("#header")).to_contain_text("ccd01")
 
 
@@ -133,3 +134,20 @@ async def test_everything_can_be_read_and_done_without_script(night, browser):
         await page.get_by_role("button", name="Sign in").click()
         await page.get_by_role("button", name="Drain").first.click()
         await expect(page.get_by_role("status")).to_contain_text("drain node node1, asked by operator")
+
+
+async def test_a_click_on_the_focal_plane_leads_to_its_pixels_and_flags_are_chosen_without_script(night, browser):
+    async with window(browser, night.address, java_script_enabled=False) as opened:
+        page = opened.page
+        await page.goto("/frames/979400p")
+        await page.get_by_role("img", name="Its flags").click(position={"x": 200, "y": 150})
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Pixels of 979400p")
+        await expect(page.get_by_role("checkbox", checked=True)).to_have_count(15)
+        assert "ccd=13&" in page.url, "the middle of the second row"
+        await page.locator("select[name=ccd]").select_option("ccd01")
+        await page.get_by_label("cosmic ray").uncheck()
+        await page.get_by_role("button", name="Show").click()
+        await expect(page.get_by_role("checkbox", checked=True)).to_have_count(14)
+        await expect(page.get_by_role("img", name="Its flags over the frame")).to_be_visible()
+        assert "COSMIC" not in page.url
+        assert opened.outside == []

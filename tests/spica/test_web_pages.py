@@ -291,12 +291,3 @@ async def test_static_files_are_kept_by_version_and_those_from_elsewhere_are_wha
 async def test_templates_leave_escaping_on():
     for path in Path(HERE / "templates").glob("*.html"):
         assert not re.search(r"\|\s*safe\b|autoescape|Markup", path.read_text()), path
-
-
-async def test_the_legend_of_flags_has_the_colours_of_the_pictures():
-    from processing.weightwatcher import focal_plane
-
-    style = (HERE / "static/console.css").read_text()
-    shown = dict(re.findall(r"\.flag-([\w-]+) \{ fill: rgb\((\d+ \d+ \d+)\)", style))
-    painted = {flag.name.lower().replace("_", "-"): rgb for flag, rgb in focal_plane._COLOURS.items()}
-    assert shown == {name: " ".join(map(str, rgb)) for name, rgb in painted.items()}

@@ -4,6 +4,7 @@ import io
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -24,6 +25,17 @@ RUNS = (
     ("08AC14", "CFHTLS-D1", "u.MP9301", 660.0),
 )
 PACKED, UNPACKED = 341_000_000, 1_412_000_000
+COUNTED: dict[str, Any] = {
+    "side": 26,
+    "names": [f"ccd{index:02d}" for index in range(36)],
+    "counts": {
+        "BAD": [2_000 + 7 * index for index in range(36)],
+        "COSMIC": [4_000 + (index * 13) % 36 for index in range(36)],
+        "SATURATED": [900] * 35 + [12_345],
+    },
+    "notes": ["ccd07: GAINA = 0 cannot be; GAIN = 1.6 is taken"],
+}
+"""What the weight stage says of a frame's defects."""
 PROMISE = {"frame_bytes": PACKED, "product_bytes": 520_000_000, "scratch_bytes": 300_000_000}
 WEIGHTED, PLACED, VALID, FETCHED = (
     FrameState.WEIGHTED, FrameState.PLACED, FrameState.VALID, FrameState.FETCHED,
@@ -222,7 +234,7 @@ class Seeded:
         ]
         if files:
             write_files(self.directory / self.node, f"frames/{frame.runid}/{self.name}.fits.fz", made)
-        summary = {"seconds": 8.4, "pixels": 353_000_000, "share_masked": 0.0123, "share_saturated": 0.0004}
+        summary = {"seconds": 8.4, "pixels": 353_000_000, "area": 0.9877, **COUNTED}
         await Jobs().finish(
             self.session,
             number,
@@ -298,7 +310,7 @@ async def _daemons(session: AsyncSession, now: datetime) -> None:
 
 
 def write_files(root: Path, frame: str, products: list[NewProduct]) -> None:
-    """Write a small frame with two CCDs, and pictures like a focal plane."""
+    """Write a small frame with two CCDs, its maps, and pictures like a focal plane."""
     chance = np.random.default_rng(2003)
     primary = fits.PrimaryHDU()
     for keyword, value, comment in (
@@ -315,7 +327,12 @@ def write_files(root: Path, frame: str, products: list[NewProduct]) -> None:
     for product in products:
         path = root / product.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_picture(chance) if product.path.endswith(".png") else b"SIMPLE  =                    T")
+        if product.path.endswith(".png"):
+            path.write_bytes(_picture(chance))
+        else:
+            kind = np.float32 if product.kind == "weight" else np.int16
+            maps = [fits.ImageHDU(np.ones((24, 16), kind), name=image.name) for image in images]
+            fits.HDUList([fits.PrimaryHDU(), *maps]).writeto(path, overwrite=True)
 
 
 def _picture(chance: np.random.Generator) -> bytes:

@@ -17,9 +17,12 @@ from snooppix.reloading import changes, last_reload, read, said
 from spica.files import file_of, inside
 from spica.story import history, standing, unknown
 from spica.web import drawing, header
+from spica.web.aiming import SHOWN
 from spica.web.console import Console, console_of, is_fragment, render
+from spica.web.defects import defects_of
 from spica.web.gate import Access, access
 from spica.web.pages.actions import readback
+from terapix.flags import FLAGS
 from terapix.identity import UnsafeName, safe_name
 
 PICTURES = ("picture-frame", "picture-weight", "picture-flag")
@@ -84,6 +87,10 @@ async def frame(request: web.Request) -> web.Response:
             "made": _made(products, nodes),
             "pictures": _pictures(products),
             "captions": CAPTIONS,
+            "defects": defects_of(jobs),
+            "order": request.query.get("by", "")[:20],
+            "flags": FLAGS,
+            "shown_width": SHOWN,
             "replicas": [(replica, nodes[replica.node_id]) for replica in replicas if replica.node_id in nodes],
             "readback": await readback(session, request),
             "newest": await Events().newest_id(session),
