@@ -7,7 +7,8 @@ ProcessingError
 │   ├── Truncated           the file ends before its pixels do
 │   ├── DamagedPixels       compressed pixels cannot be decoded
 │   ├── ShapeMismatch       two images that belong together differ in size
-│   └── BadRegions          a file of regions has a line that means nothing, or cannot be laid on the image
+│   ├── BadRegions          a file of regions has a line that means nothing, or cannot be laid on the image
+│   └── BadCatalogue        a table of stars cannot be read, or lacks a column
 ├── NotStorable             pixels that the wanted form of storage cannot hold
 ├── BadRecipe               a recipe with an unknown key or an impossible value
 ├── BadSetting              a tool's configuration names an unknown key or a bad value
@@ -64,6 +65,10 @@ class ShapeMismatch(FileProblem):
 
 class BadRegions(FileProblem):
     """A file of regions has a line that means nothing, or that cannot be laid on the image."""
+
+
+class BadCatalogue(FileProblem):
+    """A table of stars cannot be read, or lacks a column."""
 
 
 class NotStorable(ProcessingError):

@@ -145,6 +145,49 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ghost:
+    """An image of the pupil, out of focus, that two reflections make of a bright star."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    """Light of the star that is in it."""
+    radius: Positive
+    """Arcsec."""
+    hole: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Radius of the hole in its middle, in units of its own."""
+    offset: float = 1.0
+    """Distance of its middle from the optical axis, in units of the star's; negative on the other side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrightStars:
+    """Light that bright stars shed beside their images; brightness is that of a star of magnitude 0."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    wing: float = 3.3
+    """Magnitude of a square arcsec at 1 arcsec: the core's wings, from which fluxes of saturated stars follow."""
+    wing_slope: Positive = 4.3
+    """Power of the distance with which they fall."""
+    halo: float = 16.0
+    """Magnitude of a square arcsec at 1 arcmin."""
+    halo_slope: Positive = 2.0
+    halo_longest: Positive = 600.0
+    """Arcsec, the largest radius that is marked."""
+    spike_angles: tuple[float, ...] = ()
+    """Degrees from the rows of the mosaic, counter-clockwise, of each spike."""
+    spike: float = 16.6
+    """Magnitude of a square arcsec at 1 arcmin, on a spike."""
+    spike_slope: Positive = 2.5
+    spike_longest: Positive = 120.0
+    """Arcsec."""
+    spike_width: Positive = 1.5
+    """Arcsec."""
+    ghosts: tuple[Ghost, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """A camera."""
 
@@ -182,6 +225,8 @@ class Instrument:
     """Those that only frames with more CCDs have, in order behind `ccds`."""
     weights: bool = True
     """Whether weight and flag maps can be made: frames name the flat field and the mask that made them."""
+    bright_stars: BrightStars | None = None
+    """Haloes, spikes and ghosts; None where they are not known."""
     painting: dict[str, Any] = field(default_factory=dict)
     """What SkyMaker paints its frames with, as `processing.skymaker.bands` and `effects` read it."""
 

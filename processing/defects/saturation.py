@@ -1,0 +1,152 @@
+"""Cores of saturated stars, and the trails of charge that they leave along their columns."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from processing.defects.background import Background
+from processing.defects.image import CcdImage, Flags
+from processing.flags import PixelFlag
+from processing.kernels import bleed
+
+_ROOM = 1 << 18
+"""Saturated pixels for which room is taken at first."""
+EVEN = 0.05
+"""Share by which neighbours on a plateau differ at most: the grain of a flat field, and the noise of full wells."""
+PLATEAU = 8
+"""Pixels of a column that are even: a star of 1.5 arcsec that is not full falls by half over as many."""
+FEWEST = 40
+"""Pixels on plateaus without which the header's level is believed."""
+SIDE = 3
+"""Columns to either side of a trail's own with which it is not compared."""
+
+
+class SaturationSettings(BaseModel):
+    """How saturated pixels are found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    on: bool = True
+    """Whether they are looked for."""
+    margin: Annotated[int, Field(ge=0, le=20)] = 1
+    """Pixels by which saturated cores are widened: their neighbours are no longer linear."""
+    plateau: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """Share of the header's level from which a plateau of even pixels is taken for the true level; 1 for never."""
+    trails: bool = True
+    """Whether charge is followed along the columns."""
+    limit: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """Excess over the neighbouring columns below which a trail has ended, in noise of a pixel."""
+    window: Annotated[int, Field(ge=1, le=100)] = 9
+    """Pixels of a column over which the excess is averaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Saturated cores of a CCD; arrays over them."""
+
+    x: NDArray[np.float64]
+    """Column of the middle, from 0."""
+    y: NDArray[np.float64]
+    """Row of the middle, from 0."""
+    radius: NDArray[np.float64]
+    """Pixels."""
+    pixels: NDArray[np.int64]
+    """Saturated pixels, those of the trail too."""
+
+
+def saturation_level(image: CcdImage, background: Background, settings: SaturationSettings) -> float:
+    """ADU from which pixels of a CCD are saturated.
+
+    That is the header's level, or a lower one where columns show plateaus of even pixels that no star has: after
+    flat-fielding, wells that are full read what they hold divided by the response.
+    """
+    if settings.plateau >= 1.0:
+        return image.saturation
+    sky, corners = background.typical_level, _corners(image)
+    inside = image.pixels[corners[2] : corners[3], corners[0] : corners[1]]
+    top = image.saturation if math.isfinite(image.saturation) else float(np.nanmax(inside, initial=sky))
+    floor = sky + settings.plateau * (top - sky)
+    if not math.isfinite(floor) or floor < sky + 200.0 * background.typical_rms:
+        return image.saturation
+    found = np.empty(_ROOM, np.float32)
+    count = min(bleed.plateaus(image.pixels, corners, floor, EVEN, PLATEAU, found), found.size)
+    if count < FEWEST:
+        return image.saturation
+    return min(image.saturation, float(np.quantile(found[:count], 0.02)))
+
+
+def find_cores(image: CcdImage, level: float) -> tuple[Cores, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Find the saturated cores, and rows, columns and numbers of core of all saturated pixels."""
+    corners = _corners(image)
+    rows, columns = np.empty(_ROOM, np.int64), np.empty(_ROOM, np.int64)
+    count = bleed.full_pixels(image.pixels, level, corners, rows, columns)
+    if count > rows.size:
+        rows, columns = np.empty(count, np.int64), np.empty(count, np.int64)
+        bleed.full_pixels(image.pixels, level, corners, rows, columns)
+    rows, columns = rows[:count], columns[:count]
+    labels = np.empty(count, np.int64)
+    centres = np.empty((bleed.label(rows, columns, labels), 4))
+    bleed.cores(rows, columns, labels, centres)
+    return Cores(centres[:, 0], centres[:, 1], centres[:, 2], centres[:, 3].astype(np.int64)), rows, columns, labels
+
+
+def mark_saturated(image: CcdImage, flags: Flags, background: Background, settings: SaturationSettings) -> int:
+    """Mark saturated cores with their margin as SATURATED, and the charge along their columns as BLEED.
+
+    Full pixels of a trail have both bits. Pixels that are no number count as saturated.
+
+    Parameters
+    ----------
+    image : CcdImage
+    flags : (ny, nx) int16, changed in place
+    background : Background
+    settings : SaturationSettings
+
+    Returns
+    -------
+    count : int
+        Pixels of the illuminated part that are SATURATED or BLEED now.
+    """
+    if not settings.on:
+        return 0
+    corners = _corners(image)
+    found, rows, columns, labels = find_cores(image, saturation_level(image, background, settings))
+    saturated, trail = int(PixelFlag.SATURATED), int(PixelFlag.BLEED)
+    bleed.mark_core(flags, rows, columns, corners, settings.margin, saturated)
+    if settings.trails and rows.size:
+        _mark_trails(image, flags, background, settings, found, rows, columns, labels)
+    part = flags[corners[2] : corners[3], corners[0] : corners[1]]
+    return int(np.count_nonzero(part & (saturated | trail)))
+
+
+def _mark_trails(
+    image: CcdImage, flags: Flags, background: Background, settings: SaturationSettings, found: Cores,
+    rows: NDArray[np.int64], columns: NDArray[np.int64], labels: NDArray[np.int64],
+) -> None:  # fmt: skip
+    saturated, trail, corners = int(PixelFlag.SATURATED), int(PixelFlag.BLEED), _corners(image)
+    beyond = np.abs(rows - found.y[labels]) > 1.3 * found.radius[labels] + 1.5
+    flags[rows[beyond], columns[beyond]] |= trail
+    order = np.lexsort((rows, columns, labels))
+    own, column, row = labels[order], columns[order], rows[order]
+    first = np.flatnonzero(np.r_[True, (own[1:] != own[:-1]) | (column[1:] != column[:-1])])
+    last = np.r_[first[1:], own.size] - 1
+    level, rms = background.typical_level, background.typical_rms
+    for low, high in zip(first, last, strict=True):
+        core = own[low]
+        if high - low + 1 < PLATEAU and found.pixels[core] < PLATEAU:
+            continue
+        centre = np.array([found.x[core], found.y[core], found.radius[core]])
+        for end, up in ((low, -1), (high, 1)):
+            bleed.follow(
+                image.pixels, flags, corners, column[end], row[end], up, centre, level, rms,
+                settings.limit, settings.window, SIDE, saturated, trail,
+            )  # fmt: skip
+
+
+def _corners(image: CcdImage) -> NDArray[np.int64]:
+    inside = image.inside
+    return np.array([inside.x0, inside.x1, inside.y0, inside.y1])

@@ -1,0 +1,118 @@
+"""Light across a trail, from which its width and brightness follow."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.defects.trail_candidates import Sheet
+from processing.defects.trail_paths import ALONG, Path, Piece
+from processing.kernels import trails as kernels
+
+Floats = NDArray[np.float64]
+EXPONENT = 2.5
+"""Of Moffat's profile across a trail: the integral along a line of a star of exponent 3."""
+FWHM = 2.0 * math.sqrt(2.0 ** (1.0 / EXPONENT) - 1.0)
+"""Full width at half maximum of that profile, in units of its scale."""
+ACROSS = 0.25
+"""Bins across a column of the profile."""
+HALF = 64
+"""Columns to either side."""
+NARROWEST, WIDEST = 0.25, 12.0
+"""Bins: widths that are tried."""
+_SUBDIVISIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A trail's light across it."""
+
+    width: float
+    """Pixels, full width at half maximum."""
+    peaks: Floats
+    """(pieces,) light on the middle line, in noise of a pixel, on each piece of the path."""
+
+    @property
+    def area(self) -> float:
+        """Light across the trail for a peak of 1, in pixels."""
+        return self.width / FWHM / 0.75
+
+    def half_width(self, peak: float, limit: float) -> float:
+        """Pixels from the middle line at which a trail of `peak` has fallen to `limit`."""
+        scale = self.width / FWHM
+        return scale * math.sqrt(max((max(peak, 0.0) / limit) ** (1.0 / EXPONENT) - 1.0, 0.0))
+
+
+def profile_of(path: Path, sheets: Mapping[int, Sheet]) -> Profile:
+    """Measure width and brightness of a path; `sheets` hold light in noise of a pixel."""
+    step = sheets[path.pieces[0].ccd].step
+    rows = [_rows(piece, path, sheets[piece.ccd]) for piece in path.pieces]
+    every = _median(np.concatenate(rows))
+    direction = path.line[2:]
+    widths = np.geomspace(NARROWEST * step, WIDEST * step, 40)
+    best, width = math.inf, float(widths[0])
+    known = np.isfinite(every)
+    if np.count_nonzero(known) < HALF:
+        return Profile(width, np.zeros(len(rows)))
+    for each in widths:
+        design = _design(float(each), direction, step)
+        left = float(_fit(design[known], every[known])[1])
+        if left < 0.999 * best:
+            best, width = left, float(each)
+    design = _design(width, direction, step)
+    peaks = []
+    overall = float(_fit(design[known], every[known])[0])
+    for part in rows:
+        profile = _median(part)
+        usable = np.isfinite(profile)
+        enough = part.shape[0] >= 6 and np.count_nonzero(usable) >= HALF
+        peaks.append(float(_fit(design[usable], profile[usable])[0]) if enough else overall)
+    return Profile(width, np.array(peaks))
+
+
+def _rows(piece: Piece, path: Path, sheet: Sheet) -> Floats:
+    """Light (rows, columns) along the piece, NaN where there is none."""
+    step = sheet.step
+    line, middle = path.line, piece.middle(step)
+    point = line[:2] + middle * line[2:] + piece.offset * np.array([-line[3], line[2]])
+    turned = line[2:] + piece.slope * np.array([-line[3], line[2]])
+    straight = np.concatenate([point, turned / np.hypot(*turned)])
+    low, high = max(path.first, piece.start), min(path.last, piece.start + piece.sums.shape[0] * ALONG * step)
+    number = max(round((high - low) / (ALONG * step)), 1)
+    sums, numbers = np.zeros((2, number, 2 * HALF))
+    kernels.add_strip(
+        sheet.values, sheet.counts, np.array(sheet.first), np.array(sheet.sense), step, straight, low - middle,
+        ALONG * step, ACROSS * step, sums, numbers,
+    )  # fmt: skip
+    return np.where(numbers > 0.0, sums / np.maximum(numbers, 1.0), np.nan)
+
+
+def _median(rows: Floats) -> Floats:
+    """Median of each column; NaN where it has fewer than three values."""
+    ordered = np.sort(rows, axis=0)
+    known = np.isfinite(rows).sum(axis=0)
+    column = np.arange(rows.shape[1])
+    middle = 0.5 * (
+        ordered[np.maximum((known - 1) // 2, 0), column] + ordered[np.minimum(known // 2, rows.shape[0] - 1), column]
+    )
+    return np.where(known >= 3, middle, np.nan)
+
+
+def _design(width: float, direction: Floats, step: float) -> Floats:
+    """(columns, 2): profile of a trail of peak 1 as bins across it see it, and 1 for the light beside."""
+    middles = (np.arange(2 * HALF) - HALF + 0.5) * ACROSS * step
+    shares = (np.arange(_SUBDIVISIONS) + 0.5) / _SUBDIVISIONS - 0.5
+    within = (shares[:, np.newaxis] * abs(direction[0]) + shares * abs(direction[1])).ravel() * step
+    away = (middles[:, np.newaxis] + within) / (width / FWHM)
+    seen = ((1.0 + away * away) ** -EXPONENT).mean(axis=1)
+    return np.stack([seen, np.ones_like(seen)], axis=1)
+
+
+def _fit(design: Floats, profile: Floats) -> tuple[float, float]:
+    """Peak, and sum of the squares that are left; a peak below 0 counts as none."""
+    (peak, beside), *_ = np.linalg.lstsq(design, profile, rcond=None)
+    if peak <= 0.0:
+        return 0.0, float(((profile - profile.mean()) ** 2).sum())
+    return float(peak), float(((profile - design @ np.array([peak, beside])) ** 2).sum())
