@@ -191,6 +191,18 @@ def read_stored(path: Path, extension: Extension) -> NDArray[Any]:
     return data.view(kind).reshape(extension.shape).astype(kind.newbyteorder("="))
 
 
+def step_of(path: Path, extension: Extension) -> float | None:
+    """Step of which all floats of an image are whole numbers, zero included; None where they are anything else."""
+    table = _Table(path, extension) if extension.compressed else None
+    if table is None or not table.is_rice_by_rows or extension.bitpix > 0:
+        return None
+    with path.open("rb") as stream:
+        rows = np.fromfile(stream, np.uint8, extension.shape[0] * table.record, offset=extension.data)
+    if rows.size < extension.shape[0] * table.record:
+        raise Truncated(path, "the file became shorter", hdu=extension.hdu, remedy=_FETCH_AGAIN)
+    return table.step(rows.reshape(-1, table.record))
+
+
 def _by_cfitsio(path: Path, extension: Extension) -> NDArray[Any]:
     import fitsio  # noqa: PLC0415  slow to import, and needed for rare files only
 
@@ -337,6 +349,11 @@ class _Table:
         at = self.columns[name][0] + skip
         width = np.dtype(kind).itemsize
         return np.ascontiguousarray(table[:, at : at + width]).view(kind)[:, 0]
+
+    def step(self, table: NDArray[np.uint8]) -> float | None:
+        """Step of the quantised floats, where it is the same in all rows and zero is one of its multiples."""
+        scale, zero = (self._column(table, name, ">f8").astype(np.float64) for name in ("ZSCALE", "ZZERO"))
+        return float(scale[0]) if (scale == scale[0]).all() and scale[0] > 0 and not zero.any() else None
 
     def decode(self, data: NDArray[np.uint8]) -> NDArray[Any]:
         from processing.kernels import rice  # noqa: PLC0415  brings the compiler, which uncompressed files need not

@@ -34,6 +34,8 @@ class WeightRecipe(BaseModel):
     """Weights are stored as whole numbers of this step."""
     picture_width: Annotated[int, Field(ge=50, le=4000)] = 900
     """Pixels across the focal plane pictures, about."""
+    hand: bool = True
+    """Whether the regions that people drew are marked."""
     keep_weight: tuple[str, ...] = ("HALO", "SPIKE", "GHOST", "EDGE")
     """Flags that leave a pixel its weight; every other one nulls it."""
 
@@ -63,7 +65,7 @@ class WeightRecipe(BaseModel):
     @property
     def flags(self) -> PixelFlag:
         """Flags that the maps can have."""
-        return CALIBRATION | PixelFlag.SATURATED
+        return CALIBRATION | PixelFlag.SATURATED | (PixelFlag.HAND if self.hand else PixelFlag(0))
 
     @property
     def digest(self) -> str:

@@ -210,6 +210,8 @@ class ProcessingSection(Section):
     """Tries of one job before it counts as failed."""
     lease: Seconds = 60.0
     """Seconds without a heartbeat after which a running job is taken for lost and is due again."""
+    masks: Path = Path("masks")
+    """Directory of what people mark, the same path on each node's host: NAME.reg for a frame, RUNID.reg for a run."""
 
 
 class SpicaSection(Section):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from processing.areas import Area
 from processing.errors import NotStorable
 from processing.kernels import weigh
-from processing.reading import Extension, read_pixels
+from processing.reading import Extension, read_pixels, step_of
 from processing.recipes import WeightRecipe
 from processing.tiles import rice_floats, rice_integers
 
@@ -30,13 +30,17 @@ class Calibration:
     def pixels(self) -> NDArray[Any]:
         return read_pixels(self.path, self.extension)
 
+    def step(self) -> float | None:
+        """Step of which all pixels are whole numbers; None where they are not."""
+        return step_of(self.path, self.extension)
+
 
 @dataclass(frozen=True, slots=True)
 class BaseMaps:
     """Maps of one CCD before any defect is looked for, compressed."""
 
     weight: NDArray[np.uint8]
-    """Rice code of weights in whole numbers of the recipe's step, row behind row."""
+    """Rice code of weights in whole numbers of `step`, row behind row."""
     weight_ends: NDArray[np.int64]
     flags: NDArray[np.uint8]
     """Rice code of the flags as integers of 16 bits."""
@@ -45,6 +49,8 @@ class BaseMaps:
     """(rows, columns) sums of stored weights in the squares of the picture."""
     weighty: NDArray[np.int64]
     """Pixels with weight: one number."""
+    step: NDArray[np.float64]
+    """Weight of one stored unit: one number."""
 
     @property
     def check(self) -> NDArray[np.uint64]:
@@ -146,7 +152,9 @@ def make_base(
 ) -> BaseMaps:
     """Make the maps of a CCD of `shape` from its flat and its mask; `side` is the picture's square, in pixels.
 
-    Both have that shape. Raises DamagedPixels where their pixels cannot be decoded.
+    Both have that shape. Weights are whole numbers of the recipe's step, or of the flat's own where that is coarser:
+    they are then the flat's to the bit, and a finer step would only cost room. Raises DamagedPixels where their pixels
+    cannot be decoded.
     """
     response = flat.pixels() if flat else None
     good = mask.pixels() if mask else None
@@ -154,11 +162,18 @@ def make_base(
         good = np.broadcast_to(np.uint8(1), shape)
     weight, flags = weight_map(response, mask=good, inside=inside, low=recipe.response_min, high=recipe.response_max)
     del response, good
-    weight_tiles, flag_tiles = rice_floats(weight, recipe.weight_step), rice_integers(flags)
+    step = max(recipe.weight_step, (flat.step() if flat else None) or 0.0)
+    weight_tiles, flag_tiles = rice_floats(weight, step), rice_integers(flags)
     if weight_tiles.nulls:
         raise NotStorable("a weight that is no number")
     weight_bins = np.zeros(bin_shape(inside, side), np.int64)
-    weighty = weigh.bin_weights(weight, 1 / recipe.weight_step, corners(inside), side, weight_bins)
+    weighty = weigh.bin_weights(weight, 1 / step, corners(inside), side, weight_bins)
     return BaseMaps(
-        weight_tiles.code, weight_tiles.ends, flag_tiles.code, flag_tiles.ends, weight_bins, np.array([weighty])
+        weight_tiles.code,
+        weight_tiles.ends,
+        flag_tiles.code,
+        flag_tiles.ends,
+        weight_bins,
+        np.array([weighty]),
+        np.array([step]),
     )

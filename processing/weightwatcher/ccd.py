@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from processing.areas import Area
 from processing.cards import Entry
 from processing.defects.image import CcdImage
-from processing.defects.search import search
+from processing.defects.search import Known, search
 from processing.errors import DamagedPixels
 from processing.flags import ALL_FLAGS, BITS, PixelFlag
 from processing.kernels import picture, rice, weigh
 from processing.mosaic import compressed_bytes
 from processing.reading import Extension, read_stored
 from processing.recipes import WeightRecipe
+from processing.regions import Region, hand_mask
 from processing.tiles import Tiles, rice_integers
 from processing.weightwatcher.base import BaseMaps, Calibration, bin_shape, corners, make_base
 from processing.weightwatcher.detectors import Detector
@@ -47,6 +48,10 @@ class CcdWork:
     """Where the maps before any defect are kept."""
     workplace: Path
     """Directory of the job."""
+    regions: tuple[Region, ...]
+    """What people marked on the frame."""
+    number: int
+    """Of the CCD's image in the frame, from 1: regions in pixels name it as their tile."""
     notes: tuple[Entry, ...]
     """Cards to add to the products' headers."""
 
@@ -114,7 +119,8 @@ def search_ccd(work: CcdWork) -> CcdFound:
         pixels += np.float32(extension.bzero)
     sensed = work.detector
     image = CcdImage(pixels, inside, sensed.amplifiers, sensed.saturation, sensed.pixel_scale, str(work))
-    search(image, flags, work.recipe)
+    hand = hand_mask(work.regions, shape, extension.cards, work.number) if work.regions else None
+    search(image, flags, work.recipe, Known(hand))
     coded = rice_integers(flags)
     return CcdFound(coded.code.copy(), coded.ends, np.asarray(sums / _square_sizes(inside, work.side)), cached)
 
@@ -128,7 +134,7 @@ def weigh_ccd(coding: CcdCoding) -> tuple[bytes, bytes, CcdMaps]:
     flag_bins = np.zeros((BITS, *bin_shape(inside, work.side)), np.int64)
     clear = weigh.count_flags(flags, corners(inside), work.side, flag_bins)
     weight, weight_bins, weighty = _nulled(maps, flags, work)
-    flag = rice_integers(flags.astype(np.uint8) if recipe.flags <= np.iinfo(np.uint8).max else flags)
+    flag = rice_integers(flags if recipe.flags > np.iinfo(np.uint8).max else flags.astype(np.uint8))
     counts = flag_bins.sum(axis=(1, 2)).tolist()
     weight_extension = compressed_bytes(
         weight, shape, -32, extension.cards, name=extension.name, notes=[
@@ -149,7 +155,7 @@ def weigh_ccd(coding: CcdCoding) -> tuple[bytes, bytes, CcdMaps]:
         ]
     )  # fmt: skip
     made = CcdMaps(
-        weight_bins=weight_bins * recipe.weight_step / _square_sizes(inside, work.side),
+        weight_bins=weight_bins * (weight.step or 1.0) / _square_sizes(inside, work.side),
         flag_bins=flag_bins,
         pixels=inside.width * inside.height,
         area=weighty / flags.size,
@@ -188,7 +194,7 @@ def _nulled(maps: BaseMaps, flags: NDArray[np.int16], work: CcdWork) -> tuple[Ti
     )  # fmt: skip
     _check(bad, work)
     parameters = ("BLOCKSIZE", rice.BLOCK), ("BYTEPIX", 4)
-    weights = Tiles(code[: ends[-1]], ends, "RICE_1", parameters, recipe.weight_step)
+    weights = Tiles(code[: ends[-1]], ends, "RICE_1", parameters, float(maps.step[0]))
     return weights, bins, int(maps.weighty[0]) - nulled
 
 

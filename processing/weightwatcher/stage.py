@@ -15,6 +15,7 @@ from processing.flags import PixelFlag
 from processing.mosaic import MosaicWriter, Written, place, primary_bytes
 from processing.provenance import digest_of, history, software
 from processing.recipes import WEIGHT_STAGE, WeightRecipe
+from processing.regions import read_regions
 from processing.weightwatcher import focal_plane, inputs
 from processing.weightwatcher.base import Calibration
 from processing.weightwatcher.ccd import CcdCoding, CcdFound, CcdMaps, CcdWork, search_ccd, weigh_ccd
@@ -59,6 +60,7 @@ def weigh_frame(
     into: Path,
     recipe: WeightRecipe,
     scratch: Path,
+    regions: Sequence[Path] = (),
     workers: int = 0,
     progress: Callable[[float], None] = lambda _: None,
     provenance: Mapping[str, str] | None = None,
@@ -72,6 +74,8 @@ def weigh_frame(
     flat, mask : Path
         Of the same CCDs, matched by EXTNAME (by order where names are missing), gzipped or not.
         None: a response of 1; no bad pixels.
+    regions : sequence of Path
+        DS9 regions that people drew: what they cover is marked HAND.
     into, scratch : Path
         Directory of the products; directory for work and for what frames share. Best on one file system.
     workers : int
@@ -99,7 +103,8 @@ def weigh_frame(
     primary, extensions = inputs.open_frame(frame)
     insides = [inputs.illuminated(frame, extension) for extension in extensions]
     layout = focal_plane.Layout.of(inputs.places(extensions, insides), recipe.picture_width)
-    facts = _facts(frame, flat, mask, recipe, dict(provenance or {}))
+    drawn = tuple(region for path in regions for region in read_regions(path))
+    facts = _facts(frame, flat, mask, regions, recipe, dict(provenance or {}))
     notes = tuple(history(facts))
     with workplace(scratch, name) as work:
         calibrations: dict[str, Sequence[Calibration | None]] = {
@@ -119,7 +124,7 @@ def weigh_frame(
             CcdWork(
                 frame, extension, calibrations["flat"][index], calibrations["mask"][index], insides[index],
                 detectors[index], layout.side, recipe,
-                bases / f"{extension.hdu:03d}.base", work, notes,
+                bases / f"{extension.hdu:03d}.base", work, drawn, index + 1, notes,
             )
             for index, extension in enumerate(extensions)
         ]  # fmt: skip
@@ -144,7 +149,12 @@ def weigh_frame(
 
 
 def _facts(
-    frame: Path, flat: Path | None, mask: Path | None, recipe: WeightRecipe, given: dict[str, str]
+    frame: Path,
+    flat: Path | None,
+    mask: Path | None,
+    regions: Sequence[Path],
+    recipe: WeightRecipe,
+    given: dict[str, str],
 ) -> dict[str, Any]:
     """What the products are made of, in the order in which their headers tell it."""
     facts: dict[str, Any] = {"software": software(), "stage": WEIGHT_STAGE, "recipe": recipe.digest}
@@ -152,6 +162,8 @@ def _facts(
         digest = given.pop(kind, None)
         if path is not None:
             facts[kind] = f"{path.name} {digest or _digest_once(path, path.stat().st_size, path.stat().st_mtime_ns)}"
+    if regions:
+        facts["regions"] = ", ".join(f"{path.name} {digest_of(path)}" for path in regions)
     return facts | given
 
 

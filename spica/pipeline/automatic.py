@@ -109,6 +109,7 @@ class Pipeline:
             workers=section.workers or len(os.sched_getaffinity(0)),
             lease=section.lease,
             attempts=section.attempts,
+            masks=str(self._settings.at(section.masks)),
         )
 
     async def _died(self, node: str, pid: int) -> None:

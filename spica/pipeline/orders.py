@@ -25,6 +25,8 @@ class Order:
     """Seconds without a heartbeat after which the job is taken for lost."""
     attempts: int
     """Tries before the job counts as failed."""
+    masks: str = ""
+    """Directory of what people mark; empty: none is looked at."""
 
 
 class Outcome(enum.StrEnum):

@@ -79,6 +79,8 @@ class Inputs:
     path: Path
     flat: Path | None
     mask: Path | None
+    regions: tuple[Path, ...]
+    """What people marked on the frame, and on all frames of its run."""
     into: Path
     """Directory of the products."""
     scratch: Path
@@ -136,6 +138,7 @@ def weigh(order: Order, inputs: Inputs, progress: Callable[[float], None]) -> Ma
         inputs.path,
         flat=inputs.flat,
         mask=inputs.mask,
+        regions=inputs.regions,
         into=inputs.into,
         recipe=recipe,
         scratch=inputs.scratch,
@@ -246,8 +249,9 @@ class Attempt:
             )
         into = self._root / "products" / _directory(frame.runid)
         await asyncio.to_thread(into.mkdir, parents=True, exist_ok=True)
+        regions = await asyncio.to_thread(regions_of, self._order.masks, frame)
         return Inputs(
-            frame, held[0], paths["flat"], paths["mask"], into, self._root / "scratch", job.recipe, provenance
+            frame, held[0], paths["flat"], paths["mask"], regions, into, self._root / "scratch", job.recipe, provenance
         )
 
     async def _held(self, session: AsyncSession, frame_id: int) -> tuple[Path, str] | None:
@@ -316,6 +320,16 @@ class Attempt:
             await self._jobs.fail(
                 session, job.id, self._token, reason=reason, retry_at=retry_at, now=now, source=source
             )
+
+
+def regions_of(directory: str, frame: FrameRecord) -> tuple[Path, ...]:
+    """Files of what people marked on a frame and on its run; they are inputs, and a frame made again has them again."""
+    if not directory:
+        return ()
+    names = [frame.name]
+    with contextlib.suppress(ValueError):  # a run that is no name has no file
+        names.append(safe_name(frame.runid or ""))
+    return tuple(path for name in names if (path := Path(directory) / f"{name}.reg").is_file())
 
 
 def again(problem: Exception, *, attempts: int, allowed: int, now: datetime) -> datetime | None:

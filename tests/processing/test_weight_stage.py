@@ -14,7 +14,8 @@ from PIL import Image
 
 from processing.errors import FileProblem, WorkerLost
 from processing.flags import PixelFlag
-from processing.mosaic import Mosaic
+from processing.mosaic import Mosaic, assemble, hdu_bytes, primary_bytes
+from processing.provenance import digest_of
 from processing.recipes import WeightRecipe
 from processing.weightwatcher import WeighedFrame, stage, weigh_frame
 from tests.support.mosaics import SATURATION, SHAPE, STEP, Mosaics, make_mosaics
@@ -67,7 +68,7 @@ def test_every_pixel_of_the_products_follows_the_rule(mosaics: Mosaics, tmp_path
         for number, facts in enumerate(zip(mosaics.pixels, mosaics.response, mosaics.good, strict=True), 1):
             weight, flag = rule(*facts)
             np.testing.assert_array_equal(flags[number].data, flag)
-            assert flags[number].data.dtype == np.uint8
+            assert flags[number].data.dtype.newbyteorder("=") == np.int16
             assert ((weights[number].data == 0) == (flag != 0)).all()
             np.testing.assert_allclose(weights[number].data, weight, rtol=0, atol=STEP / 2)
             assert weights[number].data.dtype == np.float32
@@ -108,6 +109,52 @@ def test_another_flat_mask_or_recipe_never_meets_the_wrong_bases(mosaics: Mosaic
     weigh(mosaics, tmp_path, flat=None)
     with fits.open(tmp_path / "products" / KINDS["weight"]) as opened:
         assert set(np.unique(opened[1].data).tolist()) == {0.0, 1.0}
+
+
+def test_flags_take_the_smallest_type_that_holds_what_the_recipe_can_set(mosaics: Mosaics, tmp_path: Path) -> None:
+    one = weigh(mosaics, tmp_path / "one", recipe=narrow())
+    two = weigh(mosaics, tmp_path / "two")
+    with fits.open(one.products[1].path) as few, fits.open(two.products[1].path) as many:
+        assert (few[2].data.dtype.itemsize, many[2].data.dtype.itemsize) == (1, 2)
+        np.testing.assert_array_equal(few[2].data, many[2].data)
+
+
+def narrow() -> WeightRecipe:
+    """A recipe that sets no flag above 8 bits."""
+    return WeightRecipe(picture_width=100, hand=False)
+
+
+def test_a_flat_of_coarse_steps_gives_weights_to_the_bit_and_in_less_room(mosaics: Mosaics, tmp_path: Path) -> None:
+    coarse = tmp_path / "08Am03.flat.r.36.03.fits.fz"
+    parts = [hdu_bytes(r, {}, name=f"ccd{k:02d}", quantize=0.004) for k, r in enumerate(mosaics.response)]
+    assemble(coarse, primary_bytes({}), parts)
+    fine, own = weigh(mosaics, tmp_path / "fine"), weigh(mosaics, tmp_path / "own", flat=coarse)
+    code = [sum(each.size for each in Mosaic(made.products[0].path).extensions) for made in (own, fine)]
+    assert code[0] < 0.85 * code[1], "two bits less for each pixel of flats that have 8"
+    with Mosaic(coarse) as flat, Mosaic(own.products[0].path) as weight, Mosaic(own.products[1].path) as flag:
+        for ccd in range(3):
+            expected = np.where(flag.read(ccd) == 0, flat.read(ccd), np.float32(0))
+            np.testing.assert_array_equal(weight.read(ccd), expected)
+
+
+def test_what_people_marked_is_an_input_and_comes_again_with_every_processing(mosaics: Mosaics, tmp_path: Path) -> None:
+    regions = tmp_path / "979412p.reg"
+    regions.write_text("image\ntile 2\nbox(31,41,19,9,0)\n")
+    plain = weigh(mosaics, tmp_path / "plain")
+    for place in ("once", "again"):
+        made = weigh(mosaics, tmp_path / place, regions=[regions])
+        assert made.products[0].provenance["regions"] == f"979412p.reg {digest_of(regions)}"
+        assert made.summary["counts"]["HAND"] == [0, 171, 0]
+    with Mosaic(made.products[0].path) as weights, Mosaic(made.products[1].path) as flags:
+        marked = flags.read(1) & PixelFlag.HAND != 0
+        assert np.argwhere(marked).min(axis=0).tolist() == [36, 21]
+        assert np.argwhere(marked).max(axis=0).tolist() == [44, 39]
+        assert not weights.read(1)[marked].any()
+        with Mosaic(plain.products[1].path) as before:
+            np.testing.assert_array_equal(flags.read(1) & ~np.int16(PixelFlag.HAND), before.read(1))
+    regions.write_text("image\nsquare(31,41,20)\n")
+    with pytest.raises(FileProblem, match=r"979412p\.reg"):
+        weigh(mosaics, tmp_path / "wrong", regions=[regions])
 
 
 def test_a_damaged_base_is_made_again(mosaics: Mosaics, tmp_path: Path) -> None:

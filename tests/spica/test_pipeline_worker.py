@@ -6,16 +6,18 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from dbclient.records import JobRecord, NewProduct
+from dbclient.records import FrameRecord, JobRecord, NewProduct
 from dbclient.schema import FrameKind, FrameState, JobState
 from dbclient.stores import Jobs, Products
 from spica.pipeline import worker
 from spica.pipeline.orders import Order, Outcome
 from spica.pipeline.recovery import Recovery
-from spica.pipeline.worker import LOST, Attempt, ClaimLost, InputGone, Inputs, Made, Stage, again, in_words
+from spica.pipeline.worker import LOST, Attempt, ClaimLost, InputGone, Inputs, Made, Stage, again, in_words, regions_of
 from terapix.clock import Clock, SetClock, SystemClock
 from terapix.errors import TerapixError
 from tests.support.site import Site, open_site
@@ -54,6 +56,21 @@ async def ordered(site: Site) -> Order:
         lease=0.2,
         attempts=2,
     )
+
+
+def test_what_people_marked_is_found_by_name_and_run_and_by_nothing_hostile(tmp_path: Path) -> None:
+    for name in ("979412p", "08AC14", ""):
+        (tmp_path / f"{name}.reg").write_text("")
+    (tmp_path.parent / "x.reg").write_text("")
+
+    def found(runid: str | None) -> list[str]:
+        frame = SimpleNamespace(name="979412p", runid=runid)
+        return [path.name for path in regions_of(str(tmp_path), cast("FrameRecord", frame))]
+
+    assert found("08AC14") == ["979412p.reg", "08AC14.reg"]
+    assert found("../x") == found(None) == ["979412p.reg"]
+    assert found("09BF01") == ["979412p.reg"]
+    assert regions_of("", cast("FrameRecord", SimpleNamespace(name="979412p", runid=None))) == ()
 
 
 def make(order: Order, inputs: Inputs, progress: Callable[[float], None]) -> Made:
