@@ -49,16 +49,14 @@ class Masks:
         union: bool = True,
         single: bool = False,
     ) -> None:
-        ground = Ground(source)
+        mine = [region for region in regions if region.system.on_the_sky or region.tile == tile]
+        rough = [single and region.shape == "polygon" for region in mine]
+        rounded = [_rounded(region) if cut else region for region, cut in zip(mine, rough, strict=True)]
         rings: dict[bool, list[Ring]] = {False: [], True: []}
-        for number, region in enumerate(regions):
-            if not region.system.on_the_sky and region.tile != tile:
-                continue
-            rough = single and region.shape == "polygon"
-            laid = ground.rings(_rounded(region) if rough else region)
+        for number, (region, laid) in enumerate(zip(mine, Ground(source).rings(rounded), strict=True)):
             # Other shapes are rounded up instead of to the nearest pixel: that whose centre lies inside is the first.
             shift = 0.0 if region.shape == "polygon" else 0.5
-            rings[region.excluded] += [Ring(_moved(corners, shift, single=rough), number) for corners in laid]
+            rings[region.excluded] += [Ring(_moved(corners, shift, single=rough[number]), number) for corners in laid]
         self._covered = Drawing(rings[False], shape, union=union)
         self._excluded = Drawing(rings[True], shape)
 

@@ -1,6 +1,7 @@
 """Closed rings of a region's edge, in pixels of a CCD."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,24 +38,41 @@ class Ground:
         self.shift = np.array([float(get(f"LTV{i}") or 0.0) for i in (1, 2)])
         """LTV."""
 
-    def rings(self, region: Region) -> list[Floats]:
-        """Return rings of (n, 2) positions in pixels from 0; none where the projection does not reach.
+    def rings(self, regions: Sequence[Region]) -> list[list[Floats]]:
+        """Return for each region its rings of (n, 2) positions in pixels from 0; none where the projection ends.
 
         A pixel lies in the region where an odd number of rings surround it.
 
         Raises
         ------
         BadRegions
-            The region needs a WCS and there is none.
+            A region needs a WCS and there is none.
         """
+        edges = [self._edges(region) for region in regions]
+        found: list[list[Floats]] = [[] for _ in regions]
+        # All of a system at once: astropy takes milliseconds for each call.
+        for system in System:
+            places = [
+                (number, ring)
+                for number, (region, rings) in enumerate(zip(regions, edges, strict=True))
+                if region.system is system
+                for ring in rings
+            ]
+            if places:
+                pixels = self._to_pixels(np.concatenate([ring for _, ring in places]), system)
+                ends = np.cumsum([len(ring) for _, ring in places])
+                for (number, _), corners in zip(places, np.split(pixels, ends[:-1]), strict=True):
+                    found[number].append(corners)
+        return [rings if all(np.isfinite(ring).all() for ring in rings) else [] for rings in found]
+
+    def _edges(self, region: Region) -> list[Floats]:
+        """A region's rings in its own system."""
         lengths = [length for pair in region.lengths for length in pair]
         if region.system.on_the_sky or any(length.unit is Unit.DEGREE for length in lengths):
             self._demand_sky(region)
         if region.shape == "polygon":
-            rings = [self._to_pixels(np.array(region.points), region.system)]
-        else:
-            rings = [self._curve(region, *pair) for pair in region.lengths]
-        return rings if all(np.isfinite(ring).all() for ring in rings) else []
+            return [np.array(region.points)]
+        return [self._curve(region, *pair) for pair in region.lengths]
 
     def _demand_sky(self, region: Region) -> None:
         if self.sky.wcs is None:
@@ -82,8 +100,9 @@ class Ground:
         cosine, sine = math.cos(math.radians(region.angle)), math.sin(math.radians(region.angle))
         u, v = u * cosine - v * sine, u * sine + v * cosine
         if region.system.on_the_sky:
-            return self._to_pixels(away(region.points[0], u, v), region.system)
-        return self._to_pixels(np.stack([u, v], axis=1) + region.points[0], region.system)
+            return away(region.points[0], u, v)
+        curve: Floats = np.stack([u, v], axis=1) + region.points[0]
+        return curve
 
     def _convert(self, length: Length, system: System) -> float:
         """A length in the unit of positions in `system`: degrees, or pixels of that kind."""

@@ -156,6 +156,10 @@ def _say(text: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; 0 where the maps were made, 1 where a file hindered it, 2 where the settings did."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["regions"]:
+        from processing.regions import command  # noqa: PLC0415  brings the compiler
+
+        return command.main(arguments[1:])
 
     def do() -> str:
         begin = time.monotonic()
@@ -169,7 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             Path(values.text("XML_NAME")).write_text(told, encoding="utf-8")
         return "" if values.text("VERBOSE_TYPE") == "QUIET" else f"{len(made)} extensions in {seconds:.2f} s"
 
-    return TOOL.call(arguments, do)
+    more = "weightwatcher regions --help   flag maps and masks as DS9 regions and MOCs\n"
+    return TOOL.call(arguments, do, more=more)
 
 
 if __name__ == "__main__":
