@@ -20,43 +20,36 @@ _REACH = 0.48
 
 
 @njit(cache=True, nogil=True)
-def _at(mask: Array, y: int, x: int) -> Any:
-    return 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x]
-
-
-@njit(cache=True, nogil=True)
-def count_corners(mask: Array) -> int:
-    """Corners of all outlines of a bool mask."""
+def count_corners(framed: Array) -> int:
+    """Corners of all outlines of a bool mask with a frame of one pixel that is not in it."""
     count = 0
-    for y in range(mask.shape[0] + 1):
-        for x in range(mask.shape[1] + 1):
-            low_left, low_right = _at(mask, y - 1, x - 1), _at(mask, y - 1, x)
-            high_left, high_right = _at(mask, y, x - 1), _at(mask, y, x)
-            inside = int(low_left) + int(low_right) + int(high_left) + int(high_right)
-            if inside in {1, 3}:
-                count += 1
-            elif inside == 2 and low_left == high_right:
-                count += 2
+    for y in range(1, framed.shape[0]):
+        for x in range(1, framed.shape[1]):
+            low_left, low_right = framed[y - 1, x - 1], framed[y - 1, x]
+            high_left, high_right = framed[y, x - 1], framed[y, x]
+            odd = low_left ^ low_right ^ high_left ^ high_right
+            crossed = (low_left == high_right) & (low_right == high_left) & (low_left != low_right)
+            count += odd + 2 * crossed
     return count
 
 
 @njit(cache=True, nogil=True)
-def _turned(mask: Array, x: int, y: int, way: int) -> int:
+def _turned(framed: Array, x: int, y: int, way: int) -> int:
     """Direction (0 up, 1 right, 2 down, 3 left) in which an outline goes on that comes to a corner by `way`."""
     left_y, right_y = y - (way in {2, 3}), y - (way in {1, 2})
     left_x, right_x = x - (way in {0, 3}), x - (way in {2, 3})
-    if not _at(mask, right_y, right_x):
+    if not framed[right_y + 1, right_x + 1]:
         return (way + 1) % 4
-    if _at(mask, left_y, left_x):
+    if framed[left_y + 1, left_x + 1]:
         return (way + 3) % 4
     return way
 
 
 @njit(cache=True, nogil=True)
 def trace(  # noqa: C901, PLR0912  one tight loop
-    mask: Array, owner: Array, xs: Array, ys: Array, begins: Array, hosts: Array
+    framed: Array, owner: Array, xs: Array, ys: Array, begins: Array, hosts: Array
 ) -> int:
-    """Follow all outlines of a bool mask; return their number.
+    """Follow all outlines of a bool mask with a frame of one pixel that is not in it; return their number.
 
     `owner` (ny, nx + 1), -1 at first, receives the corner from which each vertical edge was
     reached. `xs`, `ys` receive corners, `begins` where each outline begins among them. `hosts`
@@ -65,16 +58,16 @@ def trace(  # noqa: C901, PLR0912  one tight loop
     belongs to an outline found before.
     """
     rings, corners = 0, 0
-    for row in range(mask.shape[0]):
-        for column in range(mask.shape[1] + 1):
-            if owner[row, column] >= 0 or _at(mask, row, column) == _at(mask, row, column - 1):
+    for row in range(owner.shape[0]):
+        for column in range(owner.shape[1]):
+            if framed[row + 1, column + 1] == framed[row + 1, column] or owner[row, column] >= 0:
                 continue
             begins[rings], hosts[rings] = corners, -1
             x, y, way = column, row, 0
-            if _at(mask, row, column - 1):
-                way = _turned(mask, x, y, 2)
+            if framed[row + 1, column]:
+                way = _turned(framed, x, y, 2)
                 left = column - 1
-                while _at(mask, row, left - 1):
+                while framed[row + 1, left]:
                     left -= 1
                 hosts[rings] = owner[row, left]
             first = way
@@ -92,7 +85,7 @@ def trace(  # noqa: C901, PLR0912  one tight loop
                         owner[y, x] = corners
                     else:
                         x -= 1
-                    straight = _turned(mask, x, y, way)
+                    straight = _turned(framed, x, y, way)
                     if x == column and y == row and straight == first:
                         break
                 corners += 1
@@ -160,9 +153,10 @@ def straighten(columns: Array, rows: Array, rises: Array, out_x: Array, out_y: A
 
 def outlines(mask: NDArray[np.bool_]) -> tuple[Array, Array, Array, Array]:
     """Return corners x and y, begins and hosts of all outlines of a bool mask, as `trace` tells them."""
-    corners = count_corners(mask)
+    framed = np.pad(mask, 1)
+    corners = count_corners(framed)
     owner = np.full((mask.shape[0], mask.shape[1] + 1), -1, np.int32)
     xs, ys = np.empty(corners, np.int32), np.empty(corners, np.int32)
     begins, hosts = np.empty(corners // 4 + 1, np.int64), np.empty(corners // 4 + 1, np.int64)
-    rings = trace(mask, owner, xs, ys, begins, hosts)
+    rings = trace(framed, owner, xs, ys, begins, hosts)
     return xs, ys, begins[: rings + 1], hosts[:rings]

@@ -16,6 +16,7 @@ from processing.kernels.outlines import outlines
 from processing.regions.outlines import MOST_CORNERS, polygons_of
 from processing.regions.scanline import Drawing, Ring
 
+compiled = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="slow without the compiler")
 MASKS = arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
 
 
@@ -68,6 +69,7 @@ def areas_of(mask: NDArray[np.bool_]) -> list[set[tuple[int, int]]]:
     return found
 
 
+@compiled
 def test_a_trail_and_a_ring_have_few_corners() -> None:
     y, x = np.mgrid[:600, :500]
     trail = abs(y - 0.37 * x - 100.3) < 5
@@ -90,6 +92,7 @@ def test_columns_keep_to_their_pixels_by_the_rule_of_centres_too() -> None:
     assert sorted(map(tuple, corners.tolist())) == [(11.75, 4.5), (11.75, 39.5), (14.75, 4.5), (14.75, 39.5)]
 
 
+@compiled
 def test_no_polygon_is_longer_than_the_original_reads() -> None:
     mask = np.random.default_rng(5).random((80, 90)) < 0.65
     polygons = polygons_of(mask)
@@ -97,7 +100,7 @@ def test_no_polygon_is_longer_than_the_original_reads() -> None:
     np.testing.assert_array_equal(filled(polygons, mask.shape), mask)
 
 
-@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="it is what this test starts")
+@compiled
 def test_the_same_without_the_compiler() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", __file__],
