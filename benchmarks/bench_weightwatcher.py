@@ -19,7 +19,8 @@ from processing.weightwatcher import weigh_frame
 
 SHAPE = (4644, 2112)
 CCDS = 36
-PEER_CCDS = 8
+PEER_CCDS = (8, 36)
+"""CCDs in a file: the goal's figure is of 8; a frame has 36."""
 
 
 def flats(ccds: int) -> Iterator[np.ndarray]:
@@ -70,6 +71,19 @@ def paint(place: Path, ccds: int, compression: Compression) -> None:
         assemble(place / f"{name}.fits{'' if compression is Compression.NONE else '.fz'}", primary, parts)
 
 
+def draw(place: Path, ccds: int) -> None:
+    """Sixty polygons a CCD, as a person, or a catalogue of bright stars, leaves them behind."""
+    chance = np.random.default_rng(20070614)
+    lines = ["# Region file format: DS9 version 4.1\n"]
+    for tile in range(1, ccds + 1):
+        for _ in range(60):
+            turn = np.sort(chance.uniform(0, 2 * np.pi, 8))
+            radii, centre = chance.uniform(5, 120, 8), chance.uniform((40, 40), (2040, 4500))
+            corners = centre + radii[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+            lines.append(f"tile {tile};image;polygon({','.join(f'{value:.2f}' for value in corners.ravel())})\n")
+    (place / "hand.reg").write_text("".join(lines))
+
+
 def agreement(place: Path) -> str:
     """Compare every pixel of both maps."""
     different = 0
@@ -80,11 +94,17 @@ def agreement(place: Path) -> str:
     return "bit-identical" if not different else f"{different} pixels differ"
 
 
-def beside_the_peer(place: Path) -> Row:
-    """Eight CCDs, uncompressed in and out, XML off, each as a whole process."""
-    paint(place, PEER_CCDS, Compression.NONE)
+def beside_the_peer(place: Path, ccds: int) -> list[Row]:
+    """Uncompressed in and out, XML off, each as a whole process; then with regions."""
+    paint(place, ccds, Compression.NONE)
+    draw(place, ccds)
+    return [_row(place, ccds, ""), _row(place, ccds, "hand.reg")]
+
+
+def _row(place: Path, ccds: int, regions: str) -> Row:
     settings = ["-WEIGHT_NAMES", "flat.fits", "-FLAG_NAMES", "mask.fits", "-FLAG_WMASKS", "0x01", "-FLAG_MASKS", "0x01"]
-    settings += ["-FLAG_OUTFLAGS", "2", "-POLY_NAMES", "", "-WRITE_XML", "N", "-VERBOSE_TYPE", "QUIET"]
+    settings += ["-FLAG_OUTFLAGS", "2", "-WRITE_XML", "N", "-VERBOSE_TYPE", "QUIET"]
+    settings += ["-POLY_NAMES", regions, "-POLY_OUTFLAGS", "4"]
 
     def named(who: str) -> list[str]:
         return [*settings, "-OUTWEIGHT_NAME", f"{who}_weight.fits", "-OUTFLAG_NAME", f"{who}_flag.fits"]
@@ -92,12 +112,12 @@ def beside_the_peer(place: Path) -> Row:
     root = str(Path(__file__).resolve().parents[1])
     environment = {**os.environ, "PYTHONPATH": root}
     ours = timed(
-        [sys.executable, "-m", "processing.weightwatcher.command", *named("ours")], runs=5, env=environment, cwd=place
+        [sys.executable, "-m", "processing.weightwatcher.command", *named("ours")], runs=3, env=environment, cwd=place
     )
-    peer = timed(["weightwatcher", *named("peer")], runs=5, cwd=place) if shutil.which("weightwatcher") else None
+    peer = timed(["weightwatcher", *named("peer")], runs=3, cwd=place) if shutil.which("weightwatcher") else None
     return Row(
-        part="weight + flag maps, uncompressed output",
-        input=f"{PEER_CCDS} MegaCam CCDs, flat and mask",
+        part="weight + flag maps, uncompressed output" + (", with regions" if regions else ""),
+        input=f"{ccds} MegaCam CCDs, flat and mask" + (", 60 polygons a CCD" if regions else ""),
         ours=ours.wall,
         ours_cpu=ours.cpu,
         peer="weightwatcher 1.12",
@@ -149,9 +169,13 @@ def measure() -> Sequence[Row]:
     warm()
     with tempfile.TemporaryDirectory(prefix="bench-weightwatcher-") as name:
         place = Path(name)
-        (place / "peer").mkdir()
+        rows = []
+        for ccds in PEER_CCDS:
+            (place / "peer").mkdir()
+            rows += beside_the_peer(place / "peer", ccds)
+            shutil.rmtree(place / "peer")
         (place / "frame").mkdir()
-        return [beside_the_peer(place / "peer"), *whole_frame(place / "frame")]
+        return [*rows, *whole_frame(place / "frame")]
 
 
 if __name__ == "__main__":

@@ -60,16 +60,14 @@ class Masks:
         self._covered = Drawing(rings[False], shape, union=union)
         self._excluded = Drawing(rings[True], shape)
 
-    def band(self, begin: int, end: int) -> NDArray[np.bool_] | None:
-        """Return rows `begin` to `end` as (rows, nx); None where nothing is covered."""
-        covered = self._covered.band(begin, end)
-        if covered is None or self._excluded.empty:
-            return covered
-        excluded = self._excluded.band(begin, end)
-        return covered if excluded is None else covered & ~excluded
+    def part(self, begin: int, end: int) -> NDArray[np.bool_] | None:
+        """Return pixels `begin` to `end`, counted row by row; None where nothing is covered."""
+        covered = self._covered.part(begin, end)
+        excluded = None if self._excluded.empty else self._excluded.part(begin, end)
+        return covered if covered is None or excluded is None else covered & ~excluded
 
     def whole(self) -> NDArray[np.bool_]:
-        """Return all rows."""
+        """Return all pixels."""
         mask = self._covered.whole()
         if not self._excluded.empty:
             mask &= ~self._excluded.whole()

@@ -16,8 +16,6 @@ from processing.errors import BadSetting
 
 MOST_CROSSINGS = 1 << 27
 """Crossings of edges and rows of one CCD; they take 2 GB then."""
-_ROWS = 64
-"""Rows filled at once: their counters stay in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,6 @@ class Drawing:
 
     def __init__(self, rings: Sequence[Ring], shape: tuple[int, int], *, union: bool = True) -> None:
         self.shape = shape
-        self.union = union
         parts = [
             _crossings([ring for ring in rings if ring.corners.dtype == kind], shape, kind)
             for kind in (np.dtype(np.float32), np.dtype(np.float64))
@@ -53,33 +50,44 @@ class Drawing:
         first[1:] = (rows[1:] != rows[:-1]) | (regions[1:] != regions[:-1])
         place = np.arange(rows.size)
         place -= np.maximum.accumulate(np.where(first, place, 0))
-        steps = (1 - 2 * (place & 1)).astype(np.int32)
-        order = np.argsort(rows, kind="stable")
-        self._rows, self._columns, self._steps = rows[order], columns[order], steps[order]
+        self._edges = _edges(rows, columns, 1 - 2 * (place & 1), shape[1], union=union)
 
     @property
     def empty(self) -> bool:
-        return not self._rows.size
+        return not self._edges.size
 
-    def band(self, begin: int, end: int) -> NDArray[np.bool_] | None:
-        """Return rows `begin` to `end` as (rows, nx); None where no region touches them."""
-        low, high = np.searchsorted(self._rows, (begin, end))
-        if low == high:
+    def part(self, begin: int, end: int) -> NDArray[np.bool_] | None:
+        """Return pixels `begin` to `end`, counted row by row; None where no region touches them."""
+        low, high = np.searchsorted(self._edges, begin, "right"), np.searchsorted(self._edges, end)
+        if low == high and low % 2 == 0:
             return None
-        counts = np.zeros((end - begin, self.shape[1]), np.int32)
-        np.add.at(counts, (self._rows[low:high] - begin, self._columns[low:high]), self._steps[low:high])
-        np.cumsum(counts, axis=1, out=counts)
-        return counts > 0 if self.union else counts & 1 != 0
+        cuts = np.concatenate(([begin], self._edges[low:high], [end]))
+        inside = (np.arange(low, high + 1) & 1).astype(np.bool_)
+        return np.repeat(inside, np.diff(cuts))
 
     def whole(self) -> NDArray[np.bool_]:
-        """Return all rows."""
-        mask = np.zeros(self.shape, np.bool_)
-        for begin in range(0, self.shape[0], _ROWS):
-            end = min(begin + _ROWS, self.shape[0])
-            band = self.band(begin, end)
-            if band is not None:
-                mask[begin:end] = band
-        return mask
+        """Return all pixels."""
+        covered = self.part(0, self.shape[0] * self.shape[1])
+        return np.zeros(self.shape, np.bool_) if covered is None else covered.reshape(self.shape)
+
+
+def _edges(
+    rows: NDArray[np.int64], columns: NDArray[np.int64], steps: NDArray[np.int64], nx: int, *, union: bool
+) -> NDArray[np.int64]:
+    """Pixels, counted row by row, at which what is covered begins and ends, in turn."""
+    if not rows.size:
+        return rows
+    touched, of_row = np.unique(rows, return_inverse=True)
+    open_at_end = np.bincount(of_row, steps, touched.size).astype(np.int64)
+    at = np.concatenate((rows * nx + columns, (touched + 1) * nx))
+    order = np.argsort(at, kind="stable")
+    at, depth = at[order], np.cumsum(np.concatenate((steps, -open_at_end))[order])
+    last = np.ones(at.size, np.bool_)
+    last[:-1] = at[1:] != at[:-1]
+    at, inside = at[last], (depth[last] > 0 if union else depth[last] & 1 != 0)
+    changes = inside.copy()
+    changes[1:] = inside[1:] != inside[:-1]
+    return at[changes]
 
 
 def _crossings(

@@ -17,7 +17,7 @@ from processing.reading import Extension, Mosaic
 from processing.weightwatcher.maps import InputMap, Layout, OutputMap, PackedMap, PlainMap, WeightKind, converted
 from processing.weightwatcher.watch import Mask, Room, Rules, watch
 
-BAND = 1 << 16
+BAND = 1 << 17
 """Pixels worked on at once by a thread: bands of all maps stay in a core's cache."""
 PART = 1 << 22
 """Pixels that a thread takes at once from plain files; a thread takes a whole extension of others."""
@@ -179,11 +179,7 @@ class _Covers:
         """Return for each file what it covers of pixels from `start` on; None where that is nothing."""
         if not self.drawn:
             return []
-        nx = self.extensions[index].shape[1]
-        first, last = start // nx, -(-(start + count) // nx)
-        bands = [masks.band(first, last) for masks in self._of(index)]
-        skip = start - first * nx
-        return [None if band is None else band.reshape(-1)[skip : skip + count] for band in bands]
+        return [masks.part(start, start + count) for masks in self._of(index)]
 
     def _of(self, index: int) -> list[Any]:
         from processing.regions.masks import Masks  # noqa: PLC0415  seldom needed
