@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.errors import BadRegions, BadSetting
 from processing.regions.rings import Ground
 from processing.regions.scanline import Drawing, Ring
 from processing.regions.shapes import Region
@@ -31,7 +32,7 @@ class Masks:
     Raises
     ------
     BadRegions
-        Regions are on the sky, and the CCD's header has no usable WCS.
+        Regions are on the sky, and the CCD's header has no usable WCS; or they have too many corners.
 
     Notes
     -----
@@ -57,8 +58,12 @@ class Masks:
             # Other shapes are rounded up instead of to the nearest pixel: that whose centre lies inside is the first.
             shift = 0.0 if region.shape == "polygon" else 0.5
             rings[region.excluded] += [Ring(_moved(corners, shift, single=rough[number]), number) for corners in laid]
-        self._covered = Drawing(rings[False], shape, union=union)
-        self._excluded = Drawing(rings[True], shape)
+        try:
+            self._covered = Drawing(rings[False], shape, union=union)
+            self._excluded = Drawing(rings[True], shape)
+        except BadSetting as problem:
+            path = mine[0].path or "regions"
+            raise BadRegions(path, str(problem), remedy="leave out or simplify its largest polygons") from problem
 
     def part(self, begin: int, end: int) -> NDArray[np.bool_] | None:
         """Return pixels `begin` to `end`, counted row by row; None where nothing is covered."""

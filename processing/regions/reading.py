@@ -160,7 +160,7 @@ class _Reader:
         if shape == "polygon":
             if len(values) % 2 or len(values) < 6:
                 raise self.bad(f"polygon of {len(values)} numbers", "x and y of three corners at least were expected")
-            return tuple(self._point(*pair) for pair in zip(values[::2], values[1::2], strict=True)), (), 0.0
+            return self._corners(values), (), 0.0
         if len(values) < 3:
             raise self.bad(f"{shape} of {len(values)} numbers")
         centre = self._point(values[0], values[1])
@@ -182,6 +182,17 @@ class _Reader:
             for a, b in zip(sides[::2], sides[1::2], strict=True)
         ]
         return (centre,), tuple(couples if len(couples) < 2 else (couples[0], couples[-1])), angle
+
+    def _corners(self, values: list[str]) -> tuple[tuple[float, float], ...]:
+        """Corners of a polygon: at once where all of them are plain numbers, as most are."""
+        if not self.system.on_the_sky:
+            try:
+                numbers = list(map(float, values))
+            except ValueError:
+                numbers = [math.nan]
+            if math.isfinite(sum(map(abs, numbers))) and not any("_" in value for value in values):
+                return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+        return tuple(self._point(*pair) for pair in zip(values[::2], values[1::2], strict=True))
 
     def _plain(self, text: str) -> float:
         if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):

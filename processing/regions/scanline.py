@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from processing.errors import BadSetting
 
-MOST_CROSSINGS = 1 << 27
-"""Crossings of edges and rows of one CCD; they take 2 GB then."""
+MOST_CROSSINGS = 1 << 24
+"""Crossings of edges and rows of one CCD; they take 1.5 GB for a moment. A mask whose every other pixel is bad has 10
+million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,7 @@ class Drawing:
             for kind in (np.dtype(np.float32), np.dtype(np.float64))
         ]
         rows, columns, regions = (np.concatenate(each) for each in zip(*parts, strict=True))
-        order = np.lexsort((columns, rows, regions))
-        rows, columns, regions = rows[order], columns[order], regions[order]
-        first = np.ones(rows.size, np.bool_)
-        first[1:] = (rows[1:] != rows[:-1]) | (regions[1:] != regions[:-1])
-        place = np.arange(rows.size)
-        place -= np.maximum.accumulate(np.where(first, place, 0))
-        self._edges = _edges(rows, columns, 1 - 2 * (place & 1), shape[1], union=union)
+        self._edges = _edges(rows, columns, regions, shape, union=union)
 
     @property
     def empty(self) -> bool:
@@ -72,16 +67,29 @@ class Drawing:
 
 
 def _edges(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], steps: NDArray[np.int64], nx: int, *, union: bool
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    regions: NDArray[np.int64],
+    shape: tuple[int, int],
+    *,
+    union: bool,
 ) -> NDArray[np.int64]:
     """Pixels, counted row by row, at which what is covered begins and ends, in turn."""
     if not rows.size:
         return rows
-    touched, of_row = np.unique(rows, return_inverse=True)
-    open_at_end = np.bincount(of_row, steps, touched.size).astype(np.int64)
-    at = np.concatenate((rows * nx + columns, (touched + 1) * nx))
-    order = np.argsort(at, kind="stable")
-    at, depth = at[order], np.cumsum(np.concatenate((steps, -open_at_end))[order])
+    # Numbers are sorted five times as fast as an order of them: each holds all that is asked of it later.
+    ny, nx = shape
+    line, column = np.divmod(np.sort((regions * ny + rows) * nx + columns), nx)
+    first = np.ones(line.size, np.bool_)
+    first[1:] = line[1:] != line[:-1]
+    place = np.arange(line.size)
+    enters = ((place - np.maximum.accumulate(np.where(first, place, 0))) & 1) == 0
+    at = line % ny * nx + column
+    # What is still open at the end of a row is closed there.
+    unclosed = enters & np.append(first[1:], True)
+    events = np.concatenate((2 * at + enters, 2 * (line[unclosed] % ny + 1) * nx))
+    events.sort()
+    at, depth = events >> 1, np.cumsum(2 * (events & 1) - 1)
     last = np.ones(at.size, np.bool_)
     last[:-1] = at[1:] != at[:-1]
     at, inside = at[last], (depth[last] > 0 if union else depth[last] & 1 != 0)

@@ -33,8 +33,6 @@ class Run:
     made: Sequence[Made]
     seconds: float
     """That it took."""
-    error: str = ""
-    """Why it ended early."""
 
 
 def summary(run: Run, now: datetime | None = None) -> str:
@@ -53,7 +51,6 @@ def summary(run: Run, now: datetime | None = None) -> str:
         _param("Host", "char", platform.node(), "meta.curation"),
         _param("Path", "char", str(Path.cwd()), "meta.dataset"),
     ]
-    failed = [_param("Error_Msg", "char", run.error, "meta")] if run.error else []
     settings = [_setting(key, run.values) for key in run.tool.keys]
     called = " ".join([run.tool.name, *run.arguments])
     return "\n".join(
@@ -62,10 +59,9 @@ def summary(run: Run, now: datetime | None = None) -> str:
             *([f'<?xml-stylesheet type="text/xsl" href="{escape(style)}"?>'] if style else []),
             '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">',
             '<RESOURCE ID="WeightWatcher" name="WeightWatcher">',
-            f'<INFO name="QUERY_STATUS" value="{"ERROR" if run.error else "OK"}"/>',
+            '<INFO name="QUERY_STATUS" value="OK"/>',
             '<RESOURCE ID="MetaData" name="MetaData">',
             *about,
-            *failed,
             *_images(run),
             *_warnings(),
             '<RESOURCE ID="Config" name="Config">',

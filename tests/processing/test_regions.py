@@ -162,3 +162,9 @@ def test_a_file_that_is_missing_or_an_image_without_wcs_is_named(tmp_path: Path)
 def test_corners_beyond_all_measure_are_cut_off_at_the_image() -> None:
     assert mask("image\npolygon(-1e30,-1e30,1e30,-1e30,1e30,1e30,-1e30,1e30)").all()
     assert not mask("image\npolygon(1e30,0,1e30,1e30,1e31,1e30)").any()
+
+
+def test_too_many_corners_are_refused_before_they_fill_the_memory() -> None:
+    zigzag = ",".join(f"{1 + k % 7},{-9 if k % 2 else 4700}" for k in range(4000))
+    with pytest.raises(BadRegions, match=r"a.reg: regions whose edges cross rows 18\d{6} times"):
+        Masks(regions_of(f"image;polygon({zigzag})", Path("a.reg")), (4644, 2112), None, 1)
