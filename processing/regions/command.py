@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from processing.areas import Area
 from processing.astromatic import Key, Kind, Tool, Values
-from processing.cards import descriptive
 from processing.errors import BadHeader, BadSetting
 from processing.flags import PixelFlag
 from processing.reading import Extension, Mosaic
@@ -106,7 +105,7 @@ class _Work:
             if self.inverted:
                 flags = np.where(flags == 0, np.uint8(PixelFlag.BAD), np.uint8(0))
             flags &= np.array(self.bits & np.iinfo(flags.dtype).max).astype(flags.dtype)
-            sky = Sky(descriptive(extension.cards))
+            sky = Sky(extension.cards)
             self._cover(extension, flags, sky)
             yield index + 1, sky, flags
             if not self.quiet:

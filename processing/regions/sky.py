@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.cards import descriptive
 from processing.regions.shapes import System
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Sky:
 
     Parameters
     ----------
-    source : astropy WCS or Header, or card images, one behind the other
+    source : astropy WCS or Header, or card images, one behind the other; those of compressed images too
     """
 
     def __init__(self, source: Any) -> None:
@@ -40,7 +41,9 @@ class Sky:
             return self._source.celestial if self._source.has_celestial else None
         if self._source is None:
             return None
-        header = Header.fromstring(self._source) if isinstance(self._source, str) else self._source
+        header = self._source
+        if isinstance(header, str):
+            header = Header.fromstring(descriptive(header))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.cards import Entry, descriptive
+from processing.cards import Entry
 from processing.errors import BadHeader, BadRegions, BadSetting, NotFits, ShapeMismatch
 from processing.reading import Extension, Mosaic
 from processing.weightwatcher.maps import InputMap, Layout, OutputMap, PackedMap, PlainMap, WeightKind, converted
@@ -187,7 +187,7 @@ class _Covers:
         with self._lock:
             if index not in self._laid:
                 extension = self.extensions[index]
-                shape, cards = (extension.shape[0], extension.shape[1]), descriptive(extension.cards)
+                shape, cards = (extension.shape[0], extension.shape[1]), extension.cards
                 union, single = self.inputs.union, self.inputs.single
                 self._laid[index] = [
                     Masks(regions, shape, cards, index + 1, union=union, single=single) for regions in self.drawn
