@@ -1,4 +1,4 @@
-"""Rounds: what is looked through from time to time beside the passes: the audit, and room where a node is too full."""
+"""Rounds: what is looked through beside the passes, from time to time or when asked: the audit, and what may go."""
 
 import asyncio
 import threading
@@ -10,18 +10,26 @@ from datatransfer.clearing import Clearing
 from datatransfer.nodes import Standing
 from datatransfer.retention import Filling
 from dbclient.database import Database
-from dbclient.records import NodeRecord
-from dbclient.schema import Level
-from dbclient.stores import Audits, Events
+from dbclient.records import NodeRecord, RequestRecord
+from dbclient.schema import Level, RequestKind, RequestState
+from dbclient.stores import Audits, Events, Requests
 from terapix.clock import Clock
 from terapix.errors import TerapixError
 from terapix.journal import logger
+from terapix.quantities import counted, in_words
 from terapix.sections import Settings
 
 log = logger("datatransfer.rounds")
 
 KIND = "retention"
 """Of the events."""
+
+
+class NodeNotUp(TerapixError):
+    """Something was asked of a node that does not answer."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"node {name} does not answer now: ask again when it does")
 
 
 class Rounds:
@@ -61,12 +69,50 @@ class Rounds:
 
     async def _guarded(self, standings: Sequence[Standing]) -> None:
         try:
+            await self._answer_all(standings)
             if await self._audit_is_due():
                 await self._audit.run(asked_by="clock", stop=self._stop)
             if self._policy.automatic:
                 await self._make_room(standings)
         except TerapixError:
             log.exception("round broke off; a later pass takes it up")
+
+    async def _answer_all(self, standings: Sequence[Standing]) -> None:
+        """Do what operators ask for, oldest first; each gets an answer."""
+        async with self._database.read() as session:
+            asked = await Requests().open(session, RequestKind.AUDIT, RequestKind.CLEAR)
+        for request in asked:
+            try:
+                answer = self._compared if request.kind is RequestKind.AUDIT else self._cleared
+                state, said = RequestState.DONE, await answer(request, standings)
+            except TerapixError as problem:
+                state, said = RequestState.REFUSED, f"{problem}."
+            if self._stop.is_set():
+                return  # it stays open: what was stopped halfway begins again at the next start
+            async with self._database.write() as session:
+                await Requests().answer(session, request.id, state, said, now=self._clock.now())
+
+    async def _compared(self, request: RequestRecord, standings: Sequence[Standing]) -> str:
+        del standings
+        node, repair = request.arguments.get("node"), bool(request.arguments.get("repair"))
+        report = await self._audit.run(asked_by=request.asked_by, node=node, repair=repair, stop=self._stop)
+        compared = f"{counted(report.files, 'file')}{f' on {node}' if node else ''} compared"
+        if not report.found:
+            return f"{compared}: all agree."
+        done = f"{report.repaired} put right" if repair else "nothing was changed"
+        return f"{compared}: {report.found} found that differ, {done}."
+
+    async def _cleared(self, request: RequestRecord, standings: Sequence[Standing]) -> str:
+        name = request.arguments.get("node")
+        standing = next((one for one in standings if one.node.name == name), None)
+        if standing is None:
+            raise NodeNotUp(str(name))
+        before = _filling(standing)
+        cleared = await self._clearing.clear(standing.node, stop=self._stop)
+        after = (cleared.after or before).share
+        went = f"{counted(len(cleared.gone), 'file')} ({in_words(cleared.bytes)})"
+        said = f"{went} went from {name}, filled to {after:.0%} now."
+        return f"{said} It ended early: {cleared.why}." if cleared.why else said
 
     async def _audit_is_due(self) -> bool:
         """Tell whether the last whole audit, or our start if there was none, is long enough ago."""

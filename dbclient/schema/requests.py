@@ -23,6 +23,8 @@ class RequestKind(enum.StrEnum):
     REBALANCE = "rebalance"  #: make the filled shares of nodes more alike: arguments most (bytes)
     DRAIN = "drain"  #: take nothing new: arguments node
     UNDRAIN = "undrain"  #: take frames again: arguments node
+    AUDIT = "audit"  #: compare database, disks and archive: arguments node (or none), repair
+    CLEAR = "clear"  #: let go what may go from a node: arguments node
 
 
 class RequestState(enum.StrEnum):

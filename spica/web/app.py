@@ -15,6 +15,7 @@ from spica.web.live import Live
 from spica.web.pages import (
     actions,
     api,
+    audit,
     configuration,
     daemonlog,
     entrance,
@@ -86,6 +87,7 @@ def routes() -> list[web.RouteDef]:
         web.get(r"/products/{number:\d{1,18}}", frame.product),
         web.get("/runs", lists.runs),
         web.get("/nodes", lists.nodes),
+        web.get("/nodes/audit", audit.audit),
         web.get("/history", lists.history),
         web.get("/statistics", statistics.statistics),
         web.get("/statistics.csv", statistics.as_table),

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dbclient.schema import Discrepancy
-from dbclient.stores import Audits, Events
+from dbclient.schema import Discrepancy, RequestKind, RequestState
+from dbclient.stores import Audits, Events, Requests
 from tests.datatransfer.test_retention import ALL_GOES, DAY, superseded
 from tests.support.keeping import placed
 from tests.support.site import Site, settings_for
@@ -43,3 +43,31 @@ async def test_room_is_made_by_itself_above_the_high_water_only(site: Site, tmp_
     async with site.database.read() as session:
         said = [event.message for event in await Events().latest(session) if event.kind == "retention"]
     assert any("1 file went" in line and "nothing more may go" in line for line in said)
+
+
+async def test_what_an_operator_asks_for_is_done_and_answered_in_words(site: Site) -> None:
+    _, file = await placed(site)
+    file.unlink()
+    wishes: list[tuple[RequestKind, dict[str, object]]] = [
+        (RequestKind.AUDIT, {"node": "node1", "repair": False}),
+        (RequestKind.AUDIT, {"node": None, "repair": True}),
+        (RequestKind.AUDIT, {"node": "node9", "repair": False}),
+        (RequestKind.CLEAR, {"node": "node1"}),
+        (RequestKind.CLEAR, {"node": "node9"}),
+    ]
+    async with site.database.write() as session:
+        numbers = [
+            await Requests().ask(session, kind, arguments, by="ada", now=site.clock.now()) for kind, arguments in wishes
+        ]
+    await site.coordinator.pass_()
+    await site.coordinator.rounds.settled()
+    async with site.database.read() as session:
+        answers = [await Requests().get(session, number) for number in numbers]
+    done, refused = RequestState.DONE, RequestState.REFUSED
+    assert [answer.state for answer in answers] == [done, done, refused, done, refused]
+    for answer, words in zip(
+        answers,
+        ("found that differ, nothing was changed", "put right", "no node 'node9'", "0 files", "does not answer now"),
+        strict=True,
+    ):
+        assert words in (answer.answer or "")

@@ -73,6 +73,15 @@ async def _known_node(session: AsyncSession, name: str) -> str:
     return node.name
 
 
+async def _kept(session: AsyncSession, kind: RequestKind, form: MultiMapping[Any]) -> dict[str, Any]:
+    """Read of which node, and whether what differs is put right; only an audit can be of all nodes."""
+    name = _text(form, "node")
+    node = await _known_node(session, name) if name or kind is RequestKind.CLEAR else None
+    if kind is RequestKind.CLEAR:
+        return {"node": node}
+    return {"node": node, "repair": _text(form, "repair") == "yes"}
+
+
 async def run_arguments(session: AsyncSession, form: MultiMapping[Any]) -> dict[str, Any]:
     """Read run, node and filters, of which none means all; each must be known."""
     runid = _text(form, "runid")
@@ -110,6 +119,8 @@ async def act(request: web.Request) -> web.Response:
             back = f"/frames/{arguments['frame']}"
         elif kind in OF_ARCHIVE:
             arguments, back = {}, "/snooppix"
+        elif kind in {RequestKind.AUDIT, RequestKind.CLEAR}:
+            arguments, back = await _kept(session, kind, form), "/nodes/audit"
         elif kind in ON_NODES:
             arguments = {"node": await _known_node(session, _text(form, "node"))}
             back = "/nodes"
