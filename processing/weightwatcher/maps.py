@@ -24,6 +24,9 @@ NO_INFORMATION = np.float32(1e30)
 _SHARE = 1e-3
 """A stored weight is less than this part of itself away from the weight."""
 
+_STRETCH = 1 << 17
+"""Pixels looked at once: they stay in a core's cache."""
+
 
 class WeightKind(StrEnum):
     """What the weight map holds."""
@@ -230,11 +233,16 @@ class PackedMap:
 
 def _harmless_step(weight: NDArray[np.float32]) -> float:
     """Largest power of two of which half is less than a thousandth of every weight; infinite where none will do."""
-    some = weight[weight != 0]
-    if not some.size:
+    smallest, largest = np.float32(np.inf), np.float32(0)
+    flat = weight.reshape(-1)
+    for at in range(0, flat.size, _STRETCH):
+        sizes = np.abs(flat[at : at + _STRETCH])
+        largest = max(largest, sizes.max())
+        np.copyto(sizes, np.inf, where=sizes == 0)
+        smallest = min(smallest, sizes.min())
+    if largest == 0:
         return 1.0
-    smallest, largest = float(np.abs(some).min()), float(np.abs(some).max())
-    step = 2.0 ** math.floor(math.log2(_SHARE * smallest)) if math.isfinite(largest) else math.inf
+    step = 2.0 ** math.floor(math.log2(_SHARE * float(smallest))) if np.isfinite(largest) else math.inf
     return step if largest < step * 2.0**24 else math.inf
 
 

@@ -129,8 +129,9 @@ def watch(
             good &= within
         _flag(flag, np.logical_not(within, out=hit), rule.outflag, room)
     for bits, each in zip(flags, rules.flags, strict=True):
-        _test(bits, each.nulling, hit, room)
-        np.greater(good, hit, out=good)
+        if each.nulling:
+            _test(bits, each.nulling, hit, room)
+            np.greater(good, hit, out=good)
         for bit, outflag in each.translations:
             if bit != each.nulling:
                 _test(bits, bit, fine, room)
