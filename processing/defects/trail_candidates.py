@@ -54,7 +54,9 @@ def corner_of(place: Area) -> tuple[tuple[float, float], tuple[float, float]]:
     return (float(x), float(y)), (-1.0 if place.flipped_x else 1.0, -1.0 if place.flipped_y else 1.0)
 
 
-def candidates(sheets: Sequence[Sheet], size: tuple[int, int], cell: float, least: float) -> list[Candidate]:
+def candidates(
+    sheets: Sequence[Sheet], size: tuple[int, int], cell: float, least: float, fewest: float, bound: float = 3.0
+) -> list[Candidate]:
     """Find the segments of lines with a score from `least` on, best first.
 
     Parameters
@@ -63,6 +65,8 @@ def candidates(sheets: Sequence[Sheet], size: tuple[int, int], cell: float, leas
     size : width and height of the mosaic in pixels
     cell : pixels along the sides of a cell of the search
     least : standard deviations of the sums
+    fewest : cells with pixels that a line must cross
+    bound : noise at which cells are clipped
     """
     rows, columns = int(size[1] // cell) + 1, int(size[0] // cell) + 1
     sums, numbers = np.zeros((rows, columns), np.float32), np.zeros((rows, columns), np.float32)
@@ -74,17 +78,17 @@ def candidates(sheets: Sequence[Sheet], size: tuple[int, int], cell: float, leas
     if not seen.any():
         return []
     image = np.where(seen, sums / np.sqrt(np.maximum(numbers, 1.0)), 0.0).astype(np.float32)
-    np.clip(image, -3.0, 3.0, out=image)
+    np.clip(image, -bound, bound, out=image)
     image -= seen * np.float32(image[seen].mean())
     scale = float(np.sqrt(np.mean(np.square(image[seen], dtype=np.float64))))
     found = [
         Candidate(score, *((place + 0.5) * cell for place in line))
-        for score, *line in _segments(image, seen.astype(np.float32), scale, least)
+        for score, *line in _segments(image, seen.astype(np.float32), scale, least, fewest)
     ]
     return sorted(found, key=lambda each: (-each.score, each.x0, each.y0, each.x1, each.y1))
 
 
-def _segments(image: Images, seen: Images, scale: float, least: float) -> Iterator[tuple[float, ...]]:
+def _segments(image: Images, seen: Images, scale: float, least: float, fewest: float) -> Iterator[tuple[float, ...]]:
     """Score and ends (x0, y0, x1, y1), in cells, of the best lines in every block of columns and of rows."""
     for steep in (False, True):
         for falling in (False, True):
@@ -98,7 +102,7 @@ def _segments(image: Images, seen: Images, scale: float, least: float) -> Iterat
                 kernels.sum_lines(block, out, room)
                 kernels.sum_lines(shown, number, room)
                 found = np.empty((_MOST, 3))
-                count = kernels.peaks(out, number, scale, least, SEGMENT / 8, CELLS_A_PEAK, found)
+                count = kernels.peaks(out, number, scale, least, fewest, CELLS_A_PEAK, found)
                 for score, s, r in found[: min(count, _MOST)].tolist():
                     low, high = r - SEGMENT, r - SEGMENT + s
                     if falling:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.defects.trail_candidates import Sheet
-from processing.defects.trail_paths import ALONG, Path, Piece
+from processing.defects.trail_paths import Path, Piece
 from processing.kernels import trails as kernels
 
 Floats = NDArray[np.float64]
@@ -31,8 +31,10 @@ class Profile:
 
     width: float
     """Pixels, full width at half maximum."""
+    peak: float
+    """Light on the middle line, in noise of a pixel."""
     peaks: Floats
-    """(pieces,) light on the middle line, in noise of a pixel, on each piece of the path."""
+    """(pieces,) the same on each piece of the path."""
 
     @property
     def area(self) -> float:
@@ -46,8 +48,9 @@ class Profile:
 
 
 def profile_of(path: Path, sheets: Mapping[int, Sheet]) -> Profile:
-    """Measure width and brightness of a path; `sheets` hold light in noise of a pixel."""
-    step = sheets[path.pieces[0].ccd].step
+    """Measure width and brightness of a path; `sheets` hold light in noise of a pixel, by CCD, in the finest bins."""
+    bins = sheets[path.pieces[0].ccd].step
+    step = path.step
     rows = [_rows(piece, path, sheets[piece.ccd]) for piece in path.pieces]
     every = _median(np.concatenate(rows))
     direction = path.line[2:]
@@ -55,13 +58,13 @@ def profile_of(path: Path, sheets: Mapping[int, Sheet]) -> Profile:
     best, width = math.inf, float(widths[0])
     known = np.isfinite(every)
     if np.count_nonzero(known) < HALF:
-        return Profile(width, np.zeros(len(rows)))
+        return Profile(width, 0.0, np.zeros(len(rows)))
     for each in widths:
-        design = _design(float(each), direction, step)
+        design = _design(float(each), direction, step, bins)
         left = float(_fit(design[known], every[known])[1])
         if left < 0.999 * best:
             best, width = left, float(each)
-    design = _design(width, direction, step)
+    design = _design(width, direction, step, bins)
     peaks = []
     overall = float(_fit(design[known], every[known])[0])
     for part in rows:
@@ -69,22 +72,21 @@ def profile_of(path: Path, sheets: Mapping[int, Sheet]) -> Profile:
         usable = np.isfinite(profile)
         enough = part.shape[0] >= 6 and np.count_nonzero(usable) >= HALF
         peaks.append(float(_fit(design[usable], profile[usable])[0]) if enough else overall)
-    return Profile(width, np.array(peaks))
+    return Profile(width, overall, np.array(peaks))
 
 
 def _rows(piece: Piece, path: Path, sheet: Sheet) -> Floats:
     """Light (rows, columns) along the piece, NaN where there is none."""
-    step = sheet.step
-    line, middle = path.line, piece.middle(step)
+    line, middle, step = path.line, piece.middle, path.step
     point = line[:2] + middle * line[2:] + piece.offset * np.array([-line[3], line[2]])
     turned = line[2:] + piece.slope * np.array([-line[3], line[2]])
     straight = np.concatenate([point, turned / np.hypot(*turned)])
-    low, high = max(path.first, piece.start), min(path.last, piece.start + piece.sums.shape[0] * ALONG * step)
-    number = max(round((high - low) / (ALONG * step)), 1)
+    low, high = max(path.first, piece.start), min(path.last, piece.end)
+    number = max(round((high - low) / piece.row), 1)
     sums, numbers = np.zeros((2, number, 2 * HALF))
     kernels.add_strip(
-        sheet.values, sheet.counts, np.array(sheet.first), np.array(sheet.sense), step, straight, low - middle,
-        ALONG * step, ACROSS * step, sums, numbers,
+        sheet.values, sheet.counts, np.array(sheet.first), np.array(sheet.sense), sheet.step, straight,
+        low - middle, piece.row, ACROSS * step, sums, numbers,
     )  # fmt: skip
     return np.where(numbers > 0.0, sums / np.maximum(numbers, 1.0), np.nan)
 
@@ -100,11 +102,11 @@ def _median(rows: Floats) -> Floats:
     return np.where(known >= 3, middle, np.nan)
 
 
-def _design(width: float, direction: Floats, step: float) -> Floats:
-    """(columns, 2): profile of a trail of peak 1 as bins across it see it, and 1 for the light beside."""
+def _design(width: float, direction: Floats, step: float, bins: float) -> Floats:
+    """(columns, 2): profile of a trail of peak 1 as bins of `bins` pixels see it, and 1 for the light beside."""
     middles = (np.arange(2 * HALF) - HALF + 0.5) * ACROSS * step
     shares = (np.arange(_SUBDIVISIONS) + 0.5) / _SUBDIVISIONS - 0.5
-    within = (shares[:, np.newaxis] * abs(direction[0]) + shares * abs(direction[1])).ravel() * step
+    within = (shares[:, np.newaxis] * abs(direction[0]) + shares * abs(direction[1])).ravel() * bins
     away = (middles[:, np.newaxis] + within) / (width / FWHM)
     seen = ((1.0 + away * away) ** -EXPONENT).mean(axis=1)
     return np.stack([seen, np.ones_like(seen)], axis=1)

@@ -40,11 +40,13 @@ class TrailSettings(BaseModel):
     """Significance of a trail, in standard deviations of the sums along all lines."""
     shortest: Annotated[float, Field(gt=0)] = 900.0
     """Pixels; anything shorter is no trail."""
+    faintest: Annotated[float, Field(ge=0, le=100)] = 0.2
+    """Light on the middle line of a trail, in noise of a pixel; anything fainter may be chance or the sky."""
     most: Annotated[int, Field(ge=1, le=1000)] = 30
     """Trails of a frame; a frame with more is a case for a person."""
-    limit: Annotated[float, Field(gt=0, le=100)] = 0.5
+    limit: Annotated[float, Field(gt=0, le=100)] = 0.7
     """Noise of a pixel to which a trail's light has fallen at the sides of what is marked."""
-    margin: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    margin: Annotated[float, Field(ge=0, le=1000)] = 0.5
     """Pixels that are marked beyond that."""
 
 
@@ -58,6 +60,10 @@ class TrailMap:
     """(rows, columns) mean light of a pixel, in noise of a pixel."""
     counts: NDArray[np.uint8]
     """(rows, columns) pixels that counted, of STEP x STEP."""
+    rms: float
+    """ADU, noise of a pixel."""
+    sky: tuple[float, ...]
+    """ADU: coefficients of the smooth sky, as `smooth_sky` gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,29 +128,52 @@ def trail_map(image: CcdImage, flags: Flags, background: Background, settings: T
         image.pixels, flags, int(LEFT_OUT), _sharp_columns(image, flags, smooth, rms), corners, STEP, smooth, rms,
         values, counts,
     )  # fmt: skip
-    return TrailMap(inside, np.clip(values, -_LARGEST, _LARGEST).astype(np.float16), counts)
+    kept = np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
+    return TrailMap(inside, kept, counts, rms, tuple(smooth.tolist()))
 
 
 def smooth_sky(background: Background) -> NDArray[np.float64]:
     """Coefficients of 1, u, v, u u, u v, v v (u, v from -1 to 1 over the illuminated part) of the sky, in ADU.
 
-    Meshes away from the surface by more than 2.5 times what is usual do not count: those that a bright star fills.
+    Meshes that a bright star or a trail fills do not count.
     """
     rows, columns = background.level.shape
     v, u = np.meshgrid(
         2.0 * (np.arange(rows) + 0.5) / rows - 1.0, 2.0 * (np.arange(columns) + 0.5) / columns - 1.0, indexing="ij"
     )
-    terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v]).reshape(6, -1)
-    level = background.level.ravel()
-    kept = background.seen.ravel().copy()
-    smooth = np.array([background.typical_level, 0.0, 0.0, 0.0, 0.0, 0.0])
-    for _ in range(5):
+    return fit_surface(u.ravel(), v.ravel(), background.level.ravel(), background.seen.ravel())
+
+
+def surface_on(surface: NDArray[np.float64], u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(rows, columns) of a surface of second order on a grid of columns at `u` and rows at `v`."""
+    by_row = (surface[0] + (surface[2] + surface[5] * v) * v).astype(np.float32)
+    by_column = ((surface[1] + surface[3] * u) * u).astype(np.float32)
+    mixed: NDArray[np.float32] = np.multiply.outer((surface[4] * v).astype(np.float32), u.astype(np.float32))
+    mixed += by_row[:, np.newaxis]
+    mixed += by_column
+    return mixed
+
+
+def fit_surface(
+    u: NDArray[np.float64], v: NDArray[np.float64], level: NDArray[np.float64], seen: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Coefficients of the surface of second order through most of the points that are `seen`; arrays over points.
+
+    Points away from it by more than 2.5 standard deviations of the others do not count.
+    """
+    terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v])
+    surface = np.zeros(6)
+    if not seen.any():
+        return surface
+    surface[0] = float(np.median(level[seen]))
+    away = np.abs(level - surface[0])
+    for _ in range(6):
+        kept = seen & (away <= 2.5 * 1.4826 * float(np.median(away[seen])) + 1e-9)
         if np.count_nonzero(kept) < 24:
             break
-        smooth = np.linalg.lstsq(terms[:, kept].T, level[kept], rcond=None)[0]
-        away = np.abs(level - smooth @ terms)
-        kept = background.seen.ravel() & (away <= 2.5 * 1.4826 * float(np.median(away[kept])) + 1e-9)
-    return smooth
+        surface = np.linalg.lstsq(terms[:, kept].T, level[kept], rcond=None)[0]
+        away = np.abs(level - surface @ terms)
+    return surface
 
 
 def mark_trail(shape: tuple[int, int], stretch: Stretch, flags: Flags, inside: Area | None = None) -> int:

@@ -162,3 +162,12 @@ def test_a_missing_ccd_is_no_trouble():
 
     assert len(searched(images)) == 1
     assert find_trails([None] * 8, PLACES, TrailSettings()) == []
+
+
+def test_an_aeroplane_is_wide():
+    images, truths = exposure(8, [((-200.0, 300.0, 2400.0, 1700.0), 5.0, 25.0)])
+    found = searched(images)
+
+    assert len(found) == 1
+    assert found[0].width == pytest.approx(59.0, rel=0.3)
+    assert completeness_and_purity(found, truths)[0] > 0.9
