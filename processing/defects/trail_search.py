@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from processing.areas import Area
 from processing.defects.trail_candidates import Sheet, candidates, corner_of
 from processing.defects.trail_paths import Path, Piece, follow
-from processing.defects.trail_profiles import NARROWEST, Profile, profile_of
+from processing.defects.trail_profiles import NARROWEST, WIDEST, Profile, profile_of
 from processing.defects.trails import STEP, Stretch, Trail, TrailMap, TrailSettings, fit_surface, surface_on
 from processing.kernels import trails as kernels
 
@@ -110,10 +110,10 @@ def _search(
             break
         vain += 1
         profile = profile_of(path, light)
-        good = (
-            _is_trail(path, settings, factor) and profile.peak >= settings.faintest and profile.width > NARROWEST * STEP
-        )
-        good &= factor == 1 or profile.width >= RESOLVED * step
+        narrowest = NARROWEST * STEP if factor == 1 else RESOLVED * step
+        widest = WIDEST * step if factor < FACTORS[0] else math.inf
+        good = _is_trail(path, settings, factor) and narrowest < profile.width < 0.99 * widest
+        good &= profile.peak >= settings.faintest
         half = 1.5 * step
         if good:
             trail = _trail(path, profile, by_ccd, insides, settings)

@@ -46,7 +46,7 @@ class TrailSettings(BaseModel):
     """Trails of a frame; a frame with more is a case for a person."""
     limit: Annotated[float, Field(gt=0, le=100)] = 0.7
     """Noise of a pixel to which a trail's light has fallen at the sides of what is marked."""
-    margin: Annotated[float, Field(ge=0, le=1000)] = 0.5
+    margin: Annotated[float, Field(ge=0, le=1000)] = 1.0
     """Pixels that are marked beyond that."""
 
 
