@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 ROOT = Path(__file__).resolve().parent
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".numba"))  # all tests and what they start share compiled kernels
 
 
 def lacking(part: str, remedy: str) -> None:

@@ -1,6 +1,7 @@
 """Sections of an image as FITS headers write them: ``[33:2080,1:4612]``."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -41,3 +42,12 @@ class Area:
     def within(self, shape: tuple[int, ...]) -> bool:
         """Tell whether an image of `shape` (ny, nx) holds the whole area."""
         return self.x1 <= shape[1] and self.y1 <= shape[0]
+
+
+def bounds_of(areas: Iterable[Area]) -> Area:
+    """The smallest rectangle that holds them all."""
+    held = list(areas)
+    return Area(
+        min(area.x0 for area in held), max(area.x1 for area in held),
+        min(area.y0 for area in held), max(area.y1 for area in held),
+    )  # fmt: skip

@@ -2,14 +2,21 @@
 
 import hashlib
 import json
+import sys
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from tomlkit.exceptions import TOMLKitError
 
+from processing.defects.columns import ColumnSettings
+from processing.defects.cosmics import CosmicSettings
+from processing.defects.detector import DeadSettings, EdgeSettings
+from processing.defects.saturation import SaturationSettings
+from processing.defects.stars import StarSettings
+from processing.defects.trails import TrailSettings
 from processing.errors import BadRecipe
 from processing.flags import CALIBRATION, PixelFlag
 from terapix.identity import safe_name
@@ -28,12 +35,26 @@ class WeightRecipe(BaseModel):
     """Response below which a pixel gives no information."""
     response_max: float = 1.3
     """Response above which a pixel gives no information."""
-    saturation: Annotated[float, Field(gt=0, le=1)] = 1.0
+    saturated_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the CCD's saturation level from which a pixel is saturated."""
     weight_step: Annotated[float, Field(gt=1e-6, le=0.1)] = 1e-3
     """Weights are stored as whole numbers of this step."""
     picture_width: Annotated[int, Field(ge=50, le=4000)] = 900
     """Pixels across the focal plane pictures, about."""
+    edges: EdgeSettings = EdgeSettings()
+    """What is too near the edge: EDGE."""
+    dead: DeadSettings = DeadSettings()
+    """CCDs and parts of them that show no sky: DEAD."""
+    saturation: SaturationSettings = SaturationSettings()
+    """Saturated cores and the trails of their charge: SATURATED, BLEED."""
+    cosmics: CosmicSettings = CosmicSettings()
+    """Cosmic rays: COSMIC."""
+    hot: ColumnSettings = ColumnSettings()
+    """Columns and pixels that are hot all over a run: HOT."""
+    stars: StarSettings = StarSettings()
+    """Light of bright stars beside their images: HALO, SPIKE, GHOST."""
+    trails: TrailSettings = TrailSettings()
+    """Trails of satellites and aeroplanes: SATELLITE."""
     hand: bool = True
     """Whether the regions that people drew are marked."""
     keep_weight: tuple[str, ...] = ("HALO", "SPIKE", "GHOST", "EDGE")
@@ -65,7 +86,19 @@ class WeightRecipe(BaseModel):
     @property
     def flags(self) -> PixelFlag:
         """Flags that the maps can have."""
-        return CALIBRATION | PixelFlag.SATURATED | (PixelFlag.HAND if self.hand else PixelFlag(0))
+        found = CALIBRATION
+        for on, flags in (
+            (self.edges.on, PixelFlag.EDGE),
+            (self.dead.on, PixelFlag.DEAD),
+            (self.saturation.on, PixelFlag.SATURATED | PixelFlag.BLEED),
+            (self.cosmics.on, PixelFlag.COSMIC),
+            (self.hot.on, PixelFlag.HOT),
+            (self.stars.on, PixelFlag.HALO | PixelFlag.SPIKE | PixelFlag.GHOST),
+            (self.trails.on, PixelFlag.SATELLITE),
+            (self.hand, PixelFlag.HAND),
+        ):
+            found |= flags if on else PixelFlag(0)
+        return found
 
     @property
     def digest(self) -> str:
@@ -101,5 +134,27 @@ def _told(error: object) -> str:
     key = ".".join(map(str, error["loc"])) or "the recipe"
     if error["type"] != "extra_forbidden":
         return f"{key} = {error['input']!r}: {error['msg']}"
-    near = get_close_matches(key, WeightRecipe.model_fields, n=1)
+    *tables, last = error["loc"]
+    model: Any = WeightRecipe
+    for table in tables:
+        model = model.model_fields[table].annotation
+    near = get_close_matches(str(last), model.model_fields, n=1)
     return f"{key} is unknown" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def in_full(recipe: BaseModel) -> str:
+    """Text of a recipe's file with every value, each with what it means."""
+    lines, tables = [], []
+    for name, field in type(recipe).model_fields.items():
+        value = getattr(recipe, name)
+        if isinstance(value, BaseModel):
+            tables.append(f"\n# {field.description}\n[{name}]\n{in_full(value)}")
+        else:
+            lines.append(
+                f"# {' '.join((field.description or '').split())}\n{name} = {tomlkit.item(value).as_string()}\n"
+            )
+    return "".join(lines) + "".join(tables)
+
+
+if __name__ == "__main__":
+    print(in_full(load_recipe(*sys.argv[1:] or ["weight"])), end="")  # noqa: T201  that is what it is asked for

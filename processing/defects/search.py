@@ -5,20 +5,48 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.areas import Area
+from processing.defects.background import Background
+from processing.defects.columns import mark_hot
+from processing.defects.cosmics import mark_cosmics
+from processing.defects.detector import mark_dead, mark_edges
 from processing.defects.image import CcdImage, Flags
+from processing.defects.saturation import find_cores, mark_saturated, saturation_level
+from processing.defects.stars import StarsOnCcd, mark_stars
+from processing.defects.trails import TrailMap, trail_map
 from processing.flags import PixelFlag
 from processing.recipes import WeightRecipe
+from terapix.instruments import BrightStars
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of a CCD beside its pixels."""
 
+    place: Area
+    """Where its illuminated part lies on the mosaic."""
+    mosaic: Area
+    """The whole of the mosaic."""
+    optics: BrightStars | None = None
+    """What the instrument makes of bright stars; None where that is not known, and nothing is marked."""
+    hot: NDArray[np.integer] | None = None
+    """(ny, nx) 0 where it is hot all over the run; None: no such list."""
     hand: NDArray[np.bool_] | None = None
     """(ny, nx) what people marked; None: nothing."""
 
 
-def search(image: CcdImage, flags: Flags, recipe: WeightRecipe, known: Known) -> None:
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What one CCD adds to the search over the whole mosaic."""
+
+    background: Background
+    stars: StarsOnCcd | None
+    """Bright stars that were found on it; their light falls on other CCDs too."""
+    trails: TrailMap | None
+    """Its light, in bins."""
+
+
+def search(image: CcdImage, flags: Flags, recipe: WeightRecipe, known: Known) -> Searched:
     """Flag what is wrong with the pixels of one CCD, as far as it shows by itself.
 
     Parameters
@@ -31,6 +59,24 @@ def search(image: CcdImage, flags: Flags, recipe: WeightRecipe, known: Known) ->
         Settings of everything that looks, and which of them do.
     known : Known
     """
-    flags[~(image.pixels < image.saturation * recipe.saturation)] |= int(PixelFlag.SATURATED)
     if recipe.hand and known.hand is not None:
         flags[known.hand] |= int(PixelFlag.HAND)
+    if recipe.hot.on and known.hot is not None:
+        mark_hot(flags, known.hot)
+    mark_edges(image, flags, recipe.edges)
+    background = Background.of(image, flags)
+    mark_dead(image, flags, background, recipe.dead)
+    mark_saturated(image, flags, background, recipe.saturation)
+    mark_cosmics(image, flags, recipe.cosmics)
+    stars = _stars(image, background, recipe, known)
+    if stars is not None and known.optics is not None:
+        mark_stars(image, flags, background, stars, known.optics, recipe.stars)
+    return Searched(background, stars, trail_map(image, flags, background, recipe.trails))
+
+
+def _stars(image: CcdImage, background: Background, recipe: WeightRecipe, known: Known) -> StarsOnCcd | None:
+    """Bright stars of the CCD, from their saturated cores."""
+    if not recipe.stars.on or known.optics is None:
+        return None
+    cores, *_ = find_cores(image, saturation_level(image, background, recipe.saturation))
+    return StarsOnCcd.from_cores(cores, image, known.optics, place=known.place, mosaic=known.mosaic)

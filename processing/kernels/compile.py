@@ -36,12 +36,11 @@ def _restore() -> None:
     rice.restore_rows(np.ones(_SHAPE, np.int32), scale, scale, rice.NULL, np.empty(_SHAPE, np.float32))
 
 
-def _weigh(mask: Any, *, whole: bool) -> None:
-    flat = np.ones(_SHAPE, np.float32)
-    shown = flat if whole else np.broadcast_to(np.float32(1), _SHAPE)
+def _weigh() -> None:
+    flat, mask = np.ones(_SHAPE, np.float32), np.ones(_SHAPE, np.bool_)
     inside, bounds = np.array([1, 39, 0, 3]), np.array([0.3, 1.3], np.float32)
     flags = np.empty(_SHAPE, np.int16)
-    weigh.weigh(shown, mask, inside, bounds, np.empty(_SHAPE, np.float32), flags)
+    weigh.weigh(flat, mask, inside, bounds, np.empty(_SHAPE, np.float32), flags)
     weigh.count_flags(flags, inside, 10, np.zeros((BITS, 1, 4), np.int64))
     weigh.bin_weights(flat, 1000.0, inside, 10, np.zeros((1, 4), np.int64))
 
@@ -60,14 +59,11 @@ def _bin(pixels: Any) -> None:
 
 def warm(progress: Callable[[float], None] = lambda _: None) -> None:
     """Compile all kernels that are not in the cache yet; `progress` receives the share done, from 0 to 1."""
-    broad = np.broadcast_to(np.uint8(1), _SHAPE)
     tasks: list[Callable[[], None]] = [
         *(partial(_code, np.zeros(_SHAPE, kind)) for kind in (np.uint8, np.int16, np.int32)),
         *(partial(_quantise, np.zeros(_SHAPE, kind)) for kind in (np.float32, np.float64)),
         _restore,
-        *(partial(_weigh, np.ones(_SHAPE, kind), whole=True) for kind in (np.uint8, np.int16)),
-        partial(_weigh, broad, whole=True),
-        *(partial(_weigh, np.ones(_SHAPE, kind), whole=False) for kind in (np.uint8, np.int16)),
+        _weigh,
         _null,
         *(partial(_bin, np.zeros(_SHAPE, kind)) for kind in (np.int16, np.int32, np.float32)),
         *sky.TASKS,
@@ -78,3 +74,7 @@ def warm(progress: Callable[[float], None] = lambda _: None) -> None:
         progress(done / len(tasks))
         task()
     progress(1.0)
+
+
+if __name__ == "__main__":
+    warm()

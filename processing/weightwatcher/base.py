@@ -123,8 +123,8 @@ def weight_map(
     shape = given[0].shape
     if any(image.shape != shape for image in given) or not inside.within(shape):
         raise ValueError(f"shapes {[image.shape for image in given]} and {inside} do not fit together")
-    response = np.broadcast_to(np.float32(1), shape) if flat is None else np.ascontiguousarray(flat, np.float32)
-    good = np.broadcast_to(np.uint8(1), shape) if mask is None else np.ascontiguousarray(mask)
+    response = np.ones(shape, np.float32) if flat is None else np.ascontiguousarray(flat, np.float32)
+    good = np.ones(shape, np.bool_) if mask is None else np.not_equal(mask, 0)
     weight = np.empty(shape, np.float32)
     flags = np.empty(shape, np.int16)
     weigh.weigh(response, good, corners(inside), np.array([low, high], np.float32), weight, flags)
@@ -159,7 +159,7 @@ def make_base(
     response = flat.pixels() if flat else None
     good = mask.pixels() if mask else None
     if response is None and good is None:
-        good = np.broadcast_to(np.uint8(1), shape)
+        good = np.ones(shape, np.bool_)
     weight, flags = weight_map(response, mask=good, inside=inside, low=recipe.response_min, high=recipe.response_max)
     del response, good
     step = max(recipe.weight_step, (flat.step() if flat else None) or 0.0)

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from processing.areas import Area
 from processing.cards import Entry
+from processing.defects.columns import read_hot
 from processing.defects.image import CcdImage
-from processing.defects.search import Known, search
+from processing.defects.search import Known, Searched, search
+from processing.defects.stars import StarsOnCcd, mark_stars
+from processing.defects.trails import Stretch, mark_trail
 from processing.errors import DamagedPixels
 from processing.flags import ALL_FLAGS, BITS, PixelFlag
 from processing.kernels import picture, rice, weigh
@@ -48,6 +51,12 @@ class CcdWork:
     """Where the maps before any defect are kept."""
     workplace: Path
     """Directory of the job."""
+    place: Area
+    """Where the illuminated part lies on the mosaic."""
+    mosaic: Area
+    """The whole of the mosaic."""
+    hot: Path | None
+    """What is hot all over the run, by EXTNAME."""
     regions: tuple[Region, ...]
     """What people marked on the frame."""
     number: int
@@ -66,6 +75,8 @@ class CcdFound:
     flags: NDArray[np.uint8]
     """Rice code of the flags as integers of 16 bits."""
     flag_ends: NDArray[np.int64]
+    searched: Searched
+    """What it adds to the search over the whole mosaic."""
     frame_bins: NDArray[np.float64]
     """Mean pixel in each square of the picture, as stored."""
     cached: bool
@@ -78,6 +89,10 @@ class CcdCoding:
 
     work: CcdWork
     found: CcdFound
+    stretches: tuple[Stretch, ...]
+    """Trails that cross it."""
+    stars: StarsOnCcd
+    """Bright stars beside it."""
 
     def __str__(self) -> str:
         return str(self.work)
@@ -118,11 +133,14 @@ def search_ccd(work: CcdWork) -> CcdFound:
         pixels *= np.float32(extension.bscale)
         pixels += np.float32(extension.bzero)
     sensed = work.detector
-    image = CcdImage(pixels, inside, sensed.amplifiers, sensed.saturation, sensed.pixel_scale, str(work))
+    level = sensed.saturation * work.recipe.saturated_share
+    image = CcdImage(pixels, inside, sensed.amplifiers, level, sensed.pixel_scale, str(work))
+    hot = read_hot(work.hot, extension.name, shape) if work.hot else None
     hand = hand_mask(work.regions, shape, extension.cards, work.number) if work.regions else None
-    search(image, flags, work.recipe, Known(hand))
+    searched = search(image, flags, work.recipe, Known(work.place, work.mosaic, sensed.optics, hot, hand))
     coded = rice_integers(flags)
-    return CcdFound(coded.code.copy(), coded.ends, np.asarray(sums / _square_sizes(inside, work.side)), cached)
+    bins = np.asarray(sums / _square_sizes(inside, work.side))
+    return CcdFound(coded.code.copy(), coded.ends, searched, bins, cached)
 
 
 def weigh_ccd(coding: CcdCoding) -> tuple[bytes, bytes, CcdMaps]:
@@ -131,6 +149,7 @@ def weigh_ccd(coding: CcdCoding) -> tuple[bytes, bytes, CcdMaps]:
     shape = (extension.shape[0], extension.shape[1])
     maps, _ = _base(work, shape)
     flags = _flags_of(coding.found.flags, coding.found.flag_ends, shape, work)
+    _mark_from_beside(coding, flags)
     flag_bins = np.zeros((BITS, *bin_shape(inside, work.side)), np.int64)
     clear = weigh.count_flags(flags, corners(inside), work.side, flag_bins)
     weight, weight_bins, weighty = _nulled(maps, flags, work)
@@ -161,6 +180,18 @@ def weigh_ccd(coding: CcdCoding) -> tuple[bytes, bytes, CcdMaps]:
         area=weighty / flags.size,
     )
     return weight_extension, flag_extension, made
+
+
+def _mark_from_beside(coding: CcdCoding, flags: NDArray[np.int16]) -> None:
+    """Mark what only the whole mosaic showed: trails, and the light of bright stars on other CCDs."""
+    work, sensed = coding.work, coding.work.detector
+    for stretch in coding.stretches:
+        mark_trail(flags.shape, stretch, flags, work.inside)
+    if sensed.optics is not None:
+        no_pixels = np.empty((0, 0), np.float32)
+        image = CcdImage(no_pixels, work.inside, sensed.amplifiers, sensed.saturation, sensed.pixel_scale, str(work))
+        background = coding.found.searched.background
+        mark_stars(image, flags, background, coding.stars, sensed.optics, work.recipe.stars)
 
 
 def _base(work: CcdWork, shape: tuple[int, int]) -> tuple[BaseMaps, bool]:

@@ -3,6 +3,7 @@
 A value that is missing or impossible is replaced by the next best one, and a note says so; no frame fails for it.
 """
 
+import functools
 import math
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from processing.areas import Area
 from processing.cards import CardValues
 from processing.defects.image import Amplifier
 from processing.reading import Extension
+from terapix.instruments import BrightStars, known_instruments, load_instrument
 
 GAIN = 1.0
 """Electrons an ADU where no header tells."""
@@ -33,6 +35,8 @@ class Detector:
     """ADU from which a pixel is saturated; infinite where the header tells none."""
     pixel_scale: float
     """Arcsec a pixel."""
+    optics: BrightStars | None = None
+    """What the instrument makes of bright stars; None where the instrument is not known."""
     notes: tuple[str, ...] = ()
     """What the headers lacked, and what was taken."""
 
@@ -67,7 +71,18 @@ def detector_of(extension: Extension, primary: CardValues, inside: Area) -> Dete
     headers = _Headers(extension.values, primary)
     amplifiers = _amplifiers(headers, inside)
     scale = _pixel_scale(headers)
-    return Detector(amplifiers, _saturation(extension, primary), scale, tuple(headers.notes))
+    optics = _optics_of(primary.text("INSTRUME") or extension.values.text("INSTRUME"))
+    return Detector(amplifiers, _saturation(extension, primary), scale, optics, tuple(headers.notes))
+
+
+@functools.cache
+def _optics_of(camera: str) -> BrightStars | None:
+    """What the camera that headers call so makes of bright stars."""
+    for name in known_instruments():
+        instrument = load_instrument(name)
+        if instrument.camera == camera:
+            return instrument.bright_stars
+    return None
 
 
 def _amplifiers(headers: _Headers, inside: Area) -> tuple[Amplifier, ...]:

@@ -9,8 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from processing.areas import bounds_of
 from processing.cards import CardValues
 from processing.crew import Crew, cores, crew
+from processing.defects.neighbours import stars_beside
+from processing.defects.trail_search import find_trails
+from processing.defects.trails import Trail
 from processing.flags import PixelFlag
 from processing.mosaic import MosaicWriter, Written, place, primary_bytes
 from processing.provenance import digest_of, history, software
@@ -60,6 +64,7 @@ def weigh_frame(
     into: Path,
     recipe: WeightRecipe,
     scratch: Path,
+    hot: Path | None = None,
     regions: Sequence[Path] = (),
     workers: int = 0,
     progress: Callable[[float], None] = lambda _: None,
@@ -74,6 +79,8 @@ def weigh_frame(
     flat, mask : Path
         Of the same CCDs, matched by EXTNAME (by order where names are missing), gzipped or not.
         None: a response of 1; no bad pixels.
+    hot : Path
+        What is hot all over the run, as `processing.defects.columns.write_hot` writes it.
     regions : sequence of Path
         DS9 regions that people drew: what they cover is marked HAND.
     into, scratch : Path
@@ -102,9 +109,11 @@ def weigh_frame(
     name = FrameId.of_file(frame.name).name
     primary, extensions = inputs.open_frame(frame)
     insides = [inputs.illuminated(frame, extension) for extension in extensions]
-    layout = focal_plane.Layout.of(inputs.places(extensions, insides), recipe.picture_width)
+    places = inputs.places(extensions, insides)
+    mosaic = bounds_of(places)
+    layout = focal_plane.Layout.of(places, recipe.picture_width)
     drawn = tuple(region for path in regions for region in read_regions(path))
-    facts = _facts(frame, flat, mask, regions, recipe, dict(provenance or {}))
+    facts = _facts({"frame": frame, "flat": flat, "mask": mask, "hot": hot}, regions, recipe, dict(provenance or {}))
     notes = tuple(history(facts))
     with workplace(scratch, name) as work:
         calibrations: dict[str, Sequence[Calibration | None]] = {
@@ -113,7 +122,8 @@ def weigh_frame(
             else inputs.matched(inputs.unzipped(path, work), extensions, path)
             for kind, path in (("flat", flat), ("mask", mask))
         }
-        shared = {key: facts.get(key) for key in ("stage", "recipe", "flat", "mask")}
+        shared = {key: facts.get(key) for key in ("stage", "flat", "mask")}
+        shared |= {key: getattr(recipe, key) for key in ("response_min", "response_max", "weight_step")}
         shared |= {"parts": [asdict(inside) for inside in insides], "side": layout.side}
         bases = bases_of(scratch, shared)
         detectors = [
@@ -124,7 +134,7 @@ def weigh_frame(
             CcdWork(
                 frame, extension, calibrations["flat"][index], calibrations["mask"][index], insides[index],
                 detectors[index], layout.side, recipe,
-                bases / f"{extension.hdu:03d}.base", work, drawn, index + 1, notes,
+                bases / f"{extension.hdu:03d}.base", work, places[index], mosaic, hot, drawn, index + 1, notes,
             )
             for index, extension in enumerate(extensions)
         ]  # fmt: skip
@@ -135,7 +145,13 @@ def weigh_frame(
             }
             with crew(min(workers or cores(), len(tasks))) as hands:
                 found = _search_all(tasks, hands, progress)
-                maps = _weigh_all(tasks, found, writers, hands, progress)
+                trails = find_trails([each.searched.trails for each in found], places, recipe.trails)
+                beside = stars_beside([each.searched.stars for each in found], insides, places, mosaic)
+                codings = [
+                    CcdCoding(work, each, tuple(s for trail in trails for s in trail.on(ccd)), beside[ccd])
+                    for ccd, (work, each) in enumerate(zip(tasks, found, strict=True))
+                ]
+                maps = _weigh_all(codings, writers, hands, progress)
             made = {kind: writer.finish() for kind, writer in writers.items()}
         for kind, content in _pictures(layout, found, maps).items():
             with MosaicWriter(work / f"{name}_{kind.removeprefix('picture-')}.png", content) as writer:
@@ -145,20 +161,15 @@ def weigh_frame(
         products = tuple(_publish(kind, file, into, facts) for kind, file in made.items())
         reached("job.renamed")
     progress(1.0)
-    return WeighedFrame(products, _summary(tasks, found, maps))
+    return WeighedFrame(products, _summary(tasks, found, trails, maps))
 
 
 def _facts(
-    frame: Path,
-    flat: Path | None,
-    mask: Path | None,
-    regions: Sequence[Path],
-    recipe: WeightRecipe,
-    given: dict[str, str],
+    files: Mapping[str, Path | None], regions: Sequence[Path], recipe: WeightRecipe, given: dict[str, str]
 ) -> dict[str, Any]:
     """What the products are made of, in the order in which their headers tell it."""
     facts: dict[str, Any] = {"software": software(), "stage": WEIGHT_STAGE, "recipe": recipe.digest}
-    for kind, path in (("frame", frame), ("flat", flat), ("mask", mask)):
+    for kind, path in files.items():
         digest = given.pop(kind, None)
         if path is not None:
             facts[kind] = f"{path.name} {digest or _digest_once(path, path.stat().st_size, path.stat().st_mtime_ns)}"
@@ -187,21 +198,19 @@ def _search_all(tasks: Sequence[CcdWork], hands: Crew, progress: Callable[[float
 
 
 def _weigh_all(
-    tasks: Sequence[CcdWork],
-    found: Sequence[CcdFound],
+    codings: Sequence[CcdCoding],
     writers: Mapping[str, MosaicWriter],
     hands: Crew,
     progress: Callable[[float], None],
 ) -> list[CcdMaps]:
     """Make the maps of all CCDs and write their extensions in order; the extensions themselves are let go."""
     maps: list[CcdMaps] = []
-    codings = [CcdCoding(*each) for each in zip(tasks, found, strict=True)]
     with contextlib.closing(hands.map(weigh_ccd, codings)) as results:
         for done, (weight, flag, made) in enumerate(results, 1):
             writers["weight"].append(weight)
             writers["flag"].append(flag)
             maps.append(made)
-            progress(_SEARCH + (0.95 - _SEARCH) * done / len(tasks))
+            progress(_SEARCH + (0.95 - _SEARCH) * done / len(codings))
     return maps
 
 
@@ -227,13 +236,15 @@ def _publish(kind: str, file: Written, into: Path, facts: dict[str, Any]) -> Mad
     return MadeFile(kind, target, file.size, file.md5, dict(facts))
 
 
-def _summary(tasks: Sequence[CcdWork], found: Sequence[CcdFound], maps: Sequence[CcdMaps]) -> dict[str, Any]:
+def _summary(
+    tasks: Sequence[CcdWork], found: Sequence[CcdFound], trails: Sequence[Trail], maps: Sequence[CcdMaps]
+) -> dict[str, Any]:
     """Figures of the frame.
 
     ccds; area, the share of all pixels that have weight; pixels of the illuminated parts; flags, how many of those
     have each bit; bases_made, CCDs whose maps before any defect were not there from an earlier frame; side, pixels of
     the mosaic across one of the pictures; names of the CCDs; counts, for each flag that occurs, its pixels on each of
-    them; notes, what headers lacked.
+    them; trails of satellites and aeroplanes; notes, what headers lacked.
     """
     counts = {str(bit.name): [int(each.flag_bins[bit.bit_length() - 1].sum()) for each in maps] for bit in PixelFlag}
     return {
@@ -245,6 +256,7 @@ def _summary(tasks: Sequence[CcdWork], found: Sequence[CcdFound], maps: Sequence
         "side": tasks[0].side,
         "names": [work.extension.name or f"HDU {work.extension.hdu}" for work in tasks],
         "counts": {name: each for name, each in counts.items() if any(each)},
+        "trails": len(trails),
         "notes": [
             f"{work.extension.name or work.extension.hdu}: {note}" for work in tasks for note in work.detector.notes
         ],

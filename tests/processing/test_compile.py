@@ -29,7 +29,7 @@ assert sorted(cache.rglob("*.nbc")) == compiled, set(cache.rglob("*.nbc")) - set
 """
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_a_frame_meets_compiled_kernels_only(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "cache"), str(tmp_path / "frames")],

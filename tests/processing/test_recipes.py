@@ -1,13 +1,14 @@
 """Recipes and flags: what names a product's making must not change by accident."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from processing.errors import BadRecipe
-from processing.flags import ALL_FLAGS, PixelFlag
+from processing.flags import ALL_FLAGS, CALIBRATION, PixelFlag
 from processing.provenance import digest_of, history
-from processing.recipes import WeightRecipe, load_recipe
+from processing.recipes import WeightRecipe, in_full, load_recipe
 from terapix.flags import FLAGS
 from terapix.identity import UnsafeName
 
@@ -32,6 +33,31 @@ def test_the_shipped_recipe_is_the_default_one() -> None:
     assert load_recipe("weight") == WeightRecipe()
 
 
+def test_a_recipe_in_full_is_the_same_recipe_with_a_comment_for_each_value(tmp_path: Path) -> None:
+    text = in_full(WeightRecipe())
+    (tmp_path / "full.toml").write_text(text)
+    assert load_recipe("full", directory=tmp_path) == WeightRecipe()
+    lines = text.splitlines()
+    bare = [line for before, line in pairwise(lines) if " = " in line and line[0] != "#" and before[:2] != "# "]
+    assert bare == []
+
+
+def test_every_kind_of_defect_can_be_switched_off_and_keeps_its_weight_if_one_likes() -> None:
+    kinds = {
+        "edges": {"EDGE"}, "dead": {"DEAD"}, "saturation": {"SATURATED", "BLEED"}, "cosmics": {"COSMIC"},
+        "hot": {"HOT"}, "stars": {"HALO", "SPIKE", "GHOST"}, "trails": {"SATELLITE"},
+    }  # fmt: skip
+    everything = WeightRecipe()
+    assert everything.flags == ALL_FLAGS
+    for table, flags in kinds.items():
+        without = WeightRecipe.model_validate({table: {"on": False}})
+        assert {flag.name for flag in PixelFlag if flag & everything.flags & ~without.flags} == flags
+    assert WeightRecipe(hand=False).flags == ALL_FLAGS & ~PixelFlag.HAND
+    kept = {flag.name for flag in PixelFlag if not flag & everything.nulls} - {flag.name for flag in CALIBRATION}
+    assert kept == {"HALO", "SPIKE", "GHOST", "EDGE"}
+    assert WeightRecipe(keep_weight=("COSMIC",)).nulls & (PixelFlag.COSMIC | PixelFlag.HALO) == PixelFlag.HALO
+
+
 def test_a_digest_names_values_and_not_the_look_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text("# mine\nresponse_max = 1.30\n")
     (tmp_path / "b.toml").write_text("response_max = 1.31")
@@ -49,7 +75,10 @@ def test_a_digest_names_values_and_not_the_look_of_a_file(tmp_path: Path) -> Non
         ("response_min = 'low'", ["response_min = 'low'"]),
         ("response_min = 2.0", ["0 < response_min < response_max"]),
         ("weight_step = 0", ["weight_step = 0"]),
-        ("saturation = 1.5", ["saturation = 1.5"]),
+        ("saturated_share = 1.5", ["saturated_share = 1.5"]),
+        ("[cosmics]\nsingel = 3", ["cosmics.singel is unknown", "did you mean single"]),
+        ("[trails]\non = 'maybe'", ["trails.on = 'maybe'"]),
+        ("keep_weight = ['BAD']", ["BAD is none of", "HALO"]),
         ("response_min", ["is no TOML"]),
     ],
 )

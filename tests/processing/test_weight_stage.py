@@ -12,15 +12,16 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from PIL import Image
 
+from processing.defects.columns import ColumnSettings
 from processing.errors import FileProblem, WorkerLost
 from processing.flags import PixelFlag
 from processing.mosaic import Mosaic, assemble, hdu_bytes, primary_bytes
 from processing.provenance import digest_of
 from processing.recipes import WeightRecipe
 from processing.weightwatcher import WeighedFrame, stage, weigh_frame
-from tests.support.mosaics import SATURATION, SHAPE, STEP, Mosaics, make_mosaics
+from tests.support.mosaics import PLAIN, SATURATION, SHAPE, STEP, Mosaics, make_mosaics
 
-RECIPE = WeightRecipe(picture_width=100)
+RECIPE = WeightRecipe(**PLAIN, picture_width=100)
 KINDS = {
     "weight": "979412p_weight.fits.fz",
     "flag": "979412p_flag.fits.fz",
@@ -48,7 +49,7 @@ def rule(
     flags = np.where(good == 0, PixelFlag.BAD, 0) | np.where(overscan, PixelFlag.OVERSCAN, 0)
     flags |= np.where(np.isnan(response) | (response < np.float32(0.3)), PixelFlag.LOW_RESPONSE, 0)
     flags |= np.where(response > np.float32(1.3), PixelFlag.HIGH_RESPONSE, 0)
-    flags |= np.where(pixels >= SATURATION, PixelFlag.SATURATED, 0)
+    flags |= np.where((pixels >= SATURATION) & ~overscan, PixelFlag.SATURATED, 0)
     return np.where(flags == 0, response, np.float32(0)), flags.astype(np.uint8)
 
 
@@ -102,7 +103,8 @@ def test_workers_and_kept_bases_never_change_a_bit(mosaics: Mosaics, tmp_path: P
 
 def test_another_flat_mask_or_recipe_never_meets_the_wrong_bases(mosaics: Mosaics, tmp_path: Path) -> None:
     variants: list[dict[str, Any]] = [
-        {}, {"flat": None}, {"mask": None}, {"flat": None, "mask": None}, {"recipe": WeightRecipe(response_min=0.9)},
+        {}, {"flat": None}, {"mask": None}, {"flat": None, "mask": None},
+        {"recipe": WeightRecipe(**PLAIN, response_min=0.9)},
     ]  # fmt: skip
     digests = [weigh(mosaics, tmp_path, **variant).products[0].md5 for variant in variants]
     assert len(set(digests)) == len(variants)
@@ -121,7 +123,7 @@ def test_flags_take_the_smallest_type_that_holds_what_the_recipe_can_set(mosaics
 
 def narrow() -> WeightRecipe:
     """A recipe that sets no flag above 8 bits."""
-    return WeightRecipe(picture_width=100, hand=False)
+    return WeightRecipe(**PLAIN, picture_width=100, hand=False, hot=ColumnSettings(on=False))
 
 
 def test_a_flat_of_coarse_steps_gives_weights_to_the_bit_and_in_less_room(mosaics: Mosaics, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from processing.flags import PixelFlag
 from processing.mosaic import Compression, Mosaic, assemble, hdu_bytes, primary_bytes
 from processing.recipes import WeightRecipe
 from processing.weightwatcher import weigh_frame
+from tests.support.mosaics import PLAIN
 
 pytestmark = [pytest.mark.reference, pytest.mark.timeout(200)]
 
@@ -51,7 +52,12 @@ def test_every_pixel_the_mask_rules_out_is_flagged_bad_and_has_no_weight(
     mask: Path, frame: Path, tmp_path: Path
 ) -> None:
     made = weigh_frame(
-        frame, flat=None, mask=mask, into=tmp_path / "products", scratch=tmp_path / "scratch", recipe=WeightRecipe()
+        frame,
+        flat=None,
+        mask=mask,
+        into=tmp_path / "products",
+        scratch=tmp_path / "scratch",
+        recipe=WeightRecipe(**PLAIN),
     )
 
     inside = np.zeros(SHAPE, bool)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psutil
@@ -18,15 +18,7 @@ from spica.pipeline.channel import SCHEME, new_key, open_channel
 from terapix.clock import SystemClock
 from tests.support.site import MB, Site, open_site
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("engine")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let workers share compiled kernels from test to test, and from run to run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NUMBA_CACHE_DIR", str(tmp_path_factory.getbasetemp().parent / "numba"))
-        yield
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("engine")]
 
 
 @pytest.fixture

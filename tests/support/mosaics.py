@@ -7,11 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.defects.saturation import SaturationSettings
 from processing.mosaic import Compression, assemble, hdu_bytes, primary_bytes
 
 SHAPE = (100, 90)
 SATURATION = 60000
 STEP = 1e-3
+
+PLAIN: dict[str, Any] = {
+    "saturation": SaturationSettings(margin=0, plateau=1.0, trails=False),
+    **{name: {"on": False} for name in ("edges", "dead", "cosmics", "stars", "trails")},
+}
+"""Values of a recipe that finds saturation alone, by the header's level, in mosaics too small or even for all else."""
 
 
 @dataclass(frozen=True)
