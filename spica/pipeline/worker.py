@@ -81,6 +81,8 @@ class Inputs:
     mask: Path | None
     regions: tuple[Path, ...]
     """What people marked on the frame, and on all frames of its run."""
+    hot: Path | None
+    """What is hot all over the run."""
     into: Path
     """Directory of the products."""
     scratch: Path
@@ -139,6 +141,7 @@ def weigh(order: Order, inputs: Inputs, progress: Callable[[float], None]) -> Ma
         flat=inputs.flat,
         mask=inputs.mask,
         regions=inputs.regions,
+        hot=inputs.hot,
         into=inputs.into,
         recipe=recipe,
         scratch=inputs.scratch,
@@ -249,9 +252,18 @@ class Attempt:
             )
         into = self._root / "products" / _directory(frame.runid)
         await asyncio.to_thread(into.mkdir, parents=True, exist_ok=True)
-        regions = await asyncio.to_thread(regions_of, self._order.masks, frame)
+        regions, hot = await asyncio.to_thread(marked_by_hand, self._order.masks, frame)
         return Inputs(
-            frame, held[0], paths["flat"], paths["mask"], regions, into, self._root / "scratch", job.recipe, provenance
+            frame,
+            held[0],
+            paths["flat"],
+            paths["mask"],
+            regions,
+            hot,
+            into,
+            self._root / "scratch",
+            job.recipe,
+            provenance,
         )
 
     async def _held(self, session: AsyncSession, frame_id: int) -> tuple[Path, str] | None:
@@ -322,14 +334,19 @@ class Attempt:
             )
 
 
-def regions_of(directory: str, frame: FrameRecord) -> tuple[Path, ...]:
-    """Files of what people marked on a frame and on its run; they are inputs, and a frame made again has them again."""
+def marked_by_hand(directory: str, frame: FrameRecord) -> tuple[tuple[Path, ...], Path | None]:
+    """Regions that people drew on a frame and on its run, and the list of what is hot all over the run.
+
+    They are inputs: a frame that is made again has them again.
+    """
     if not directory:
-        return ()
-    names = [frame.name]
+        return (), None
+    names, hot = [frame.name], None
     with contextlib.suppress(ValueError):  # a run that is no name has no file
-        names.append(safe_name(frame.runid or ""))
-    return tuple(path for name in names if (path := Path(directory) / f"{name}.reg").is_file())
+        run = safe_name(frame.runid or "")
+        names.append(run)
+        hot = next((path for end in (".fz", "") if (path := Path(directory) / f"{run}.hot.fits{end}").is_file()), None)
+    return tuple(path for name in names if (path := Path(directory) / f"{name}.reg").is_file()), hot
 
 
 def again(problem: Exception, *, attempts: int, allowed: int, now: datetime) -> datetime | None:
