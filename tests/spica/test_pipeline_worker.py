@@ -17,7 +17,18 @@ from dbclient.stores import Jobs, Products
 from spica.pipeline import worker
 from spica.pipeline.orders import Order, Outcome
 from spica.pipeline.recovery import Recovery
-from spica.pipeline.worker import LOST, Attempt, ClaimLost, InputGone, Inputs, Made, Stage, again, in_words, regions_of
+from spica.pipeline.worker import (
+    LOST,
+    Attempt,
+    ClaimLost,
+    InputGone,
+    Inputs,
+    Made,
+    Stage,
+    again,
+    in_words,
+    marked_by_hand,
+)
 from terapix.clock import Clock, SetClock, SystemClock
 from terapix.errors import TerapixError
 from tests.support.site import Site, open_site
@@ -62,15 +73,17 @@ def test_what_people_marked_is_found_by_name_and_run_and_by_nothing_hostile(tmp_
     for name in ("979412p", "08AC14", ""):
         (tmp_path / f"{name}.reg").write_text("")
     (tmp_path.parent / "x.reg").write_text("")
+    (tmp_path / "08AC14.hot.fits.fz").write_bytes(b"")
 
     def found(runid: str | None) -> list[str]:
         frame = SimpleNamespace(name="979412p", runid=runid)
-        return [path.name for path in regions_of(str(tmp_path), cast("FrameRecord", frame))]
+        regions, hot = marked_by_hand(str(tmp_path), cast("FrameRecord", frame))
+        return [path.name for path in (*regions, *([hot] if hot else []))]
 
-    assert found("08AC14") == ["979412p.reg", "08AC14.reg"]
+    assert found("08AC14") == ["979412p.reg", "08AC14.reg", "08AC14.hot.fits.fz"]
     assert found("../x") == found(None) == ["979412p.reg"]
     assert found("09BF01") == ["979412p.reg"]
-    assert regions_of("", cast("FrameRecord", SimpleNamespace(name="979412p", runid=None))) == ()
+    assert marked_by_hand("", cast("FrameRecord", SimpleNamespace(name="979412p", runid=None))) == ((), None)
 
 
 def make(order: Order, inputs: Inputs, progress: Callable[[float], None]) -> Made:
