@@ -148,3 +148,7 @@ def _taps(place: float, knots: int, at: Array, share: Array) -> None:
     share[1] = (1.5 * t - 2.5) * t * t + 1.0
     share[2] = ((-1.5 * t + 2.0) * t + 0.5) * t
     share[3] = (0.5 * t - 0.5) * t * t
+    if left == 0:  # the knot beyond the first lies straight on
+        share[1], share[2], share[0] = share[1] + 2.0 * share[0], share[2] - share[0], 0.0
+    if left + 2 > knots - 1:
+        share[2], share[1], share[3] = share[2] + 2.0 * share[3], share[1] - share[3], 0.0
