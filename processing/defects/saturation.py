@@ -21,6 +21,12 @@ PLATEAU = 8
 """Pixels of a column that are even: a star of 1.5 arcsec that is not full falls by half over as many."""
 FEWEST = 40
 """Pixels on plateaus without which the header's level is believed."""
+LONG = 100
+"""Saturated pixels of a core whose charge, if it is full to the edge of the CCD, may have run on into the register."""
+SPILT = 3.0
+"""Excess over the sky at which such charge ends, in units of the limit for trails: there is no column beside it."""
+DEEPEST = 32
+"""Rows that it fills at most."""
 SIDE = 3
 """Columns to either side of a trail's own with which it is not compared."""
 
@@ -144,6 +150,12 @@ def _mark_trails(
             bleed.follow(
                 image.pixels, flags, corners, column[end], row[end], up, centre, level, rms,
                 settings.limit, settings.window, SIDE, saturated, trail,
+            )  # fmt: skip
+    for edge, inward in ((corners[2], 1), (corners[3] - 1, -1)):
+        for place in np.flatnonzero((rows == edge) & (found.pixels[labels] >= LONG)):
+            bleed.spill(
+                image.pixels, flags, corners, columns[place], edge, inward, level, SPILT * settings.limit * rms,
+                settings.window, DEEPEST, trail,
             )  # fmt: skip
 
 

@@ -227,6 +227,57 @@ def follow(
 
 
 @njit(cache=True, nogil=True)
+def spill(
+    pixels: Array,
+    flags: Array,
+    corners: Array,
+    column: int,
+    row: int,
+    inward: int,
+    level: float,
+    bound: float,
+    window: int,
+    depth: int,
+    bit: int,
+) -> int:
+    """Mark charge that ran out of a column into the serial register, along the edge `row` and the rows behind it.
+
+    In each row it is followed to both sides until the mean of `window` pixels falls below `bound` above `level`; rows
+    are taken from the edge on in the direction `inward` until one has no charge, `depth` at most. Returns how many
+    pixels were marked.
+    """
+    marked = 0
+    for k in range(depth):
+        j, fresh = row + inward * k, 0
+        for sense in (-1, 1):
+            excess = np.zeros(window)
+            total, count, last, i = 0.0, 0, column, column + sense
+            while corners[0] <= i < corners[1]:
+                value = pixels[j, i] - level
+                if flags[j, i] & 1 or not math.isfinite(value):
+                    value = bound
+                value = min(value, 4.0 * bound)
+                total += value - excess[count % window]
+                excess[count % window] = value
+                count += 1
+                if total < bound * min(count, window):
+                    break
+                if value >= bound:
+                    last = i
+                i += sense
+            i = column
+            while (last - i) * sense > 0:
+                i += sense
+                if not flags[j, i] & bit:
+                    flags[j, i] |= bit
+                    fresh += 1
+        marked += fresh
+        if fresh == 0:
+            break
+    return marked
+
+
+@njit(cache=True, nogil=True)
 def _mean_beside(pixels: Array, flags: Array, corners: Array, column: int, step: int, row: int, level: float) -> float:
     """Mean of five pixels of a row that begin at `column`; `level` where none can be used."""
     total, number = 0.0, 0

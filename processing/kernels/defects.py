@@ -25,6 +25,7 @@ def _cores() -> None:
     bleed.label(rows, rows, own)
     bleed.cores(rows, rows, own, np.empty((1, 4)))
     bleed.mark_core(flags, rows, rows, _CORNERS, 1, 4)
+    bleed.spill(pixels, flags, _CORNERS, rows[0], rows[0], 1, 1.0, 1.0, 9, 4, 128)
     bleed.follow(pixels, flags, _CORNERS, rows[0], rows[0], 1, np.zeros(3), 1.0, 1.0, 1.0, 9, 3, 4, 128)
 
 

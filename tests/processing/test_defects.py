@@ -117,6 +117,21 @@ def test_the_wings_of_a_saturated_star_are_no_trail():
     assert found.sum() < 30
 
 
+def test_charge_that_runs_into_the_serial_register_is_followed_along_the_edge():
+    image, flags = ccd()
+    image.pixels[:300, 199:202] = FULL
+    image.pixels[0:6, 90:420] = LEVEL + 20.0 * NOISE
+    image.pixels[0:6, 199:202] = FULL
+    mark_saturated(image, flags, Background.of(image, flags), SaturationSettings())
+    trail = marked(flags, PixelFlag.BLEED)
+
+    assert trail[:6, 90:199].all()
+    assert trail[:6, 202:420].all()
+    # the mean over 9 pixels of 20 sigma, cut to 12, is above 3 for some pixels more, none of which is bright itself
+    assert not trail[:6, 60:88].any()
+    assert not trail[8:, 210:].any()
+
+
 def test_a_plateau_below_the_headers_level_is_saturated():
     image, flags = ccd()
     add_star(image.pixels, 200, 300, 3e7)
