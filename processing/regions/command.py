@@ -106,18 +106,16 @@ class _Work:
                 flags = np.where(flags == 0, np.uint8(PixelFlag.BAD), np.uint8(0))
             flags &= np.array(self.bits & np.iinfo(flags.dtype).max).astype(flags.dtype)
             sky = Sky(extension.cards)
-            self._cover(extension, flags, sky)
-            yield index + 1, sky, flags
+            inside = _illuminated(extension)
+            self._cover(flags, inside, sky)
+            yield index + 1, sky, _cut(flags, inside) if self.system.on_the_sky else flags
             if not self.quiet:
                 sys.stderr.write(f"image {index + 1} of {total}: {np.count_nonzero(flags)} pixels\n")
 
-    def _cover(self, extension: Extension, flags: NDArray[np.integer], sky: Sky) -> None:
+    def _cover(self, flags: NDArray[np.integer], inside: Area, sky: Sky) -> None:
         if self.masked is not None:
-            self.masked.add(flags != 0, sky)
+            self.masked.add(_cut(flags, inside) != 0, sky)
         if self.seen is not None:
-            inside = Area.parse(extension.values.text("DATASEC"))
-            if inside is None or not inside.within(extension.shape):
-                inside = Area(0, extension.shape[1], 0, extension.shape[0])
             self.seen.add_rectangle(inside.x0, inside.x1, inside.y0, inside.y1, sky)
 
     def lines(self) -> Iterator[str]:
@@ -126,6 +124,21 @@ class _Work:
             found = int(np.bitwise_or.reduce(flags, axis=None))
             bits = [1 << place for place in range(31) if found >> place & 1]
             yield from flag_lines(flags, bits, tile=tile, system=self.system, sky=sky)
+
+
+def _illuminated(extension: Extension) -> Area:
+    """Part that saw the sky: DATASEC, or all."""
+    ny, nx = extension.shape
+    inside = Area.parse(extension.values.text("DATASEC"))
+    return inside if inside is not None and inside.within((ny, nx)) else Area(0, nx, 0, ny)
+
+
+def _cut(flags: NDArray[np.integer], inside: Area) -> NDArray[np.integer]:
+    """Flags of the part that saw the sky: what lies beyond it on the sky may be seen by the next CCD."""
+    seen = np.zeros_like(flags)
+    part = slice(inside.y0, inside.y1), slice(inside.x0, inside.x1)
+    seen[part] = flags[part]
+    return seen
 
 
 def main(argv: Sequence[str] | None = None) -> int:

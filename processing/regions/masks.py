@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -50,11 +51,13 @@ class Masks:
         union: bool = True,
         single: bool = False,
     ) -> None:
+        ground = Ground(source)
         mine = [region for region in regions if region.system.on_the_sky or region.tile == tile]
+        mine = list(compress(mine, ground.may_touch(mine, shape)))
         rough = [single and region.shape == "polygon" for region in mine]
         rounded = [_rounded(region) if cut else region for region, cut in zip(mine, rough, strict=True)]
         rings: dict[bool, list[Ring]] = {False: [], True: []}
-        for number, (region, laid) in enumerate(zip(mine, Ground(source).rings(rounded), strict=True)):
+        for number, (region, laid) in enumerate(zip(mine, ground.rings(rounded), strict=True)):
             # Other shapes are rounded up instead of to the nearest pixel: that whose centre lies inside is the first.
             shift = 0.0 if region.shape == "polygon" else 0.5
             rings[region.excluded] += [Ring(_moved(corners, shift, single=rough[number]), number) for corners in laid]

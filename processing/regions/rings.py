@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.cards import CardValues
 from processing.errors import BadRegions
 from processing.regions.shapes import Length, Region, System, Unit
-from processing.regions.sky import Floats, Sky, away
+from processing.regions.sky import Floats, Sky, away, directions, separations
 
 SAGITTA = 0.001
 """Pixels by which a chord may miss the curve it stands for."""
@@ -64,6 +65,36 @@ class Ground:
                 for (number, _), corners in zip(places, np.split(pixels, ends[:-1]), strict=True):
                     found[number].append(corners)
         return [rings if all(np.isfinite(ring).all() for ring in rings) else [] for rings in found]
+
+    def may_touch(self, regions: Sequence[Region], shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Tell which regions may touch an image of `shape`; those far away on the sky do not, and cost little.
+
+        A mosaic's regions are in one file, and each CCD has to pass over those of all others.
+        """
+        touching = np.ones(len(regions), np.bool_)
+        for system in System:
+            members = [k for k, region in enumerate(regions) if region.system is system] if system.on_the_sky else []
+            if not members:
+                continue
+            self._demand_sky(regions[members[0]])
+            ny, nx = shape
+            frame = directions(
+                self.sky.positions(np.array([[nx / 2, ny / 2], [0, 0], [nx, 0], [0, ny], [nx, ny]]), system)
+            )
+            if not np.isfinite(frame).all():
+                continue
+            # Half as much again, for what distortion does between the corners.
+            radius = 1.5 * separations(frame, frame[:1]).max()
+            counts = np.array([len(regions[k].points) for k in members])
+            starts = np.cumsum(counts) - counts
+            points = directions(np.array([point for k in members for point in regions[k].points]))
+            away_from = np.minimum.reduceat(separations(points, frame[:1]), starts)
+            spread = np.maximum.reduceat(separations(points, np.repeat(points[starts], counts, axis=0)), starts)
+            reach = [
+                sum(self._convert(length, system) for pair in regions[k].lengths for length in pair) for k in members
+            ]
+            touching[members] = away_from <= radius + spread + np.radians(reach)
+        return touching
 
     def _edges(self, region: Region) -> list[Floats]:
         """A region's rings in its own system."""

@@ -105,3 +105,17 @@ def away(centre: tuple[float, float], west: Floats, north: Floats) -> Floats:
     )
     points: Floats = np.degrees(np.stack([longitude + turned, there], axis=1))
     return points
+
+
+def directions(points: Floats) -> Floats:
+    """Return (n, 3) unit vectors of (n, 2) degrees."""
+    longitude, latitude = np.radians(points).T
+    across = np.cos(latitude)
+    vectors: Floats = np.stack([across * np.cos(longitude), across * np.sin(longitude), np.sin(latitude)], axis=1)
+    return vectors
+
+
+def separations(first: Floats, second: Floats) -> Floats:
+    """Return angles between unit vectors, radians."""
+    angles: Floats = 2 * np.arcsin(np.minimum(0.5 * np.sqrt(((first - second) ** 2).sum(axis=1)), 1.0))
+    return angles
