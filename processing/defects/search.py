@@ -1,6 +1,6 @@
 """All that looks for defects of one CCD, in its order: what is found first is left alone by those behind it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,11 +67,20 @@ def search(image: CcdImage, flags: Flags, recipe: WeightRecipe, known: Known) ->
     background = Background.of(image, flags)
     mark_dead(image, flags, background, recipe.dead)
     mark_saturated(image, flags, background, recipe.saturation)
-    mark_cosmics(image, flags, recipe.cosmics)
+    mark_cosmics(_alive(image, flags), flags, recipe.cosmics)
     stars = _stars(image, background, recipe, known)
     if stars is not None and known.optics is not None:
         mark_stars(image, flags, background, stars, known.optics, recipe.stars)
     return Searched(background, stars, trail_map(image, flags, background, recipe.trails))
+
+
+def _alive(image: CcdImage, flags: Flags) -> CcdImage:
+    """The CCD without amplifiers that are dead from end to end, whose sky nobody can measure."""
+    rows = slice(image.inside.y0, image.inside.y1)
+    alive = tuple(
+        each for each in image.amplifiers if not (flags[rows, each.x0 : each.x1] & int(PixelFlag.DEAD) != 0).all()
+    )
+    return image if len(alive) == len(image.amplifiers) else replace(image, amplifiers=alive)
 
 
 def _stars(image: CcdImage, background: Background, recipe: WeightRecipe, known: Known) -> StarsOnCcd | None:
