@@ -18,6 +18,10 @@ to the nearest pixel, and that of centres inside then agree."""
 _REACH = 0.48
 """Pixels within which WeightWatcher's rule rounds an edge to the same pixel, with a margin for decimals."""
 
+_FLATTEST = 4.0
+"""Pixels a row by which a line may lean. It ends half a row beyond its last pixel: a flatter one would end far outside
+of its area, where another CCD's rows run otherwise."""
+
 
 @njit(cache=True, nogil=True)
 def count_corners(framed: Array) -> int:
@@ -115,7 +119,7 @@ def upright(xs: Array, ys: Array, columns: Array, rows: Array, rises: Array) -> 
 def _line(columns: Array, rows: Array, rises: Array, begin: int, anchor: float) -> tuple[int, float]:
     """How far a line goes on that crosses the first row at `anchor` beside the edge, and its slope."""
     step = 1 if rises[begin] else -1
-    start, low, high = columns[begin] + anchor, -np.inf, np.inf
+    start, low, high = columns[begin] + anchor, -_FLATTEST, _FLATTEST
     end = begin + 1
     while end < rows.size and rises[end] == rises[begin] and rows[end] == rows[end - 1] + step:
         run = rows[end] - rows[begin]

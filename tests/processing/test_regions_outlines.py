@@ -85,6 +85,15 @@ def test_a_trail_and_a_ring_have_few_corners() -> None:
     assert sum(map(len, polygons)) < 300
 
 
+def test_no_line_runs_far_beyond_its_area() -> None:
+    mask = np.zeros((12, 300), np.bool_)
+    for row in range(12):
+        mask[row, 20 * row : 20 * row + 60] = True
+    for corners in polygons_of(mask):
+        assert corners[:, 0].min() > -3
+        assert corners[:, 0].max() < 20 * 11 + 60 + 3
+
+
 def test_columns_keep_to_their_pixels_by_the_rule_of_centres_too() -> None:
     mask = np.zeros((40, 30), np.bool_)
     mask[5:, 12:15] = True
