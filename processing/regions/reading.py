@@ -185,13 +185,14 @@ class _Reader:
 
     def _corners(self, values: list[str]) -> tuple[tuple[float, float], ...]:
         """Corners of a polygon: at once where all of them are plain numbers, as most are."""
-        if not self.system.on_the_sky:
-            try:
-                numbers = list(map(float, values))
-            except ValueError:
-                numbers = [math.nan]
-            if math.isfinite(sum(map(abs, numbers))) and not any("_" in value for value in values):
-                return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+        try:
+            numbers = list(map(float, values))
+        except ValueError:
+            numbers = [math.nan]
+        plain = math.isfinite(sum(map(abs, numbers))) and not any("_" in value for value in values)
+        on_sky = plain and min(numbers) >= -90 and max(numbers) <= 360 and max(numbers[1::2]) <= 90
+        if plain and (on_sky or not self.system.on_the_sky):
+            return tuple(zip(numbers[::2], numbers[1::2], strict=True))
         return tuple(self._point(*pair) for pair in zip(values[::2], values[1::2], strict=True))
 
     def _plain(self, text: str) -> float:
