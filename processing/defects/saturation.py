@@ -79,7 +79,7 @@ def saturation_level(image: CcdImage, background: Background, settings: Saturati
     if not math.isfinite(floor) or floor < sky + 200.0 * background.typical_rms:
         return image.saturation
     found = np.empty(_ROOM, np.float32)
-    count = min(bleed.plateaus(image.pixels, corners, floor, EVEN, PLATEAU, found), found.size)
+    count = min(bleed.plateaus(image.pixels, _tops(image), corners, floor, EVEN, PLATEAU, found), found.size)
     if count < FEWEST:
         return image.saturation
     return min(image.saturation, float(np.quantile(found[:count], 0.02)))
@@ -89,10 +89,11 @@ def find_cores(image: CcdImage, level: float) -> tuple[Cores, NDArray[np.int64],
     """Find the saturated cores, and rows, columns and numbers of core of all saturated pixels."""
     corners = _corners(image)
     rows, columns = np.empty(_ROOM, np.int64), np.empty(_ROOM, np.int64)
-    count = bleed.full_pixels(image.pixels, level, corners, rows, columns)
+    tops = _tops(image)
+    count = bleed.full_pixels(image.pixels, tops, level, corners, rows, columns)
     if count > rows.size:
         rows, columns = np.empty(count, np.int64), np.empty(count, np.int64)
-        bleed.full_pixels(image.pixels, level, corners, rows, columns)
+        bleed.full_pixels(image.pixels, tops, level, corners, rows, columns)
     rows, columns = rows[:count], columns[:count]
     labels = np.empty(count, np.int64)
     centres = np.empty((bleed.label(rows, columns, labels), 4))
@@ -157,6 +158,13 @@ def _mark_trails(
                 image.pixels, flags, corners, columns[place], edge, inward, level, SPILT * settings.limit * rms,
                 settings.window, DEEPEST, trail,
             )  # fmt: skip
+
+
+def _tops(image: CcdImage) -> NDArray[np.float32]:
+    """Largest pixel of each row of the illuminated part; no number where it has a pixel that is none."""
+    inside = image.inside
+    tops: NDArray[np.float32] = image.pixels[inside.y0 : inside.y1, inside.x0 : inside.x1].max(axis=1)
+    return tops
 
 
 def _corners(image: CcdImage) -> NDArray[np.int64]:

@@ -13,13 +13,16 @@ STEEP = 1.2
 
 
 @njit(cache=True, nogil=True)
-def full_pixels(pixels: Array, level: float, corners: Array, rows: Array, columns: Array) -> int:
+def full_pixels(pixels: Array, tops: Array, level: float, corners: Array, rows: Array, columns: Array) -> int:
     """List the pixels at or above `level`, or that are no number, within x0, x1, y0, y1, row by row.
 
-    Returns how many there are, which may be more than `rows` and `columns` have room for.
+    `tops` are the largest pixels of each row, or no number where one is none. Returns how many there are, which may be
+    more than `rows` and `columns` have room for.
     """
     count = 0
     for j in range(corners[2], corners[3]):
+        if tops[j - corners[2]] < level:
+            continue
         for i in range(corners[0], corners[1]):
             if not pixels[j, i] < level:
                 if count < rows.size:
@@ -29,16 +32,19 @@ def full_pixels(pixels: Array, level: float, corners: Array, rows: Array, column
 
 
 @njit(cache=True, nogil=True)
-def plateaus(pixels: Array, corners: Array, floor: float, even: float, length: int, found: Array) -> int:
+def plateaus(pixels: Array, tops: Array, corners: Array, floor: float, even: float, length: int, found: Array) -> int:
     """List values of pixels that stand in a vertical run of `length` or more, all above `floor` and even.
 
     A run is even as long as each pixel differs from the one below by less than the share `even`. A star that is not
-    full has no such run. Returns how many values there are, which may be more than `found` holds.
+    full has no such run. `tops` is as in `full_pixels`. Returns how many values there are, which may be more than `found` holds.
     """
     width = pixels.shape[1]
     run = np.zeros(width, np.int64)
     count = 0
     for j in range(corners[2], corners[3]):
+        if tops[j - corners[2]] < floor:
+            run[:] = 0
+            continue
         for i in range(corners[0], corners[1]):
             value = pixels[j, i]
             if not value > floor:

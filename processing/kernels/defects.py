@@ -20,8 +20,8 @@ def _sky() -> None:
 def _cores() -> None:
     pixels, flags = np.ones((_SIDE, _SIDE), np.float32), np.zeros((_SIDE, _SIDE), np.int16)
     rows, own = np.zeros((2, 1), np.int64)
-    bleed.full_pixels(pixels, 2.0, _CORNERS, rows, rows.copy())
-    bleed.plateaus(pixels, _CORNERS, 2.0, 0.05, 8, np.empty(1, np.float32))
+    bleed.full_pixels(pixels, pixels[0], 2.0, _CORNERS, rows, rows.copy())
+    bleed.plateaus(pixels, pixels[0], _CORNERS, 2.0, 0.05, 8, np.empty(1, np.float32))
     bleed.label(rows, rows, own)
     bleed.cores(rows, rows, own, np.empty((1, 4)))
     bleed.mark_core(flags, rows, rows, _CORNERS, 1, 4)

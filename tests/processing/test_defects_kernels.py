@@ -116,13 +116,14 @@ def test_full_pixels_and_those_without_a_number_are_listed(chance):
     inside = np.zeros(SHAPE, bool)
     inside[2:30, 3:37] = True
     expected = np.nonzero(inside & ~(pixels < 1.0))
+    tops = pixels[2:30, 3:37].max(axis=1)
     rows, columns_ = np.empty((2, 1000), np.int64)
-    count = bleed.full_pixels(pixels, 1.0, CORNERS, rows, columns_)
+    count = bleed.full_pixels(pixels, tops, 1.0, CORNERS, rows, columns_)
 
     assert count == expected[0].size
     assert (rows[:count] == expected[0]).all()
     assert (columns_[:count] == expected[1]).all()
-    assert bleed.full_pixels(pixels, 1.0, CORNERS, rows[:3], columns_[:3]) == count
+    assert bleed.full_pixels(pixels, tops, 1.0, CORNERS, rows[:3], columns_[:3]) == count
 
 
 def test_plateaus_are_runs_of_even_pixels(chance):
@@ -132,7 +133,7 @@ def test_plateaus_are_runs_of_even_pixels(chance):
     pixels[5:25, 20] = np.geomspace(500.0, 5e5, 20)  # not even
     found = np.empty(100, np.float32)
 
-    assert bleed.plateaus(pixels, CORNERS, 100.0, 0.05, 8, found) == 10
+    assert bleed.plateaus(pixels, pixels[2:30, 3:37].max(axis=1), CORNERS, 100.0, 0.05, 8, found) == 10
     assert (found[:10] == 1000.0).all()
 
 
