@@ -36,7 +36,8 @@ def plateaus(pixels: Array, tops: Array, corners: Array, floor: float, even: flo
     """List values of pixels that stand in a vertical run of `length` or more, all above `floor` and even.
 
     A run is even as long as each pixel differs from the one below by less than the share `even`. A star that is not
-    full has no such run. `tops` is as in `full_pixels`. Returns how many values there are, which may be more than `found` holds.
+    full has no such run. `tops` is as in `full_pixels`. Returns how many values there are, which may be more than
+    `found` holds.
     """
     width = pixels.shape[1]
     run = np.zeros(width, np.int64)
