@@ -6,11 +6,14 @@ Seeds are frames of 36 CCDs, each with a filter of its own; the figures are prin
 """
 
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -26,10 +29,11 @@ from processing.defects.trail_search import find_trails
 from processing.defects.trails import TrailSettings, mark_trail, trail_map
 from processing.flags import PixelFlag
 from processing.skymaker.defects import Flaw, defects, mask_of
+from processing.skymaker.distortion import wcs_of
 from processing.skymaker.effects import FULL
 from processing.skymaker.exposures import exposure_of
 from processing.skymaker.frame import Shot, processed, saturation_of, sky_level
-from processing.skymaker.sources import natural_magnitudes, place_of
+from processing.skymaker.sources import Stock
 from processing.skymaker.trails import path_on, trails_of
 from terapix.instruments import load_instrument
 
@@ -191,37 +195,38 @@ def coloured(flags: np.ndarray) -> np.ndarray:
 
 
 def picture_star(target: Path, seed: int) -> None:
-    """The CCD with the brightest star: pixels beside flags, binned, and its core at full resolution."""
-    exposure = exposure_of(0, seed)
-    shot = Shot(MEGACAM, MEGACAM.ccds[0], exposure, seed)
-    objects = shot.stock.catalogue(exposure, seed=seed)
-    magnitudes = natural_magnitudes(exposure, objects)
-    chosen = np.flatnonzero(objects.stars & (magnitudes < 13.0))
-    for ccd in MEGACAM.ccds:
-        x, y = (each[chosen] for each in place_of(MEGACAM, ccd, exposure, EFFECTS, objects))
-        on = (x > X0 + 300) & (x < X1 - 300) & (y > Y0 + 900) & (y < Y1 - 900)
-        if (on & (magnitudes[chosen] < 9.5)).any():
-            break
-    pixels, _ = processed(Shot(MEGACAM, ccd, exposure, seed, 0, EFFECTS))
+    """A CCD with a star of magnitude 7.3: pixels beside flags, binned, and its core at full resolution."""
+    exposure, ccd = exposure_of(0, seed), MEGACAM.ccds[21]
+    random = np.random.default_rng(seed)
+    header = fits.Header(wcs_of(ccd, exposure) | {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
+    wcs = WCS(header)
+    at_x, at_y = X0 + random.uniform(0, X1 - X0, 1500), random.uniform(0, Y1, 1500)
+    at_x[0], at_y[0] = X0 + 900.0, 2600.0
+    magnitudes = np.concatenate([[7.3], random.uniform(15.5, 24.0, 1499)])
+    ra, dec = wcs.wcs_pix2world(at_x, at_y, 0)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "stars.list"
+        path.write_text("".join(f"100 {a:.8f} {d:.8f} {m:.3f}\n" for a, d, m in zip(ra, dec, magnitudes, strict=True)))
+        shot = Shot(MEGACAM, ccd, exposure, seed, 0, EFFECTS.switched("trails=off"), Stock(lists=(("", path),)))
+        pixels, _ = processed(shot)
     image, flags = image_of(ccd, pixels)
     background = Background.of(image, flags)
     mark_saturated(image, flags, background, SaturationSettings())
     axis, turned = axis_on(INSIDE, place_on_mosaic(ccd), MOSAIC)
-    light = exposure.adu_at_zero * 10.0 ** (-0.4 * magnitudes[chosen])
-    stars = StarsOnCcd(x, y, light, axis, turned)
+    bright = magnitudes < 16.0
+    stars = StarsOnCcd(
+        at_x[bright], at_y[bright], exposure.adu_at_zero * 10.0 ** (-0.4 * magnitudes[bright]), axis, turned
+    )
     mark_stars(image, flags, background, stars, MEGACAM.bright_stars, StarSettings())
     part = np.s_[Y0 : Y1 - Y1 % 8, X0:X1]
     rows, columns = (side // 8 for side in image.pixels[part].shape)
     binned = np.median(image.pixels[part].reshape(rows, 8, columns, 8), axis=(1, 3))
     level = float(np.median(binned))
-    whole = np.hstack([grey(binned, level, background.typical_rms / 6), coloured(flags[part][::8, ::8])])
-    brightest = int(np.argmin(np.where(on, magnitudes[chosen], 99)))
-    row, column = round(y[brightest]), round(x[brightest])
-    cut = np.s_[row - 288 : row + 288, column - 128 : column + 128]
+    whole = np.hstack([grey(binned, level, background.typical_rms / 8), coloured(flags[part][::8, ::8])])
+    row, column = round(at_y[0]), round(at_x[0])
+    cut = np.s_[row - rows // 2 : row - rows // 2 + rows, column - 128 : column + 128]
     near = np.hstack([grey(image.pixels[cut], level, background.typical_rms), coloured(flags[cut])])
-    Image.fromarray(np.hstack([whole[:576], near[: whole[:576].shape[0]]])[::-1]).quantize(48).save(
-        target, optimize=True
-    )
+    Image.fromarray(np.hstack([whole, near])[::-1]).quantize(48).save(target, optimize=True)
 
 
 def picture_trails(target: Path, shown, found) -> None:

@@ -33,7 +33,7 @@ class StarSettings(BaseModel):
     """Light of a halo at its rim."""
     spike: Annotated[float, Field(gt=0, le=1000)] = 0.5
     """Light of a spike at its end."""
-    ghost: Annotated[float, Field(gt=0, le=1000)] = 0.1
+    ghost: Annotated[float, Field(gt=0, le=1000)] = 0.05
     """Light of a ghost."""
     smallest: Annotated[float, Field(ge=0, le=10_000)] = 20.0
     """Pixels; haloes and spikes that end nearer to their star are not marked."""
