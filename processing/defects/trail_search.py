@@ -36,8 +36,8 @@ BESIDE = 6.0
 """Standard deviations by which a trail must stand out among the lines parallel to it."""
 UPRIGHT = 0.003
 """Radians from the columns of a CCD within which a line on one CCD only is taken for a hot column."""
-TRIED = 400
-"""Candidates that are followed, at most."""
+TRIED = (60, 100, 400)
+"""Candidates that are followed in bins of each size, at most; wide trails are few."""
 WINGS = 1.5
 """Half widths of a wide trail within which nothing finer is looked for."""
 IN_VAIN = 60
@@ -101,21 +101,18 @@ def _search(
     vain = 0
     light = {sheet.ccd: sheet for sheet in fine}
     bound = BRIGHT if factor == FACTORS[0] else 3.0
+    tried = TRIED[FACTORS.index(factor)]
     fewest = 0.5 * settings.shortest / cell
-    for candidate in candidates(raised, size, cell, settings.score, fewest, bound)[:TRIED]:
+    for candidate in candidates(raised, size, cell, settings.score, fewest, bound)[:tried]:
         path = follow(candidate, raised, scale)
         if path is None:
             continue
         if vain >= IN_VAIN:
             break
         vain += 1
-        profile = profile_of(path, light)
-        narrowest = NARROWEST * STEP if factor == 1 else RESOLVED * step
-        widest = WIDEST * step if factor < FACTORS[0] else math.inf
-        good = _is_trail(path, settings, factor) and narrowest < profile.width < 0.99 * widest
-        good &= profile.peak >= settings.faintest
         half = 1.5 * step
-        if good:
+        profile = profile_of(path, light) if _is_trail(path, settings, factor) else None
+        if profile is not None and _is_shaped(profile, settings, factor):
             trail = _trail(path, profile, by_ccd, insides, settings)
             found.append(trail)
             vain = 0
@@ -193,6 +190,13 @@ def _is_trail(path: Path, settings: TrailSettings, factor: int) -> bool:
     others = sum(piece.score**2 for piece in path.pieces) - strongest.score**2
     upright = abs(path.line[2] - strongest.slope * path.line[3]) < UPRIGHT
     return factor > 1 or not (upright and others < 0.25 * strongest.score**2)
+
+
+def _is_shaped(profile: Profile, settings: TrailSettings, factor: int) -> bool:
+    """Tell whether a trail is bright enough, and as wide as these bins are for."""
+    narrowest = STEP * (NARROWEST if factor == 1 else RESOLVED * factor)
+    widest = STEP * 0.99 * WIDEST * factor if factor < FACTORS[0] else math.inf
+    return profile.peak >= settings.faintest and narrowest < profile.width < widest
 
 
 def _trail(
