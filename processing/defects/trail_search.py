@@ -34,8 +34,8 @@ STEADY = 8.0
 """Standard deviations that the light of a trail must have where no row of the strip counts more than 3."""
 BESIDE = 6.0
 """Standard deviations by which a trail must stand out among the lines parallel to it."""
-UPRIGHT = 0.003
-"""Radians from the columns of a CCD within which a line on one CCD only is taken for a hot column."""
+UPRIGHT = 0.006
+"""Radians from the columns or rows of a CCD within which a line on one CCD only is a hot column or an edge."""
 TRIED = (60, 100, 400)
 """Candidates that are followed in bins of each size, at most; wide trails are few."""
 WINGS = 1.5
@@ -188,7 +188,9 @@ def _is_trail(path: Path, settings: TrailSettings, factor: int) -> bool:
         return False
     strongest = max(path.pieces, key=lambda piece: piece.score)
     others = sum(piece.score**2 for piece in path.pieces) - strongest.score**2
-    upright = abs(path.line[2] - strongest.slope * path.line[3]) < UPRIGHT
+    across = path.line[2] - strongest.slope * path.line[3]
+    along = path.line[3] + strongest.slope * path.line[2]
+    upright = min(abs(across), abs(along)) < UPRIGHT
     return factor > 1 or not (upright and others < 0.25 * strongest.score**2)
 
 
