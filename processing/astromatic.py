@@ -199,6 +199,19 @@ class Tool:
         return "\n".join(lines) + "\n"
 
 
+def files_and_settings(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part the files that a tool is called with from its ``-KEY VALUE`` pairs, among which they may stand anywhere."""
+    files: list[str] = []
+    settings: list[str] = []
+    rest = iter(argv)
+    for argument in rest:
+        if argument.startswith("-"):
+            settings += [argument, *([value] if (value := next(rest, None)) is not None else [])]
+        else:
+            files.append(argument)
+    return files, settings
+
+
 def _plain(value: Value) -> str:
     if isinstance(value, bool):
         return "Y" if value else "N"

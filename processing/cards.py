@@ -131,7 +131,7 @@ def sum_of(data: bytes | bytearray | memoryview, start: int = 0) -> int:
     return total
 
 
-def _encoded(total: int) -> str:
+def checksum_text(total: int) -> str:
     """ASCII form of the complement of a checksum (FITS standard 4.0, appendix J)."""
     complement = 0xFFFFFFFF - total
     letters = [[0] * 4 for _ in range(4)]
@@ -162,7 +162,7 @@ def sealed(text: str, data: bytes | bytearray) -> bytes:
         return head.ljust(-(-len(head) // RECORD) * RECORD).encode("ascii", errors="replace")
 
     blank = written("0" * 16)
-    return written(_encoded(sum_of(blank, data_sum))) + data
+    return written(checksum_text(sum_of(blank, data_sum))) + data
 
 
 def padding(length: int) -> int:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from processing.cards import CARD, CardValues, padding, text_of
 from processing.errors import Truncated
@@ -19,6 +19,17 @@ _USUAL = (
     "PCOUNT  =                    0 / required keyword; must = 0",
     "GCOUNT  =                    1 / required keyword; must = 1",
 )
+
+
+class Data(Protocol):
+    """Bytes of pixels, wherever they come from."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give them, piece by piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +62,12 @@ class Hdu:
     """Of the HDU in its file."""
     cards: tuple[str, ...] = field(repr=False)
     """80 characters each, blank ones included, END left out."""
-    data: tuple[Stretch, ...]
+    data: tuple[Data, ...]
     """One behind the other; without padding."""
     raw: bytes = field(default=b"", repr=False)
     """Header as it lies in the file, where it is to be written byte by byte; empty once a card changed."""
+    resized: bool = False
+    """The data are not those that its DATASUM is of: a plane of a cube, changed pixels."""
 
     @property
     def size(self) -> int:

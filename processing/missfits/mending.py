@@ -47,7 +47,9 @@ def mended_cards(
         last = max((place + 1 for place, image in enumerate(images) if image.strip()), default=0)
         if not ended or straight is raw:
             found = f"card {last} is the last one with a text, and no END follows"
-            teller.tell(None, "missing END", found, "END was put behind it", "let it be put there", gravity=Gravity.ERROR)
+            teller.tell(
+                None, "missing END", found, "END was put behind it", "let it be put there", gravity=Gravity.ERROR
+            )
     elif "".join(images[last + 1 :]).strip():
         teller.tell(None, "text behind END", "the rest of the record is not blank", "blanked", "let it be blanked")
     cards = tuple(_mended(image, place, teller) for place, image in enumerate(images[:last], 1))
@@ -68,7 +70,9 @@ def _mended(image: str, place: int, teller: _Teller) -> str:
         upper = name.upper()
         can = bool(_KEYWORD.match(upper)) and card[8:10] == "= "
         found = f"keyword {name.rstrip()!r}"
-        teller.tell(place, "bad keyword", found, "written in capitals", "capitals, digits, - and _ are allowed", can=can)
+        teller.tell(
+            place, "bad keyword", found, "written in capitals", "capitals, digits, - and _ are allowed", can=can
+        )
         if teller.mend and can:
             card = upper + card[8:]
     if card[8:10] == "= " and name.rstrip() not in _COMMENTARY:

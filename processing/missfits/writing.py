@@ -1,0 +1,160 @@
+"""Writing files whole or not at all, with the pixels streamed past and never looked at."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO
+
+from processing.cards import padding
+from processing.missfits.arrange import Product
+from processing.missfits.checksums import Adder, with_sums
+from processing.missfits.hdus import Hdu, Stretch, keyword
+from processing.mosaic import place
+
+_COPY = 1 << 26
+"""Bytes asked of the kernel at once."""
+
+
+class Save(StrEnum):
+    """What becomes of files that are there already."""
+
+    NONE = "NONE"  #: nothing is written
+    BACKUP = "BACKUP"  #: what would be overwritten is kept as NAME.back
+    NEW = "NEW"  #: the new files have a suffix
+    REPLACE = "REPLACE"  #: what was read goes away once all that is new is on disk
+
+
+Process = Callable[[Iterable[Hdu]], Iterator[Hdu]]
+"""Changes of pixels; HDUs come and go one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """How products become files."""
+
+    save: Save
+    process: Process
+    sums: bool
+    """CHECKSUM and DATASUM are written to every HDU."""
+
+    def write(self, products: Sequence[Product], read: Sequence[Path]) -> list[Path]:
+        """Write all products under temporary names, and only then put all of them in place.
+
+        Parameters
+        ----------
+        read : files that the products were made of; they go away with REPLACE
+
+        Returns
+        -------
+        written : their names
+        """
+        if self.save is Save.NONE:
+            for product in products:
+                for hdu in self.process(product.hdus):
+                    for _ in hdu.chunks():
+                        pass
+            return []
+        partial: list[tuple[Path, Path]] = []
+        try:
+            for product in products:
+                product.path.parent.mkdir(exist_ok=True)
+                temporary = product.path.with_name(f"{product.path.name}.part")
+                partial.append((temporary, product.path))
+                with temporary.open("wb+", buffering=0) as stream:
+                    for hdu in self.process(product.hdus):
+                        self._put(stream, hdu)
+                    os.fsync(stream.fileno())
+            for temporary, path in partial:
+                if self.save is Save.BACKUP and path.exists():
+                    _keep(path)
+                place(temporary, path)
+        finally:
+            for temporary, _ in partial:
+                temporary.unlink(missing_ok=True)
+        written = [product.path for product in products]
+        if self.save is Save.REPLACE:
+            for path in {*read} - {*written}:
+                path.unlink()
+        return written
+
+    def _put(self, stream: BinaryIO, hdu: Hdu) -> None:
+        if not self.sums and (hdu.raw or not _is_proved(hdu)):
+            _all(stream, hdu.header())
+            _copy(stream, hdu)
+            return
+        if not self.sums and _has_sum(hdu):
+            _all(stream, hdu.with_cards(with_sums(hdu.cards, None)).header())
+            _copy(stream, hdu)
+            return
+        begin = stream.tell()
+        _all(stream, hdu.with_cards(with_sums(hdu.cards, 0)).header())
+        adder = Adder()
+        for piece in hdu.chunks():
+            _all(stream, piece)
+            adder.add(piece)
+        filling = _filling(hdu)
+        _all(stream, filling)
+        adder.add(filling)
+        end = stream.tell()
+        stream.seek(begin)
+        _all(stream, hdu.with_cards(with_sums(hdu.cards, adder.finish())).header())
+        stream.seek(end)
+
+
+def _is_proved(hdu: Hdu) -> bool:
+    """Whether the header has a CHECKSUM, which a change of its cards would make wrong."""
+    return any(keyword(card) == "CHECKSUM" for card in hdu.cards)
+
+
+def _has_sum(hdu: Hdu) -> bool:
+    """Whether the DATASUM of the header holds for the data: they are those of one HDU, all of them."""
+    untouched = len(hdu.data) <= 1 and all(isinstance(data, Stretch) for data in hdu.data) and not hdu.resized
+    return untouched and hdu.values.text("DATASUM").isdigit()
+
+
+def _filling(hdu: Hdu) -> bytes:
+    """What fills the last record: blanks behind an ASCII table, else zeros."""
+    return (b" " if hdu.values.text("XTENSION") == "TABLE" else b"\0") * padding(hdu.size)
+
+
+def _copy(stream: BinaryIO, hdu: Hdu) -> None:
+    for data in hdu.data:
+        if isinstance(data, Stretch):
+            _stretch(stream, data)
+        else:
+            for piece in data.chunks():
+                _all(stream, piece)
+    _all(stream, _filling(hdu))
+
+
+def _stretch(stream: BinaryIO, stretch: Stretch) -> None:
+    """Let the kernel copy, so that no byte passes through this process; by hand where it cannot."""
+    done = 0
+    with stretch.path.open("rb") as source:
+        try:
+            while done < stretch.size:
+                count = min(_COPY, stretch.size - done)
+                copied = os.copy_file_range(source.fileno(), stream.fileno(), count, stretch.start + done)
+                if not copied:
+                    break
+                done += copied
+        except OSError:
+            pass
+    for piece in Stretch(stretch.path, stretch.start + done, stretch.size - done).chunks():
+        _all(stream, piece)
+
+
+def _all(stream: BinaryIO, data: bytes) -> None:
+    """Write all of it: an unbuffered stream may take a part only."""
+    view = memoryview(data)
+    while view:
+        view = view[stream.write(view) :]
+
+
+def _keep(path: Path) -> None:
+    """Keep a file as NAME.back; it has its old name until the new one takes it."""
+    back = path.with_name(f"{path.name}.back")
+    back.unlink(missing_ok=True)
+    os.link(path, back)
