@@ -1,4 +1,4 @@
-"""``terapix missfits``: configuration files and ``-KEY VALUE`` as MissFITS takes them, with files, sets or directories."""
+"""``terapix missfits``: configuration files and ``-KEY VALUE`` as MissFITS takes them, and files, sets, directories."""
 
 import sys
 import time
@@ -11,10 +11,11 @@ from processing.astromatic import Key, Kind, Tool, Values, files_and_settings
 from processing.errors import BadSetting
 from processing.missfits.arrange import Naming, Product, SliceKeys, arranged, joined
 from processing.missfits.checksums import verified
+from processing.missfits.completeness import completeness
 from processing.missfits.editing import Edits, baked, edited, edits_of, read_head
 from processing.missfits.findings import Finding, is_fatal, report
 from processing.missfits.pixels import Pixels, processed
-from processing.missfits.sets import Layout, Numbering, Source, enough, source_of
+from processing.missfits.sets import Layout, Numbering, Source, source_of
 from processing.missfits.writing import Save, Writer
 
 _K, _F, _D, _O, _M = "FITS keywords", "FITS properties", "FITS data", "Output filename", "Miscellaneous"
@@ -126,7 +127,8 @@ class Plan:
         if self.sums in {"VERIFY", "UPDATE"}:
             findings += [each for scanned in source.files for hdu in scanned.hdus for each in verified(hdu)]
         images = _images(source)
-        findings += enough(source, images, self.least)
+        for hdus in [scanned.hdus for scanned in source.files] if source.layout is Layout.SLICE else [joined(source)]:
+            findings += completeness(source.label, hdus, self.least)
         source, has_head = self._baked(source, findings)
         products = arranged(source, self.layout, self.naming, self.keys)
         if self.edits != Edits():

@@ -98,7 +98,7 @@ def edited(hdu: Hdu, edits: Edits) -> Hdu:
     return hdu.with_cards(cards)
 
 
-def put(cards: list[str], name: str, value: bool | int | float | str, comment: str = "") -> None:
+def put(cards: list[str], name: str, value: bool | float | str, comment: str = "") -> None:
     """Give a keyword a value: in place, with the comment it has, or as the last card."""
     for place, card in enumerate(cards):
         if keyword(card) == name and card[8:10] == "= ":

@@ -32,7 +32,8 @@ def processed(hdus: Iterable[Hdu], *, kind: Pixels, zero: float, findings: list[
     elif kind is Pixels.TOBITPIX16:
         from processing.missfits.sixteen import sixteen  # noqa: PLC0415  brings numpy, which most calls need not
 
-        yield from (sixteen(hdu, zero, findings) for hdu in hdus)
+        for hdu in hdus:
+            yield from sixteen(hdu, zero, findings)
     else:
         from processing.missfits import packing  # noqa: PLC0415  brings the compiler
 

@@ -1,5 +1,6 @@
 """Walking a file that may be broken: every HDU that can be told apart, and what is wrong with it."""
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -41,13 +42,8 @@ def scan(path: Path, *, mend: bool = True) -> Scanned:
     """
     findings: list[Finding] = []
     hdus: list[Hdu] = []
-    with path.open("rb") as stream:
-        try:
-            for hdu in _hdus(stream, path, findings, mend=mend):
-                hdus.append(hdu)
-        except _Stop:
-            pass
-    findings += _whole(path, hdus)
+    with path.open("rb") as stream, contextlib.suppress(_Stop):
+        hdus.extend(_hdus(stream, path, findings, mend=mend))
     return Scanned(path, tuple(hdus), tuple(findings))
 
 
@@ -149,27 +145,3 @@ def _place(cards: str, keyword: str) -> int | None:
         if cards[place : place + 8].rstrip() == keyword:
             return place // CARD + 1
     return None
-
-
-def _whole(path: Path, hdus: list[Hdu]) -> list[Finding]:
-    """What only the whole file shows: names that are there twice, extensions that are missing."""
-    findings: list[Finding] = []
-    seen: dict[tuple[str, str], int] = {}
-    for hdu in hdus[1:]:
-        values = hdu.values
-        name = (values.text("EXTNAME"), values.plain("EXTVER") or "1")
-        if name[0] and name in seen:
-            found = f"EXTNAME {name[0]!r} (EXTVER {name[1]}) is that of HDU {seen[name]} too"
-            remedy = "one of them is a copy, or lost its name: give each CCD its own"
-            findings.append(Finding(path, hdu.number, None, "duplicate EXTNAME", found, remedy))
-        seen.setdefault(name, hdu.number)
-    promised = hdus[0].values.plain("NEXTEND") if hdus else ""
-    if promised.isdigit() and int(promised) != len(hdus) - 1:
-        missing, found_ones = int(promised), len(hdus) - 1
-        if found_ones or missing > 1:
-            word = "missing CCD" if found_ones < missing else "more extensions than told"
-            found = f"NEXTEND = {missing}, and {found_ones} extensions are there"
-            remedy = "fetch the file again, or set NEXTEND" if found_ones < missing else "set NEXTEND"
-            gravity = Gravity.ERROR if found_ones < missing else Gravity.WARNING
-            findings.append(Finding(path, None, None, word, found, remedy, gravity))
-    return findings

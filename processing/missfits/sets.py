@@ -1,7 +1,6 @@
 """Sets of files: which files belong together, in what order, and what they are called when they are written."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -131,11 +130,3 @@ def _source(stem: Path, ending: str, layout: Layout, files: object, numbers: obj
         for number in missing
     ]
     return Source(stem, ending, layout, scanned, tuple(given), tuple(findings))
-
-
-def enough(source: Source, images: int, least: int) -> Sequence[Finding]:
-    """Return a finding where fewer extensions than `least` are there."""
-    if images >= least:
-        return []
-    found = f"{images} extensions are there, at least {least} were expected (NEXTENSIONS_MIN)"
-    return [Finding(source.label, None, None, "missing CCD", found, "fetch it again", Gravity.ERROR)]

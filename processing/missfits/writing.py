@@ -52,16 +52,12 @@ class Writer:
         """
         if self.save is Save.NONE:
             for product in products:
-                for hdu in self.process(product.hdus):
-                    for _ in hdu.chunks():
-                        pass
+                _only_read(self.process(product.hdus))
             return []
-        partial: list[tuple[Path, Path]] = []
+        partial = [(product.path.with_name(f"{product.path.name}.part"), product.path) for product in products]
         try:
-            for product in products:
-                product.path.parent.mkdir(exist_ok=True)
-                temporary = product.path.with_name(f"{product.path.name}.part")
-                partial.append((temporary, product.path))
+            for (temporary, path), product in zip(partial, products, strict=True):
+                path.parent.mkdir(exist_ok=True)
                 with temporary.open("wb+", buffering=0) as stream:
                     for hdu in self.process(product.hdus):
                         self._put(stream, hdu)
@@ -101,6 +97,13 @@ class Writer:
         stream.seek(begin)
         _all(stream, hdu.with_cards(with_sums(hdu.cards, adder.finish())).header())
         stream.seek(end)
+
+
+def _only_read(hdus: Iterable[Hdu]) -> None:
+    """Take all pixels and drop them: what goes wrong with them is told, and nothing is written."""
+    for hdu in hdus:
+        for _ in hdu.chunks():
+            pass
 
 
 def _is_proved(hdu: Hdu) -> bool:
