@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from processing.cards import Entry
 from processing.errors import NotStorable
-from processing.kernels import rice
+from processing.kernels import plio, rice
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Tiles:
     """Value of one stored unit, for quantised floats."""
     nulls: int = 0
     """Pixels that are not numbers."""
+    word: int = 1
+    """Bytes of an element of the code."""
 
     def table(self) -> tuple[bytes, list[Entry]]:
         """Return the table with its heap, and the keywords that describe it, up to TFIELDS' columns."""
@@ -42,7 +44,9 @@ class Tiles:
         lengths = self.ends - starts
         if self.code.size >= 2**31:
             raise NotStorable(f"{self.code.size} bytes of compressed pixels: at most 2**31 - 1 fit in one extension")
-        forms = [("COMPRESSED_DATA", f"1PB({int(lengths.max(initial=0))})")]
+        lengths = lengths // self.word
+        form = {1: "B", 2: "I"}[self.word]
+        forms = [("COMPRESSED_DATA", f"1P{form}({int(lengths.max(initial=0))})")]
         if self.step is not None:
             columns += [("scale", ">f8"), ("zero", ">f8")]
             forms += [("ZSCALE", "1D"), ("ZZERO", "1D")]
@@ -82,6 +86,14 @@ def rice_integers(stored: NDArray[np.integer]) -> Tiles:
     out, ends = _room(stored.shape, bits)
     length = rice.encode_rows(stored, bits, out, ends)
     return Tiles(out[:length], ends, "RICE_1", (("BLOCKSIZE", rice.BLOCK), ("BYTEPIX", bits // 8)))
+
+
+def line_lists(flags: NDArray[np.integer]) -> Tiles:
+    """Code (ny, nx) flags, none of them negative, as lists of runs: the smaller the more of them are alike."""
+    rows, width = flags.shape
+    room, ends = np.empty(rows * plio.longest_row(width), np.int16), np.empty(rows, np.int64)
+    length = plio.encode_rows(flags, room, ends)
+    return Tiles(room[:length].astype(">i2").view(np.uint8), 2 * ends, "PLIO_1", word=2)
 
 
 def rice_floats(image: NDArray[np.floating], step: float) -> Tiles:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from processing.flags import BITS
-from processing.kernels import cosmics, defects, picture, rice, sky, weigh
+from processing.kernels import cosmics, defects, picture, plio, rice, sky, weigh
 
 _SHAPE = (3, 40)
 
@@ -68,6 +68,7 @@ def warm(progress: Callable[[float], None] = lambda _: None) -> None:
         *(partial(_bin, np.zeros(_SHAPE, kind)) for kind in (np.int16, np.int32, np.float32)),
         *sky.TASKS,
         *defects.TASKS,
+        *plio.TASKS,
         *cosmics.TASKS,
     ]
     for done, task in enumerate(tasks):

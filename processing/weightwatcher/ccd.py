@@ -27,7 +27,7 @@ from processing.mosaic import compressed_bytes
 from processing.reading import Extension, read_stored
 from processing.recipes import WeightRecipe
 from processing.regions import Region, hand_mask
-from processing.tiles import Tiles, rice_integers
+from processing.tiles import Tiles, line_lists, rice_integers
 from processing.weightwatcher.base import BaseMaps, Calibration, bin_shape, corners, make_base
 from processing.weightwatcher.detectors import Detector
 
@@ -153,7 +153,7 @@ def weigh_ccd(coding: CcdCoding) -> tuple[bytes, bytes, CcdMaps]:
     flag_bins = np.zeros((BITS, *bin_shape(inside, work.side)), np.int64)
     clear = weigh.count_flags(flags, corners(inside), work.side, flag_bins)
     weight, weight_bins, weighty = _nulled(maps, flags, work)
-    flag = rice_integers(flags if recipe.flags > np.iinfo(np.uint8).max else flags.astype(np.uint8))
+    flag = line_lists(flags)
     counts = flag_bins.sum(axis=(1, 2)).tolist()
     weight_extension = compressed_bytes(
         weight, shape, -32, extension.cards, name=extension.name, notes=[
@@ -164,7 +164,7 @@ def weigh_ccd(coding: CcdCoding) -> tuple[bytes, bytes, CcdMaps]:
         ]
     )  # fmt: skip
     flag_extension = compressed_bytes(
-        flag, shape, 8 * flag.parameters[1][1], extension.cards, name=extension.name, notes=[
+        flag, shape, 16 if recipe.flags > np.iinfo(np.uint8).max else 8, extension.cards, name=extension.name, notes=[
             *work.notes,
             ("PRODTYPE", "FLAG", "bits say why a pixel is not good"),
             *((f"FLAG{bit.bit_length() - 1}", bit.name, f"meaning of {bit.value}") for bit in PixelFlag),
