@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from processing.cards import Entry, HeaderLike, descriptive, padding, sealed, text_of
 from processing.errors import NotStorable
+from processing.placing import place
 from processing.reading import Extension, Mosaic
 from processing.tiles import Tiles, deflated, rice_floats, rice_integers
 
@@ -206,13 +207,3 @@ class MosaicWriter:
     def __exit__(self, *_: object) -> None:
         self._stream.close()
         self._partial.unlink(missing_ok=True)
-
-
-def place(source: Path, target: Path) -> None:
-    """Rename `source`, complete and on disk, to `target` in one step that outlives a power cut."""
-    source.replace(target)
-    handle = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,6 +1,6 @@
 """CHECKSUM and DATASUM of an HDU: proved, renewed, or carried on where only cards changed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from processing.cards import CARD, checksum_text, padding, sum_of
 from processing.missfits.editing import put
@@ -41,22 +41,34 @@ def data_sum(pieces: Iterable[bytes]) -> int:
     return adder.finish()
 
 
-def verified(hdu: Hdu) -> list[Finding]:
-    """Compare an HDU, as it lies in its file, with its CHECKSUM and DATASUM."""
-    values = hdu.values
-    kept, whole = values.text("DATASUM"), values.text("CHECKSUM")
-    if not kept and not whole:
-        found, remedy = "neither CHECKSUM nor DATASUM", "CHECKSUM_TYPE COMPUTE adds them"
-        return [Finding(hdu.path, hdu.number, None, "no checksum", found, remedy, Gravity.NOTE)]
+def verified(hdus: Sequence[Hdu], *, renew: bool) -> list[Finding]:
+    """Compare the HDUs of a file, as they lie in it, with their CHECKSUM and DATASUM.
+
+    Parameters
+    ----------
+    renew : sums are written anew, which is right where DATASUM proves the data and only cards changed
+    """
+    without = [hdu for hdu in hdus if not (hdu.values.text("DATASUM") or hdu.values.text("CHECKSUM"))]
+    found, remedy = "neither CHECKSUM nor DATASUM", "CHECKSUM_TYPE COMPUTE adds them"
+    told: Sequence[int | None] = [None] if len(without) == len(hdus) else [hdu.number for hdu in without]
+    path = hdus[0].path
+    findings = [Finding(path, number, None, "no checksum", found, remedy, Gravity.NOTE) for number in told]
+    for hdu in hdus:
+        if hdu not in without:
+            findings += _verified(hdu, renew=renew)
+    return findings
+
+
+def _verified(hdu: Hdu, *, renew: bool) -> list[Finding]:
+    kept, whole = hdu.values.text("DATASUM"), hdu.values.text("CHECKSUM")
     stretches = [data for data in hdu.data if isinstance(data, Stretch)]
     total = data_sum(piece for each in stretches for piece in _filled(each).chunks())
-    findings = []
     if kept and kept != str(total):
-        findings.append(_bad(hdu, "DATASUM", f"DATASUM is {kept}, and the sum of the data is {total}"))
-    elif whole and hdu.raw and set(whole) != {"0"} and sum_of(hdu.raw, total) not in {_WRONG, 0}:
+        return [_bad(hdu, "DATASUM", f"DATASUM is {kept}, and the sum of the data is {total}", renewed=False)]
+    if whole and hdu.raw and set(whole) != {"0"} and sum_of(hdu.raw, total) not in {_WRONG, 0}:
         where = "the header changed after it was written" if kept else "header or data changed after it was written"
-        findings.append(_bad(hdu, "CHECKSUM", f"the sum of the HDU is not -0: {where}"))
-    return findings
+        return [_bad(hdu, "CHECKSUM", f"the sum of the HDU is not -0: {where}", renewed=renew and bool(kept))]
+    return []
 
 
 def _filled(stretch: Stretch) -> Stretch:
@@ -65,10 +77,11 @@ def _filled(stretch: Stretch) -> Stretch:
     return Stretch(stretch.path, stretch.start, min(stretch.size + padding(stretch.size), there))
 
 
-def _bad(hdu: Hdu, name: str, found: str) -> Finding:
+def _bad(hdu: Hdu, name: str, found: str, *, renewed: bool) -> Finding:
     place = next(place for place, card in enumerate(hdu.cards, 1) if keyword(card) == name)
     remedy = "fetch the file again; CHECKSUM_TYPE COMPUTE only if the change was meant"
-    return Finding(hdu.path, hdu.number, place, "wrong checksum", found, remedy, Gravity.ERROR)
+    remedy = "the data are those of DATASUM: CHECKSUM is written anew" if renewed else remedy
+    return Finding(hdu.path, hdu.number, place, "wrong checksum", found, remedy, Gravity.ERROR, renewed)
 
 
 def with_sums(cards: tuple[str, ...], data: int | None) -> tuple[str, ...]:

@@ -117,15 +117,18 @@ class Plan:
         )  # fmt: skip
 
     def do(self, name: str) -> Done:
-        """Do it with one file, set or directory; nothing is written where an error stays unmended."""
+        """Do it with one file, set or directory; of damaged files nothing is written."""
         source = source_of(
             name, splits=self.naming.splits, slices=self.naming.slices, wanted=self.layout, mend=self.mend
         )
-        findings = [*source.findings, *(finding for scanned in source.files for finding in scanned.findings)]
-        if not any(scanned.hdus for scanned in source.files):
-            return Done(source, (), tuple(findings), 0, self.layout, False, ())
+        findings = [finding for scanned in source.files for finding in scanned.findings]
+        if not all(scanned.hdus for scanned in source.files):
+            return Done(source, (), _unmended(findings), 0, self.layout, has_head=False, shown=())
         if self.sums in {"VERIFY", "UPDATE"}:
-            findings += [each for scanned in source.files for hdu in scanned.hdus for each in verified(hdu)]
+            renew = self.sums == "UPDATE"
+            findings += [each for scanned in source.files for each in verified(scanned.hdus, renew=renew)]
+        damaged = is_fatal(findings)
+        findings += source.findings
         images = _images(source)
         for hdus in [scanned.hdus for scanned in source.files] if source.layout is Layout.SLICE else [joined(source)]:
             findings += completeness(source.label, hdus, self.least)
@@ -136,14 +139,15 @@ class Plan:
         if self.pixels is not Pixels.NONE:
             products = [Product(self.pixels.name_of(each.path), each.hdus) for each in products]
         written: list[Path] = []
-        if not is_fatal(findings):
+        if not damaged:
             process = partial(processed, kind=self.pixels, zero=self.zero, findings=findings)
             writer = Writer(self.save, process, sums=self.sums in {"COMPUTE", "UPDATE"})
             written = writer.write(products, source.paths)
         layout = source.layout if self.layout is Layout.SAME else self.layout
         values = products[0].hdus[0].values
         shown = tuple(values.text(key) or values.plain(key) for key in self.shown)
-        return Done(source, tuple(written), tuple(findings), images, layout, has_head, shown)
+        told = tuple(findings) if written else _unmended(findings)
+        return Done(source, tuple(written), told, images, layout, has_head, shown)
 
     def _baked(self, source: Source, findings: list[Finding]) -> tuple[Source, bool]:
         """Put the .head files over the headers: one block an image, in their order."""
@@ -162,6 +166,11 @@ class Plan:
             hdus = tuple(baked(hdu, blocks.get(hdu.number, ())) for hdu in scanned.hdus)
             files.append(replace(scanned, hdus=hdus))
         return replace(source, files=tuple(files)), found
+
+
+def _unmended(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Findings about files of which nothing was written: what could be mended was not."""
+    return tuple(replace(finding, mended=False) for finding in findings)
 
 
 def _images(source: Source) -> int:

@@ -162,7 +162,7 @@ def read_head(path: Path) -> Head | None:
             block = []
             continue
         if re.search(r"[^ -~]", text):
-            tell(number, "not ASCII", f"line {number} holds another sign", "each became '?'")
+            tell(number, "not ASCII", f"line {number} holds another sign", "each becomes '?'")
             text = re.sub(r"[^ -~]", "?", text)
         found = _HEAD_LINE.match(text)
         name = found[1].upper() if found else keyword(text)

@@ -47,11 +47,9 @@ def mended_cards(
         last = max((place + 1 for place, image in enumerate(images) if image.strip()), default=0)
         if not ended or straight is raw:
             found = f"card {last} is the last one with a text, and no END follows"
-            teller.tell(
-                None, "missing END", found, "END was put behind it", "let it be put there", gravity=Gravity.ERROR
-            )
+            teller.tell(None, "missing END", found, "END goes behind it", "let it be put there", gravity=Gravity.ERROR)
     elif "".join(images[last + 1 :]).strip():
-        teller.tell(None, "text behind END", "the rest of the record is not blank", "blanked", "let it be blanked")
+        teller.tell(None, "text behind END", "the rest of the record is not blank", "it is blanked", "blank it")
     cards = tuple(_mended(image, place, teller) for place, image in enumerate(images[:last], 1))
     same = cards == tuple(images[:last]) and straight is raw and not any(f.mended for f in teller.findings)
     return cards, teller.findings, same and ended
@@ -62,7 +60,7 @@ def _mended(image: str, place: int, teller: _Teller) -> str:
     odd = [character for character in card if not " " <= character <= "~"]
     if odd:
         found = f"{card[:8].strip() or 'a card'} holds {', '.join(sorted({repr(each) for each in odd}))}"
-        teller.tell(place, "not ASCII", found, "each became '?'", "only printable ASCII may stand in a header")
+        teller.tell(place, "not ASCII", found, "each becomes '?'", "only printable ASCII may stand in a header")
         if teller.mend:
             card = "".join(character if " " <= character <= "~" else "?" for character in card)
     name = card[:8]
@@ -70,9 +68,7 @@ def _mended(image: str, place: int, teller: _Teller) -> str:
         upper = name.upper()
         can = bool(_KEYWORD.match(upper)) and card[8:10] == "= "
         found = f"keyword {name.rstrip()!r}"
-        teller.tell(
-            place, "bad keyword", found, "written in capitals", "capitals, digits, - and _ are allowed", can=can
-        )
+        teller.tell(place, "bad keyword", found, "it takes capitals", "capitals, digits, - and _ are allowed", can=can)
         if teller.mend and can:
             card = upper + card[8:]
     if card[8:10] == "= " and name.rstrip() not in _COMMENTARY:
@@ -84,7 +80,7 @@ def _value(card: str, place: int, teller: _Teller) -> str:
     name, text = card[:8].rstrip(), card[10:]
     if _UNCLOSED.match(card):
         found = f"the text of {name} is not closed before column 80"
-        teller.tell(place, "text without end", found, "closed at the end of the card", "close it with a quote")
+        teller.tell(place, "text without end", found, "it is closed at the end of the card", "close it with a quote")
         if teller.mend:
             kept = card.rstrip()[: CARD - 1]
             if (len(kept) - len(kept.rstrip("'"))) % 2 and kept[10:].strip() != "'":
@@ -109,7 +105,7 @@ def _straightened(raw: bytes, teller: _Teller) -> bytes:
             long = raw[at : at + CARD + extra]
             found = f"{long[:8].decode('latin-1').rstrip()} takes {len(long)} columns: {long.decode('latin-1')!r}"
             whole = long[10:].lstrip().startswith(b"'") is False or long[:CARD].count(b"'") % 2 == 0
-            cut = "its comment was cut at column 80" if whole else "its text was cut at column 80"
+            cut = "its comment is cut at column 80" if whole else "its text is cut at column 80"
             teller.tell(len(out) + 1, "card beyond 80 columns", found, cut, "shorten it", gravity=Gravity.ERROR)
         out.append(card)
         at += CARD + extra

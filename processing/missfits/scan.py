@@ -79,7 +79,7 @@ def _hdus(stream: BinaryIO, path: Path, findings: list[Finding], *, mend: bool) 
             tell(number, "truncated", found, FETCH_AGAIN, Gravity.ERROR)
         elif total - offset - size < padding(size):
             found = f"the last record lacks {padding(size) - (total - offset - size)} bytes of filling"
-            remedy = "filled" if mend else "readers may refuse it"
+            remedy = "it is filled" if mend else "readers may refuse it"
             tell(number, "short filling", found, remedy, Gravity.WARNING, mended=mend)
         stretch = (Stretch(path, offset, there),) if there else ()
         yield Hdu(path, number, cards, stretch, raw if kept else b"")

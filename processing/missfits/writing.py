@@ -11,7 +11,7 @@ from processing.cards import padding
 from processing.missfits.arrange import Product
 from processing.missfits.checksums import Adder, with_sums
 from processing.missfits.hdus import Hdu, Stretch, keyword
-from processing.mosaic import place
+from processing.placing import place
 
 _COPY = 1 << 26
 """Bytes asked of the kernel at once."""

@@ -70,7 +70,7 @@ CASES = {
     "not ASCII": Broken(
         lambda d: d.replace(b"made by hand", b"made by H\xe9l\xe8", 1), "not ASCII", 1, "HISTORY holds", True
     ),
-    "no END": Broken(without_end, "missing END", 1, "END was put behind it", True),
+    "no END": Broken(without_end, "missing END", 1, "END goes behind it", True),
     "bad BITPIX": Broken(
         lambda d: d.replace(b"                  16 /", b"                  17 /"), "bad BITPIX", 1, "17", False
     ),
@@ -125,7 +125,7 @@ def test_a_broken_file_gets_its_report(tmp_path: Path, name: str) -> None:
     assert any(row[4] == case.kind and row[7] == "FT"[case.mended] for row in rows if len(row) == 8)
     fatal = any(line.startswith("error") for line in text.read_text().splitlines())
     assert status == int(fatal)
-    assert (tmp_path / "m.miss.fits").exists() != fatal
+    assert (tmp_path / "m.miss.fits").exists() == (not fatal or case.kind == "missing CCD")
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.mended])
@@ -161,7 +161,42 @@ def test_a_set_that_misses_a_file_is_told(tmp_path: Path, capsys: pytest.Capture
     told = capsys.readouterr().err
     assert "missing file: no file has number 2" in told
     assert "missing CCD: NEXTEND = 3, and 2 extensions" in told
-    assert not (tmp_path / "m.fits").exists()
+    assert len(scan(tmp_path / "m.fits").hdus) == 3
+
+
+def test_what_is_not_written_is_not_called_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = broken(tmp_path, CASES["no END"])
+    assert main([str(path), "-WRITE_XML", "N", "-SAVE_TYPE", "NONE"]) == 1
+    told = capsys.readouterr().err
+    assert "error    " in told
+    assert "mended" not in told
+
+
+def test_an_edited_header_gets_its_checksum_anew_and_changed_data_do_not(tmp_path: Path) -> None:
+    quiet = ["-WRITE_XML", "N", "-VERBOSE_TYPE", "QUIET", "-CHECKSUM_TYPE"]
+    (tmp_path / "header").mkdir()
+    path = broken(tmp_path / "header", CASES["wrong header"])
+    assert main([str(path), *quiet, "UPDATE"]) == 0
+    assert main([str(path), *quiet, "VERIFY"]) == 0
+    (tmp_path / "data").mkdir()
+    path = broken(tmp_path / "data", CASES["wrong data"])
+    assert main([str(path), *quiet, "UPDATE"]) == 1
+    assert main([str(path), *quiet, "VERIFY"]) == 1
+
+
+def test_an_interrupted_call_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_mosaic(tmp_path / "m.fits")
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("processing.missfits.writing.os.fsync", full)
+    assert main([str(path), "-WRITE_XML", "N", "-OUTFILE_TYPE", "SPLIT", "-SAVE_TYPE", "REPLACE"]) == 1
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["m.fits"]
 
 
 def test_too_few_extensions_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
