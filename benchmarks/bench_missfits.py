@@ -76,7 +76,7 @@ def row(place: Path, part: str, name: str, settings: Sequence[str]) -> Row:
         peer="missfits 2.8",
         peer_seconds=theirs.wall if theirs else None,
         peer_cpu=theirs.cpu if theirs else None,
-        agreement=f"{agreed}; {ours.peak_mb:.0f} MB of memory",
+        agreement=agreed,
     )
 
 

@@ -129,10 +129,14 @@ def axes(hdu: Hdu) -> tuple[int, ...]:
     return tuple(int(values.plain(f"NAXIS{axis}") or 0) for axis in range(1, 1 + int(values.plain("NAXIS") or 0)))
 
 
+def depth_of(hdus: Sequence[Hdu]) -> int:
+    """Planes of the deepest cube; 1 where all are images."""
+    return max((axes(hdu)[2] for hdu in hdus if len(axes(hdu)) == 3), default=1)
+
+
 def sliced(hdus: Sequence[Hdu], keys: SliceKeys, start: int) -> list[tuple[Hdu, ...]]:
     """Return the planes of cubes, each with all HDUs; images of two axes are in every one of them."""
-    depth = max((axes(hdu)[2] for hdu in hdus if len(axes(hdu)) == 3), default=1)
-    return [tuple(_plane(hdu, place, keys, start) for hdu in hdus) for place in range(depth)]
+    return [tuple(_plane(hdu, place, keys, start) for hdu in hdus) for place in range(depth_of(hdus))]
 
 
 def _plane(hdu: Hdu, place: int, keys: SliceKeys, start: int) -> Hdu:

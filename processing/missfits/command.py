@@ -9,7 +9,7 @@ from pathlib import Path
 
 from processing.astromatic import Key, Kind, Tool, Values, files_and_settings
 from processing.errors import BadSetting
-from processing.missfits.arrange import Naming, Product, SliceKeys, arranged, joined
+from processing.missfits.arrange import Naming, Product, SliceKeys, arranged, depth_of, joined
 from processing.missfits.checksums import verified
 from processing.missfits.completeness import completeness
 from processing.missfits.editing import Edits, baked, edited, edits_of, read_head
@@ -56,18 +56,31 @@ TOOL = Tool(
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A file that was written."""
+
+    path: Path
+    extensions: int
+    """Images in it: extensions, or 1 for a file of one image."""
+    depth: int
+    """Planes of its images."""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """What became of one argument."""
 
     source: Source
-    written: tuple[Path, ...]
+    written: tuple[Made, ...]
     findings: tuple[Finding, ...]
     images: int
     """Extensions, or 1 for a file of one image."""
     layout: Layout
     """Of what was written."""
     has_head: bool
-    shown: tuple[str, ...]
+    depth: int = 1
+    """Planes of the images that were read."""
+    shown: tuple[str, ...] = ()
     """Values of DISPLAY_KEYWORD."""
 
 
@@ -123,7 +136,7 @@ class Plan:
         )
         findings = [finding for scanned in source.files for finding in scanned.findings]
         if not all(scanned.hdus for scanned in source.files):
-            return Done(source, (), _unmended(findings), 0, self.layout, has_head=False, shown=())
+            return Done(source, (), _unmended(findings), 0, self.layout, has_head=False)
         if self.sums in {"VERIFY", "UPDATE"}:
             renew = self.sums == "UPDATE"
             findings += [each for scanned in source.files for each in verified(scanned.hdus, renew=renew)]
@@ -138,16 +151,18 @@ class Plan:
             products = [Product(each.path, tuple(edited(hdu, self.edits) for hdu in each.hdus)) for each in products]
         if self.pixels is not Pixels.NONE:
             products = [Product(self.pixels.name_of(each.path), each.hdus) for each in products]
-        written: list[Path] = []
+        written: list[Made] = []
         if not damaged:
             process = partial(processed, kind=self.pixels, zero=self.zero, findings=findings)
             writer = Writer(self.save, process, sums=self.sums in {"COMPUTE", "UPDATE"})
-            written = writer.write(products, source.paths)
-        layout = source.layout if self.layout is Layout.SAME else self.layout
+            paths = writer.write(products, source.paths)
+            counts = [(max(len(each.hdus) - 1, 1), depth_of(each.hdus)) for each in products]
+            written = [Made(path, *count) for path, count in zip(paths, counts, strict=False)]
+        layout = source.kind if self.layout is Layout.SAME else self.layout
         values = products[0].hdus[0].values
         shown = tuple(values.text(key) or values.plain(key) for key in self.shown)
         told = tuple(findings) if written else _unmended(findings)
-        return Done(source, tuple(written), told, images, layout, has_head, shown)
+        return Done(source, tuple(written), told, images, layout, has_head, _depth(source), shown)
 
     def _baked(self, source: Source, findings: list[Finding]) -> tuple[Source, bool]:
         """Put the .head files over the headers: one block an image, in their order."""
@@ -178,6 +193,10 @@ def _images(source: Source) -> int:
     if source.layout is Layout.SLICE:
         return len(source.files)
     return max(len(joined(source)) - 1, 1)
+
+
+def _depth(source: Source) -> int:
+    return len(source.files) if source.layout is Layout.SLICE else max(depth_of(each.hdus) for each in source.files)
 
 
 def _say(text: str) -> None:

@@ -73,6 +73,11 @@ class Source:
         return tuple(scanned.path for scanned in self.files)
 
     @property
+    def kind(self) -> Layout:
+        """Layout as the summary tells it: a file with extensions is MULTI."""
+        return Layout.MULTI if self.layout is Layout.SAME and len(self.files[0].hdus) > 1 else self.layout
+
+    @property
     def label(self) -> Path:
         """How people call it."""
         return self.paths[0] if self.layout is Layout.SAME else self.stem

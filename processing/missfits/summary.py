@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from processing.missfits.command import Done
 
 _IMAGES = (
-    ("Output_Image_Name", "char"), ("Input_Image_Type", "char"), ("Input_Extensions", "int"),
-    ("Output_Image_Type", "char"), ("HeadFlag", "boolean"), ("Keywords", "char"),
+    ("Output_Image_Name", "char"), ("Input_Image_Type", "char"), ("Input_Extensions", "int"), ("Input_Naxis3", "int"),
+    ("Output_Image_Type", "char"), ("Output_Extensions", "int"), ("Output_Naxis3", "int"), ("HeadFlag", "boolean"),
 )  # fmt: skip
+"""The peer's; behind them stands a field for each DISPLAY_KEYWORD."""
 _FINDINGS = (
     ("File", "char"), ("Hdu", "int"), ("Card", "int"), ("Gravity", "char"), ("Kind", "char"), ("Found", "char"),
     ("Remedy", "char"), ("Mended", "boolean"),
@@ -40,10 +41,14 @@ def summary(run: Run, now: datetime | None = None) -> str:
     style = run.values.text("XSL_URL")
     name, _, version = software().partition(" ")
     images = [
-        (path, done.source.layout, done.images, done.layout, "FT"[done.has_head], " ".join(done.shown))
+        (
+            made.path, done.source.kind, done.images, done.depth, done.layout, made.extensions, made.depth,
+            "FT"[done.has_head], *done.shown,
+        )
         for done in run.done
-        for path in done.written
-    ]
+        for made in done.written
+    ]  # fmt: skip
+    shown = [(name, "char") for name in run.values.texts("DISPLAY_KEYWORD")]
     findings = [
         (each.file, each.hdu, each.card, each.gravity, each.kind, each.found, each.remedy, "FT"[each.mended])
         for done in run.done
@@ -62,7 +67,7 @@ def summary(run: Run, now: datetime | None = None) -> str:
             _param("Date", f"{end:%Y-%m-%d}"),
             _param("Time", f"{end:%H:%M:%S}"),
             _param("Duration", f"{run.seconds:.3f}", "float"),
-            *_table("OutFields", "Files that were written", _IMAGES, images),
+            *_table("OutFields", "Files that were written", (*_IMAGES, *shown), images),
             *_table("Findings", "What is wrong with the files, and what was mended", _FINDINGS, findings),
             '<RESOURCE ID="Config" name="Config">',
             _param("Command_Line", " ".join([run.tool.name, *run.arguments])),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from astropy.io import fits
 
@@ -208,3 +209,21 @@ def test_too_few_extensions_are_told(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_a_finding_says_where() -> None:
     finding = Finding(Path("m.fits"), 3, 17, "not ASCII", "é", "mend it")
     assert finding.line() == "warning  m.fits[3] card 17: not ASCII: é; mend it"
+
+
+def test_whatever_is_in_a_file_it_is_told_and_not_raised(tmp_path: Path) -> None:
+    """Bytes of headers are overwritten by chance; the tool answers with a status, whatever it was asked."""
+    data = write_mosaic(tmp_path / "m.fits").read_bytes()
+    chance = np.random.default_rng(3)
+    wishes = (["SAME", "NONE"], ["SPLIT", "NONE"], ["SLICE", "NONE"], ["CUBE", "NONE"], ["MULTI", "RICE"])
+    path = tmp_path / "n.fits"
+    for turn in range(200):
+        made = bytearray(data)
+        for _ in range(chance.integers(1, 12)):
+            record = chance.choice([0, 1, 3, 5])
+            made[record * RECORD + int(chance.integers(0, 1400))] = int(chance.choice(list(b"0123456789 '=T-\xe9A")))
+        path.write_bytes(bytes(made[: int(chance.integers(1, len(made) + 1))] if turn % 4 == 0 else made))
+        layout, pixels = wishes[turn % len(wishes)]
+        settings = ["-OUTFILE_TYPE", layout, "-PROCESS_TYPE", pixels, "-SAVE_TYPE", "NEW", "-CHECKSUM_TYPE", "UPDATE"]
+        assert main([str(path), "-WRITE_XML", "N", "-VERBOSE_TYPE", "QUIET", *settings]) in {0, 1}
+    assert not list(tmp_path.glob("*.part"))

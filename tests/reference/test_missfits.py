@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import votable
 
 from conftest import lacking
 from processing.cards import CARD, RECORD, padding
@@ -200,3 +202,29 @@ def test_real_headers_survive(tmp_path: Path, name: str) -> None:
     for mine, its in zip(ours[shift:], real, strict=True):
         assert mine.cards == its.cards or shift
         assert b"".join(mine.chunks()) == b"".join(its.chunks())
+
+
+def test_the_peers_own_configuration_is_understood(peer: str, tmp_path: Path) -> None:
+    path = write_mosaic(tmp_path / "m.fits")
+    before = path.read_bytes()
+    for option in ("-d", "-dd"):
+        file = tmp_path / f"{option}.missfits"
+        file.write_bytes(subprocess.run([peer, option], check=True, capture_output=True).stdout)
+        xml = ["-XML_NAME", str(tmp_path / "m.xml"), "-VERBOSE_TYPE", "QUIET"]
+        assert main([str(path), "-c", str(file), *xml]) == 0
+    assert path.read_bytes() == before
+
+
+def test_the_summary_is_a_votable_with_the_peers_fields(peer: str, tmp_path: Path) -> None:
+    path = write_mosaic(tmp_path / "m.fits")
+    tables = {}
+    for who in ("peer", "ours"):
+        argv = [str(path), "-XML_NAME", str(tmp_path / f"{who}.xml"), "-SAVE_TYPE", "NEW", "-OUTFILE_TYPE", "SPLIT"]
+        if who == "peer":
+            subprocess.run([peer, *argv], check=True, capture_output=True, cwd=tmp_path)
+        else:
+            assert main([*argv, "-VERBOSE_TYPE", "QUIET"]) == 0
+            assert votable.validate(tmp_path / f"{who}.xml", output=None, xmllint=False)
+        text = (tmp_path / f"{who}.xml").read_text()
+        tables[who] = re.findall(r'<FIELD name="(\w+)"', text[: text.index("</TABLE>")])
+    assert tables["peer"] == tables["ours"]
