@@ -18,6 +18,8 @@ from processing.regions.shapes import Length, Region, System, Unit
 
 LONGEST_FILE = 1 << 28
 """Bytes."""
+LARGEST = 1e12
+"""Of a position or a length: no image has so many pixels."""
 _SYSTEMS = {
     **{system.value: system for system in System},
     "j2000": System.FK5, "b1950": System.FK4, "eq": System.FK5,
@@ -64,7 +66,7 @@ def read_regions(path: Path) -> list[Region]:
         ) from problem
     if b"\0" in content:
         raise BadRegions(path, "no text", remedy="a file of DS9 regions was expected")
-    regions = regions_of(content.decode("utf-8", errors="replace"), path)
+    regions = regions_of(content.decode("utf-8-sig", errors="replace"), path)
     if regions and all(region.excluded for region in regions):
         found = f"line {regions[0].line}: only excluded regions"
         raise BadRegions(path, found, remedy="draw the region from which they are cut out as well")
@@ -116,6 +118,11 @@ class _Reader:
 
     def command(self, text: str, comment: str) -> None:
         """Take one command; a system before a shape on the same line may stand without ``;``."""
+        while text:
+            text = self._take(text, comment)
+
+    def _take(self, text: str, comment: str) -> str:
+        """Take one command; return what follows a system."""
         parts = _COMMAND.fullmatch(text)
         if not parts:
             raise self.bad(repr(text[:40]))
@@ -126,17 +133,17 @@ class _Reader:
             self.tile(rest)
         elif word in _SYSTEMS and not sign:
             self.system = _SYSTEMS[word]
-            if rest:
-                self.command(rest, comment)
+            return rest
         elif word in _NO_SYSTEMS:
             raise self.bad(f"coordinates in {word}", f"one of {', '.join(System)} was expected")
         elif word in _WITHOUT_AREA:
-            return
+            return ""
         elif word in _SHAPES:
             self.regions.append(self._region(word, rest, comment, excluded=sign == "-"))
         else:
             near = get_close_matches(word, [*_SHAPES, *_SYSTEMS], n=1)
             raise self.bad(repr(text[:40]), f"did you mean {near[0]}?" if near else _EXPECTED)
+        return ""
 
     def _region(self, shape: str, rest: str, comment: str, *, excluded: bool) -> Region:
         values = [value for value in re.split(r"[\s,()]+", rest.removesuffix("||")) if value]
@@ -189,15 +196,15 @@ class _Reader:
             numbers = list(map(float, values))
         except ValueError:
             numbers = [math.nan]
-        plain = math.isfinite(sum(map(abs, numbers))) and not any("_" in value for value in values)
+        plain = sum(map(abs, numbers)) <= LARGEST and not any("_" in value for value in values)
         on_sky = plain and min(numbers) >= -90 and max(numbers) <= 360 and max(numbers[1::2]) <= 90
         if plain and (on_sky or not self.system.on_the_sky):
             return tuple(zip(numbers[::2], numbers[1::2], strict=True))
         return tuple(self._point(*pair) for pair in zip(values[::2], values[1::2], strict=True))
 
     def _plain(self, text: str) -> float:
-        if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
-            raise self.bad(f"{text[:40]!r} where a number should be", "a finite number was expected")
+        if not _NUMBER.fullmatch(text) or abs(float(text)) > LARGEST:
+            raise self.bad(f"{text[:40]!r} where a number should be", f"a number up to {LARGEST:g} was expected")
         return float(text)
 
     def _point(self, first: str, second: str) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Closed rings of a region's edge, in pixels of a CCD."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,15 +28,13 @@ class Ground:
 
     def __init__(self, source: Any) -> None:
         self.sky = Sky(source)
-        get = CardValues(source).number if isinstance(source, str) else getattr(source, "get", lambda _: None)
-        turn = [get(f"LTM{i}_{j}") for i in (1, 2) for j in (1, 2)]
-        matrix = [[1.0, 0.0], [0.0, 1.0]]
-        for k, value in enumerate(turn):
-            if value is not None:
-                matrix[k // 2][k % 2] = float(value)
-        self.matrix = np.array(matrix)
+        number = _numbers_of(source)
+        turn = [number(f"LTM{i}_{j}") for i in (1, 2) for j in (1, 2)]
+        same = [1.0, 0.0, 0.0, 1.0]
+        known = [default if value is None else value for value, default in zip(turn, same, strict=True)]
+        self.matrix = np.array(known).reshape(2, 2)
         """From physical pixels to those of the image (LTM)."""
-        self.shift = np.array([float(get(f"LTV{i}") or 0.0) for i in (1, 2)])
+        self.shift = np.array([number(f"LTV{i}") or 0.0 for i in (1, 2)])
         """LTV."""
 
     def rings(self, regions: Sequence[Region]) -> list[list[Floats]]:
@@ -143,3 +141,16 @@ class Ground:
             return length.value if length.unit is Unit.DEGREE else length.value * in_image[length.unit] * self.sky.scale
         image = length.value / self.sky.scale if length.unit is Unit.DEGREE else length.value * in_image[length.unit]
         return image / pixel if system is System.PHYSICAL else image
+
+
+def _numbers_of(source: Any) -> Callable[[str], float | None]:
+    """What gives the number of a keyword; None where there is none."""
+    if isinstance(source, str):
+        return CardValues(source).number
+    get = getattr(source, "get", None)
+
+    def number(keyword: str) -> float | None:
+        value = get(keyword) if get is not None else None
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+    return number

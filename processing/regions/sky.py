@@ -48,9 +48,11 @@ class Sky:
             warnings.simplefilter("ignore")
             try:
                 found = WCS(header)
+                found.wcs.set()
+                turn = np.linalg.det(found.celestial.pixel_scale_matrix) if found.has_celestial else 0.0
             except (ValueError, KeyError, TypeError, ArithmeticError):
                 return None
-        return found.celestial if found.has_celestial else None
+        return found.celestial if np.isfinite(turn) and turn != 0 else None
 
     @cached_property
     def _frame(self) -> Any:

@@ -1,10 +1,13 @@
 """Regions of DS9: read, laid on a CCD, and refused where they mean nothing."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from processing.errors import BadRegions
@@ -130,7 +133,7 @@ def test_what_lies_behind_the_projection_covers_nothing() -> None:
         ("image\ncircle(1,2,-3)", "length -3"),
         ("image\ncircle(1,2,3", "without its )"),
         ("image\ncircle(nan,2,3)", "'nan' where a number"),
-        ("image\ncircle(1e999,2,3)", "a finite number was expected"),
+        ("image\ncircle(1e999,2,3)", "a number up to 1e+12 was expected"),
         ("image\ncirlce(1,2,3)", "did you mean circle?"),
         ("amplifier\ncircle(1,2,3)", "coordinates in amplifier"),
         ("fk5\ncircle(400:00:00,2,3)", "position"),
@@ -159,9 +162,44 @@ def test_a_file_that_is_missing_or_an_image_without_wcs_is_named(tmp_path: Path)
     assert mask("image\ncircle(40.2,30.1,12.3)", header=None).sum() == CIRCLE.sum()
 
 
+@pytest.mark.parametrize(
+    "change", [{"CD1_1": 0.0, "CD1_2": SCALE}, {"CTYPE1": "RA---XYZ"}, {"CTYPE2": "RA---TAN"}, {"CTYPE1": "GLON-TAN"}]
+)
+def test_a_wcs_that_makes_no_sense_is_none(change: dict[str, object]) -> None:
+    header = HEADER.copy()
+    header.update({**change, "LTV1": "text"})
+    with pytest.raises(BadRegions, match="no usable WCS"):
+        mask('fk5\ncircle(8:50:00,-12:18:00,0.9")', header=header)
+    np.testing.assert_array_equal(mask("physical\ncircle(40.2,30.1,12.3)", header=header), CIRCLE)
+
+
 def test_corners_beyond_all_measure_are_cut_off_at_the_image() -> None:
-    assert mask("image\npolygon(-1e30,-1e30,1e30,-1e30,1e30,1e30,-1e30,1e30)").all()
-    assert not mask("image\npolygon(1e30,0,1e30,1e30,1e31,1e30)").any()
+    assert mask("image\npolygon(-1e11,-1e11,1e11,-1e11,1e11,1e11,-1e11,1e11)").all()
+    assert not mask("image\npolygon(1e11,0,1e11,1e11,2e11,1e11)").any()
+    far = fits.Header([("LTM1_1", 1e30), ("LTM2_2", 1.0)])
+    for text in ("circle(1e11,1e11,1e12)", "polygon(-1e11,-1e11,1e11,1e11,1e11,-1e11)", "box(5,5,1e12,1e12,45)"):
+        mask(f"image\n{text}")
+        mask(f"physical\n{text}", header=far)
+
+
+def test_long_lines_of_nothing_and_marks_of_byte_order_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "a.reg"
+    path.write_text("\ufeff# Region file format: DS9\n" + "image " * 50000 + "circle(40.2,30.1,12.3) # " + "x=" * 50000)
+    np.testing.assert_array_equal(hand_mask(read_regions(path), SHAPE, None, 1), CIRCLE)
+
+
+PIECES = [
+    "image", "fk5", ";", "\n", "circle", "polygon", "box", "annulus", "-", "(", ")", ",", " ", "#", "tile", "global",
+    "=", "1", "-9e11", "1e308", "-2.5", "1e400", "12:30:15", "3'", '5"', "9h", "nan", "{", "}", "||", "text={a",
+    "\u2028", "é", "0x1",
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join) | st.text(max_size=40))
+def test_whatever_a_file_holds_is_read_or_named(text: str) -> None:
+    with suppress(BadRegions):
+        Masks(regions_of(text, Path("a.reg")), SHAPE, HEADER, 1).whole()
 
 
 def test_too_many_corners_are_refused_before_they_fill_the_memory() -> None:
