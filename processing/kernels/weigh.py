@@ -1,8 +1,8 @@
 """Weight and flag of each pixel.
 
 The rule is WeightWatcher's: each map of the list may null the weight and set a
-flag, only the first one gives its value. NaN is looked at here, where the
-stage wants it to be bad; `watch`, the tool, lets it pass as the peer does.
+flag, only the first one gives its value. NaN is bad,
+here as there.
 """
 
 from typing import Any
