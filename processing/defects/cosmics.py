@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from processing.areas import Area
 from processing.defects.image import Amplifier, CcdImage, Flags
 from processing.flags import PixelFlag
+from processing.kernels import cosmic_groups as groups
 from processing.kernels import cosmics as kernels
 
 BANNED = int(
@@ -48,18 +49,20 @@ class CosmicSettings(BaseModel):
 
     on: bool = True
     """Whether they are looked for."""
-    single: Annotated[float, Field(gt=0)] = 4.0
-    """Excess over the sharpest light, in units of its noise, that marks a lone pixel."""
-    paired: Annotated[float, Field(gt=0)] = 3.0
-    """The same for pixels side by side."""
+    pixel: Annotated[float, Field(gt=0)] = 2.0
+    """Excess of a pixel over the sharpest light, in units of its noise, from which it counts."""
+    group: Annotated[float, Field(gt=0)] = 4.5
+    """Root of the summed squares of such excesses that makes pixels side by side, or one alone, a ray."""
+    peak: float = 4.0
+    """Excess of one of them over the light that the pixels round it allow, in units of its noise."""
     track: Annotated[float, Field(gt=0)] = 1.5
-    """The same for pixels beside marked ones."""
-    spare: Annotated[float, Field(gt=0)] = 1.0
+    """Excess of a pixel beside a ray that makes it one of the ray's."""
+    spare: Annotated[float, Field(gt=0)] = 0.5
     """By how much of their noise the neighbours of a pixel may be brighter than they look."""
-    fringe: float = 0.3
-    """Light above the sky, in units of its noise, that marks a pixel beside a ray."""
-    share: Annotated[float, Field(ge=0)] = 0.7
-    """Part of the charge of a ray's pixel that the pixels beside it can have."""
+    fringe: float = -0.5
+    """Light above the sky, in units of its noise, from which a pixel beside a ray is marked too."""
+    share: Annotated[float, Field(ge=0)] = 1.0
+    """Part of the charge of a ray's pixel that such a pixel has at most; brighter ones are left to the other rules."""
     sharpest: Annotated[float, Field(gt=0)] = 0.4
     """Arcsec; no seeing is taken for better, and it is taken for this where a frame shows too few stars."""
 
@@ -138,14 +141,18 @@ def mark_cosmics(image: CcdImage, flags: Flags, settings: CosmicSettings, *, thr
         area,
         threads,
         lambda first, last: kernels.sharp_pixels(
-            *ccd, level.gain, image.saturation, bounds, settings.track, settings.spare, first, last
+            *ccd, level.gain, image.saturation, bounds, min(settings.track, settings.pixel), settings.spare, first, last
         ),
     )
     places, strength = (np.concatenate(parts) for parts in zip(*found, strict=True))
     state = np.zeros(pixels.shape, np.uint8)
-    rays = kernels.accept(places, strength, state, settings.single, settings.paired)
+    round_it = 4.0 / float((bounds**-0.5).sum())
+    rays = groups.accept(
+        *ccd, level.gain, bounds, round_it, places, strength, state, settings.pixel, settings.group, settings.peak,
+        settings.spare, settings.track,
+    )  # fmt: skip
     rays = _without_columns(rays, state)
-    fringes = kernels.fringe(*ccd, level.gain, bounds, rays, state, settings.fringe, settings.share)
+    fringes = groups.fringe(*ccd, level.gain, bounds, rays, state, settings.fringe, settings.share)
     marked = np.concatenate((rays, fringes))
     flags[np.divmod(marked, pixels.shape[1])] |= int(PixelFlag.COSMIC)
     return int(marked.size)

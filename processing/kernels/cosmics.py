@@ -18,8 +18,6 @@ SAMPLE = 1200
 """Pixels of a tile, about, that tell its sky."""
 FEWEST = 25
 """Good pixels without which a tile tells nothing."""
-SOFT, FIRM, RAY, FRINGE = 1, 2, 3, 4
-"""What a pixel is: sharp beside a ray only, sharp where it is not alone, of a ray, beside one."""
 _ZERO, _FAR = np.float32(0.0), np.float32(np.inf)
 
 
@@ -72,17 +70,17 @@ def _level_of(rows: Array, centres: Array, y: int, result: Array) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _level_at(rows: Array, centres: Array, y: int, x: int) -> float:
+def level_at(rows: Array, centres: Array, y: int, x: int) -> float:
     lower, upper, part = _between(centres, y)
     return float(rows[lower, x] + np.float32(part) * (rows[upper, x] - rows[lower, x]))
 
 
 @njit(cache=True, nogil=True)
-def _more(array: Array) -> Array:
+def longer(array: Array) -> Array:
     """Give an array twice as long that begins with this one."""
-    longer = np.empty((2 * array.shape[0], *array.shape[1:]), array.dtype)
-    longer[: array.shape[0]] = array
-    return longer
+    twice = np.empty((2 * array.shape[0], *array.shape[1:]), array.dtype)
+    twice[: array.shape[0]] = array
+    return twice
 
 
 @njit(cache=True, nogil=True)
@@ -124,7 +122,7 @@ def bright_maxima(
             if not _stands_out(pixels, flags, banned, y, x, level):
                 continue
             if count == found.shape[0]:
-                found = _more(found)
+                found = longer(found)
             for k in range(4):
                 dy, dx = (0, 1, 1, 1)[k], (1, 0, 1, -1)[k]
                 product = (pixels[y + dy, x + dx] - level) * (pixels[y - dy, x - dx] - level)
@@ -217,146 +215,20 @@ def sharp_pixels(
         for x in range(width):
             if excess[x] > least:
                 if count == places.size:
-                    places, strength = _more(places), _more(strength)
+                    places, strength = longer(places), longer(strength)
                 places[count] = (y - 1) * nx + x0 + x
                 strength[count] = excess[x]
                 count += 1
     return places[:count], strength[:count]
 
 
-@njit(cache=True, nogil=True)
-def _group(places: Array, state: Array, start: int, seen: Array, members: Array, first: int) -> int:
-    """Write the FIRM pixels that hang together with the one of number `start` from `members[first]`; give the end."""
-    ny, nx = state.shape
-    last = first + 1
-    members[first] = start
-    seen[start] = True
-    while first < last:
-        y, x = places[members[first]] // nx, places[members[first]] % nx
-        first += 1
-        for row in range(max(y - 1, 0), min(y + 2, ny)):
-            for column in range(max(x - 1, 0), min(x + 2, nx)):
-                if state[row, column] != FIRM:
-                    continue
-                near = np.searchsorted(places, row * nx + column)
-                if not seen[near]:
-                    seen[near] = True
-                    members[last] = near
-                    last += 1
-    return last
-
-
-@njit(cache=True, nogil=True)
-def _follow(state: Array, rays: Array, count: int) -> int:
-    """Add the sharp pixels that touch the first `count` of `rays`, and those that touch them; give how many it are."""
-    ny, nx = state.shape
-    first = 0
-    while first < count:
-        y, x = rays[first] // nx, rays[first] % nx
-        first += 1
-        for row in range(max(y - 1, 0), min(y + 2, ny)):
-            for column in range(max(x - 1, 0), min(x + 2, nx)):
-                if state[row, column] == SOFT or state[row, column] == FIRM:
-                    state[row, column] = RAY
-                    rays[count] = row * nx + column
-                    count += 1
-    return count
-
-
-@njit(cache=True, nogil=True)
-def accept(places: Array, strength: Array, state: Array, single: float, paired: float) -> Array:
-    """Tell which sharp pixels belong to rays.
-
-    Those whose strength is above `paired` and that are not alone or hold one above `single`; then all that touch one.
-
-    Parameters
-    ----------
-    state : (ny, nx) uint8, zeros
-        Becomes RAY there, and SOFT or FIRM in the other sharp pixels.
-
-    Returns
-    -------
-    rays : (n) int64
-        y * nx + x, in the order in which they were reached.
-    """
-    nx = state.shape[1]
-    for k in range(places.size):
-        state[places[k] // nx, places[k] % nx] = FIRM if strength[k] > paired else SOFT
-    seen = np.zeros(places.size, np.bool_)
-    rays = np.empty(places.size, np.int64)
-    count = 0
-    for k in range(places.size):
-        if seen[k] or strength[k] <= paired:
-            continue
-        end = _group(places, state, k, seen, rays, count)
-        best = strength[rays[count]]
-        for member in range(count + 1, end):
-            best = max(best, strength[rays[member]])
-        if best > single or end - count > 1:
-            count = end
-    for r in range(count):
-        rays[r] = places[rays[r]]
-        state[rays[r] // nx, rays[r] % nx] = RAY
-    return rays[: _follow(state, rays, count)]
-
-
-@njit(cache=True, nogil=True)
-def fringe(
-    pixels: Array, flags: Array, banned: int, inside: Array, sky: Array, variance: Array, centres: Array, gain: Array,
-    bounds: Array, rays: Array, state: Array, least: float, share: float,
-) -> Array:  # fmt: skip
-    """Find the pixels beside rays that got some of their charge.
-
-    They are brighter than the sky by `least` times its noise, and by no more than `share` of the charge of a ray's
-    pixel beside them: what that has above the light that its own neighbours allow.
-
-    Returns
-    -------
-    fringes : (n) int64
-        y * nx + x; `state` becomes FRINGE there.
-    """
-    nx = pixels.shape[1]
-    x0, x1, y0, y1 = inside
-    fringes = np.empty(8 * rays.size, np.int64)
-    count = 0
-    for r in range(rays.size):
-        y, x = rays[r] // nx, rays[r] % nx
-        level = _level_at(sky, centres, y, x)
-        allowed = np.inf
-        for k in range(4):
-            dy, dx = (0, 1, 1, 1)[k], (1, 0, 1, -1)[k]
-            if y - dy < y0 or y + dy >= y1 or min(x - dx, x + dx) < x0 or max(x + dx, x - dx) >= x1:
-                continue
-            if (flags[y + dy, x + dx] | flags[y - dy, x - dx]) & banned:
-                continue
-            product = max(pixels[y + dy, x + dx] - level, _ZERO) * max(pixels[y - dy, x - dx] - level, _ZERO)
-            if product >= 0.0:
-                allowed = min(allowed, math.sqrt(bounds[k] * product))
-        most = share * (pixels[y, x] - level - allowed)
-        for row in range(max(y - 1, y0), min(y + 2, y1)):
-            for column in range(max(x - 1, x0), min(x + 2, x1)):
-                if state[row, column] >= RAY or flags[row, column] & banned:
-                    continue
-                high = pixels[row, column] - _level_at(sky, centres, row, column)
-                noise = math.sqrt(_level_at(variance, centres, row, column) + max(high, _ZERO) / gain[column])
-                if least * noise < high < most:
-                    state[row, column] = FRINGE
-                    fringes[count] = row * nx + column
-                    count += 1
-    return fringes[:count]
-
-
 def _warm() -> None:
     """Compile as `processing.defects.cosmics` calls."""
-    shape, banned, inside = (6, 8), 1, np.array([0, 8, 0, 6])
-    pixels, flags, rows = np.ones(shape, np.float32), np.zeros(shape, np.int16), np.ones((1, 8), np.float32)
-    tile_levels(pixels, flags, banned, np.array([0, 8]), np.array([0, 6]), np.empty((1, 1, 2), np.float32))
-    level, bounds = (inside, rows, rows, np.array([2.5])), np.ones(4, np.float32)
-    bright_maxima(pixels, flags, banned, *level, 1.0, 9.0, 0, 6)
-    places, strength = sharp_pixels(pixels, flags, banned, *level, rows[0], 9.0, bounds, 1.0, 1.0, 0, 6)
-    state = np.zeros(shape, np.uint8)
-    rays = accept(places, strength, state, 4.0, 3.0)
-    fringe(pixels, flags, banned, *level, rows[0], bounds, rays, state, 0.5, 0.5)
+    pixels, flags, rows = np.ones((6, 8), np.float32), np.zeros((6, 8), np.int16), np.ones((1, 8), np.float32)
+    tile_levels(pixels, flags, 1, np.array([0, 8]), np.array([0, 6]), np.empty((1, 1, 2), np.float32))
+    level = (np.array([0, 8, 0, 6]), rows, rows, np.array([2.5]))
+    bright_maxima(pixels, flags, 1, *level, 1.0, 9.0, 0, 6)
+    sharp_pixels(pixels, flags, 1, *level, rows[0], 9.0, np.ones(4, np.float32), 1.0, 1.0, 0, 6)
 
 
 TASKS = (_warm,)

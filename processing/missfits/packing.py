@@ -16,9 +16,7 @@ from processing.reading import Mosaic, read_stored
 from processing.tiles import Tiles, deflated, rice_integers
 
 _KINDS = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
-_STORAGE = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT")
-_IN_PLACE = re.compile(r"EXTEND|CHECKSUM|DATASUM")
-"""Cards that are of the image only as well, but may stand anywhere in its header."""
+_STORAGE = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|CHECKSUM|DATASUM")
 _Z_NAMES = {"SIMPLE": "ZSIMPLE", "XTENSION": "ZTENSION", "CHECKSUM": "ZHECKSUM", "DATASUM": "ZDATASUM"}
 _REAL_NAMES = {new: old for old, new in _Z_NAMES.items()}
 _OF_TABLE = re.compile(
@@ -74,8 +72,7 @@ def _packed(hdu: Hdu, *, gzip: bool) -> Hdu:
         entries += [(f"ZNAME{number}", name), (f"ZVAL{number}", value)]
     made = text_of(entries)
     storage = [_z(card) for card in hdu.cards if _STORAGE.fullmatch(keyword(card))]
-    rest = [card for card in hdu.cards if not _STORAGE.fullmatch(keyword(card))]
-    others = [_z(card) if _IN_PLACE.fullmatch(keyword(card)) else card for card in rest]
+    others = [card for card in hdu.cards if not _STORAGE.fullmatch(keyword(card))]
     cards = [made[place : place + 80] for place in range(0, len(made), 80)] + storage + others
     return replace(hdu.with_cards(cards), data=(Held(data),), resized=True)
 
@@ -110,27 +107,29 @@ def _unpacked(hdu: Hdu) -> Hdu:
     stored: np.ndarray[Any, Any] = read_stored(Path(hdu.path), rows)
     data = stored.astype(_KINDS[extension.bitpix]).tobytes()
     others = [card for card in hdu.cards if not _OF_TABLE.fullmatch(keyword(card))]
-    real = [(_real(card), card) for card in others]
-    made = sorted((card for card, _ in real if card and _STORAGE.fullmatch(keyword(card))), key=_rank)
-    kept = [card or old for card, old in real if not (card and _STORAGE.fullmatch(keyword(card)))]
+    storage = [card for card in others if _real(card) is not None]
+    kept = [card for card in others if _real(card) is None]
+    made = [_real(card) or card for card in storage]
+    sums = [card for card in made if keyword(card) in {"CHECKSUM", "DATASUM"}]
+    made = sorted((card for card in made if card not in sums), key=_rank)
     if keyword(made[0]) not in {"SIMPLE", "XTENSION"}:
         made.insert(0, "XTENSION= 'IMAGE   '           / Image extension".ljust(80))
     if keyword(made[0]) == "XTENSION" and not any(keyword(card) == "PCOUNT" for card in made):
         made += [card_of("PCOUNT", 0), card_of("GCOUNT", 1)]
-    return replace(hdu.with_cards([*made, *kept]), data=(Held(data),), resized=True)
+    return replace(hdu.with_cards([*made, *kept, *sums]), data=(Held(data),), resized=True)
 
 
 def _real(card: str) -> str | None:
     """Card of the image that a Z card keeps; None for others."""
     name = keyword(card)
     real = _REAL_NAMES.get(name, name[1:])
-    if not name.startswith("Z") or not (_STORAGE.fullmatch(real) or _IN_PLACE.fullmatch(real)):
+    if not name.startswith("Z") or not _STORAGE.fullmatch(real):
         return None
     return real.ljust(8) + card[8:]
 
 
 def _rank(card: str) -> tuple[int, int]:
     name = keyword(card)
-    order = ("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT")
+    order = ("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "EXTEND", "PCOUNT", "GCOUNT")
     number = re.search(r"\d+$", name)
     return order.index(name.rstrip("0123456789")), int(number[0]) if number else 0

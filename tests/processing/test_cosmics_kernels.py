@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from processing.kernels import cosmics
+from processing.kernels import cosmic_groups, cosmics
 
 SHAPE = (23, 37)
 INSIDE = np.array([2, 35, 1, 21])
@@ -27,7 +28,7 @@ class Ccd:
         self.pixels = (self.level(self.sky) + chance.normal(0, 9, SHAPE)).astype(np.float32)
         for row, column in ((8.2, 9.7), (14.0, 26.4), (17.5, 7.5)):
             self.pixels += (900 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 2.6)).astype(np.float32)
-        self.pixels[4:10, 30] += 300
+        self.pixels[4:10, 32] += 300
         self.pixels[10, 20] += 90
         self.pixels[[12, 13, 14], [14, 15, 16]] += 60
         self.pixels[3, 3] = np.nan
@@ -134,37 +135,88 @@ def test_the_brightest_pixels_of_stars_tell_how_sharp_they_are() -> None:
     np.testing.assert_allclose(found, rows, rtol=1e-4)
 
 
-def test_lone_pixels_need_more_strength_than_pairs_and_tracks_are_followed() -> None:
-    strength = np.zeros((9, 12), np.float32)
-    strength[1, 1] = 3.5  # lone, not strong enough
-    strength[1, 5] = 4.5  # lone and strong
-    strength[4, 4], strength[5, 5] = 3.2, 3.3  # a pair
-    strength[6, 6], strength[7, 7], strength[7, 8] = 2.0, 1.7, 1.6  # its track
-    strength[4, 9], strength[4, 10] = 2.5, 2.5  # a weak pair
-    places = np.flatnonzero(strength)
-    state = np.zeros(strength.shape, np.uint8)
+def groups_of(ccd: Ccd, strength: NDArray[np.float32], *, round_it: float = 1.2) -> NDArray[np.bool_]:
+    """Pixels of the groups that are rays, by scipy's labels."""
+    labels, count = ndimage.label(strength > 2, np.ones((3, 3)))
+    rays = np.zeros(SHAPE, bool)
+    for number in range(1, count + 1):
+        group = labels == number
+        heights = np.array([height_of(ccd, group, int(y), int(x), round_it) for y, x in np.argwhere(group)])
+        above = heights.max() > 3.3 or (np.maximum(heights, 0) ** 2).sum() > 3 * 3.3**2
+        rays |= group & (np.sqrt((strength[group] ** 2).sum()) > 4.5) & above
+    return rays
 
-    rays = cosmics.accept(places, strength.ravel()[places], state, 4.0, 3.0)
 
-    expected = [1 * 12 + 5, 4 * 12 + 4, 5 * 12 + 5, 6 * 12 + 6, 7 * 12 + 7, 7 * 12 + 8]
-    assert sorted(rays) == expected
-    np.testing.assert_array_equal(np.flatnonzero(state == cosmics.RAY), expected)
+def height_of(ccd: Ccd, group: NDArray[np.bool_], y: int, x: int, round_it: float) -> float:
+    """Excess of a pixel over what the pixels round it that are not of its group let a star be."""
+    beside = np.zeros(SHAPE, bool)
+    beside[y - 1 : y + 2, x - 1 : x + 2] = True
+    beside &= ~group & (ccd.flags & BANNED == 0) & ccd.inside & np.isfinite(ccd.pixels)
+    level = ccd.level(ccd.sky)[y, x]
+    allowed = round_it * max(float((ccd.pixels[beside] - level).mean()), 0.0) if beside.any() else 0.0
+    return (ccd.high[y, x] - allowed) / ccd.noise[y, x]
+
+
+def bare_excess(ccd: Ccd, rays: NDArray[np.bool_], spare: float) -> NDArray[np.float64]:
+    """Excess of every pixel where the rays beside it have no more light than their own neighbours allow."""
+    known = (ccd.flags & BANNED == 0) & ccd.inside
+    plain = np.where(known, ccd.high, np.nan)
+    own = excess_free(plain, plain)
+    cut = np.where(rays, np.fmin(plain, own), plain)
+    light = np.maximum(cut, 0)
+    upper = light + spare * np.sqrt(ccd.level(ccd.variance) + light / ccd.gain)
+    return (ccd.high - excess_free(upper, upper)) / ccd.noise
+
+
+def excess_free(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Most light that pairs of neighbours allow; infinite where none is known."""
+    allowed = np.full(SHAPE, np.inf)
+    for bound, (dy, dx) in zip(BOUNDS, WAYS, strict=True):
+        product = np.maximum(moved(one, dy, dx, np.nan), 0) * np.maximum(moved(other, -dy, -dx, np.nan), 0)
+        allowed = np.fmin(allowed, np.sqrt(bound * product))
+    return allowed
+
+
+@pytest.mark.parametrize("seed", [5, 6, 7])
+def test_groups_that_stand_above_what_is_round_them_are_rays_and_lay_bare_what_they_hid(seed: int) -> None:
+    ccd = Ccd(seed)
+    ccd.pixels -= ccd.level(ccd.sky) - 100  # an even sky: the kernel takes that of the pixel for those round it too
+    ccd.sky[:] = 100
+    strength = excess_of(ccd, 0.7).astype(np.float32)
+    places = np.flatnonzero(strength > 1.5)
+    state = np.zeros(SHAPE, np.uint8)
+
+    rays = cosmic_groups.accept(
+        *ccd.arguments, ccd.gain, BOUNDS, 1.2, places, strength.ravel()[places], state, 2.0, 4.5, 3.3, 0.7, 1.5
+    )
+
+    found = state == cosmic_groups.RAY
+    np.testing.assert_array_equal(np.sort(rays), np.flatnonzero(found))
+    first = groups_of(ccd, strength)
+    assert first[4:10, 32].all()
+    assert not (first & ~found).any()
+    # followed to the end: nothing that touches a ray is sharp, or would be without the ray's charge
+    touching = ndimage.binary_dilation(found, np.ones((3, 3))) & ~found & (ccd.flags & BANNED == 0) & ccd.inside
+    assert not (touching & (strength > 1.5)).any()
+    left = bare_excess(ccd, found, 0.7)[touching & np.isfinite(ccd.pixels)]
+    assert (left < 1.5 + 1e-3).all()
+    labels, _ = ndimage.label(found, np.ones((3, 3)))
+    assert set(np.unique(labels[first])) == set(np.unique(labels[found])), "every pixel hangs together with a group"
 
 
 def test_the_fringe_of_a_ray_has_some_of_its_charge() -> None:
     ccd = Ccd()
-    ccd.pixels[2:20, 20:24] = ccd.level(ccd.sky)[2:20, 20:24]
-    high = {(10, 22): 100.0, (10, 23): 20.0, (9, 22): 60.0, (11, 22): 2.0, (9, 21): 75.0}
-    for at, value in high.items():
-        ccd.pixels[at] += value
+    ccd.pixels[2:20, 20:24] = ccd.level(ccd.sky)[2:20, 20:24] - 8
+    for at, value in {(10, 22): 100.0, (10, 23): 20.0, (9, 22): 60.0, (11, 22): 2.0, (9, 21): 88.0}.items():
+        ccd.pixels[at] += value + 8
     ccd.flags[:, 24] = 0
     ccd.flags[11, 23] = 4
-    ccd.pixels[11, 23] += 30
+    ccd.pixels[11, 23] += 38
     state = np.zeros(SHAPE, np.uint8)
-    state[10, 22] = cosmics.RAY
+    state[10, 22] = cosmic_groups.RAY
 
-    fringes = cosmics.fringe(*ccd.arguments, ccd.gain, BOUNDS, np.array([10 * 37 + 22]), state, 0.3, 0.7)
+    fringes = cosmic_groups.fringe(*ccd.arguments, ccd.gain, BOUNDS, np.array([10 * 37 + 22]), state, 0.3, 0.7)
 
     # of 100 ADU at most 70 go to a neighbour; 2 ADU are less than 0.3 of the noise; the flagged pixel stays out
     assert sorted(fringes) == [9 * 37 + 22, 10 * 37 + 23]
-    assert state[9, 22] == state[10, 23] == cosmics.FRINGE
+    assert state[9, 22] == state[10, 23] == cosmic_groups.FRINGE

@@ -76,7 +76,7 @@ def test_a_digest_names_values_and_not_the_look_of_a_file(tmp_path: Path) -> Non
         ("response_min = 2.0", ["0 < response_min < response_max"]),
         ("weight_step = 0", ["weight_step = 0"]),
         ("saturated_share = 1.5", ["saturated_share = 1.5"]),
-        ("[cosmics]\nsingel = 3", ["cosmics.singel is unknown", "did you mean single"]),
+        ("[cosmics]\ngruop = 3", ["cosmics.gruop is unknown", "did you mean group"]),
         ("[trails]\non = 'maybe'", ["trails.on = 'maybe'"]),
         ("keep_weight = ['BAD']", ["BAD is none of", "HALO"]),
         ("response_min", ["is no TOML"]),

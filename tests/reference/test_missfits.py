@@ -182,14 +182,7 @@ def scanned_size(cards: list[bytes]) -> int:
     return abs(int(held[b"BITPIX"])) // 8 * pixels
 
 
-DUMPS = (
-    "mega/1000003f", "mega/1013552p_flag", "mega/1257365o", "mega/1257365p", "mega/1265044o",
-    "mega/2004B.mask.0.36.01", "mega/676000o", "mega/695816p_diag", "mega/979412o", "mega/979412p",
-    "wircam/2281792o", "wircam/2281792p", "wircam/2281792s",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("name", DUMPS)
+@pytest.mark.parametrize("name", ["mega/979412p", "mega/1257365o", "mega/676000o", "wircam/2281792p"])
 def test_real_headers_survive(tmp_path: Path, name: str) -> None:
     dump = HEADERS / f"{name}.fits.header.gz"
     if not dump.exists():
