@@ -22,6 +22,7 @@ from aiohttp import web
 
 from terapix.clock import Clock, SystemClock
 from terapix.errors import TerapixError
+from terapix.heap import Heap
 from terapix.http import address, bind, status_app
 from terapix.journal import keep_journal, logger
 from terapix.metrics import Metrics
@@ -91,10 +92,12 @@ class Daemon:
         self._beat_at = self.started_at
         self._beat = self.clock.monotonic()
         self._interrupts = 0
+        self._heap: Heap | None = None
 
     async def run(self, work: Work) -> int:
         """Run the work to its end and give the exit code: `ENDED` or `FAILED`."""
         loop = asyncio.get_running_loop()
+        self._heap = Heap(self.clock)
         handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._interrupt, signal.SIGHUP: self._hangup}
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
@@ -142,6 +145,8 @@ class Daemon:
         for name, value in figures.items():
             if isinstance(value, (int, float)):
                 self.metrics.gauge("terapix_figure", "What the daemon says of itself", "name").labels(name).set(value)
+        if self._heap:
+            self._heap.pass_()
         await self._tell()
 
     def alive(self) -> bool:
