@@ -160,6 +160,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from processing.regions import command  # noqa: PLC0415  brings the compiler
 
         return command.main(arguments[1:])
+    if arguments[:1] == ["hot"]:
+        from processing.weightwatcher import hot  # noqa: PLC0415  brings the compiler
+
+        return hot.main(arguments[1:])
 
     def do() -> str:
         begin = time.monotonic()
@@ -173,7 +177,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             Path(values.text("XML_NAME")).write_text(told, encoding="utf-8")
         return "" if values.text("VERBOSE_TYPE") == "QUIET" else f"{len(made)} extensions in {seconds:.2f} s"
 
-    more = "weightwatcher regions --help   flag maps and masks as DS9 regions and MOCs\n"
+    more = (
+        "weightwatcher regions --help   flag maps and masks as DS9 regions and MOCs\n"
+        "weightwatcher hot --help       what is hot or dead all over a run, as a mask\n"
+    )
     return TOOL.call(arguments, do, more=more)
 
 
