@@ -15,7 +15,7 @@ NAMES = ("ccd00", "ccd01")
 
 
 def frame(place: Path, number: int, *, names: tuple[str, ...] = NAMES) -> Path:
-    """Two CCDs of sky; the second has a hot column no mask knows, one that the mask knows, and one of this frame only."""
+    """Two CCDs of sky; the second has a hot column no mask knows, one that the mask knows, and one of this frame."""
     chance = np.random.default_rng(number)
     parts = []
     for index, name in enumerate(names):
