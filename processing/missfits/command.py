@@ -234,9 +234,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if values.text("REPORT_NAME"):
             Path(values.text("REPORT_NAME")).write_text(text + "\n", encoding="utf-8")
         if values.switch("WRITE_XML") and values.text("XML_NAME"):
-            from processing.missfits.summary import Run, summary  # noqa: PLC0415  not needed without it
+            from processing.missfits.summary import summary  # noqa: PLC0415  not needed without it
+            from processing.summaries import Call  # noqa: PLC0415
 
-            told = summary(Run(TOOL, values, arguments, every, seconds))
+            told = summary(Call("MissFITS", TOOL, values, arguments, seconds), every)
             Path(values.text("XML_NAME")).write_text(told, encoding="utf-8")
         wrong = is_fatal(findings)
         return "" if quiet and not wrong else f"{text} in {seconds:.2f} s"

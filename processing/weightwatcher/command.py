@@ -171,9 +171,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         made = run(values)
         seconds = time.monotonic() - begin
         if values.switch("WRITE_XML") and values.text("XML_NAME"):
-            from processing.weightwatcher.summary import Run, summary  # noqa: PLC0415  not needed without it
+            from processing.summaries import Call  # noqa: PLC0415  not needed without it
+            from processing.weightwatcher.summary import summary  # noqa: PLC0415
 
-            told = summary(Run(TOOL, values, arguments, made, seconds))
+            told = summary(Call("WeightWatcher", TOOL, values, arguments, seconds), made)
             Path(values.text("XML_NAME")).write_text(told, encoding="utf-8")
         return "" if values.text("VERBOSE_TYPE") == "QUIET" else f"{len(made)} extensions in {seconds:.2f} s"
 
