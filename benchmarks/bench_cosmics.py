@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import astroscrappy  # noqa: E402  after the number of its threads
 from figures import Row, command_line  # noqa: E402
 
-from processing.defects.cosmics import CosmicSettings, mark_cosmics  # noqa: E402
+from processing.defects.cosmics import mark_cosmics  # noqa: E402
+from processing.defects.settings import CosmicSettings  # noqa: E402
 from processing.flags import PixelFlag  # noqa: E402
 from processing.kernels import cosmic_groups, cosmics  # noqa: E402
 from tests.support.rays import SCALE, Painted, judged, paint  # noqa: E402

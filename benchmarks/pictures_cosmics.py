@@ -15,8 +15,9 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from processing.areas import Area
-from processing.defects.cosmics import CosmicSettings, mark_cosmics
+from processing.defects.cosmics import mark_cosmics
 from processing.defects.image import Amplifier, CcdImage
+from processing.defects.settings import CosmicSettings
 from processing.flags import PixelFlag
 from tests.support.rays import SCALE, paint
 

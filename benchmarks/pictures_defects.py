@@ -20,13 +20,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from processing.areas import Area
 from processing.defects.background import Background
-from processing.defects.columns import ColumnSettings, hot_candidates, persistent
-from processing.defects.detector import DeadSettings, mark_dead
+from processing.defects.columns import hot_candidates, persistent
+from processing.defects.detector import mark_dead
 from processing.defects.image import Amplifier, CcdImage
-from processing.defects.saturation import SaturationSettings, mark_saturated
-from processing.defects.stars import StarSettings, StarsOnCcd, axis_on, mark_stars
+from processing.defects.saturation import mark_saturated
+from processing.defects.settings import ColumnSettings, DeadSettings, SaturationSettings, StarSettings, TrailSettings
+from processing.defects.stars import StarsOnCcd, axis_on, mark_stars
 from processing.defects.trail_search import find_trails
-from processing.defects.trails import TrailSettings, mark_trail, trail_map
+from processing.defects.trails import mark_trail, trail_map
 from processing.flags import PixelFlag
 from processing.skymaker.defects import Flaw, defects, mask_of
 from processing.skymaker.distortion import wcs_of

@@ -11,12 +11,15 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from tomlkit.exceptions import TOMLKitError
 
-from processing.defects.columns import ColumnSettings
-from processing.defects.cosmics import CosmicSettings
-from processing.defects.detector import DeadSettings, EdgeSettings
-from processing.defects.saturation import SaturationSettings
-from processing.defects.stars import StarSettings
-from processing.defects.trails import TrailSettings
+from processing.defects.settings import (
+    ColumnSettings,
+    CosmicSettings,
+    DeadSettings,
+    EdgeSettings,
+    SaturationSettings,
+    StarSettings,
+    TrailSettings,
+)
 from processing.errors import BadRecipe
 from processing.flags import CALIBRATION, PixelFlag
 from terapix.identity import safe_name

@@ -8,14 +8,13 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from processing.defects.background import Background
 from processing.defects.image import CcdImage, Flags
+from processing.defects.settings import ColumnSettings
 from processing.errors import ShapeMismatch
 from processing.flags import PixelFlag
 from processing.kernels import columns as kernels
@@ -32,25 +31,6 @@ LEAST = 0.5
 AROUND = (-4, -3, -2, 2, 3, 4)
 """Columns with which one is compared; those next to it may have got its charge."""
 _ROOM = 1 << 15
-
-
-class ColumnSettings(BaseModel):
-    """What makes a column or a pixel a candidate, and how often it has to be one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    on: bool = True
-    """Whether the list of a run is looked up and marked."""
-    column: Annotated[float, Field(gt=0, le=100)] = 5.0
-    """Excess of a piece of a column over its neighbours, in its own noise."""
-    pixel: Annotated[float, Field(gt=0, le=1000)] = 8.0
-    """Excess of a single pixel over the sky, in noise of a pixel."""
-    rest: Annotated[float, Field(gt=0, le=1)] = 0.25
-    """Share of that excess which no pixel beside it may have."""
-    share: Annotated[float, Field(gt=0, le=1)] = 0.6
-    """Share of the exposures in which a candidate has to stand."""
-    exposures: Annotated[int, Field(ge=1, le=10_000)] = 3
-    """Exposures without which nothing is taken for lasting."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from processing.areas import Area
 from processing.defects.image import Amplifier, CcdImage, Flags
+from processing.defects.settings import CosmicSettings
 from processing.flags import PixelFlag
 from processing.kernels import cosmic_groups as groups
 from processing.kernels import cosmics as kernels
@@ -40,31 +40,6 @@ STREAK = 32
 _CURVATURE = 8.0 * math.log(2.0)
 """Of the logarithm of a Gauss curve whose full width at half maximum is 1."""
 _NONE = np.empty(0, np.int64)
-
-
-class CosmicSettings(BaseModel):
-    """How cosmic rays are looked for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    on: bool = True
-    """Whether they are looked for."""
-    pixel: Annotated[float, Field(gt=0)] = 2.0
-    """Excess of a pixel over the sharpest light, in units of its noise, from which it counts."""
-    group: Annotated[float, Field(gt=0)] = 4.5
-    """Root of the summed squares of such excesses that makes pixels side by side, or one alone, a ray."""
-    peak: float = 4.0
-    """Excess of one of them over the light that the pixels round it allow, in units of its noise."""
-    track: Annotated[float, Field(gt=0)] = 1.5
-    """Excess of a pixel beside a ray that makes it one of the ray's."""
-    spare: Annotated[float, Field(gt=0)] = 0.5
-    """By how much of their noise the neighbours of a pixel may be brighter than they look."""
-    fringe: float = -0.5
-    """Light above the sky, in units of its noise, from which a pixel beside a ray is marked too."""
-    share: Annotated[float, Field(ge=0)] = 1.0
-    """Part of the charge of a ray's pixel that such a pixel has at most; brighter ones are left to the other rules."""
-    sharpest: Annotated[float, Field(gt=0)] = 0.4
-    """Arcsec; no seeing is taken for better, and it is taken for this where a frame shows too few stars."""
 
 
 @dataclass(frozen=True, slots=True)

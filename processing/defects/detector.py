@@ -3,50 +3,19 @@
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from processing.defects.background import Background
 from processing.defects.image import Amplifier, CcdImage, Flags
+from processing.defects.settings import DeadSettings, EdgeSettings
 from processing.flags import PixelFlag
 
 STRIDE = 8
 """One row of so many is looked at."""
 LEAST = 64
 """Pixels without which a block is not judged."""
-
-
-class EdgeSettings(BaseModel):
-    """What is too near the edge."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    on: bool = True
-    """Whether edges are marked."""
-    width: Annotated[int, Field(ge=0, le=500)] = 8
-    """Pixels along each side of the illuminated part, where the field of the CCD is not even."""
-
-
-class DeadSettings(BaseModel):
-    """What a block of an amplifier's pixels must show to be alive."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    on: bool = True
-    """Whether dead parts are looked for."""
-    block: Annotated[int, Field(ge=64, le=100_000)] = 512
-    """Rows that are judged together."""
-    equal: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """Share of pixels with one and the same value from which a block is dead."""
-    quiet: Annotated[float, Field(ge=0, le=1)] = 0.4
-    """Noise below which a block is dead, in units of what gain, sky and read noise make."""
-    loud: Annotated[float, Field(gt=1)] = 8.0
-    """Noise above which a block is dead, in the same unit and in that of the quiet parts of the CCD."""
-    dark: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """Sky below which a block is dead, in units of the brightest amplifier's."""
 
 
 def mark_edges(image: CcdImage, flags: Flags, settings: EdgeSettings) -> int:

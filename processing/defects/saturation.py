@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from processing.defects.background import Background
 from processing.defects.image import CcdImage, Flags
+from processing.defects.settings import SaturationSettings
 from processing.flags import PixelFlag
 from processing.kernels import bleed
 
@@ -29,25 +28,6 @@ DEEPEST = 32
 """Rows that it fills at most."""
 SIDE = 3
 """Columns to either side of a trail's own with which it is not compared."""
-
-
-class SaturationSettings(BaseModel):
-    """How saturated pixels are found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    on: bool = True
-    """Whether they are looked for."""
-    margin: Annotated[int, Field(ge=0, le=20)] = 1
-    """Pixels by which saturated cores are widened: their neighbours are no longer linear."""
-    plateau: Annotated[float, Field(gt=0, le=1)] = 0.4
-    """Share of the header's level from which a plateau of even pixels is taken for the true level; 1 for never."""
-    trails: bool = True
-    """Whether charge is followed along the columns."""
-    limit: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """Excess over the neighbouring columns below which a trail has ended, in noise of a pixel."""
-    window: Annotated[int, Field(ge=1, le=100)] = 9
-    """Pixels of a column over which the excess is averaged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,38 +5,21 @@ Where light falls is the instrument's matter, how far it is seen follows from th
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from processing.areas import Area
 from processing.defects.background import Background
 from processing.defects.image import CcdImage, Flags
 from processing.defects.saturation import Cores
+from processing.defects.settings import StarSettings
 from processing.flags import PixelFlag
 from processing.kernels import bright
 from terapix.instruments import BrightStars, Ghost
 
 Floats = NDArray[np.float64]
-
-
-class StarSettings(BaseModel):
-    """From what brightness on the light of bright stars is marked; in noise of a pixel of the sky."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    on: bool = True
-    """Whether haloes, spikes and ghosts are marked."""
-    halo: Annotated[float, Field(gt=0, le=1000)] = 0.5
-    """Light of a halo at its rim."""
-    spike: Annotated[float, Field(gt=0, le=1000)] = 0.5
-    """Light of a spike at its end."""
-    ghost: Annotated[float, Field(gt=0, le=1000)] = 0.05
-    """Light of a ghost."""
-    smallest: Annotated[float, Field(ge=0, le=10_000)] = 20.0
-    """Pixels; haloes and spikes that end nearer to their star are not marked."""
 
 
 @dataclass(frozen=True, slots=True)

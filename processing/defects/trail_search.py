@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.areas import Area
+from processing.defects.settings import TrailSettings
 from processing.defects.trail_candidates import Sheet, candidates, corner_of
 from processing.defects.trail_paths import Path, Piece, follow
 from processing.defects.trail_profiles import NARROWEST, WIDEST, Profile, profile_of
-from processing.defects.trails import STEP, Stretch, Trail, TrailMap, TrailSettings, fit_surface, surface_on
+from processing.defects.trails import STEP, Stretch, Trail, TrailMap, fit_surface, surface_on
 from processing.kernels import trails as kernels
 
 Floats = NDArray[Any]

@@ -2,15 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from processing.areas import Area
 from processing.defects.background import Background
 from processing.defects.image import CcdImage, Flags
+from processing.defects.settings import TrailSettings
 from processing.flags import ALL_FLAGS, PixelFlag
 from processing.kernels import columns
 from processing.kernels import trails as kernels
@@ -27,27 +26,6 @@ SHARP = 5.0
 """Excess of a column over those two columns away, in its own noise, from which it is the detector's."""
 _LARGEST = 60_000.0
 """Noise of the sky; more does not fit a bin."""
-
-
-class TrailSettings(BaseModel):
-    """What is a trail."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    on: bool = True
-    """Whether trails are looked for."""
-    score: Annotated[float, Field(ge=3, le=1000)] = 7.0
-    """Significance of a trail, in standard deviations of the sums along all lines."""
-    shortest: Annotated[float, Field(gt=0)] = 900.0
-    """Pixels; anything shorter is no trail."""
-    faintest: Annotated[float, Field(ge=0, le=100)] = 0.2
-    """Light on the middle line of a trail, in noise of a pixel; anything fainter may be chance or the sky."""
-    most: Annotated[int, Field(ge=1, le=1000)] = 30
-    """Trails of a frame; a frame with more is a case for a person."""
-    limit: Annotated[float, Field(gt=0, le=100)] = 0.7
-    """Noise of a pixel to which a trail's light has fallen at the sides of what is marked."""
-    margin: Annotated[float, Field(ge=0, le=1000)] = 1.0
-    """Pixels that are marked beyond that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from processing.astromatic import Key, Kind, Tool, Values, files_and_settings
 from processing.cards import CardValues
 from processing.crew import cores, crew
 from processing.defects.background import Background
-from processing.defects.columns import ColumnSettings, HotCandidates, hot_candidates, hot_of_run, write_hot
+from processing.defects.columns import HotCandidates, hot_candidates, hot_of_run, write_hot
 from processing.defects.image import CcdImage
-from processing.defects.saturation import SaturationSettings, mark_saturated
+from processing.defects.saturation import mark_saturated
+from processing.defects.settings import ColumnSettings, SaturationSettings
 from processing.errors import BadSetting, ShapeMismatch
 from processing.flags import PixelFlag
 from processing.reading import Extension, read_pixels

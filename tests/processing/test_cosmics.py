@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from processing.areas import Area
-from processing.defects.cosmics import CosmicSettings, mark_cosmics
+from processing.defects.cosmics import mark_cosmics
 from processing.defects.image import Amplifier, CcdImage
+from processing.defects.settings import CosmicSettings
 from processing.flags import PixelFlag
 
 GAIN, NOISE, SKY = 1.6, 4.0, 400.0

@@ -5,18 +5,11 @@ import pytest
 
 from processing.areas import Area
 from processing.defects.background import Background
-from processing.defects.columns import (
-    ColumnSettings,
-    hot_candidates,
-    hot_of_run,
-    mark_hot,
-    persistent,
-    read_hot,
-    write_hot,
-)
-from processing.defects.detector import DeadSettings, EdgeSettings, mark_dead, mark_edges
+from processing.defects.columns import hot_candidates, hot_of_run, mark_hot, persistent, read_hot, write_hot
+from processing.defects.detector import mark_dead, mark_edges
 from processing.defects.image import Amplifier, CcdImage
-from processing.defects.saturation import SaturationSettings, mark_saturated
+from processing.defects.saturation import mark_saturated
+from processing.defects.settings import ColumnSettings, DeadSettings, EdgeSettings, SaturationSettings
 from processing.errors import ShapeMismatch
 from processing.flags import PixelFlag
 

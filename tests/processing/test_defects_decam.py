@@ -7,7 +7,8 @@ from astropy.io import fits
 from processing.areas import Area
 from processing.defects.background import Background
 from processing.defects.image import Amplifier, CcdImage
-from processing.defects.saturation import SaturationSettings, mark_saturated
+from processing.defects.saturation import mark_saturated
+from processing.defects.settings import SaturationSettings
 from processing.flags import PixelFlag
 
 pytestmark = pytest.mark.reference

@@ -7,9 +7,10 @@ from astropy.io import fits
 from processing.areas import Area
 from processing.defects.background import Background
 from processing.defects.image import Amplifier, CcdImage
-from processing.defects.saturation import SaturationSettings, mark_saturated
+from processing.defects.saturation import mark_saturated
+from processing.defects.settings import SaturationSettings, TrailSettings
 from processing.defects.trail_search import find_trails
-from processing.defects.trails import TrailSettings, mark_trail, trail_map
+from processing.defects.trails import mark_trail, trail_map
 from processing.flags import PixelFlag
 from terapix.instruments import load_instrument
 

@@ -10,8 +10,9 @@ from processing.cards import CardValues
 from processing.defects.background import Background
 from processing.defects.image import Amplifier, CcdImage
 from processing.defects.saturation import Cores
+from processing.defects.settings import StarSettings
 from processing.defects.star_catalogue import read_stars, stars_on, zero_point
-from processing.defects.stars import StarSettings, StarsOnCcd, axis_on, mark_stars, reach
+from processing.defects.stars import StarsOnCcd, axis_on, mark_stars, reach
 from processing.errors import BadCatalogue, BadHeader
 from processing.flags import PixelFlag
 from terapix.instruments import BrightStars, Ghost, load_instrument

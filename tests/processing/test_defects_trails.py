@@ -6,8 +6,9 @@ import pytest
 from processing.areas import Area
 from processing.defects.background import Background
 from processing.defects.image import Amplifier, CcdImage
+from processing.defects.settings import TrailSettings
 from processing.defects.trail_search import find_trails
-from processing.defects.trails import TrailSettings, mark_trail, trail_map
+from processing.defects.trails import mark_trail, trail_map
 from processing.flags import PixelFlag
 
 WIDTH, HEIGHT, GAP = 512, 1024, 24

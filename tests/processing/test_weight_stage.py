@@ -12,7 +12,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from PIL import Image
 
-from processing.defects.columns import ColumnSettings
+from processing.defects.settings import ColumnSettings
 from processing.errors import FileProblem, WorkerLost
 from processing.flags import PixelFlag
 from processing.mosaic import Mosaic, assemble, hdu_bytes, primary_bytes

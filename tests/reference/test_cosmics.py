@@ -10,8 +10,9 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from processing.areas import Area
-from processing.defects.cosmics import CosmicSettings, mark_cosmics
+from processing.defects.cosmics import mark_cosmics
 from processing.defects.image import Amplifier, CcdImage
+from processing.defects.settings import CosmicSettings
 from processing.flags import PixelFlag
 from processing.kernels import tracks
 from processing.skymaker.effects import CosmicRays

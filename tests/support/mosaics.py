@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.defects.saturation import SaturationSettings
+from processing.defects.settings import SaturationSettings
 from processing.mosaic import Compression, assemble, hdu_bytes, primary_bytes
 
 SHAPE = (100, 90)
