@@ -48,6 +48,8 @@ class _CcdOfFrame:
     """One CCD of one frame, as a worker is given it."""
 
     frame: Path
+    run: str
+    """RUNID."""
     extension: Extension
     inside: Area
     detector: Detector
@@ -93,8 +95,8 @@ def run(frames: Sequence[Path], values: Values) -> str:
     with crew(workers) as hands, contextlib.closing(hands.map(candidates_on, tasks)) as results:
         said = (lambda _: None) if values.text("VERBOSE_TYPE") == "QUIET" else _say
         lasting = hot_of_run(names, list(opened), lambda _frame, _name: next(results), settings, said)
-    first = next(iter(opened[str(frames[0])].values()))
-    written = write_hot(Path(values.text("HOT_NAME")), lasting, run=first.extension.values.text("RUNID"))
+    first = opened[str(frames[0])][names[0]]
+    written = write_hot(Path(values.text("HOT_NAME")), lasting, run=first.run)
     count = sum(each.good.size - int(np.count_nonzero(each.good)) for _, each in lasting)
     return f"{count} pixels of {len(names)} CCDs are hot or dead in {len(frames)} frames: {written.path}"
 
@@ -108,7 +110,10 @@ def _ccds(frame: Path, mask: Path | None, settings: ColumnSettings) -> dict[str,
     for number, (extension, known) in enumerate(zip(extensions, masks, strict=True)):
         inside = inputs.illuminated(frame, extension)
         name = extension.name or f"{number}"
-        found[name] = _CcdOfFrame(frame, extension, inside, detector_of(extension, values, inside), known, settings)
+        found[name] = _CcdOfFrame(
+            frame, values.text("RUNID") or extension.values.text("RUNID"), extension, inside,
+            detector_of(extension, values, inside), known, settings,
+        )  # fmt: skip
     return found
 
 

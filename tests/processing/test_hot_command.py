@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from processing.defects.columns import read_hot
 from processing.mosaic import assemble, hdu_bytes, primary_bytes
@@ -43,6 +44,7 @@ def test_what_stands_in_every_frame_and_in_no_mask_is_hot(tmp_path: Path, capsys
     assert read_hot(made, "ccd00", SHAPE).all()
     bad = np.flatnonzero((read_hot(made, "ccd01", SHAPE) == 0).any(axis=0))
     assert bad.tolist() == [COLUMN]
+    assert fits.getheader(made)["RUNID"] == "08AC14"
     assert f"{SHAPE[0]} pixels of 2 CCDs are hot or dead in 4 frames" in capsys.readouterr().err
 
 
