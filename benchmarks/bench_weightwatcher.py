@@ -1,24 +1,19 @@
-"""Weight and flag maps: ours beside Debian's weightwatcher, and a whole frame from .fz to .fz."""
+"""Weight and flag maps: ours beside Debian's weightwatcher; whole frames with their defects are bench_frame's."""
 
 import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import psutil
 from figures import Row, command_line, timed
 
 from processing.kernels.compile import warm
 from processing.mosaic import Compression, Mosaic, assemble, hdu_bytes, primary_bytes
-from processing.recipes import WeightRecipe
-from processing.weightwatcher import weigh_frame
 
 SHAPE = (4644, 2112)
-CCDS = 36
 PEER_CCDS = (8, 36)
 """CCDs in a file: the goal's figure is of 8; a frame has 36."""
 
@@ -40,35 +35,17 @@ def masks(ccds: int) -> Iterator[np.ndarray]:
         yield mask
 
 
-def frames(ccds: int) -> Iterator[np.ndarray]:
-    """Sky, 300 square stars a CCD of which some are saturated, and a few bleeding columns."""
-    chance = np.random.default_rng(20041119)
-    sky = chance.normal(1000, 20, SHAPE)
-    for _ in range(ccds):
-        frame = np.roll(sky, 11, axis=1)
-        for _ in range(300):
-            x, y, half = chance.integers(40, 2040), chance.integers(40, 4500), chance.integers(2, 5)
-            frame[y - half : y + half, x - half : x + half] += 10 ** chance.uniform(2, 5)
-        for x in chance.integers(40, 2040, 3):
-            frame[2000:2300, x] += 70000
-        yield np.clip(frame, 0, 65435).astype(np.int32)
-
-
 def header(index: int) -> dict[str, object]:
     return {"EXTVER": index, "DATASEC": "[33:2080,1:4612]", "SATURATE": 65435}
 
 
-def paint(place: Path, ccds: int, compression: Compression) -> None:
-    primary = primary_bytes({"NEXTEND": ccds})
-    kinds = {"flat": (flats, {"quantize": 1e-3}), "mask": (masks, {}), "979412p": (frames, {"bzero": 32668})}
-    for name, (images, options) in kinds.items():
-        if compression is Compression.NONE and name == "979412p":
-            continue
+def paint(place: Path, ccds: int) -> None:
+    for name, images in (("flat", flats), ("mask", masks)):
         parts = (
-            hdu_bytes(image, header(index), name=f"ccd{index:02d}", compression=compression, **options)
+            hdu_bytes(image, header(index), name=f"ccd{index:02d}", compression=Compression.NONE)
             for index, image in enumerate(images(ccds))
         )
-        assemble(place / f"{name}.fits{'' if compression is Compression.NONE else '.fz'}", primary, parts)
+        assemble(place / f"{name}.fits", primary_bytes({"NEXTEND": ccds}), parts)
 
 
 def draw(place: Path, ccds: int) -> None:
@@ -96,7 +73,7 @@ def agreement(place: Path) -> str:
 
 def beside_the_peer(place: Path, ccds: int) -> list[Row]:
     """Uncompressed in and out, XML off, each as a whole process; then with regions."""
-    paint(place, ccds, Compression.NONE)
+    paint(place, ccds)
     draw(place, ccds)
     return [_row(place, ccds, ""), _row(place, ccds, "hand.reg")]
 
@@ -128,43 +105,6 @@ def _row(place: Path, ccds: int, regions: str) -> Row:
     )
 
 
-def cpu_seconds() -> float:
-    """CPU spent so far by this process and its workers, which are kept between frames."""
-    me = psutil.Process()
-    return sum(sum(process.cpu_times()[:2]) for process in (me, *me.children()))
-
-
-def whole_frame(place: Path) -> list[Row]:
-    """A frame of 36 CCDs from .fz to weight, flag and pictures: with nothing kept, then as the next of its run."""
-    paint(place, CCDS, Compression.RICE)
-    walls, cpus = [], []
-    for _ in range(4):
-        begin, spent = time.perf_counter(), cpu_seconds()
-        made = weigh_frame(
-            place / "979412p.fits.fz",
-            flat=place / "flat.fits.fz",
-            mask=place / "mask.fits.fz",
-            into=place / "products",
-            scratch=place / "scratch",
-            recipe=WeightRecipe(),
-        )
-        walls.append(time.perf_counter() - begin)
-        cpus.append(cpu_seconds() - spent)
-    size = sum(product.size for product in made.products) / 1e6
-    shape = f"36 CCDs of 2112x4644, 979412p.fits.fz; products {size:.0f} MB"
-    goal = "10 s on 2 cores"
-    return [
-        Row(part="weight + flag maps, first frame of a run", input=shape, ours=walls[0], ours_cpu=cpus[0], goal=goal),
-        Row(
-            part="weight + flag maps, .fz to .fz",
-            input=shape,
-            ours=sorted(walls[1:])[1],
-            ours_cpu=sorted(cpus[1:])[1],
-            goal=goal,
-        ),
-    ]
-
-
 def measure() -> Sequence[Row]:
     warm()
     with tempfile.TemporaryDirectory(prefix="bench-weightwatcher-") as name:
@@ -174,8 +114,7 @@ def measure() -> Sequence[Row]:
             (place / "peer").mkdir()
             rows += beside_the_peer(place / "peer", ccds)
             shutil.rmtree(place / "peer")
-        (place / "frame").mkdir()
-        return [*rows, *whole_frame(place / "frame")]
+        return rows
 
 
 if __name__ == "__main__":
