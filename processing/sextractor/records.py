@@ -1,0 +1,135 @@
+"""What the parts of SExtractor hand to each other: rows of pixels, detections, bands, measures.
+
+Pixels are counted from 0 in here; the catalogue counts from 1.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.sextractor.settings import Settings
+
+Pixels = NDArray[np.float32]
+Table = dict[str, NDArray[Any]]
+"""Columns by the names of the original, one row a detection."""
+
+
+class Rows(Protocol):
+    """An image from which rows are read when they are needed."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx)."""
+
+    def read(self, first: int, end: int) -> NDArray[Any]:
+        """Rows `first` to `end`, (end - first, nx); whoever reads them does not change them."""
+
+
+OBJECT = np.dtype(
+    [
+        ("x", "f8"),  # barycentre of the filtered pixels above the threshold
+        ("y", "f8"),
+        ("x2", "f8"),  # their second moments, pixel**2
+        ("y2", "f8"),
+        ("xy", "f8"),
+        ("a", "f4"),  # rms along the axes, pixels
+        ("b", "f4"),
+        ("theta", "f4"),  # degrees from x towards y
+        ("cxx", "f4"),  # of the ellipse, pixel**-2
+        ("cyy", "f4"),
+        ("cxy", "f4"),
+        ("abcor", "f4"),  # share of a Gaussian's a*b that the threshold leaves
+        ("flux", "f8"),  # sum of the filtered pixels
+        ("peak", "f4"),  # largest filtered pixel
+        ("x_peak", "i4"),
+        ("y_peak", "i4"),
+        ("x_min", "i4"),  # bounds, both inside
+        ("x_max", "i4"),
+        ("y_min", "i4"),
+        ("y_max", "i4"),
+        ("npix", "i4"),  # pixels above the detection threshold
+        ("detection_threshold", "f4"),  # ADU above the background
+        ("threshold", "f4"),  # of the analysis, ADU above the background
+        ("mthresh", "f4"),  # DETECT_MINAREA-th brightest filtered pixel, above the threshold
+        ("flags", "i2"),  # 2: was blended; 64, 128: room was short
+        ("singular", "?"),  # moments were below those of a pixel
+        ("parent", "i4"),  # number of the blend that it is part of, from 1
+    ]
+)
+"""One detection, before it is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Objects in the order of NUMBER, and the pixels that each is made of."""
+
+    objects: NDArray[Any]
+    """(n,) OBJECT."""
+    starts: NDArray[np.int64]
+    """(n + 1,): pixels of object k are those from ``starts[k]`` to ``starts[k + 1]``."""
+    x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    filtered: Pixels
+    """Value of the filtered detection image there, ADU above the background."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What a band's errors follow from, with the numbers of one image."""
+
+    gain: float
+    """Electrons a unit; 0: infinite."""
+    saturation: float
+    """Level as the file has it, background included."""
+    zero_point: float
+    pixel_scale: float
+    """Arcseconds."""
+    background: float
+    """Global mean."""
+    rms: float
+    """Global, ADU."""
+    weight_gain: bool
+    """Whether the gain follows the weights pixel by pixel."""
+    bad_variance: float
+    """Variance from which a pixel is bad; infinite without weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Rows of an image in memory, with a margin around those whose detections are measured."""
+
+    first: int
+    """Number of the first row in the image."""
+    values: Pixels
+    """(rows, nx) measurement image less its background."""
+    background: Pixels
+    """(rows, nx) that background."""
+    variance: Pixels | None
+    """(rows, nx), ADU**2; at or above ``noise.bad_variance`` where bad. None: ``noise.rms**2`` everywhere."""
+    detection_variance: Pixels | None
+    """The same of the detection image; the same array with a single image."""
+    labels: NDArray[np.int32]
+    """(rows, nx): k + 1 where object k of the detections is, else 0."""
+    flag_maps: tuple[NDArray[Any], ...]
+    """(rows, nx) integers each."""
+    noise: Noise
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Columns that are measured together.
+
+    The driver makes the arrays that `gives` asks for, calls `measure` for chunks of rows from several threads, and
+    does so only where one of its columns is wanted or needed by another group.
+    """
+
+    name: str
+    gives: Callable[[Settings], Mapping[str, tuple[str, tuple[int, ...]]]]
+    """Base columns with their type and the shape of a cell, such as ``{"FLUX_APER": ("f4", (3,))}``."""
+    needs: tuple[str, ...]
+    """Columns of earlier groups that it reads."""
+    measure: Callable[[Band, Detections, NDArray[np.int64], Settings, Table], None]
+    """Fills the cells of the given rows only; runs without the GIL in kernels; the same whatever the chunks are."""
