@@ -1,0 +1,279 @@
+"""Loops that part blends by a tree of thresholds (Bertin & Arnouts 1996, A&AS 117, 393, section 5)."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from processing.kernels import shapes
+from processing.kernels.shapes import FIELDS, describe
+
+Array = NDArray[Any]
+MERGED, OVERFLOW = 2, 64
+SONS = 1024
+"""Most branches of a level, as the original has room for."""
+TWIG = 3
+"""Fewest pixels of a branch, where detections need no fewer."""
+
+
+@njit(cache=True, nogil=True)
+def deblend(
+    starts: Array,
+    x: Array,
+    y: Array,
+    value: Array,
+    threshold: float,
+    levels: int,
+    contrast: float,
+    least: int,
+    first: int,
+    end: int,
+    ends: Array,
+) -> Array:
+    """Part groups `first` to `end` of pixels into objects.
+
+    Parameters
+    ----------
+    starts, x, y, value : the groups; pixels of each are put in the order of its objects
+    levels : number of thresholds
+    contrast : least share of the flux by which a branch stands alone
+    ends : (pixels of these groups,) int64, filled with the end of each object's pixels
+
+    Returns
+    -------
+    table : (objects, FIELDS) float64
+    """
+    table = np.zeros((max(end - first, 1) * 2, FIELDS))
+    count = 0
+    for k in range(first, end):
+        part = slice(starts[k], starts[k + 1])
+        gx, gy, gv = x[part], y[part], value[part]
+        whole = np.zeros(FIELDS)
+        describe(gx, gy, gv, threshold, least, False, whole)
+        owner, objects, overflow = _branches(gx, gy, gv, whole, threshold, levels, contrast, min(least, TWIG))
+        number = max(objects.shape[0], 1)
+        if count + number > table.shape[0]:
+            wider = np.zeros((2 * table.shape[0] + number, FIELDS))
+            wider[:count] = table[:count]
+            table = wider
+        if objects.shape[0] < 2:
+            whole[shapes.PARENT] = k + 1
+            whole[shapes.FLAGS] = OVERFLOW if overflow else 0
+            table[count] = whole
+            ends[count] = starts[k + 1]
+            count += 1
+            continue
+        _deal(gx, gy, objects, owner)
+        _sort(gx, gy, gv, owner, number)
+        begin = 0
+        for j in range(number):
+            stop = begin
+            while stop < gx.size and owner[stop] == j:
+                stop += 1
+            told = table[count]
+            told[:] = objects[j]
+            describe(gx[begin:stop], gy[begin:stop], gv[begin:stop], objects[j, shapes.DETECTION], least, True, told)
+            told[shapes.FLAGS] = MERGED | (OVERFLOW if overflow else 0)
+            told[shapes.PARENT] = k + 1
+            ends[count] = starts[k] + stop
+            begin = stop
+            count += 1
+    return table[:count].copy()
+
+
+@njit(cache=True, nogil=True)
+def _branches(
+    x: Array, y: Array, value: Array, whole: Array, threshold: float, levels: int, contrast: float, least: int
+) -> tuple[Array, Array, bool]:
+    """Return the owner of each pixel (-1: none yet), the objects (n, FIELDS), and whether there were too many."""
+    number = x.size
+    none = np.full(number, -1, np.int32)
+    nothing = np.zeros((0, FIELDS))
+    peak = whole[shapes.PEAK]
+    if number < 2 * least or levels < 2 or contrast >= 1.0 or threshold <= 0.0:
+        return none, nothing, False
+    x0, y0 = int(whole[shapes.X_MIN]), int(whole[shapes.Y_MIN])
+    wide, tall = int(whole[shapes.X_MAX]) - x0 + 3, int(whole[shapes.Y_MAX]) - y0 + 3
+    chart = np.full((tall, wide), -1, np.int32)  # place in this level's list, with a frame of nothing
+    label = np.empty((levels, number), np.int32)  # node of each pixel at each level, -1 where it is in none
+    label[0] = 0
+    node_level = np.zeros(64, np.int32)
+    node_parent = np.full(64, -1, np.int32)
+    node_excess = np.zeros(64)
+    nodes, split, overflow = 1, False, False
+    active = np.arange(number).astype(np.int32)
+    lead = np.empty(number, np.int32)
+    flux, pixels, names = np.empty(number), np.empty(number, np.int32), np.empty(number, np.int32)
+    used = 1
+    for level in range(1, levels):
+        bound = threshold * (peak / threshold) ** (level / levels)
+        label[level] = -1
+        count = 0
+        for k in range(active.size):
+            p = active[k]
+            if value[p] > bound:
+                active[count] = p
+                count += 1
+        active = active[:count]
+        for k in range(count):
+            p = active[k]
+            i, j = x[p] - x0 + 1, y[p] - y0 + 1
+            lead[k] = k
+            chart[j, i] = k
+            for other in (chart[j, i - 1], chart[j - 1, i - 1], chart[j - 1, i], chart[j - 1, i + 1]):
+                if other >= 0:
+                    one, two = _root(lead, k), _root(lead, other)
+                    lead[max(one, two)] = min(one, two)
+        for k in range(count):
+            flux[k], pixels[k], names[k] = 0.0, 0, -1
+        for k in range(count):
+            p = active[k]
+            chart[y[p] - y0 + 1, x[p] - x0 + 1] = -1
+            top = _root(lead, k)
+            lead[k] = top
+            flux[top] += value[p]
+            pixels[top] += 1
+        kept, sons = 0, 0
+        for k in range(count):
+            p, top = active[k], lead[k]
+            if pixels[top] < least:
+                continue
+            if names[top] < 0:
+                if sons >= SONS:
+                    overflow = True
+                    continue
+                if nodes == node_level.size:
+                    node_level, node_parent = _twice(node_level), _twice(node_parent)
+                    wider = np.zeros(2 * nodes)
+                    wider[:nodes] = node_excess
+                    node_excess = wider
+                names[top] = nodes
+                node_level[nodes], node_parent[nodes] = level, label[level - 1, p]
+                node_excess[nodes] = flux[top] - bound * pixels[top]
+                nodes += 1
+                sons += 1
+            label[level, p] = names[top]
+            active[kept] = p
+            kept += 1
+        active = active[:kept]
+        used = level + 1
+        split = split or sons > 1
+        if kept < 2 * least and sons < 2:
+            break
+    if not split:
+        return none, nothing, overflow
+    chosen = _chosen(node_level[:nodes], node_parent[:nodes], node_excess[:nodes], whole[shapes.FLUX] * contrast, used)
+    owner = none
+    if chosen.size < 2:
+        return none, nothing, overflow
+    objects = np.zeros((chosen.size, FIELDS))
+    for j in range(chosen.size):
+        node = chosen[j]
+        level = node_level[node]
+        mine = np.nonzero(label[level] == node)[0]
+        owner[mine] = j
+        bound = threshold * (peak / threshold) ** (level / levels)
+        describe(x[mine], y[mine], value[mine], bound, least, False, objects[j])
+    return owner, objects, overflow
+
+
+@njit(cache=True, nogil=True)
+def _chosen(level: Array, parent: Array, excess: Array, least: float, used: int) -> Array:
+    """Nodes that become objects: siblings of which two or more stand out by `least`, from the leaves down."""
+    number = level.size
+    fine = np.ones(number, np.bool_)
+    out = np.empty(number, np.int32)
+    count = 0
+    starts = np.zeros(used + 1, np.int64)  # nodes come level by level
+    for k in range(number):
+        starts[level[k] + 1] += 1
+    for k in range(used):
+        starts[k + 1] += starts[k]
+    standing = np.zeros(number, np.int32)
+    for k in range(used - 2, -1, -1):
+        for node in range(starts[k + 1], starts[k + 2]):
+            up = parent[node]
+            standing[up] += excess[node] > least
+            fine[up] = fine[up] and fine[node]
+        for up in range(starts[k], starts[k + 1]):
+            if standing[up] < 2:
+                continue
+            for node in range(starts[k + 1], starts[k + 2]):
+                if parent[node] == up and fine[node] and excess[node] > least:
+                    out[count] = node
+                    count += 1
+            fine[up] = False
+    return out[:count].copy()
+
+
+@njit(cache=True, nogil=True)
+def _deal(x: Array, y: Array, objects: Array, owner: Array) -> None:
+    """Deal pixels that no object owns out by chance, in the shares of Gaussians; the chance is each pixel's own."""
+    number = objects.shape[0]
+    height, share = np.empty(number), np.empty(number)
+    for j in range(number):
+        o = objects[j]
+        steep = o[shapes.NPIX] / (2.0 * math.pi * o[shapes.ABCOR] * o[shapes.A] * o[shapes.B])
+        height[j] = o[shapes.DETECTION] * math.exp(steep) if steep < 70.0 else 4.0 * o[shapes.PEAK]
+        height[j] = min(height[j], 4.0 * o[shapes.PEAK])
+    for k in range(x.size):
+        if owner[k] >= 0:
+            continue
+        total, nearest, least = 0.0, 0, 1e31
+        for j in range(number):
+            o = objects[j]
+            dx, dy = x[k] - o[shapes.X], y[k] - o[shapes.Y]
+            far = 0.5 * (o[shapes.CXX] * dx * dx + o[shapes.CYY] * dy * dy + o[shapes.CXY] * dx * dy) / o[shapes.ABCOR]
+            total += height[j] * math.exp(-far) if far < 70.0 else 0.0
+            share[j] = total
+            if far < least:
+                nearest, least = j, far
+        owner[k] = nearest
+        if total > 1e-31:
+            drawn = total * _chance(x[k], y[k])
+            for j in range(number):
+                if share[j] >= drawn:
+                    owner[k] = j
+                    break
+
+
+@njit(cache=True, nogil=True)
+def _chance(x: int, y: int) -> float:
+    """Return a number from 0 to 1 that is a pixel's own (splitmix64)."""
+    mixed = np.uint64(x) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(y) * np.uint64(0xC2B2AE3D27D4EB4F)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed = mixed ^ (mixed >> np.uint64(31))
+    return float(mixed >> np.uint64(11)) / 9007199254740992.0
+
+
+@njit(cache=True, nogil=True)
+def _sort(x: Array, y: Array, value: Array, owner: Array, number: int) -> None:
+    """Put pixels in the order of their owners, those of one as they were."""
+    places = np.zeros(number + 1, np.int64)
+    for k in range(owner.size):
+        places[owner[k] + 1] += 1
+    for j in range(number):
+        places[j + 1] += places[j]
+    old_x, old_y, old_value, old_owner = x.copy(), y.copy(), value.copy(), owner.copy()
+    for k in range(owner.size):
+        to = places[old_owner[k]]
+        places[old_owner[k]] += 1
+        x[to], y[to], value[to], owner[to] = old_x[k], old_y[k], old_value[k], old_owner[k]
+
+
+@njit(cache=True, nogil=True)
+def _root(lead: Array, k: int) -> int:
+    while lead[k] != k:
+        lead[k] = lead[lead[k]]
+        k = lead[k]
+    return k
+
+
+@njit(cache=True, nogil=True)
+def _twice(old: Array) -> Array:
+    new = np.full(2 * old.size, -1, np.int32)
+    new[: old.size] = old
+    return new

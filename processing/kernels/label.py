@@ -1,0 +1,153 @@
+"""Loops that find what stands above a threshold: runs of pixels in rows, joined to groups of touching runs."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@njit(cache=True, nogil=True)
+def runs_above(
+    filtered: Array, noise: Array, threshold: float, first: int
+) -> tuple[Array, Array, Array, Array]:
+    """Find runs of pixels above a threshold.
+
+    Parameters
+    ----------
+    filtered : (rows, nx) float32
+    noise : (rows, nx) float32 variances by whose root the threshold is multiplied, or (0, 0)
+    first : number of the first row
+
+    Returns
+    -------
+    row, left, length : (n,) int32 of the runs, in the order of rows and columns
+    value : (sum of lengths,) float32
+    """
+    rows, nx = filtered.shape
+    room, space = 1024, 8192
+    row, left, length = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
+    value = np.empty(space, np.float32)
+    count, held = 0, 0
+    for j in range(rows):
+        line = filtered[j]
+        i = 0
+        while i < nx:
+            bound = threshold
+            if noise.size:
+                bound = threshold * math.sqrt(noise[j, i])
+            if not line[i] > bound:
+                i += 1
+                continue
+            begin = i
+            while i < nx:
+                if noise.size:
+                    bound = threshold * math.sqrt(noise[j, i])
+                if not line[i] > bound:
+                    break
+                i += 1
+            if count == room:
+                room *= 2
+                row, left, length = _longer(row, room), _longer(left, room), _longer(length, room)
+            row[count], left[count], length[count] = first + j, begin, i - begin
+            count += 1
+            if held + i - begin > space:
+                space = max(2 * space, held + i - begin)
+                wider = np.empty(space, np.float32)
+                wider[:held] = value[:held]
+                value = wider
+            value[held : held + i - begin] = line[begin:i]
+            held += i - begin
+    return row[:count].copy(), left[:count].copy(), length[:count].copy(), value[:held].copy()
+
+
+@njit(cache=True, nogil=True)
+def _longer(old: Array, room: int) -> Array:
+    new = np.empty(room, np.int32)
+    new[: old.size] = old
+    return new
+
+
+@njit(cache=True, nogil=True)
+def _root(parent: Array, k: int) -> int:
+    while parent[k] != k:
+        parent[k] = parent[parent[k]]
+        k = parent[k]
+    return k
+
+
+@njit(cache=True, nogil=True)
+def join(row: Array, left: Array, length: Array, least: int, most: int) -> tuple[Array, Array, Array]:
+    """Join runs that touch each other, also at corners, to groups of `least` to `most` pixels (0: any number).
+
+    Returns
+    -------
+    group : (runs,) int32, -1 where a run belongs to none that is kept
+    starts : (groups + 1,) int64, where the pixels of each begin; groups come in the order of their last pixels
+    begins : (runs,) int64, where each run's pixels begin within all, in the order of groups
+    """
+    number = row.size
+    parent = np.arange(number).astype(np.int32)
+    above, here = 0, 0  # the first run of the row above that may still touch, the first run of this row
+    while here < number:
+        after = here
+        while after < number and row[after] == row[here]:
+            after += 1
+        if above < here and row[above] == row[here] - 1:
+            k = above
+            for run in range(here, after):
+                begin, end = left[run] - 1, left[run] + length[run]  # touched from column to column
+                while k < here and left[k] + length[k] - 1 < begin:
+                    k += 1
+                other = k
+                while other < here and left[other] <= end:
+                    one, two = _root(parent, run), _root(parent, other)
+                    if one != two:  # the earlier run leads
+                        parent[max(one, two)] = min(one, two)
+                    other += 1
+        above, here = here, after
+    pixels = np.zeros(number, np.int64)
+    last = np.zeros(number, np.int64)
+    for run in range(number):
+        top = _root(parent, run)
+        parent[run] = top
+        pixels[top] += length[run]
+        last[top] = run  # runs come in order, hence the last one
+    group = np.full(number, -1, np.int32)
+    kept = 0
+    numbers = np.full(number, -1, np.int32)
+    for run in range(number):
+        top = parent[run]
+        if last[top] == run and pixels[top] >= least and (most == 0 or pixels[top] <= most):
+            numbers[top] = kept
+            kept += 1
+    starts = np.zeros(kept + 1, np.int64)
+    for run in range(number):
+        group[run] = numbers[parent[run]]
+        if group[run] >= 0:
+            starts[group[run] + 1] += length[run]
+    for k in range(kept):
+        starts[k + 1] += starts[k]
+    begins, held = np.zeros(number, np.int64), starts.copy()
+    for run in range(number):
+        if group[run] >= 0:
+            begins[run] = held[group[run]]
+            held[group[run]] += length[run]
+    return group, starts, begins
+
+
+@njit(cache=True, nogil=True)
+def lists(
+    row: Array, left: Array, length: Array, value: Array, group: Array, begins: Array, x: Array, y: Array, kept: Array
+) -> None:
+    """Fill `x`, `y` int32 and `kept` float32 with the pixels of all groups, each group's behind each other."""
+    at = 0
+    for run in range(row.size):
+        if group[run] >= 0:
+            to = begins[run]
+            for i in range(length[run]):
+                x[to + i], y[to + i], kept[to + i] = left[run] + i, row[run], value[at + i]
+        at += length[run]

@@ -1,0 +1,95 @@
+"""Loops that describe a group of pixels by its moments, as SExtractor does before it measures."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+(
+    X, Y, X2, Y2, XY, A, B, THETA, CXX, CYY, CXY, ABCOR, FLUX, PEAK, X_PEAK, Y_PEAK, X_MIN, X_MAX, Y_MIN, Y_MAX, NPIX,
+    DETECTION, MTHRESH, FLAGS, SINGULAR, PARENT,
+) = range(26)  # fmt: skip
+"""Columns of a table of objects, float64."""
+FIELDS = 26
+
+
+@njit(cache=True, nogil=True)
+def describe(x: Array, y: Array, value: Array, threshold: float, least: int, kept: bool, told: Array) -> None:
+    """Fill a row `told` (FIELDS,) with the moments of pixels.
+
+    Parameters
+    ----------
+    x, y : (n,) int32
+    value : (n,) float32, filtered pixels
+    threshold : that they stand above
+    least : fewest pixels of a detection
+    kept : keep the barycentre that the row has; moments are then taken about it
+    """
+    number = x.size
+    x0, x1, y0, y1 = x[0], x[0], y[0], y[0]
+    peak, total = value[0], 0.0
+    x_peak, y_peak = x[0], y[0]
+    for k in range(number):
+        x0, x1, y0, y1 = min(x0, x[k]), max(x1, x[k]), min(y0, y[k]), max(y1, y[k])
+        total += value[k]
+        if value[k] > peak:
+            peak, x_peak, y_peak = value[k], x[k], y[k]
+    half = 0.5 * (threshold + peak)
+    sx, sy, sxx, syy, sxy, bright = 0.0, 0.0, 0.0, 0.0, 0.0, 0
+    for k in range(number):
+        v, i, j = float(value[k]), float(x[k] - x0), float(y[k] - y0)
+        sx += v * i
+        sy += v * j
+        sxx += v * i * i
+        syy += v * j * j
+        sxy += v * i * j
+        bright += value[k] > half
+    sx, sy, sxx, syy, sxy = sx / total, sy / total, sxx / total, syy / total, sxy / total
+    if kept:
+        mx, my = told[X] - x0, told[Y] - y0
+        xx, yy = sxx + mx * mx - 2.0 * sx * mx, syy + my * my - 2.0 * sy * my
+        xy = sxy + mx * my - sx * my - sy * mx
+    else:
+        mx, my = sx, sy
+        xx, yy, xy = sxx - mx * mx, syy - my * my, sxy - mx * my
+    determinant = xx * yy - xy * xy
+    told[SINGULAR] = 0.0
+    if determinant < 0.00694:
+        xx += 1.0 / 12.0
+        yy += 1.0 / 12.0
+        determinant = xx * yy - xy * xy
+        told[SINGULAR] = 1.0
+    unlike = xx - yy
+    angle = 0.5 * math.atan2(2.0 * xy, unlike) if abs(unlike) > 0.0 else math.pi / 4.0
+    root = math.sqrt(0.25 * unlike * unlike + xy * xy)
+    major, minor = math.sqrt(0.5 * (xx + yy) + root), math.sqrt(max(0.5 * (xx + yy) - root, 0.0))
+    told[X], told[Y] = mx + x0, my + y0
+    told[X2], told[Y2], told[XY] = xx, yy, xy
+    told[A], told[B], told[THETA] = major, minor, math.degrees(angle)
+    told[CXX], told[CYY], told[CXY] = yy / determinant, xx / determinant, -2.0 * xy / determinant
+    told[ABCOR] = 1.0
+    ratio = threshold / half
+    if ratio > 0.0:
+        area = float(bright - number)
+        area = area if area < 0.0 else -1.0
+        told[ABCOR] = min(area / (2.0 * math.pi * math.log(min(ratio, 0.99)) * major * minor), 1.0)
+    told[FLUX], told[PEAK], told[X_PEAK], told[Y_PEAK] = total, peak, x_peak, y_peak
+    told[X_MIN], told[X_MAX], told[Y_MIN], told[Y_MAX] = x0, x1, y0, y1
+    told[NPIX], told[DETECTION] = number, threshold
+    told[MTHRESH] = 0.0
+    if number >= least:
+        told[MTHRESH] = np.partition(value, number - least)[number - least] - threshold
+
+
+@njit(cache=True, nogil=True)
+def describe_all(
+    starts: Array, x: Array, y: Array, value: Array, threshold: float, least: int, first: int, end: int, table: Array
+) -> None:
+    """Describe groups `first` to `end`, a row of `table` each."""
+    for k in range(first, end):
+        part = slice(starts[k], starts[k + 1])
+        describe(x[part], y[part], value[part], threshold, least, False, table[k])
+        table[k, PARENT] = k + 1

@@ -1,0 +1,138 @@
+"""The background of an image and its noise: measured in meshes, filtered, drawn between them by splines.
+
+Bertin & Arnouts 1996 (A&AS 117, 393), section 3; the estimator is the one that SExtractor 2.25 applies.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.kernels import meshes, splines
+from processing.sextractor.records import Pixels, Rows
+
+MOST = 1 << 20
+"""Pixels of a row of meshes above which only some of its rows take part in the first guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """Level and noise on a mesh, and what is drawn between."""
+
+    level: Pixels
+    """(rows, columns) of meshes, ADU."""
+    sigma: Pixels
+    """(rows, columns), ADU."""
+    mean: float
+    """Median of the levels: the global background."""
+    rms: float
+    """Median of the noise of meshes."""
+    width: int
+    """Of a mesh, pixels."""
+    height: int
+    nx: int
+    """Columns of the image."""
+
+    def rows(self, first: int, end: int) -> Pixels:
+        """Background of rows `first` to `end`, (end - first, nx) float32."""
+        return _drawn(self.level, self, first, end)
+
+    def noise(self, first: int, end: int) -> Pixels:
+        """Standard deviation of rows `first` to `end`, (end - first, nx) float32."""
+        return _drawn(self.sigma, self, first, end)
+
+
+def flat(value: float, rms: float, shape: tuple[int, int]) -> Background:
+    """Return a background that is the same everywhere (BACK_TYPE MANUAL)."""
+    one = np.ones((1, 1), np.float32)
+    return Background(one * np.float32(value), one * np.float32(rms), value, rms, shape[1], shape[0], shape[1])
+
+
+def _drawn(knots: Pixels, background: Background, first: int, end: int) -> Pixels:
+    drawn = np.empty((end - first, background.nx), np.float32)
+    bends = np.zeros_like(knots)
+    for column in range(knots.shape[1]):
+        line = np.empty(knots.shape[0], np.float32)
+        splines.bend(np.ascontiguousarray(knots[:, column]), line)
+        bends[:, column] = line
+    splines.draw_rows(knots, bends, first, background.width, background.height, drawn)
+    return drawn
+
+
+def measure(
+    image: Rows,
+    *,
+    size: tuple[int, int] = (64, 64),
+    filtered: tuple[int, int] = (3, 3),
+    threshold: float = 0.0,
+    variance: Rows | None = None,
+    bad: float = np.inf,
+) -> Background:
+    """Measure level and noise of an image.
+
+    Parameters
+    ----------
+    image : ADU; pixels that are not finite are left out
+    size : (width, height) of a mesh, pixels
+    filtered : (width, height) of the median filter, meshes
+    threshold : least change of level, ADU, that the filter makes
+    variance : pixels of `bad` and more are left out
+    """
+    ny, nx = image.shape
+    width, height = min(size[0], nx), min(size[1], ny)
+    across, down = (nx - 1) // width + 1, (ny - 1) // height + 1
+    level, sigma = np.empty((down, across), np.float32), np.empty((down, across), np.float32)
+    stride = -(-nx * height // MOST) if nx * height > MOST else 1
+    nothing = np.empty((0, 0), np.float32)
+    for row, (first, end) in enumerate(_strips(ny, height)):
+        pixels = np.ascontiguousarray(image.read(first, end), np.float32)
+        noise = nothing if variance is None else np.ascontiguousarray(variance.read(first, end), np.float32)
+        meshes.mesh_row(pixels, noise, bad, stride, width, height, level[row], sigma[row])
+    if not (level > meshes.BAD).any():
+        return flat(0.0, 1.0, image.shape)
+    _fill(level, sigma)
+    level, sigma = _median(level, sigma, filtered, threshold)
+    rms = float(_middle(sigma.ravel()))
+    if rms <= 0.0:
+        rms = float(_middle(sigma[sigma > 0.0])) if (sigma > 0.0).any() else 1.0
+    return Background(level, sigma, float(_middle(level.ravel())), rms, width, height, nx)
+
+
+def _strips(ny: int, height: int) -> Iterator[tuple[int, int]]:
+    for first in range(0, ny, height):
+        yield first, min(first + height, ny)
+
+
+def _fill(level: Pixels, sigma: Pixels) -> None:
+    """Give meshes without a value the mean of their nearest ones with one."""
+    good = np.argwhere(level > meshes.BAD)
+    before_level, before_sigma = level.copy(), sigma.copy()
+    for row, column in np.argwhere(level <= meshes.BAD):
+        far = ((good - (row, column)) ** 2).sum(axis=1)
+        near = good[far == far.min()]
+        level[row, column] = before_level[near[:, 0], near[:, 1]].mean(dtype=np.float64)
+        sigma[row, column] = before_sigma[near[:, 0], near[:, 1]].mean(dtype=np.float64)
+
+
+def _median(
+    level: Pixels, sigma: Pixels, filtered: Sequence[int], threshold: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Median of both maps in windows that shrink towards the edges, where the level changes by `threshold`."""
+    new_level, new_sigma = level.copy(), sigma.copy()
+    rows, columns = level.shape
+    for row in range(rows):
+        tall = min(filtered[1] // 2, row, rows - 1 - row)
+        for column in range(columns):
+            wide = min(filtered[0] // 2, column, columns - 1 - column)
+            window = np.s_[row - tall : row + tall + 1, column - wide : column + wide + 1]
+            middle = _middle(level[window].ravel())
+            if abs(middle - level[row, column]) >= threshold:
+                new_level[row, column] = middle
+                new_sigma[row, column] = _middle(sigma[window].ravel())
+    return new_level, new_sigma
+
+
+def _middle(values: NDArray[np.float32]) -> np.float32:
+    """Median of a few values."""
+    return np.float32(np.median(values))

@@ -1,0 +1,158 @@
+"""Detection: what stands above a threshold in the filtered image, parted where it is blended, cleaned of wings."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.kernels import clean, convolve, deblend, label, shapes
+from processing.sextractor.filtering import kernel
+from processing.sextractor.records import OBJECT, Detections, Pixels
+from processing.sextractor.settings import Settings
+
+_COLUMNS = (
+    "x y x2 y2 xy a b theta cxx cyy cxy abcor flux peak x_peak y_peak x_min x_max y_min y_max npix "
+    "detection_threshold mthresh flags singular parent"
+).split()
+"""Of the kernels' table, in their order."""
+_CHUNK = 256
+"""Groups that a thread parts at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What detection and analysis count as part of an object, ADU above the background."""
+
+    detection: float
+    analysis: float
+
+
+Strip = Callable[[int, int], tuple[Pixels, Pixels | None]]
+"""Rows from a first to an end: pixels less their background, and variances where there are weights."""
+
+
+def detect(
+    strip: Strip,
+    shape: tuple[int, int],
+    thresholds: Thresholds,
+    settings: Settings,
+    *,
+    relative: float = 0.0,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Detections:
+    """Find the objects of an image.
+
+    Parameters
+    ----------
+    strip : gives rows; it may be called from several threads
+    shape : (ny, nx)
+    thresholds : of the whole image
+    relative : with weights, the threshold in standard deviations of each pixel; 0: that of the whole image
+    progress : receives the share done, from 0 to 1
+
+    Returns
+    -------
+    Detections in the order in which their last rows come, whatever the number of threads
+    """
+    ny, nx = shape
+    filters = kernel(settings.filter, normalised=settings.filter_normalised)
+    halo = filters.shape[0] // 2
+    height = max(settings.memory_bufsize // 4, 64)
+    nothing = np.empty((0, 0), np.float32)
+
+    def runs(first: int) -> tuple[NDArray[Any], ...]:
+        end = min(first + height, ny)
+        low, high = max(first - halo, 0), min(end + halo, ny)
+        pixels, variance = strip(low, high)
+        filtered = np.empty((end - first, nx), np.float32)
+        convolve.convolve(pixels, filters, first - low, filtered)
+        noise = nothing
+        if variance is not None and relative:
+            noise = np.empty_like(filtered)
+            convolve.convolve(variance, filters, first - low, noise)
+        bound = relative if noise.size else thresholds.detection
+        return label.runs_above(filtered, noise, bound, first)
+
+    with ThreadPoolExecutor(settings.threads) as pool:
+        found = []
+        for piece in pool.map(runs, range(0, ny, height)):
+            found.append(piece)
+            progress(0.6 * min(len(found) * height / ny, 1.0))
+        row, left, length, value = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        group, starts, begins = label.join(row, left, length, settings.detect_minarea, settings.detect_maxarea)
+        x, y = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
+        filtered = np.empty(starts[-1], np.float32)
+        label.lists(row, left, length, value, group, begins, x, y, filtered)
+        progress(0.7)
+        table, ends = _parted(pool, starts, x, y, filtered, thresholds.detection, settings)
+    begun = np.concatenate((np.zeros(1, np.int64), ends))
+    progress(0.9)
+    if settings.clean:
+        into = clean.swallowed(table, settings.clean_param, nx, ny)
+        table, begun, x, y, filtered = _merged(into, table, begun, x, y, filtered)
+    progress(1.0)
+    return Detections(_objects(table, thresholds), begun, x, y, filtered)
+
+
+def _parted(
+    pool: ThreadPoolExecutor,
+    starts: NDArray[np.int64],
+    x: NDArray[np.int32],
+    y: NDArray[np.int32],
+    filtered: Pixels,
+    threshold: float,
+    settings: Settings,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Objects of all groups, and the ends of their pixels."""
+    groups = starts.size - 1
+
+    def part(first: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        end = min(first + _CHUNK, groups)
+        ends = np.empty(max(starts[end] - starts[first], 1), np.int64)
+        table = deblend.deblend(
+            starts, x, y, filtered, threshold, settings.deblend_nthresh, settings.deblend_mincont,
+            settings.detect_minarea, first, end, ends,
+        )  # fmt: skip
+        return table, ends[: len(table)]
+
+    parts = list(pool.map(part, range(0, groups, _CHUNK)))
+    if not parts:
+        return np.zeros((0, shapes.FIELDS)), np.zeros(0, np.int64)
+    return np.concatenate([table for table, _ in parts]), np.concatenate([ends for _, ends in parts])
+
+
+def _merged(
+    into: NDArray[np.int64],
+    table: NDArray[np.float64],
+    begun: NDArray[np.int64],
+    x: NDArray[np.int32],
+    y: NDArray[np.int32],
+    filtered: Pixels,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], Pixels]:
+    """Give the pixels of swallowed objects to those that swallowed them, behind their own."""
+    if not (into >= 0).any():
+        return table, begun, x, y, filtered
+    owner = np.where(into >= 0, into, np.arange(into.size))
+    order = np.lexsort((into >= 0, owner))  # an owner before what it swallowed
+    sizes = np.diff(begun)
+    picked = np.concatenate([np.arange(begun[k], begun[k + 1]) for k in order])
+    lengths = np.bincount(owner, weights=sizes, minlength=into.size).astype(np.int64)
+    kept = into < 0
+    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths[kept])))
+    for loser in np.nonzero(into >= 0)[0]:
+        winner = into[loser]
+        for low, high in ((shapes.X_MIN, shapes.X_MAX), (shapes.Y_MIN, shapes.Y_MAX)):
+            table[winner, low] = min(table[winner, low], table[loser, low])
+            table[winner, high] = max(table[winner, high], table[loser, high])
+    return table[kept], starts, x[picked], y[picked], filtered[picked]
+
+
+def _objects(table: NDArray[np.float64], thresholds: Thresholds) -> NDArray[Any]:
+    objects = np.zeros(len(table), OBJECT)
+    for column, name in enumerate(_COLUMNS):
+        objects[name] = table[:, column]
+    objects["threshold"] = thresholds.analysis
+    return objects

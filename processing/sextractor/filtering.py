@@ -1,0 +1,55 @@
+"""Detection filters: ``.conv`` files, and kernels as the convolution takes them."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.errors import BadSetting
+
+LONGEST = 1024
+"""Values of a filter, as the original has room for."""
+
+
+def read_filter(path: Path) -> tuple[tuple[tuple[float, ...], ...], bool]:
+    """Return the rows of a filter file and whether it is to be divided by its sum.
+
+    Raises
+    ------
+    BadSetting
+        Names the file and line and what was expected.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as problem:
+        raise BadSetting(f"FILTER_NAME = {path}: cannot be read ({problem.strerror})") from problem
+    told = [(number, line.split("#")[0].split()) for number, line in enumerate(lines, 1)]
+    told = [(number, words) for number, words in told if words]
+    if not told or told[0][1][0] != "CONV":
+        raise BadSetting(f"{path}: CONV NORM or CONV NONORM was expected in its first line")
+    rows: list[tuple[float, ...]] = []
+    for number, words in told[1:]:
+        try:
+            rows.append(tuple(float(word) for word in words))
+        except ValueError:
+            raise BadSetting(f"{path}:{number}: {' '.join(words)}: numbers were expected") from None
+        if len(rows[-1]) != len(rows[0]):
+            raise BadSetting(f"{path}:{number}: {len(rows[-1])} values, but {len(rows[0])} in the row above")
+    if not rows or len(rows) * len(rows[0]) > LONGEST:
+        raise BadSetting(f"{path}: 1 to {LONGEST} values were expected")
+    return tuple(rows), "NONORM" not in told[0][1]
+
+
+def kernel(rows: tuple[tuple[float, ...], ...] | None, *, normalised: bool) -> NDArray[np.float32]:
+    """Return a filter as it is multiplied with pixels, (height, width) float32; one pixel of 1 where there is none.
+
+    It is divided by its sum, or by the root of the sum of its squares where that sum is 0.
+    """
+    if rows is None:
+        return np.ones((1, 1), np.float32)
+    values = np.array(rows, np.float32)
+    if normalised:
+        total = float(values.sum(dtype=np.float64))
+        total = total if total > 0 else float(np.sqrt((values.astype(np.float64) ** 2).sum()))
+        values = (values / np.float32(total)).astype(np.float32)
+    return values
