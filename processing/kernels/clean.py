@@ -17,7 +17,9 @@ CELL = 64
 
 
 @njit(cache=True, nogil=True)
-def swallowed(table: Array, power: float, nx: int, ny: int) -> Array:
+def swallowed(  # noqa: C901, PLR0912  one sweep whose chains and victims hang together
+    table: Array, power: float, nx: int, ny: int
+) -> Array:
     """Return for each object, (n,) int64, the one whose wings explain it, or -1.
 
     Objects come in the order of their detection; each is compared with those that came before it and still stand.

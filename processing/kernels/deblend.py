@@ -74,7 +74,7 @@ def deblend(
                 stop += 1
             told = table[count]
             told[:] = objects[j]
-            describe(gx[begin:stop], gy[begin:stop], gv[begin:stop], objects[j, shapes.DETECTION], least, True, told)
+            describe(gx[begin:stop], gy[begin:stop], gv[begin:stop], threshold, least, True, told)
             told[shapes.FLAGS] = MERGED | (OVERFLOW if overflow else 0)
             told[shapes.PARENT] = k + 1
             ends[count] = starts[k] + stop
@@ -84,7 +84,7 @@ def deblend(
 
 
 @njit(cache=True, nogil=True)
-def _branches(
+def _branches(  # noqa: C901, PLR0912  levels share the chart and the list of pixels
     x: Array, y: Array, value: Array, whole: Array, threshold: float, levels: int, contrast: float, least: int
 ) -> tuple[Array, Array, bool]:
     """Return the owner of each pixel (-1: none yet), the objects (n, FIELDS), and whether there were too many."""

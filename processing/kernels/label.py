@@ -11,9 +11,7 @@ Array = NDArray[Any]
 
 
 @njit(cache=True, nogil=True)
-def runs_above(
-    filtered: Array, noise: Array, threshold: float, first: int
-) -> tuple[Array, Array, Array, Array]:
+def runs_above(filtered: Array, noise: Array, threshold: float, first: int) -> tuple[Array, Array, Array, Array]:
     """Find runs of pixels above a threshold.
 
     Parameters
@@ -80,7 +78,9 @@ def _root(parent: Array, k: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def join(row: Array, left: Array, length: Array, least: int, most: int) -> tuple[Array, Array, Array]:
+def join(  # noqa: C901, PLR0912  one pass over runs, one over groups
+    row: Array, left: Array, length: Array, least: int, most: int
+) -> tuple[Array, Array, Array]:
     """Join runs that touch each other, also at corners, to groups of `least` to `most` pixels (0: any number).
 
     Returns

@@ -17,9 +17,7 @@ STEP = math.sqrt(2.0 / math.pi) * 5.0 / 4.0
 
 
 @njit(cache=True, nogil=True)
-def mesh_row(
-    pixels: Array, variance: Array, bad: float, stride: int, width: int, full: int, level: Array, sigma: Array
-) -> None:
+def mesh_row(pixels: Array, variance: Array, bad: float, stride: int, width: int, level: Array, sigma: Array) -> None:
     """Fill `level` and `sigma`, (columns,) float32, from one row of meshes.
 
     Parameters
@@ -28,13 +26,12 @@ def mesh_row(
     variance : (height, nx) float32, or (0, 0): pixels from `bad` on are left out
     stride : only every so many rows take part in the first guess
     width : of a mesh; the last one may be narrower
-    full : rows of a mesh that is not cut
     """
     height, nx = pixels.shape
     histogram = np.zeros(LEVELS, np.int64)
     for column in range(level.size):
         x0, x1 = column * width, min((column + 1) * width, nx)
-        low, high, mean, spread, count = _guess(pixels, variance, bad, stride, x0, x1)
+        mean, spread, count = _guess(pixels, variance, bad, stride, x0, x1)
         if count < int((x1 - x0) * ((height + stride - 1) // stride) * 0.5):
             level[column] = sigma[column] = BAD
             continue
@@ -57,10 +54,8 @@ def mesh_row(
 
 
 @njit(cache=True, nogil=True)
-def _guess(
-    pixels: Array, variance: Array, bad: float, stride: int, x0: int, x1: int
-) -> tuple[float, float, float, float, int]:
-    """Mean and deviation within two deviations of all, with the bounds and the number of pixels within."""
+def _guess(pixels: Array, variance: Array, bad: float, stride: int, x0: int, x1: int) -> tuple[float, float, int]:
+    """Mean and deviation of what lies within two deviations of the mean of all, and how many pixels these are."""
     low, high = -math.inf, math.inf
     mean, spread, all_of_them = 0.0, 0.0, 0
     for turn in range(2):
@@ -75,16 +70,16 @@ def _guess(
                     square += float(value) * value
                     count += 1
         if count == 0:
-            return low, high, 0.0, 0.0, 0
+            return 0.0, 0.0, 0
         mean = total / count
         spread = square / count - mean * mean
         spread = math.sqrt(spread) if spread > 0.0 else 0.0
         if turn == 0:
             all_of_them = count
-            low, high = np.float32(mean - 2.0 * spread), np.float32(mean + 2.0 * spread)
+            low, high = float(np.float32(mean - 2.0 * spread)), float(np.float32(mean + 2.0 * spread))
             if all_of_them < int((x1 - x0) * ((pixels.shape[0] + stride - 1) // stride) * 0.5):
-                return low, high, 0.0, 0.0, 0
-    return low, high, mean, spread, count
+                return 0.0, 0.0, 0
+    return mean, spread, count
 
 
 @njit(cache=True, nogil=True)

@@ -79,9 +79,19 @@ def describe(x: Array, y: Array, value: Array, threshold: float, least: int, kep
     told[FLUX], told[PEAK], told[X_PEAK], told[Y_PEAK] = total, peak, x_peak, y_peak
     told[X_MIN], told[X_MAX], told[Y_MIN], told[Y_MAX] = x0, x1, y0, y1
     told[NPIX], told[DETECTION] = number, threshold
-    told[MTHRESH] = 0.0
-    if number >= least:
-        told[MTHRESH] = np.partition(value, number - least)[number - least] - threshold
+    told[MTHRESH] = _faintest(value, least) - threshold if number >= least else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _faintest(value: Array, least: int) -> float:
+    """Return the `least`-th brightest pixel as the original finds it.
+
+    The pixel behind the first `least` takes no part, and of no more than these the first is taken.
+    """
+    if value.size <= least:
+        return float(value[0])
+    others = np.concatenate((value[:least], value[least + 1 :]))
+    return float(np.partition(others, others.size - least)[others.size - least])
 
 
 @njit(cache=True, nogil=True)

@@ -88,7 +88,7 @@ def measure(
     for row, (first, end) in enumerate(_strips(ny, height)):
         pixels = np.ascontiguousarray(image.read(first, end), np.float32)
         noise = nothing if variance is None else np.ascontiguousarray(variance.read(first, end), np.float32)
-        meshes.mesh_row(pixels, noise, bad, stride, width, height, level[row], sigma[row])
+        meshes.mesh_row(pixels, noise, bad, stride, width, level[row], sigma[row])
     if not (level > meshes.BAD).any():
         return flat(0.0, 1.0, image.shape)
     _fill(level, sigma)

@@ -14,9 +14,9 @@ from processing.sextractor.records import OBJECT, Detections, Pixels
 from processing.sextractor.settings import Settings
 
 _COLUMNS = (
-    "x y x2 y2 xy a b theta cxx cyy cxy abcor flux peak x_peak y_peak x_min x_max y_min y_max npix "
-    "detection_threshold mthresh flags singular parent"
-).split()
+    "x", "y", "x2", "y2", "xy", "a", "b", "theta", "cxx", "cyy", "cxy", "abcor", "flux", "peak", "x_peak", "y_peak",
+    "x_min", "x_max", "y_min", "y_max", "npix", "detection_threshold", "mthresh", "flags", "singular", "parent",
+)  # fmt: skip
 """Of the kernels' table, in their order."""
 _CHUNK = 256
 """Groups that a thread parts at once."""
@@ -74,7 +74,8 @@ def detect(
             noise = np.empty_like(filtered)
             convolve.convolve(variance, filters, first - low, noise)
         bound = relative if noise.size else thresholds.detection
-        return label.runs_above(filtered, noise, bound, first)
+        above: tuple[NDArray[Any], ...] = label.runs_above(filtered, noise, bound, first)
+        return above
 
     with ThreadPoolExecutor(settings.threads) as pool:
         found = []
