@@ -1,0 +1,211 @@
+"""Catalogues as files: the original's forms, and tables with units and UCDs for today's readers.
+
+FITS_LDAC and FITS_1.0 have a table an image; the texts and ECSV have all images in one. Rows are in
+the order of NUMBER.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import IO
+
+from processing.cards import CARD, Entry, text_of
+from processing.errors import BadSetting
+from processing.placing import place
+from processing.provenance import software
+from processing.sextractor.columns import VOTABLE_TYPES
+from processing.sextractor.extraction import Extraction
+from processing.sextractor.image_header import header_cards
+from processing.sextractor.parameters import Wanted
+from processing.sextractor.settings import Settings
+from processing.sextractor.table_header import PRIMARY, column_cards, filling, header, rows_of, table_hdu
+
+_SKYCAT = (
+    "QueryResult\n\n# Config entry for original catalog server:\nserv_type: catalog\nlong_name: SExtractor catalog\n"
+    "short_name: SExCat\nsymbol: id diamond  8.0\n# End config entry\n\n"
+)
+_ECSV_TYPES = {"I": "int16", "J": "int32", "E": "float32", "D": "float64"}
+
+
+def write(path: Path, form: str, extractions: Sequence[Extraction], settings: Settings) -> None:
+    """Write the sources of all images of a file.
+
+    Parameters
+    ----------
+    form : a key of `FORMS`
+    path : of the catalogue; it is there complete, or not at all
+
+    Raises
+    ------
+    BadSetting
+        Where such a form is not written.
+    """
+    if form not in FORMS:
+        raise BadSetting(f"CATALOG_TYPE = {form}: one of {', '.join(FORMS)} was expected")
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        with partial.open("wb") as stream:
+            FORMS[form](stream, extractions, settings)
+        place(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _table(
+    stream: IO[bytes], name: str, extractions: Sequence[Extraction], more: Sequence[Entry], *, ours: bool
+) -> None:
+    columns = extractions[0].wanted
+    rows = rows_of(columns, [extraction.table for extraction in extractions])
+    cards = [*column_cards(columns, standard=ours), *more]
+    stream.write(table_hdu(name, rows.dtype.itemsize, len(rows), cards, fields=len(columns)))
+    rows.tofile(stream)
+    stream.write(filling(rows.nbytes))
+
+
+def _ldac(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
+    stream.write(PRIMARY)
+    for extraction in extractions:
+        cards = extraction.cards + text_of(header_cards(extraction, settings)) + "END".ljust(CARD)
+        count = len(cards) // CARD
+        form: list[Entry] = [
+            ("TTYPE1", "Field Header Card"), ("TFORM1", f"{len(cards)}A"), ("TDIM1", f"({CARD}, {count})"),
+        ]  # fmt: skip
+        stream.write(table_hdu("LDAC_IMHEAD", len(cards), 1, form, fields=1))
+        stream.write(cards.encode("ascii", errors="replace") + filling(len(cards)))
+        _table(stream, "LDAC_OBJECTS", [extraction], (), ours=False)
+
+
+def _fits_1_0(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
+    primary: list[Entry] = [("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True), ("ORIGIN", "SExtractor")]
+    stream.write(header(text_of([*primary, *header_cards(extractions[-1], settings)])))
+    for extraction in extractions:
+        _table(stream, "OBJECTS", [extraction], (), ours=False)
+
+
+def _fits(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
+    stream.write(PRIMARY)
+    for extraction in extractions:
+        more: list[Entry] = [("EXTVER", extraction.number), *header_cards(extraction, settings)]
+        _table(stream, "SOURCES", [extraction], more, ours=True)
+
+
+def _format(each: Wanted) -> str:
+    """Format of Python for what Fortran calls F8.4, E18.10, G12.7 or I10."""
+    display = each.column.display
+    sign = "+" if each.name.startswith("DELTA") else ""
+    kind = {"I": "d", "F": "f", "E": "e", "G": "g"}[display[0]]
+    return " ".join([f"%{sign}{display[1:]}{kind}"] * each.size)
+
+
+def _lines(extractions: Sequence[Extraction], template: str) -> Iterator[str]:
+    """Rows of all images, each put into `template`, whose places are numbers of all cells in order."""
+    for extraction in extractions:
+        flat = [
+            extraction.table[each.name].reshape(extraction.sources, each.size).tolist() for each in extraction.wanted
+        ]
+        for cells in zip(*flat, strict=True):
+            yield template % tuple(number for cell in cells for number in cell)
+
+
+def _ascii(stream: IO[bytes], extractions: Sequence[Extraction], _: Settings) -> None:
+    template = " ".join(_format(each) for each in extractions[0].wanted) + "\n"
+    stream.writelines(line.encode("ascii") for line in _lines(extractions, template))
+
+
+def _ascii_head(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
+    number = 1
+    for each in extractions[0].wanted:
+        unit = f"[{each.column.unit}]" if each.column.unit else ""
+        stream.write(f"# {number:3d} {each.name:<22} {each.column.meaning[:58]:<58} {unit}\n".encode("ascii"))
+        number += each.size
+    _ascii(stream, extractions, settings)
+
+
+def _skycat(stream: IO[bytes], extractions: Sequence[Extraction], _: Settings) -> None:
+    columns = extractions[0].wanted
+    if len(columns) < 4 or not columns[1].name.startswith("ALPHA") or not columns[2].name.startswith("DELTA"):
+        raise BadSetting(
+            "CATALOG_TYPE = ASCII_SKYCAT: columns NUMBER, ALPHA_J2000, DELTA_J2000, MAG_AUTO were expected first"
+        )
+    names = ["id", "ra", "dec", "mag", *(each.name for each in columns[4:])]
+    stream.write((_SKYCAT + "\t".join(names) + "\n------------------\n").encode("ascii"))
+    template = "\t".join(_format(each) + " " for each in columns) + "\n"
+    stream.writelines(line.encode("ascii") for line in _lines(extractions, template))
+    stream.write(b"------------------\n[EOD]\n")
+
+
+def _votable(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
+    columns = extractions[0].wanted
+    told = "\n".join(
+        f'<PARAM name="{key}_{extraction.number}" datatype="char" arraysize="*" value="{escape(str(value))}"/>'
+        for extraction in extractions
+        for key, value, *_ in header_cards(extraction, settings)
+    )
+    stream.write(
+        f"""<?xml version="1.0" encoding="UTF-8"?>
+<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">
+<RESOURCE name="{escape(extractions[0].file)}">
+<DESCRIPTION>Sources found by {escape(software())}</DESCRIPTION>
+<COOSYS ID="J2000" equinox="J2000" system="eq_FK5"/>
+<TABLE ID="Source_List" name="Source_List">
+{told}
+""".encode()
+    )
+    for each in columns:
+        size = "x".join(str(length) for length in reversed(each.shape))
+        shape = f' arraysize="{size}"' if size else ""
+        reference = ' ref="J2000"' if each.name.endswith("_J2000") else ""
+        declared = each.column
+        kind = f'name="{declared.name}" datatype="{VOTABLE_TYPES[declared.type]}"{shape}'
+        meaning = f"<DESCRIPTION>{escape(declared.meaning)}</DESCRIPTION>"
+        more = f'unit="{declared.vounit}" ucd="{declared.ucd}"{reference}'
+        stream.write(f"<FIELD {kind} {more}>{meaning}</FIELD>\n".encode())
+    stream.write(b"<DATA><TABLEDATA>\n")
+    cells = {"I": "%d", "J": "%d", "E": "%.9g", "D": "%.17g"}
+    row = "".join(f"<TD>{' '.join([cells[each.column.type]] * each.size)}</TD>" for each in columns)
+    stream.writelines(line.replace("nan", "NaN").encode() for line in _lines(extractions, f"<TR>{row}</TR>\n"))
+    stream.write(b"</TABLEDATA></DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n")
+
+
+def _ecsv(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
+    lines = ["# %ECSV 1.0", "# ---", "# datatype:"]
+    for each in extractions[0].wanted:
+        kind = _ECSV_TYPES[each.column.type]
+        shape = json.dumps(each.shape) if each.shape else ""
+        typed = f"datatype: string, subtype: '{kind}{shape}'" if shape else f"datatype: {kind}"
+        unit = f", unit: {each.column.vounit}" if each.column.vounit else ""
+        meaning = json.dumps(each.column.meaning)
+        lines.append(
+            f"# - {{name: {each.name}, {typed}{unit}, description: {meaning}, meta: {{ucd: {each.column.ucd or '~'}}}}}"
+        )
+    lines += ["# meta:", f"#   software: {json.dumps(software())}", "#   images:"]
+    for extraction in extractions:
+        told = {key: value for key, value, *_ in header_cards(extraction, settings) if key != "HISTORY"}
+        told["warnings"] = [str(each) for each in extraction.warnings]
+        lines.append(f"#   - {json.dumps(told)}")
+    lines.append(" ".join(each.name for each in extractions[0].wanted))
+    stream.write(("\n".join(lines) + "\n").encode())
+    for extraction in extractions:
+        columns = [
+            [
+                repr(cell) if not each.shape else json.dumps(json.dumps(cell))
+                for cell in extraction.table[each.name].tolist()
+            ]
+            for each in extraction.wanted
+        ]
+        stream.writelines((" ".join(cells) + "\n").encode() for cells in zip(*columns, strict=True))
+
+
+FORMS: dict[str, Callable[[IO[bytes], Sequence[Extraction], Settings], None]] = {
+    "ASCII": _ascii,
+    "ASCII_HEAD": _ascii_head,
+    "ASCII_SKYCAT": _skycat,
+    "ASCII_VOTABLE": _votable,
+    "FITS_1.0": _fits_1_0,
+    "FITS_LDAC": _ldac,
+    "FITS": _fits,
+    "ECSV": _ecsv,
+}
+"""Forms of a catalogue; the last two are ours."""

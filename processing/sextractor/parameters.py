@@ -1,0 +1,89 @@
+"""The list of wanted columns: ``NAME``, ``NAME(n)`` or ``NAME(nx,ny)``, one a line, ``#`` before a comment."""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from processing.errors import BadSetting
+from processing.sextractor.columns import Column, column
+
+_LINE = re.compile(r"(\w+)\s*(?:[(\[]\s*(\d+)\s*(?:,\s*(\d+)\s*)?[)\]])?")
+VECTORS = frozenset(
+    {f"{quantity}_APER" for quantity in ("FLUX", "FLUXERR", "MAG", "MAGERR")}
+    | {f"{quantity}_PSF" for quantity in ("FLUX", "FLUXERR", "MAG", "MAGERR")}
+    | {"FLUX_GROWTH", "MAG_GROWTH", "FLUX_RADIUS", "VECTOR_ASSOC"}
+)
+IMAGES = frozenset({"VIGNET", "VIGNET_SHIFT"})
+LARGEST_CELL = 2**20
+"""Numbers of one cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A column with the shape of its cells."""
+
+    column: Column
+    shape: tuple[int, ...] = ()
+    """() of a number, (n,), or (ny, nx); the file has them in the opposite order."""
+
+    @property
+    def name(self) -> str:
+        return self.column.name
+
+    @property
+    def size(self) -> int:
+        """Numbers a cell."""
+        return math.prod(self.shape)
+
+
+def wanted(lines: Iterable[str], *, where: str = "columns") -> tuple[Wanted, ...]:
+    """Return the columns that `lines` ask for, in their order, each once.
+
+    Raises
+    ------
+    BadSetting
+        A line is none, a column is unknown or not measured, or its size makes no sense; names file and line.
+    """
+    found: dict[str, Wanted] = {}
+    for number, line in enumerate(lines, 1):
+        bare = line.split("#")[0].strip()
+        if not bare:
+            continue
+        place = f"{where}:{number}"
+        match = _LINE.fullmatch(bare)
+        if not match:
+            raise BadSetting(f"{place}: {bare!r}: NAME, NAME(n) or NAME(nx,ny) was expected")
+        known = column(match[1], place)
+        sizes = tuple(int(size) for size in match.groups()[1:] if size is not None)
+        found.setdefault(known.name, Wanted(known, _shape(known.name, sizes, place)))
+    if not found:
+        raise BadSetting(f"{where}: no column is asked for; name at least one")
+    return tuple(found.values())
+
+
+def _shape(name: str, sizes: tuple[int, ...], place: str) -> tuple[int, ...]:
+    axes = 2 if name in IMAGES else 1 if name in VECTORS else 0
+    if len(sizes) > axes and sizes != (1,):
+        raise BadSetting(f"{place}: {name} has {('no size', 'one size', 'two sizes')[axes]}, {sizes} is given")
+    if axes == 0 or not sizes:
+        return (1, 1) if axes == 2 else ()
+    padded = (*sizes, *[1] * (axes - len(sizes)))
+    if not 0 < math.prod(padded) <= LARGEST_CELL:
+        raise BadSetting(f"{place}: {name}{sizes}: 1 to {LARGEST_CELL} numbers in all were expected")
+    return tuple(reversed(padded))
+
+
+def read_parameters(path: Path) -> tuple[str, ...]:
+    """Return the lines of a file of wanted columns, checked, for `Settings.columns`; BadSetting where it is none."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as problem:
+        raise BadSetting(f"{path}: cannot be read ({problem.strerror}); PARAMETERS_NAME names it") from problem
+    return tuple(text(each) for each in wanted(lines, where=str(path)))
+
+
+def text(each: Wanted) -> str:
+    """Line of a file of wanted columns."""
+    return each.name + (f"({','.join(str(size) for size in reversed(each.shape))})" if each.shape else "")
