@@ -5,6 +5,7 @@ the order of NUMBER.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -16,7 +17,7 @@ from processing.placing import place
 from processing.provenance import software
 from processing.sextractor.columns import VOTABLE_TYPES
 from processing.sextractor.extraction import Extraction
-from processing.sextractor.image_header import header_cards
+from processing.sextractor.image_header import header_cards, told_of
 from processing.sextractor.parameters import Wanted
 from processing.sextractor.settings import Settings
 from processing.sextractor.table_header import PRIMARY, column_cards, filling, header, rows_of, table_hdu
@@ -25,6 +26,8 @@ _SKYCAT = (
     "QueryResult\n\n# Config entry for original catalog server:\nserv_type: catalog\nlong_name: SExtractor catalog\n"
     "short_name: SExCat\nsymbol: id diamond  8.0\n# End config entry\n\n"
 )
+_SIGNED = re.compile(r"DELTA|THETA\w*_(SKY|J2000|B1950)$")
+"""Columns whose texts have a sign always."""
 _ECSV_TYPES = {"I": "int16", "J": "int32", "E": "float32", "D": "float64"}
 
 
@@ -91,12 +94,12 @@ def _fits(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settin
         _table(stream, "SOURCES", [extraction], more, ours=True)
 
 
-def _format(each: Wanted) -> str:
+def _format(each: Wanted, between: str = " ") -> str:
     """Format of Python for what Fortran calls F8.4, E18.10, G12.7 or I10."""
     display = each.column.display
-    sign = "+" if each.name.startswith("DELTA") else ""
+    sign = "+" if _SIGNED.match(each.name) else ""
     kind = {"I": "d", "F": "f", "E": "e", "G": "g"}[display[0]]
-    return " ".join([f"%{sign}{display[1:]}{kind}"] * each.size)
+    return between.join([f"%{sign}{display[1:]}{kind}"] * each.size)
 
 
 def _lines(extractions: Sequence[Extraction], template: str) -> Iterator[str]:
@@ -131,9 +134,9 @@ def _skycat(stream: IO[bytes], extractions: Sequence[Extraction], _: Settings) -
         )
     names = ["id", "ra", "dec", "mag", *(each.name for each in columns[4:])]
     stream.write((_SKYCAT + "\t".join(names) + "\n------------------\n").encode("ascii"))
-    template = "\t".join(_format(each) + " " for each in columns) + "\n"
+    template = " \t".join(_format(each, " \t") for each in columns) + "\n"
     stream.writelines(line.encode("ascii") for line in _lines(extractions, template))
-    stream.write(b"------------------\n[EOD]\n")
+    stream.write(b"[EOD]")
 
 
 def _votable(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
@@ -141,7 +144,7 @@ def _votable(stream: IO[bytes], extractions: Sequence[Extraction], settings: Set
     told = "\n".join(
         f'<PARAM name="{key}_{extraction.number}" datatype="char" arraysize="*" value="{escape(str(value))}"/>'
         for extraction in extractions
-        for key, value, *_ in header_cards(extraction, settings)
+        for key, value in told_of(extraction, settings).items()
     )
     stream.write(
         f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -182,9 +185,7 @@ def _ecsv(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settin
         )
     lines += ["# meta:", f"#   software: {json.dumps(software())}", "#   images:"]
     for extraction in extractions:
-        told = {key: value for key, value, *_ in header_cards(extraction, settings) if key != "HISTORY"}
-        told["warnings"] = [str(each) for each in extraction.warnings]
-        lines.append(f"#   - {json.dumps(told)}")
+        lines.append(f"#   - {json.dumps(told_of(extraction, settings))}")
     lines.append(" ".join(each.name for each in extractions[0].wanted))
     stream.write(("\n".join(lines) + "\n").encode())
     for extraction in extractions:

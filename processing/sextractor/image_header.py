@@ -63,6 +63,12 @@ def header_cards(extraction: Extraction, settings: Settings) -> list[Entry]:
     ]
 
 
+def told_of(extraction: Extraction, settings: Settings) -> dict[str, object]:
+    """Return the same by keyword, with one text of warnings."""
+    told: dict[str, object] = {key: value for key, value, *_ in header_cards(extraction, settings) if key != "HISTORY"}
+    return told | ({"WARNINGS": "; ".join(map(str, extraction.warnings))} if extraction.warnings else {})
+
+
 def _name(path: str) -> str:
     return path.rsplit("/", 1)[-1]
 
