@@ -74,8 +74,11 @@ class Values:
     def number(self, key: str) -> float:
         return self.numbers(key)[0]
 
+    def switches(self, key: str) -> tuple[bool, ...]:
+        return tuple(bool(value) for value in self._held[key])
+
     def switch(self, key: str) -> bool:
-        return bool(self._held[key][0])
+        return self.switches(key)[0]
 
     def as_texts(self) -> dict[str, str]:
         """Every key with its values as one text."""

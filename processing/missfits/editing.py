@@ -191,13 +191,19 @@ def _aligned(text: str) -> str:
 
 
 def baked(hdu: Hdu, block: Sequence[str]) -> Hdu:
-    """Return the HDU with the cards of a .head block over its own.
+    """Return the HDU with the cards of a .head block over its own, as `under` puts them."""
+    cards = under(hdu.cards, block)
+    return replace(hdu, cards=tuple(cards), raw=b"") if tuple(cards) != hdu.cards else hdu
+
+
+def under(own: Sequence[str], block: Sequence[str]) -> list[str]:
+    """Return the cards of an image with those of a .head block over them.
 
     Cards of storage are never taken over. A card without a comment keeps the comment that the image has.
     HISTORY and COMMENT go to the end. The first PV card makes all PV of the image void, the first CD card its
     CDELT, PC and CROTA.
     """
-    cards = list(hdu.cards)
+    cards = list(own)
     for brings, void in _WIPES.values():
         if any(brings.fullmatch(keyword(card)) for card in block):
             cards = [card for card in cards if not void.fullmatch(keyword(card))]
@@ -212,4 +218,4 @@ def baked(hdu: Hdu, block: Sequence[str]) -> Hdu:
         else:
             places.setdefault(name, len(cards))
             cards.append(card)
-    return replace(hdu, cards=tuple(cards), raw=b"") if tuple(cards) != hdu.cards else hdu
+    return cards
