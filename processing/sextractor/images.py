@@ -132,9 +132,8 @@ class FiniteWeights:
         """Rows `first` to `end`."""
         good = np.isfinite(self._rows.read(first, end))
         if self._weights is None:
-            return good.astype(np.float32)
-        weights: Pixels = np.where(good, self._weights.read(first, end), self._bad)
-        return weights
+            return np.asarray(good, np.float32)
+        return np.asarray(np.where(good, self._weights.read(first, end), self._bad), np.float32)
 
 
 def not_numbers(rows: Rows, *, band: int = 512) -> int:

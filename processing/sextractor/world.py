@@ -69,6 +69,8 @@ class World:
     """FK5, FK4, ICRS, or the letter of another system (G, E, S, H)."""
     equinox: float = 2000.0
     pv: tuple[Mapping[int, float], Mapping[int, float]] = ({}, {})
+    turn: float = 0.0
+    """180 less LONPOLE, degrees."""
     other: Any = field(default=None, compare=False)
     """An astropy WCS, for projections that are not computed here."""
 
@@ -98,6 +100,9 @@ class World:
 
     def _deprojected(self, east: Floats, north: Floats) -> tuple[Floats, Floats]:
         """Longitudes and latitudes of places in the plane."""
+        if self.turn:
+            sine, cosine = np.sin(self.turn * _DEGREE), np.cos(self.turn * _DEGREE)
+            east, north = east * cosine - north * sine, north * cosine + east * sine
         alpha, delta = self.values[self.longitude] * _DEGREE, self.values[1 - self.longitude] * _DEGREE
         radius = np.hypot(east, north)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -158,16 +163,13 @@ def world_of(cards: str) -> World | None:
     equinox = told.number("EQUINOX") or told.number("EPOCH") or (1950.0 if system.startswith("FK4") else 2000.0)
     pv = _distortion(told, first[2])
     plain = _RADII.keys() >= {first[2]} and not (first[2] == "SIN" and any(pv))
-    turned = told.number("LONPOLE") not in (None, 180.0) or told.number("LATPOLE") not in (None, 90.0, values[1])
-    other = None if plain and not (turned and _tilted(told)) and "A_ORDER" not in told.raw else _by_astropy(cards)
+    # 0 where the reference point is the pole itself: Calabretta & Greisen 2002, section 2.2
+    pole = told.number("LONPOLE")
+    turn = 180.0 - (pole if pole is not None else 0.0 if values[1 - longitude] >= 90.0 else 180.0)
+    other = None if plain and "A_ORDER" not in told.raw else _by_astropy(cards)
     if other is None and not plain:
         return None
-    return World(first[2], reference, matrix, values, longitude, system, equinox, pv, other)
-
-
-def _tilted(told: CardValues) -> bool:
-    """Whether LONPOLE turns the projection: LATPOLE changes nothing of an azimuthal one."""
-    return told.number("LONPOLE") not in (None, 180.0)
+    return World(first[2], reference, matrix, values, longitude, system, equinox, pv, turn, other)
 
 
 def _frame(told: CardValues) -> str:
