@@ -1,0 +1,112 @@
+"""One call of the tool: all images of a file, their catalogue, check-images and summary."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from processing.astromatic import Values
+from processing.errors import BadSetting
+from processing.sextractor.catalogue import write
+from processing.sextractor.command import settings_of
+from processing.sextractor.exposure import Names, of_files
+from processing.sextractor.extract import extract_all
+from processing.sextractor.extraction import Extraction
+from processing.sextractor.keys import TOOL
+from processing.sextractor.parameters import VECTORS, Wanted, read_parameters, text, wanted
+from processing.sextractor.settings import Settings
+
+_BAR = 40
+"""Signs of the bar of progress."""
+
+
+def run(files: Sequence[str], values: Values, arguments: Sequence[str]) -> str:
+    """Do what the settings say, and return a line about it."""
+    begin = time.monotonic()
+    columns = read_parameters(Path(values.text("PARAMETERS_NAME")))
+    settings = settings_of(values, columns)
+    kinds = wanted(columns, where=values.text("PARAMETERS_NAME"))
+    _fitting(kinds, settings)
+    names = Names(
+        image=files[-1],
+        detection=files[0] if len(files) == 2 else "",
+        weights=values.texts("WEIGHT_IMAGE"),
+        flags=_flag_maps(kinds, values),
+        head_suffix=values.text("HEADER_SUFFIX"),
+    )
+    quiet = values.text("VERBOSE_TYPE") == "QUIET"
+    exposures = of_files(names, settings)
+    checks = _checks(values)
+    made = extract_all(exposures, settings, checks=checks, progress=None if quiet else Bar())
+    if not quiet:
+        for each in made:
+            sys.stderr.write(told(each, files))
+    form, target = values.text("CATALOG_TYPE"), Path(values.text("CATALOG_NAME"))
+    if form != "NONE":
+        write(Path("/dev/stdout") if str(target) == "STDOUT" else target, form, made, settings)
+    seconds = time.monotonic() - begin
+    if values.switch("WRITE_XML") and values.text("XML_NAME"):
+        from processing.sextractor.summary import summary  # noqa: PLC0415  not needed without it
+        from processing.summaries import Call  # noqa: PLC0415
+
+        document = summary(Call("SExtractor", TOOL, values, arguments, seconds), made)
+        Path(values.text("XML_NAME")).write_text(document, encoding="utf-8")
+    if quiet:
+        return ""
+    rows, found = sum(each.rows.shape[0] for each in exposures), sum(each.sources for each in made)
+    return f"all done in {seconds:.2f} s: {rows / seconds:.1f} lines/s, {found / seconds:.1f} sources/s"
+
+
+def _flag_maps(columns: Sequence[Wanted], values: Values) -> tuple[str, ...]:
+    """Flag maps are read where a column asks for one, as in the original."""
+    return values.texts("FLAG_IMAGE") if any("IMAFLAGS" in each.name for each in columns) else ()
+
+
+def _fitting(columns: Sequence[Wanted], settings: Settings) -> None:
+    """Refuse vectors longer than the setting that fills them."""
+    lengths = {"APER": ("PHOT_APERTURES", len(settings.phot_apertures))}
+    lengths["RADIUS"] = ("PHOT_FLUXFRAC", len(settings.phot_fluxfrac))
+    for each in columns:
+        key, length = lengths.get(each.name.split("_")[1] if each.name in VECTORS else "", ("", 0))
+        if key and each.size > length:
+            raise BadSetting(f"{text(each)}: {key} has {length} values; give as many as the column has")
+
+
+def _checks(values: Values) -> Mapping[str, Path]:
+    """Files of check-images by their kinds."""
+    kinds = [kind for kind in values.texts("CHECKIMAGE_TYPE") if kind != "NONE"]
+    names = values.texts("CHECKIMAGE_NAME")
+    if len(names) < len(kinds):
+        raise BadSetting(f"CHECKIMAGE_NAME: {len(names)} files for {len(kinds)} check-images; one each was expected")
+    return {kind: Path(name) for kind, name in zip(kinds, names, strict=False)}
+
+
+def told(each: Extraction, files: Sequence[str]) -> str:
+    """Return what users of the original look for on their terminal."""
+    numbers = each.statistics
+    place = f" [{each.number}/{each.count}]" if each.count > 1 else ""
+    head = "(M+D)" if len(files) == 1 else "(M)"
+    levels = (
+        f"Background: {numbers.background:<10.6g} RMS: {numbers.rms:<10.6g} / Threshold: {numbers.threshold:<10.6g}"
+    )
+    cautions = "".join(f"> WARNING: {caution}\n" for caution in each.warnings)
+    return (
+        f"----- Measuring from: {each.file}{place}\n{cautions}"
+        f"{head} {levels}\n"
+        f"      Objects: detected {numbers.detected:<8d} / sextracted {each.sources:<8d}\n"
+    )
+
+
+class Bar:
+    """A bar of progress on a terminal; silent elsewhere."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+
+    def __call__(self, share: float) -> None:
+        """Show the share that is done, from 0 to 1."""
+        if self._shown:
+            full = round(share * _BAR)
+            end = "\n" if share >= 1.0 else ""
+            sys.stderr.write(f"\r[{'#' * full}{'.' * (_BAR - full)}] {100 * share:3.0f} %{end}")
+            sys.stderr.flush()
