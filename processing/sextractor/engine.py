@@ -11,6 +11,7 @@ import numpy as np
 from processing.errors import BadSetting
 from processing.kernels import convolve
 from processing.sextractor import background as sky
+from processing.sextractor.deriving import ANALYSIS
 from processing.sextractor.detection import Thresholds, detect
 from processing.sextractor.exposure import Exposure
 from processing.sextractor.filtering import kernel
@@ -91,11 +92,26 @@ def thresholds(settings: Settings, rms: float, noise: Noise) -> Thresholds:
     return Thresholds(one(settings.detect_thresh), one(settings.analysis_thresh))
 
 
+_FROM_DETECTION = {
+    **{f"{name.upper()}_IMAGE": name for name in ("x2", "y2", "xy", "a", "b", "theta", "cxx", "cyy", "cxy")},
+    "ISOAREAF_IMAGE": "npix",
+    "THRESHOLD": "detection_threshold",
+    "ID_PARENT": "parent",
+    ANALYSIS: "threshold",
+}
+"""Columns that are fields of a detection."""
+_COUNTED = {
+    **{f"{name}_IMAGE": name.lower() for name in ("X", "Y")},
+    **{f"{name}_IMAGE_DBL": name.lower() for name in ("X", "Y")},
+    **{f"{name}PEAK_IMAGE": f"{name.lower()}_peak" for name in ("X", "Y")},
+    **{f"{name}{end}_IMAGE": f"{name.lower()}_{end.lower()}" for name in ("X", "Y") for end in ("MIN", "MAX")},
+}
+"""Places, which count from 1 in catalogues."""
+
+
 def of_detections(detections: Detections) -> Table:
     """Return the columns that detection alone gives."""
     objects = detections.objects
     table: Table = {"NUMBER": np.arange(1, len(objects) + 1, dtype=np.int32)}
-    for axis, letter in (("x", "X"), ("y", "Y")):
-        table[f"{letter}_IMAGE_DBL"] = objects[axis] + 1.0
-    table["ANALYSIS_THRESHOLD"] = objects["threshold"].astype(np.float64)
-    return table
+    table |= {name: objects[field] for name, field in _FROM_DETECTION.items()}
+    return table | {name: objects[field] + 1 for name, field in _COUNTED.items()}
