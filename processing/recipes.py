@@ -25,7 +25,7 @@ from processing.flags import CALIBRATION, PixelFlag
 from terapix.identity import safe_name
 from terapix.installation import etc_directory
 
-WEIGHT_STAGE = "weight 2"
+WEIGHT_STAGE = "weight 3"
 """Name and version of the stage; the version counts up whenever the same recipe would give other bits."""
 
 

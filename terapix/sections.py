@@ -212,6 +212,8 @@ class ProcessingSection(Section):
     """Seconds without a heartbeat after which a running job is taken for lost and is due again."""
     masks: Path = Path("masks")
     """Directory of what people mark, the same path on each node's host: NAME.reg for a frame, RUNID.reg for a run."""
+    star_catalogues: tuple[Path, ...] = ()
+    """Tables (RA, Dec, magnitude) of bright stars whose haloes are marked; none: saturated cores tell of them."""
 
 
 class SpicaSection(Section):

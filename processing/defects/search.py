@@ -33,6 +33,8 @@ class Known:
     """(ny, nx) 0 where it is hot all over the run; None: no such list."""
     hand: NDArray[np.bool_] | None = None
     """(ny, nx) what people marked; None: nothing."""
+    stars: StarsOnCcd | None = None
+    """Bright stars on the CCD and beside it, from catalogues; None: its saturated cores tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Searched:
 
     background: Background
     stars: StarsOnCcd | None
-    """Bright stars that were found on it; their light falls on other CCDs too."""
+    """Bright stars that were found on it; their light falls on other CCDs too. None where catalogues told of all."""
     trails: TrailMap | None
     """Its light, in bins."""
 
@@ -68,10 +70,11 @@ def search(image: CcdImage, flags: Flags, recipe: WeightRecipe, known: Known) ->
     mark_dead(image, flags, background, recipe.dead)
     mark_saturated(image, flags, background, recipe.saturation)
     mark_cosmics(_alive(image, flags), flags, recipe.cosmics)
-    stars = _stars(image, background, recipe, known)
+    found = _stars(image, background, recipe, known) if known.stars is None else None
+    stars = found if known.stars is None else known.stars
     if stars is not None and known.optics is not None:
         mark_stars(image, flags, background, stars, known.optics, recipe.stars)
-    return Searched(background, stars, trail_map(image, flags, background, recipe.trails))
+    return Searched(background, found, trail_map(image, flags, background, recipe.trails))
 
 
 def _alive(image: CcdImage, flags: Flags) -> CcdImage:

@@ -116,6 +116,8 @@ class StarSettings(BaseModel):
     """Light of a ghost."""
     smallest: Annotated[float, Field(ge=0, le=10_000)] = 20.0
     """Pixels; haloes and spikes that end nearer to their star are not marked."""
+    faintest: float = 16.0
+    """Magnitude to which a star catalogue is read, where one is given."""
 
 
 class TrailSettings(BaseModel):

@@ -16,9 +16,11 @@ from processing.errors import BadCatalogue, BadHeader
 Floats = NDArray[np.float64]
 LARGEST = 500_000_000
 """Bytes of a catalogue: ten million stars."""
-_RA = ("ra", "raj2000", "ra_icrs", "alpha_j2000", "alphawin_j2000", "x_world", "alpha", "_raj2000", "_ra")
-_DEC = ("dec", "dej2000", "de_icrs", "delta_j2000", "deltawin_j2000", "y_world", "delta", "_dej2000", "_de")
-_MAG = ("mag", "magnitude", "phot_g_mean_mag", "gmag", "vtmag", "vmag", "mag_auto", "rmag")
+_RA = ("ra", "raj2000", "ra_icrs", "alpha_j2000", "alphawin_j2000", "x_world", "alpha", "_raj2000", "_ra", "ra_deg")
+_DEC = ("dec", "dej2000", "de_icrs", "delta_j2000", "deltawin_j2000", "y_world", "delta", "_dej2000", "_de", "dec_deg")
+_MAG = (
+    "mag", "magnitude", "phot_g_mean_mag", "gmag", "vtmag", "vt_mag", "mag_vt", "vmag", "mag_auto", "rmag",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,10 @@ class StarCatalogue:
     dec: Floats
     """Degrees."""
     magnitude: Floats
+
+    def within(self, degrees: float, ra: float, dec: float) -> NDArray[np.bool_]:
+        """Say which stars lie nearer than `degrees` to a place."""
+        return _separation(self.ra, self.dec, ra, dec) < degrees
 
 
 def read_stars(
@@ -173,7 +179,7 @@ def stars_on(
             if wcs.naxis != 2:
                 raise ValueError("no celestial axes")  # noqa: TRY301
             middle = wcs.wcs.crval
-            near = _separation(catalogue.ra, catalogue.dec, float(middle[0]), float(middle[1])) < 5.0
+            near = catalogue.within(5.0, float(middle[0]), float(middle[1]))
             x, y = wcs.wcs_world2pix(catalogue.ra[near], catalogue.dec[near], 0)
     except Exception as problem:
         found = f"no world coordinates ({str(problem).splitlines()[0] if str(problem) else type(problem).__name__})"

@@ -63,6 +63,8 @@ class CcdWork:
     """Of the CCD's image in the frame, from 1: regions in pixels name it as their tile."""
     notes: tuple[Entry, ...]
     """Cards to add to the products' headers."""
+    stars: StarsOnCcd | None
+    """Bright stars of catalogues; None: saturated cores tell."""
 
     def __str__(self) -> str:
         return f"{self.frame}[{self.extension.hdu}]"
@@ -137,7 +139,7 @@ def search_ccd(work: CcdWork) -> CcdFound:
     image = CcdImage(pixels, inside, sensed.amplifiers, level, sensed.pixel_scale, str(work))
     hot = read_hot(work.hot, extension.name, shape) if work.hot else None
     hand = hand_mask(work.regions, shape, extension.cards, work.number) if work.regions else None
-    searched = search(image, flags, work.recipe, Known(work.place, work.mosaic, sensed.optics, hot, hand))
+    searched = search(image, flags, work.recipe, Known(work.place, work.mosaic, sensed.optics, hot, hand, work.stars))
     coded = rice_integers(flags)
     bins = np.asarray(sums / _square_sizes(inside, work.side))
     return CcdFound(coded.code.copy(), coded.ends, searched, bins, cached)

@@ -1,7 +1,6 @@
 """The weight stage: a frame, its flat and its mask become a weight map, a flag map and their pictures."""
 
 import contextlib
-import functools
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +16,12 @@ from processing.defects.trail_search import find_trails
 from processing.defects.trails import Trail
 from processing.flags import PixelFlag
 from processing.mosaic import MosaicWriter, Written, place, primary_bytes
-from processing.provenance import digest_of, history, software
+from processing.provenance import history, software, told
 from processing.recipes import WEIGHT_STAGE, WeightRecipe
 from processing.regions import read_regions
 from processing.weightwatcher import focal_plane, inputs
 from processing.weightwatcher.base import Calibration
+from processing.weightwatcher.bright_stars import catalogue_stars
 from processing.weightwatcher.ccd import CcdCoding, CcdFound, CcdMaps, CcdWork, search_ccd, weigh_ccd
 from processing.weightwatcher.detectors import detector_of
 from processing.weightwatcher.workplace import bases_of, workplace
@@ -66,6 +66,7 @@ def weigh_frame(
     scratch: Path,
     hot: Path | None = None,
     regions: Sequence[Path] = (),
+    star_catalogues: Sequence[Path] = (),
     workers: int = 0,
     progress: Callable[[float], None] = lambda _: None,
     provenance: Mapping[str, str] | None = None,
@@ -83,6 +84,8 @@ def weigh_frame(
         What is hot all over the run, as `processing.defects.columns.write_hot` writes it.
     regions : sequence of Path
         DS9 regions that people drew: what they cover is marked HAND.
+    star_catalogues : sequence of Path
+        Tables of stars whose haloes, spikes and ghosts are marked; none: saturated cores tell of the stars.
     into, scratch : Path
         Directory of the products; directory for work and for what frames share. Best on one file system.
     workers : int
@@ -113,7 +116,8 @@ def weigh_frame(
     mosaic = bounds_of(places)
     layout = focal_plane.Layout.of(places, recipe.picture_width)
     drawn = tuple(region for path in regions for region in read_regions(path))
-    facts = _facts({"frame": frame, "flat": flat, "mask": mask, "hot": hot}, regions, recipe, dict(provenance or {}))
+    files = {"frame": frame, "flat": flat, "mask": mask, "hot": hot}
+    facts = _facts(files, {"regions": regions, "stars": star_catalogues}, recipe, dict(provenance or {}))
     notes = tuple(history(facts))
     with workplace(scratch, name) as work:
         calibrations: dict[str, Sequence[Calibration | None]] = {
@@ -130,11 +134,16 @@ def weigh_frame(
             detector_of(extension, CardValues(primary), inside)
             for extension, inside in zip(extensions, insides, strict=True)
         ]
+        stars, said = catalogue_stars(
+            star_catalogues if recipe.stars.on else (), frame, primary, extensions, (insides, places, mosaic),
+            faintest=recipe.stars.faintest, work=work,
+        )  # fmt: skip
         tasks = [
             CcdWork(
                 frame, extension, calibrations["flat"][index], calibrations["mask"][index], insides[index],
                 detectors[index], layout.side, recipe,
                 bases / f"{extension.hdu:03d}.base", work, places[index], mosaic, hot, drawn, index + 1, notes,
+                stars[index] if stars else None,
             )
             for index, extension in enumerate(extensions)
         ]  # fmt: skip
@@ -161,28 +170,23 @@ def weigh_frame(
         products = tuple(_publish(kind, file, into, facts) for kind, file in made.items())
         reached("job.renamed")
     progress(1.0)
-    return WeighedFrame(products, _summary(tasks, found, trails, maps))
+    return WeighedFrame(products, _summary(tasks, found, trails, maps, said))
 
 
 def _facts(
-    files: Mapping[str, Path | None], regions: Sequence[Path], recipe: WeightRecipe, given: dict[str, str]
+    files: Mapping[str, Path | None],
+    more: Mapping[str, Sequence[Path]],
+    recipe: WeightRecipe,
+    given: dict[str, str],
 ) -> dict[str, Any]:
     """What the products are made of, in the order in which their headers tell it."""
     facts: dict[str, Any] = {"software": software(), "stage": WEIGHT_STAGE, "recipe": recipe.digest}
     for kind, path in files.items():
         digest = given.pop(kind, None)
         if path is not None:
-            facts[kind] = f"{path.name} {digest or _digest_once(path, path.stat().st_size, path.stat().st_mtime_ns)}"
-    if regions:
-        facts["regions"] = ", ".join(f"{path.name} {digest_of(path)}" for path in regions)
+            facts[kind] = f"{path.name} {digest}" if digest else told([path])
+    facts |= {kind: told(paths) for kind, paths in more.items() if paths}
     return facts | given
-
-
-@functools.lru_cache(maxsize=64)
-def _digest_once(path: Path, size: int, modified: int) -> str:
-    """Digest of a calibration, computed once for a path, a size and a time of modification."""
-    del size, modified
-    return digest_of(path)
 
 
 def _search_all(tasks: Sequence[CcdWork], hands: Crew, progress: Callable[[float], None]) -> list[CcdFound]:
@@ -237,7 +241,11 @@ def _publish(kind: str, file: Written, into: Path, facts: dict[str, Any]) -> Mad
 
 
 def _summary(
-    tasks: Sequence[CcdWork], found: Sequence[CcdFound], trails: Sequence[Trail], maps: Sequence[CcdMaps]
+    tasks: Sequence[CcdWork],
+    found: Sequence[CcdFound],
+    trails: Sequence[Trail],
+    maps: Sequence[CcdMaps],
+    said: Sequence[str],
 ) -> dict[str, Any]:
     """Figures of the frame.
 
@@ -257,7 +265,6 @@ def _summary(
         "names": [work.extension.name or f"HDU {work.extension.hdu}" for work in tasks],
         "counts": {name: each for name, each in counts.items() if any(each)},
         "trails": len(trails),
-        "notes": [
-            f"{work.extension.name or work.extension.hdu}: {note}" for work in tasks for note in work.detector.notes
-        ],
+        "notes": list(said)
+        + [f"{work.extension.name or work.extension.hdu}: {note}" for work in tasks for note in work.detector.notes],
     }

@@ -9,6 +9,7 @@ from dbclient.schema import NodeState
 from dbclient.stores import Jobs, Nodes
 from spica.pipeline.dispatcher import STAGE, Dispatcher
 from spica.pipeline.engine import Engine
+from spica.pipeline.marks import Marks
 from spica.pipeline.orders import Order, Outcome
 from spica.pipeline.recovery import Recovery
 from spica.pipeline.worker import recipe_digest
@@ -37,6 +38,9 @@ class Pipeline:
         self._recipe = ""
         self._closing = False
         self._check_at = clock.monotonic()
+        section = settings.processing
+        catalogues = [settings.at(path) for path in section.star_catalogues]
+        self._marks = Marks(str(settings.at(section.masks)), catalogues, clock)
         self.recovery = Recovery(database, clock, lease=settings.processing.lease, source=SOURCE)
         unweighted = load_instrument(settings.snooppix.instrument).unweighted
         self.dispatcher = Dispatcher(database, clock, source=SOURCE, unweighted=unweighted)
@@ -57,7 +61,10 @@ class Pipeline:
         self.engine.staff([node.name for node in here])
         await self.recovery.pass_()
         await self.recovery.take_up(stage=STAGE, recipe=self._recipe)
-        if self._clock.monotonic() >= self._check_at:
+        check = self._clock.monotonic() >= self._check_at
+        if await asyncio.to_thread(self._marks.look) or check:
+            await self.recovery.follow(self._marks, stage=STAGE)
+        if check:
             await self.recovery.check_products(here)
             await self.recovery.remake()
             self._check_at = self._clock.monotonic() + CHECK_EVERY
@@ -110,6 +117,7 @@ class Pipeline:
             lease=section.lease,
             attempts=section.attempts,
             masks=str(self._settings.at(section.masks)),
+            star_catalogues=tuple(str(self._settings.at(path)) for path in section.star_catalogues),
         )
 
     async def _died(self, node: str, pid: int) -> None:

@@ -27,6 +27,8 @@ class Order:
     """Tries before the job counts as failed."""
     masks: str = ""
     """Directory of what people mark; empty: none is looked at."""
+    star_catalogues: tuple[str, ...] = ()
+    """Tables of bright stars; none: saturated cores tell of them."""
 
 
 class Outcome(enum.StrEnum):

@@ -13,6 +13,7 @@ from dbclient.database import Database
 from dbclient.records import JobRecord, NodeRecord, ProductRecord
 from dbclient.schema import FrameState, JobState, ReplicaState
 from dbclient.stores import Frames, Jobs, Leases, Products, Replicas, Returns
+from spica.pipeline.marks import KINDS, Marks
 from terapix.clock import Clock
 from terapix.journal import logger
 
@@ -20,6 +21,10 @@ log = logger("spica.recovery")
 
 LOST = 10
 """Tries after which a job whose workers died each time counts as failed: it may be the job that kills them."""
+
+
+MAP = "weight"
+"""Kind of the product whose provenance tells what a job read."""
 
 
 def is_gone(worker: str | None, *, host: str) -> bool:
@@ -137,6 +142,31 @@ class Recovery:
                 log.warning("product is gone and is made again", job=job_id, node=node.name, path=path)
                 async with self._database.write() as session:
                     again += await self._make_again(session, job_id, f"{path} is gone from {node.name}")
+        return again
+
+    async def follow(self, marks: Marks, *, stage: str) -> int:
+        """Make jobs due again that were made of other marks than lie there now; return how many.
+
+        Those that began after the marks were seen to change have read them: where they tell of others all the same,
+        their node's host has other files, and making them again would not help.
+        """
+        async with self._database.read() as session:
+            made = await Products().made_of(session, stage=stage, kind=MAP, kinds=KINDS)
+        again = 0
+        for each in made:
+            if each.began is not None and marks.changed_at is not None and each.began > marks.changed_at:
+                continue
+            try:
+                wanted = await asyncio.to_thread(marks.facts, each.name, each.runid)
+            except OSError as problem:
+                log.warning("marks cannot be read; the next look does", frame=each.name, problem=str(problem))
+                continue
+            changed = [kind for kind in KINDS if wanted.get(kind) != each.facts.get(kind)]
+            if not changed:
+                continue
+            reason = f"what is marked by hand has changed ({', '.join(changed)})"
+            async with self._database.write() as session:
+                again += await self._make_again(session, each.job_id, reason)
         return again
 
     async def _make_again(self, session: AsyncSession, job_id: int, reason: str, *, home: int | None = None) -> bool:

@@ -26,6 +26,7 @@ from dbclient.database import Database
 from dbclient.records import FrameRecord, JobRecord, NewProduct
 from dbclient.schema import ReplicaState
 from dbclient.stores import Frames, Jobs, Nodes, Replicas
+from spica.pipeline.marks import marked_by_hand
 from spica.pipeline.orders import Order, Outcome
 from terapix.clock import Clock, SystemClock
 from terapix.errors import TerapixError
@@ -83,6 +84,8 @@ class Inputs:
     """What people marked on the frame, and on all frames of its run."""
     hot: Path | None
     """What is hot all over the run."""
+    star_catalogues: tuple[Path, ...]
+    """Stars whose haloes, spikes and ghosts are marked."""
     into: Path
     """Directory of the products."""
     scratch: Path
@@ -142,6 +145,7 @@ def weigh(order: Order, inputs: Inputs, progress: Callable[[float], None]) -> Ma
         mask=inputs.mask,
         regions=inputs.regions,
         hot=inputs.hot,
+        star_catalogues=inputs.star_catalogues,
         into=inputs.into,
         recipe=recipe,
         scratch=inputs.scratch,
@@ -252,7 +256,7 @@ class Attempt:
             )
         into = self._root / "products" / _directory(frame.runid)
         await asyncio.to_thread(into.mkdir, parents=True, exist_ok=True)
-        regions, hot = await asyncio.to_thread(marked_by_hand, self._order.masks, frame)
+        regions, hot = await asyncio.to_thread(marked_by_hand, self._order.masks, frame.name, frame.runid)
         return Inputs(
             frame,
             held[0],
@@ -260,6 +264,7 @@ class Attempt:
             paths["mask"],
             regions,
             hot,
+            tuple(map(Path, self._order.star_catalogues)),
             into,
             self._root / "scratch",
             job.recipe,
@@ -332,21 +337,6 @@ class Attempt:
             await self._jobs.fail(
                 session, job.id, self._token, reason=reason, retry_at=retry_at, now=now, source=source
             )
-
-
-def marked_by_hand(directory: str, frame: FrameRecord) -> tuple[tuple[Path, ...], Path | None]:
-    """Regions that people drew on a frame and on its run, and the list of what is hot all over the run.
-
-    They are inputs: a frame that is made again has them again.
-    """
-    if not directory:
-        return (), None
-    names, hot = [frame.name], None
-    with contextlib.suppress(ValueError):  # a run that is no name has no file
-        run = safe_name(frame.runid or "")
-        names.append(run)
-        hot = next((path for end in (".fz", "") if (path := Path(directory) / f"{run}.hot.fits{end}").is_file()), None)
-    return tuple(path for name in names if (path := Path(directory) / f"{name}.reg").is_file()), hot
 
 
 def again(problem: Exception, *, attempts: int, allowed: int, now: datetime) -> datetime | None:

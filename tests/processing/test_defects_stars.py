@@ -15,6 +15,7 @@ from processing.defects.star_catalogue import read_stars, stars_on, zero_point
 from processing.defects.stars import StarsOnCcd, axis_on, mark_stars, reach
 from processing.errors import BadCatalogue, BadHeader
 from processing.flags import PixelFlag
+from processing.weightwatcher.inputs import unzipped
 from terapix.instruments import BrightStars, Ghost, load_instrument
 
 SHAPE, NOISE, SCALE = (400, 500), 10.0, 0.2
@@ -144,6 +145,23 @@ def test_an_ldac_is_read_behind_its_header(tmp_path):
     fits.HDUList([fits.PrimaryHDU(), head, body]).writeto(tmp_path / "stars.ldac")
 
     assert read_stars(tmp_path / "stars.ldac").dec.tolist() == [20.0]
+
+
+@pytest.mark.filterwarnings("ignore::astropy.io.fits.verify.VerifyWarning")  # the LDAC's TDISP and TDIM
+@pytest.mark.parametrize(
+    ("name", "stars", "brightest"),
+    [
+        ("tycho2/tycho2_fields.csv.gz", 200, 9.0),
+        ("legacypipe/testcase3/tycho2.kd.fits", 1, 12.0),
+        ("legacypipe/testcase3/gaia/chunk-04759.fits", 1, 17.0),
+        ("scamp_megacam/GAIA-DR1_1334+3754_r46.cat", 4000, 14.0),
+    ],
+)
+def test_public_catalogues_are_read_as_they_come(tmp_path, shared_data, name, stars, brightest):
+    found = read_stars(unzipped(shared_data / name, tmp_path))
+
+    assert found.ra.size >= stars
+    assert found.magnitude.min() < brightest
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_what_a_frame_was_made_of_is_told(painted: Painted, made: WeighedFrame) 
     told = made.products[0].provenance
     assert told["hot"] == f"08AC14.hot.fits.fz {digest_of(painted.hot)}"
     assert told["regions"] == f"979413p.reg {digest_of(painted.regions)}"
-    assert told["stage"] == "weight 2"
+    assert told["stage"] == "weight 3"
 
 
 def test_the_number_of_workers_changes_no_bit(painted: Painted, made: WeighedFrame, tmp_path: Path) -> None:

@@ -6,15 +6,14 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
-from dbclient.records import FrameRecord, JobRecord, NewProduct
+from dbclient.records import JobRecord, NewProduct
 from dbclient.schema import FrameKind, FrameState, JobState
 from dbclient.stores import Jobs, Products
 from spica.pipeline import worker
+from spica.pipeline.marks import marked_by_hand
 from spica.pipeline.orders import Order, Outcome
 from spica.pipeline.recovery import Recovery
 from spica.pipeline.worker import (
@@ -27,7 +26,6 @@ from spica.pipeline.worker import (
     Stage,
     again,
     in_words,
-    marked_by_hand,
 )
 from terapix.clock import Clock, SetClock, SystemClock
 from terapix.errors import TerapixError
@@ -76,14 +74,13 @@ def test_what_people_marked_is_found_by_name_and_run_and_by_nothing_hostile(tmp_
     (tmp_path / "08AC14.hot.fits.fz").write_bytes(b"")
 
     def found(runid: str | None) -> list[str]:
-        frame = SimpleNamespace(name="979412p", runid=runid)
-        regions, hot = marked_by_hand(str(tmp_path), cast("FrameRecord", frame))
+        regions, hot = marked_by_hand(str(tmp_path), "979412p", runid)
         return [path.name for path in (*regions, *([hot] if hot else []))]
 
     assert found("08AC14") == ["979412p.reg", "08AC14.reg", "08AC14.hot.fits.fz"]
     assert found("../x") == found(None) == ["979412p.reg"]
     assert found("09BF01") == ["979412p.reg"]
-    assert marked_by_hand("", cast("FrameRecord", SimpleNamespace(name="979412p", runid=None))) == ((), None)
+    assert marked_by_hand("", "979412p", None) == ((), None)
 
 
 def make(order: Order, inputs: Inputs, progress: Callable[[float], None]) -> Made:

@@ -34,8 +34,11 @@ class Painted:
     """Pixels within one of the middle of the satellite's trail."""
 
 
-def paint(directory: Path) -> Painted:
-    """Write the frame: saturated stars that bleed, cosmic rays, a trail over all CCDs, and half a dead CCD."""
+def paint(directory: Path, photometry: dict[str, float] | None = None) -> Painted:
+    """Write the frame: saturated stars that bleed, cosmic rays, a trail over all CCDs, and half a dead CCD.
+
+    `photometry` is told in its primary header.
+    """
     chance = np.random.default_rng(2003)
     lines, columns = np.indices(SHAPE)
     pixels, rays, trail, flats, masks = [], [], [], [], []
@@ -70,7 +73,7 @@ def paint(directory: Path) -> Painted:
         mask[400:, 900] = 0
         masks.append(mask)
     directory.mkdir(parents=True, exist_ok=True)
-    primary = primary_bytes({"NEXTEND": 3, "INSTRUME": "MegaPrime", "RUNID": "08AC14"})
+    primary = primary_bytes({"NEXTEND": 3, "INSTRUME": "MegaPrime", "RUNID": "08AC14", **(photometry or {})})
     headers = [_header(ccd) for ccd in range(3)]
     files = {
         "979413p.fits.fz": [
