@@ -90,12 +90,14 @@ def detect(
         progress(0.7)
         table, ends = _parted(pool, starts, x, y, filtered, thresholds.detection, settings)
     begun = np.concatenate((np.zeros(1, np.int64), ends))
+    own = np.diff(begun)
     progress(0.9)
     if settings.clean:
         into = clean.swallowed(table, settings.clean_param, nx, ny)
         table, begun, x, y, filtered = _merged(into, table, begun, x, y, filtered)
+        own = own[into < 0]
     progress(1.0)
-    return Detections(_objects(table, thresholds), begun, x, y, filtered)
+    return Detections(_objects(table, own, thresholds), begun, x, y, filtered)
 
 
 def _parted(
@@ -151,9 +153,10 @@ def _merged(
     return table[kept], starts, x[picked], y[picked], filtered[picked]
 
 
-def _objects(table: NDArray[np.float64], thresholds: Thresholds) -> NDArray[Any]:
+def _objects(table: NDArray[np.float64], own: NDArray[np.int64], thresholds: Thresholds) -> NDArray[Any]:
     objects = np.zeros(len(table), OBJECT)
     for column, name in enumerate(_COLUMNS):
         objects[name] = table[:, column]
     objects["threshold"] = thresholds.analysis
+    objects["own"] = own
     return objects

@@ -56,6 +56,7 @@ OBJECT = np.dtype(
         ("mthresh", "f4"),  # DETECT_MINAREA-th brightest filtered pixel, above the threshold
         ("flags", "i2"),  # 2: was blended; 64, 128: room was short
         ("singular", "?"),  # moments were below those of a pixel
+        ("own", "i4"),  # its own pixels, which come first; those of what CLEAN gave it follow
         ("parent", "i4"),  # number of the blend that it is part of, from 1
     ]
 )

@@ -1,0 +1,88 @@
+"""Loops that add up pixels within circles."""
+
+from typing import Any
+
+from numba import njit
+from numpy.typing import NDArray
+
+from processing.kernels.pixel import counted
+
+Array = NDArray[Any]
+OVER = 5
+"""Parts of a pixel's side at the edge of an aperture."""
+CUT = 16
+"""Flag: an aperture reaches beyond the image."""
+
+
+@njit(cache=True, nogil=True)
+def circles(
+    values: Array,
+    labels: Array,
+    variance: Array,
+    bad: float,
+    noise: float,
+    gain: float,
+    by_weight: bool,
+    mask: int,
+    first: int,
+    height: int,
+    rows: Array,
+    centres: Array,
+    diameters: Array,
+    flux: Array,
+    error: Array,
+    flags: Array,
+) -> None:
+    """Fill rows `rows` of `flux` and `error` (n, diameters) float32, and add CUT to `flags` (n,) int16.
+
+    Parameters
+    ----------
+    values, labels, variance : (ny, nx) from row `first` of an image of `height` rows on
+    by_weight : the gain follows the variance of each pixel
+    centres : (n, 2) float64, (x, y) in the image
+    """
+    nx = values.shape[1]
+    for k in rows:
+        cx, cy = centres[k, 0], centres[k, 1]
+        for n in range(diameters.size):
+            radius = 0.5 * diameters[n]
+            inner = max(radius - 0.75, 0.0) ** 2
+            outer = (radius + 0.75) ** 2
+            x0, x1 = int(cx - radius + 0.499999), int(cx + radius + 1.499999)
+            y0, y1 = int(cy - radius + 0.499999), int(cy + radius + 1.499999)
+            if cx - radius + 0.499999 < 0 or x1 > nx or cy - radius + 0.499999 < 0 or y1 > height:
+                flags[k] |= CUT
+                x0, x1, y0, y1 = max(x0, 0), min(x1, nx), max(y0, 0), min(y1, height)
+            total, spread = 0.0, 0.0
+            for y in range(y0, y1):
+                dy = y - cy
+                for x in range(x0, x1):
+                    dx = x - cx
+                    square = dx * dx + dy * dy
+                    if square > outer:
+                        continue
+                    share = 1.0 if square <= inner else _covered(dx, dy, radius * radius)
+                    value, var, _ = counted(
+                        values, labels, variance, bad, noise, k + 1, mask, (cy - first, cx), y - first, x
+                    )
+                    total += share * value
+                    spread += share * var
+                    if by_weight and gain > 0.0 and value > 0.0:
+                        spread += share * value / gain * var / noise
+            if not by_weight and gain > 0.0 and total > 0.0:
+                spread += total / gain
+            flux[k, n] = total
+            error[k, n] = spread**0.5
+
+
+@njit(cache=True, nogil=True)
+def _covered(dx: float, dy: float, square: float) -> float:
+    """Share of a pixel within a circle, counted on a grid."""
+    step, inside = 1.0 / OVER, 0
+    start = 0.5 * (step - 1.0)
+    for j in range(OVER):
+        v = dy + start + j * step
+        for i in range(OVER):
+            u = dx + start + i * step
+            inside += u * u + v * v < square
+    return inside * step * step

@@ -1,0 +1,118 @@
+"""Loops that sum what lies within the isophote of a detection."""
+
+import math
+from typing import Any
+
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+(FLUX, VARIANCE, PEAK, X_PEAK, Y_PEAK, AREA, EX2, EY2, EXY, LOW, FWHM) = range(11)
+"""Columns of sums; the areas above eight levels follow behind them."""
+LEVELS = 11
+FIELDS = LEVELS + 8
+
+
+@njit(cache=True, nogil=True)
+def isophote(
+    values: Array,
+    variance: Array,
+    bad: float,
+    noise: float,
+    gain: float,
+    first: int,
+    rows: Array,
+    starts: Array,
+    own: Array,
+    x: Array,
+    y: Array,
+    filtered: Array,
+    centres: Array,
+    flux: Array,
+    singular: Array,
+    threshold: float,
+    sums: Array,
+) -> None:
+    """Fill rows `rows` of `sums` (n, FIELDS) float64.
+
+    Parameters
+    ----------
+    values : (ny, nx) measurement image less its background, from row `first` of the image on
+    variance : the same shape, or (0, 0) where `noise` holds everywhere
+    starts, own, x, y, filtered : the pixels of objects; the first `own` of each are not from swallowed ones
+    centres : (n, 2) float64, (x, y)
+    flux : (n,) float64 of the filtered pixels
+    """
+    for k in rows:
+        told = sums[k]
+        told[:] = 0.0
+        begin, end = starts[k], starts[k + 1]
+        mine = begin + own[k]
+        peak = -1e30
+        total = 0.0
+        for at in range(begin, end):
+            j, i = y[at] - first, x[at]
+            value = float(values[j, i])
+            var = float(variance[j, i]) if variance.size else noise
+            told[FLUX] += value
+            if var < bad or not variance.size:
+                told[VARIANCE] += var
+            else:
+                told[LOW] += 1
+            if at >= mine:
+                continue
+            if value > peak:
+                peak = value
+                told[X_PEAK], told[Y_PEAK] = x[at], y[at]
+            told[AREA] += value > threshold
+            spread = var
+            if gain > 0.0 and filtered[at] > 0.0:
+                spread += filtered[at] / gain
+            dx, dy = x[at] - centres[k, 0], y[at] - centres[k, 1]
+            total += spread
+            told[EX2] += spread * dx * dx
+            told[EY2] += spread * dy * dy
+            told[EXY] += spread * dx * dy
+        told[PEAK] = peak
+        if gain > 0.0 and told[FLUX] > 0.0:
+            told[VARIANCE] += told[FLUX] / gain
+        square = flux[k] * flux[k]
+        told[EX2], told[EY2], told[EXY] = told[EX2] / square, told[EY2] / square, told[EXY] / square
+        if singular[k] and told[EX2] * told[EY2] - told[EXY] * told[EXY] < (total / square) ** 2:
+            told[EX2] += total / square / 12.0
+            told[EY2] += total / square / 12.0
+        _levels(values, first, x, y, begin, mine, threshold, told)
+
+
+@njit(cache=True, nogil=True)
+def _levels(
+    values: Array, first: int, x: Array, y: Array, begin: int, end: int, threshold: float, told: Array
+) -> None:
+    """Areas above eight levels between threshold and peak, and the FWHM of the Gaussian that fits the profile."""
+    peak = told[PEAK]
+    ratio = peak / threshold if threshold > 0.0 else 0.0
+    low = max(peak / 5.0, threshold)
+    number, s, sx, sy, sxx, sxy = 0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for at in range(begin, end):
+        value = float(values[y[at] - first, x[at]])
+        if ratio > 1.0:
+            for level in range(8):
+                told[LEVELS + level] += value > threshold * ratio ** (level / 8.0)
+        elif value > threshold:
+            told[LEVELS] += 1
+        if value > low:
+            dx, dy = x[at] - told[X_PEAK], y[at] - told[Y_PEAK]
+            lg, weight, square = math.log(value), value * value, dx * dx + dy * dy
+            s += weight
+            sx += weight * square
+            sxx += weight * square * square
+            sy += weight * lg
+            sxy += weight * lg * square
+            number += 1
+    told[FWHM] = 0.0
+    below = s * sxx - sx * sx
+    if number > 1 and below > 0.0:
+        slope = -(s * sxy - sx * sy) / below
+        if slope > 0.0:
+            width = 1.6651 / math.sqrt(slope)
+            told[FWHM] = width - 1.0 / (4.0 * width) if width > 0.0 else 0.0

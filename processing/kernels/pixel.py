@@ -1,0 +1,56 @@
+"""What a pixel in an aperture counts for: itself, its mirror image through the object's centre, or nothing."""
+
+from typing import Any
+
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+NONE, BLANK, CORRECT = 0, 1, 2
+"""MASK_TYPE."""
+
+
+@njit(cache=True, nogil=True)
+def good(values: Array, labels: Array, variance: Array, bad: float, mine: int, mask: int, y: int, x: int) -> bool:
+    """Say whether a pixel belongs to no other object and has a weight."""
+    if mask != NONE and labels[y, x] != 0 and labels[y, x] != mine:
+        return False
+    if variance.size and not variance[y, x] < bad:
+        return False
+    return values[y, x] > -1e30
+
+
+@njit(cache=True, nogil=True)
+def counted(
+    values: Array,
+    labels: Array,
+    variance: Array,
+    bad: float,
+    noise: float,
+    mine: int,
+    mask: int,
+    centre: tuple[float, float],
+    y: int,
+    x: int,
+) -> tuple[float, float, bool]:
+    """Value and variance that a pixel counts for, and whether they are its own.
+
+    Parameters
+    ----------
+    values, labels, variance : (ny, nx); `variance` is (0, 0) where `noise` holds everywhere
+    centre : (y, x) of the object in these arrays
+    """
+    if good(values, labels, variance, bad, mine, mask, y, x):
+        return values[y, x], (variance[y, x] if variance.size else noise), True
+    spared = 0.0 if variance.size else noise
+    if mask == CORRECT:
+        y2, x2 = int(2.0 * centre[0] + 0.49999 - y), int(2.0 * centre[1] + 0.49999 - x)
+        if 0 <= y2 < values.shape[0] and 0 <= x2 < values.shape[1]:
+            if labels[y2, x2] != 0 and labels[y2, x2] != mine:
+                return 0.0, spared, False
+            if values[y2, x2] > -1e30:
+                if not variance.size:
+                    return values[y2, x2], noise, False
+                if variance[y2, x2] < bad:
+                    return values[y2, x2], variance[y2, x2], False
+    return 0.0, spared, False
