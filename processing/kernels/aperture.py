@@ -52,7 +52,8 @@ def circles(
             y0, y1 = int(cy - radius + 0.499999), int(cy + radius + 1.499999)
             if cx - radius + 0.499999 < 0 or x1 > nx or cy - radius + 0.499999 < 0 or y1 > height:
                 flags[k] |= CUT
-                x0, x1, y0, y1 = max(x0, 0), min(x1, nx), max(y0, 0), min(y1, height)
+                x0, x1 = max(x0, 0), min(x1, nx)
+            y0, y1 = max(y0, first), min(y1, first + values.shape[0])
             total, spread = 0.0, 0.0
             for y in range(y0, y1):
                 dy = y - cy

@@ -85,9 +85,7 @@ def isophote(
 
 
 @njit(cache=True, nogil=True)
-def _levels(
-    values: Array, first: int, x: Array, y: Array, begin: int, end: int, threshold: float, told: Array
-) -> None:
+def _levels(values: Array, first: int, x: Array, y: Array, begin: int, end: int, threshold: float, told: Array) -> None:
     """Areas above eight levels between threshold and peak, and the FWHM of the Gaussian that fits the profile."""
     peak = told[PEAK]
     ratio = peak / threshold if threshold > 0.0 else 0.0

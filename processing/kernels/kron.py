@@ -53,74 +53,119 @@ def ellipses(
     for k in rows:
         cx, cy = centres[k, 0], centres[k, 1]
         cxx, cyy, cxy, a, b = shapes[k]
-        limit = REACH
-        if estimation / 2.0 >= REACH * math.sqrt(a * b):
-            cxx, cyy, cxy, limit = 1.0, 1.0, 0.0, estimation / 2.0
-        x0, x1, y0, y1, cut = _box(cx, cy, cxx, cyy, cxy, limit, values.shape[1], height)
-        if cut:
-            flags[k] |= CUT
-        moment, total, area, other = 0.0, 0.0, 0, 0
-        for y in range(y0, y1):
-            dy = y - cy
-            for x in range(x0, x1):
-                dx = x - cx
-                square = cxx * dx * dx + cyy * dy * dy + cxy * dx * dy
-                if square > limit * limit:
-                    continue
-                area += 1
-                if good(values, labels, variance, bad, k + 1, mask, y - first, x):
-                    moment += math.sqrt(square) * values[y - first, x]
-                    total += values[y - first, x]
-                else:
-                    other += 1
+        round_one = estimation / 2.0 >= REACH * math.sqrt(a * b)
+        form = (1.0, 1.0, 0.0, estimation / 2.0) if round_one else (cxx, cyy, cxy, REACH)
+        bounds = box(cx, cy, form, values.shape, first, height)
+        moment, total, area, other = _moment(values, labels, variance, bad, k + 1, mask, first, cx, cy, form, bounds)
         size = 0.0
         if area > 0:
             size = max(factor * moment / total, least) if moment > 0.0 and total > 0.0 else least
-            if other > SHARE * area:
-                flags[k] |= CROWDED
         radius[k], flux[k], error[k] = size, 0.0, 0.0
+        flags[k] |= CUT if bounds[4] else 0
+        flags[k] |= CROWDED if other > SHARE * area else 0
         if size <= 0.0:
             continue
-        cxx, cyy, cxy, a, b = shapes[k]
-        limit = size
+        form = (cxx, cyy, cxy, size)
         if size * math.sqrt(a * b) <= measurement / 2.0:
-            cxx, cyy, cxy, limit = 1.0, 1.0, 0.0, measurement / 2.0
+            form = (1.0, 1.0, 0.0, measurement / 2.0)
             radius[k] = 0.0
-        x0, x1, y0, y1, cut = _box(cx, cy, cxx, cyy, cxy, limit, values.shape[1], height)
-        if cut:
-            flags[k] |= CUT
-        light, spread, area, other = 0.0, 0.0, 0, 0
-        for y in range(y0, y1):
-            dy = y - cy
-            for x in range(x0, x1):
-                dx = x - cx
-                if cxx * dx * dx + cyy * dy * dy + cxy * dx * dy > limit * limit:
-                    continue
-                area += 1
-                value, var, own = counted(
-                    values, labels, variance, bad, noise, k + 1, mask, (cy - first, cx), y - first, x
-                )
-                other += not own
-                light += value
-                spread += var
-                if by_weight and gain > 0.0 and value > 0.0:
-                    spread += value / gain * var / noise
-        if other > SHARE * area:
-            flags[k] |= CROWDED
-        if not by_weight and gain > 0.0 and light > 0.0:
-            spread += light / gain
+        bounds = box(cx, cy, form, values.shape, first, height)
+        light, spread, area, other = add_up(
+            values, labels, variance, bad, noise, gain, by_weight, k + 1, mask, first, cx, cy, form, bounds
+        )
+        flags[k] |= CUT if bounds[4] else 0
+        flags[k] |= CROWDED if other > SHARE * area else 0
         flux[k], error[k] = light, math.sqrt(spread)
 
 
 @njit(cache=True, nogil=True)
-def _box(
-    cx: float, cy: float, cxx: float, cyy: float, cxy: float, limit: float, nx: int, ny: int
+def _moment(
+    values: Array,
+    labels: Array,
+    variance: Array,
+    bad: float,
+    mine: int,
+    mask: int,
+    first: int,
+    cx: float,
+    cy: float,
+    form: tuple[float, float, float, float],
+    bounds: tuple[int, int, int, int, bool],
+) -> tuple[float, float, int, int]:
+    """First moment and sum of an object's pixels, the number of all pixels, and of those that do not count."""
+    cxx, cyy, cxy, limit = form
+    x0, x1, y0, y1, _ = bounds
+    moment, total, area, other = 0.0, 0.0, 0, 0
+    for y in range(y0, y1):
+        dy = y - cy
+        for x in range(x0, x1):
+            dx = x - cx
+            square = cxx * dx * dx + cyy * dy * dy + cxy * dx * dy
+            if square > limit * limit:
+                continue
+            area += 1
+            if good(values, labels, variance, bad, mine, mask, y - first, x):
+                moment += math.sqrt(square) * values[y - first, x]
+                total += values[y - first, x]
+            else:
+                other += 1
+    return moment, total, area, other
+
+
+@njit(cache=True, nogil=True)
+def add_up(
+    values: Array,
+    labels: Array,
+    variance: Array,
+    bad: float,
+    noise: float,
+    gain: float,
+    by_weight: bool,
+    mine: int,
+    mask: int,
+    first: int,
+    cx: float,
+    cy: float,
+    form: tuple[float, float, float, float],
+    bounds: tuple[int, int, int, int, bool],
+) -> tuple[float, float, int, int]:
+    """Light within an ellipse, its variance, the number of its pixels, and of those that are not its own."""
+    cxx, cyy, cxy, limit = form
+    x0, x1, y0, y1, _ = bounds
+    light, spread, area, other = 0.0, 0.0, 0, 0
+    for y in range(y0, y1):
+        dy = y - cy
+        for x in range(x0, x1):
+            dx = x - cx
+            if cxx * dx * dx + cyy * dy * dy + cxy * dx * dy > limit * limit:
+                continue
+            area += 1
+            value, var, own = counted(values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x)
+            other += not own
+            light += value
+            spread += var
+            if by_weight and gain > 0.0 and value > 0.0:
+                spread += value / gain * var / noise
+    if not by_weight and gain > 0.0 and light > 0.0:
+        spread += light / gain
+    return light, spread, area, other
+
+
+@njit(cache=True, nogil=True)
+def box(
+    cx: float,
+    cy: float,
+    form: tuple[float, float, float, float],
+    held: tuple[int, int],
+    first: int,
+    height: int,
 ) -> tuple[int, int, int, int, bool]:
-    """Pixels that an ellipse can touch, and whether the image cuts it."""
+    """Pixels that an ellipse can touch among the rows that are held, and whether the image cuts it."""
+    cxx, cyy, cxy, limit = form
     across, down = cxx - cxy * cxy / (4.0 * cyy), cyy - cxy * cxy / (4.0 * cxx)
     dx = limit / math.sqrt(across) if across > 0.0 else 0.0
     dy = limit / math.sqrt(down) if down > 0.0 else 0.0
     x0, x1 = math.floor(cx - dx + 0.5), math.floor(cx + dx + 0.5) + 1
     y0, y1 = math.floor(cy - dy + 0.5), math.floor(cy + dy + 0.5) + 1
-    cut = x0 < 0 or x1 > nx or y0 < 0 or y1 > ny
-    return max(x0, 0), min(x1, nx), max(y0, 0), min(y1, ny), cut
+    cut = x0 < 0 or x1 > held[1] or y0 < 0 or y1 > height
+    return max(x0, 0), min(x1, held[1]), max(y0, first), min(y1, first + held[0]), cut

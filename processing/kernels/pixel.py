@@ -17,7 +17,7 @@ def good(values: Array, labels: Array, variance: Array, bad: float, mine: int, m
         return False
     if variance.size and not variance[y, x] < bad:
         return False
-    return values[y, x] > -1e30
+    return bool(values[y, x] > -1e30)
 
 
 @njit(cache=True, nogil=True)

@@ -15,6 +15,7 @@ from processing.sextractor.deriving import ANALYSIS
 from processing.sextractor.detection import Thresholds, detect
 from processing.sextractor.exposure import Exposure
 from processing.sextractor.filtering import kernel
+from processing.sextractor.measuring import measure
 from processing.sextractor.records import Detections, Noise, Pixels, Rows, Table
 from processing.sextractor.settings import Settings
 
@@ -34,6 +35,7 @@ class Engine:
         if settings.weight_type != ("NONE", "NONE"):
             raise BadSetting(f"WEIGHT_TYPE = {','.join(settings.weight_type)}: weights are not taken yet; NONE is")
         self.rows = exposure.rows
+        self.flag_maps = exposure.flags
         self.settings = settings
         self.background = _background(exposure.rows, settings, 1)
         self.detection_rows = exposure.detection or exposure.rows
@@ -63,8 +65,15 @@ class Engine:
 
     def measure(self, wanted: frozenset[str], *, progress: Callable[[float], None]) -> Table:
         """Return the columns `wanted`."""
-        progress(1.0)
-        return {name: values for name, values in of_detections(self.detections).items() if name in wanted}
+        return measure(
+            self.measured_strip, self.rows.shape, self.detections, self.settings, self.noise, wanted,
+            flag_maps=self.flag_maps, progress=progress,
+        )  # fmt: skip
+
+    def measured_strip(self, first: int, end: int) -> tuple[Pixels, Pixels, Pixels | None]:
+        """Rows of the measurement image less its background, that background, and their variances."""
+        level = self.background.rows(first, end)
+        return self.rows.read(first, end) - level, level, None
 
 
 def _background(rows: Rows, settings: Settings, place: int) -> sky.Background:
@@ -90,28 +99,3 @@ def thresholds(settings: Settings, rms: float, noise: Noise) -> Thresholds:
         return given[0] * (rms if settings.thresh_type == "RELATIVE" else 1.0)
 
     return Thresholds(one(settings.detect_thresh), one(settings.analysis_thresh))
-
-
-_FROM_DETECTION = {
-    **{f"{name.upper()}_IMAGE": name for name in ("x2", "y2", "xy", "a", "b", "theta", "cxx", "cyy", "cxy")},
-    "ISOAREAF_IMAGE": "npix",
-    "THRESHOLD": "detection_threshold",
-    "ID_PARENT": "parent",
-    ANALYSIS: "threshold",
-}
-"""Columns that are fields of a detection."""
-_COUNTED = {
-    **{f"{name}_IMAGE": name.lower() for name in ("X", "Y")},
-    **{f"{name}_IMAGE_DBL": name.lower() for name in ("X", "Y")},
-    **{f"{name}PEAK_IMAGE": f"{name.lower()}_peak" for name in ("X", "Y")},
-    **{f"{name}{end}_IMAGE": f"{name.lower()}_{end.lower()}" for name in ("X", "Y") for end in ("MIN", "MAX")},
-}
-"""Places, which count from 1 in catalogues."""
-
-
-def of_detections(detections: Detections) -> Table:
-    """Return the columns that detection alone gives."""
-    objects = detections.objects
-    table: Table = {"NUMBER": np.arange(1, len(objects) + 1, dtype=np.int32)}
-    table |= {name: objects[field] for name, field in _FROM_DETECTION.items()}
-    return table | {name: objects[field] + 1 for name, field in _COUNTED.items()}

@@ -1,0 +1,22 @@
+"""All groups of measured columns, in the order in which they may need each other."""
+
+from processing.sextractor import apertures, isophotal
+from processing.sextractor.records import Group
+
+GROUPS: tuple[Group, ...] = (*isophotal.GROUPS, *apertures.GROUPS)
+
+
+def needed(wanted: frozenset[str], columns: dict[str, frozenset[str]]) -> list[Group]:
+    """Return the groups that give the columns `wanted`, and those that these groups need.
+
+    Parameters
+    ----------
+    columns : what each group gives, by its name
+    """
+    chosen: set[str] = set()
+    asked = set(wanted)
+    for group in reversed(GROUPS):
+        if asked & columns[group.name]:
+            chosen.add(group.name)
+            asked |= set(group.needs)
+    return [group for group in GROUPS if group.name in chosen]

@@ -1,0 +1,135 @@
+"""Columns of what lies within the isophote: shapes, positions and their errors, fluxes, areas, flags."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.kernels import isophote
+from processing.sextractor.records import Band, Detections, Group, Table
+from processing.sextractor.settings import Settings
+
+CROPPED, SATURATED = 8, 4
+"""Flags: the image's edge cuts the isophote; a pixel of it is saturated."""
+_NOTHING = np.empty((0, 0), np.float32)
+_AREAS = tuple(f"ISO{level}" for level in range(8))
+_FLOATS = (
+    "X2_IMAGE", "Y2_IMAGE", "XY_IMAGE", "ERRX2_IMAGE", "ERRY2_IMAGE", "ERRXY_IMAGE", "X_IMAGE_DBL", "Y_IMAGE_DBL",
+    "ANALYSIS_THRESHOLD",
+)  # fmt: skip
+_SINGLES = (
+    "X_IMAGE", "Y_IMAGE", "A_IMAGE", "B_IMAGE", "THETA_IMAGE", "CXX_IMAGE", "CYY_IMAGE", "CXY_IMAGE", "ERRA_IMAGE",
+    "ERRB_IMAGE", "ERRTHETA_IMAGE", "ERRCXX_IMAGE", "ERRCYY_IMAGE", "ERRCXY_IMAGE", "FLUX_ISO", "FLUXERR_ISO",
+    "FLUX_ISOCOR", "FLUXERR_ISOCOR", "FLUX_MAX", "THRESHOLD", "BACKGROUND", "FWHM_IMAGE",
+)  # fmt: skip
+_WHOLES = (
+    "NUMBER", "ID_PARENT", "XMIN_IMAGE", "XMAX_IMAGE", "YMIN_IMAGE", "YMAX_IMAGE", "XPEAK_IMAGE", "YPEAK_IMAGE",
+    "ISOAREA_IMAGE", "ISOAREAF_IMAGE", *_AREAS,
+)  # fmt: skip
+
+
+def _gives(_: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
+    return {
+        **dict.fromkeys(_FLOATS, ("f8", ())),
+        **dict.fromkeys(_SINGLES, ("f4", ())),
+        **dict.fromkeys(_WHOLES, ("i4", ())),
+        "FLAGS": ("i2", ()),
+    }
+
+
+def variances(variance: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Return the array as kernels take it: (0, 0) where there is none."""
+    return _NOTHING if variance is None else variance
+
+
+def ellipse(
+    x2: NDArray[np.float64], y2: NDArray[np.float64], xy: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Semi-axes and angle (degrees) of second moments."""
+    unlike = x2 - y2
+    root = np.sqrt(0.25 * unlike**2 + xy**2)
+    middle = 0.5 * (x2 + y2)
+    angle = np.where(unlike != 0.0, 0.5 * np.arctan2(2.0 * xy, unlike), np.where(xy != 0.0, np.pi / 4, 0.0))
+    return np.sqrt(middle + root), np.sqrt(np.maximum(middle - root, 0.0)), np.degrees(angle)
+
+
+def measure(band: Band, detections: Detections, rows: NDArray[np.int64], _: Settings, table: Table) -> None:
+    """Fill the cells of `rows`."""
+    objects = detections.objects
+    chosen = objects[rows]
+    sums = np.empty((len(objects), isophote.FIELDS)) if len(rows) == len(objects) else _few(len(objects))
+    centres = np.stack([objects["x"], objects["y"]], axis=1)
+    threshold = float(chosen["threshold"][0])
+    noise = band.noise
+    isophote.isophote(
+        band.values, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain, band.first, rows,
+        detections.starts, objects["own"].astype(np.int64), detections.x, detections.y, detections.filtered, centres,
+        np.ascontiguousarray(objects["flux"]), np.ascontiguousarray(objects["singular"]), threshold, sums,
+    )  # fmt: skip
+    found = sums[rows]
+    _shape(chosen, found, rows, table)
+    _light(band, chosen, found, rows, table)
+    flags = chosen["flags"].astype(np.int16)
+    height = table["_HEIGHT"][0]
+    edge = (chosen["x_min"] == 0) | (chosen["x_max"] == band.values.shape[1] - 1)
+    edge |= (chosen["y_min"] == 0) | (chosen["y_max"] == height - 1)
+    full = found[:, isophote.PEAK] + table["BACKGROUND"][rows] >= noise.saturation
+    table["FLAGS"][rows] = flags | np.where(edge, CROPPED, 0) | np.where(full, SATURATED, 0)
+
+
+def _few(number: int) -> NDArray[np.float64]:
+    """Room for sums of all objects of which few pages are touched."""
+    return np.empty((number, isophote.FIELDS))
+
+
+def _shape(chosen: NDArray[Any], found: NDArray[np.float64], rows: NDArray[np.int64], table: Table) -> None:
+    """Fill in positions, moments and ellipses, and their errors."""
+    for axis, letter in (("x", "X"), ("y", "Y")):
+        table[f"{letter}_IMAGE"][rows] = table[f"{letter}_IMAGE_DBL"][rows] = chosen[axis] + 1.0
+        table[f"{letter}2_IMAGE"][rows] = chosen[f"{axis}2"]
+        for end in ("min", "max"):
+            table[f"{letter}{end.upper()}_IMAGE"][rows] = chosen[f"{axis}_{end}"] + 1
+    table["XY_IMAGE"][rows] = chosen["xy"]
+    for name in ("a", "b", "theta", "cxx", "cyy", "cxy"):
+        table[f"{name.upper()}_IMAGE"][rows] = chosen[name]
+    x2, y2, xy = (found[:, column] for column in (isophote.EX2, isophote.EY2, isophote.EXY))
+    for name, moment in (("X2", x2), ("Y2", y2), ("XY", xy)):
+        table[f"ERR{name}_IMAGE"][rows] = moment
+    for name, values in zip(("A", "B", "THETA"), ellipse(x2, y2, xy), strict=True):
+        table[f"ERR{name}_IMAGE"][rows] = values
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        determinant = x2 * y2 - xy * xy
+        for name, values in (("CXX", y2), ("CYY", x2), ("CXY", -2.0 * xy)):
+            table[f"ERR{name}_IMAGE"][rows] = values / determinant
+
+
+def _light(band: Band, chosen: NDArray[Any], found: NDArray[np.float64], rows: NDArray[np.int64], table: Table) -> None:
+    """Fill in fluxes, areas, thresholds and peaks."""
+    flux, error = found[:, isophote.FLUX], np.sqrt(found[:, isophote.VARIANCE])
+    table["FLUX_ISO"][rows], table["FLUXERR_ISO"][rows] = flux, error
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        share = chosen["npix"] * chosen["threshold"].astype(np.float64) / flux
+        part = 1.0 - 0.196099 * share - 0.751208 * share**2
+        part = np.where((flux > 0) & (part > 0), part, np.nan)
+        whole = np.where(np.isfinite(part), flux / part, flux)
+        table["FLUX_ISOCOR"][rows] = whole
+        extra = np.sqrt(error**2 + (0.5 * (whole - flux)) ** 2)
+        table["FLUXERR_ISOCOR"][rows] = np.where(np.isfinite(part), extra, error)
+    table["FLUX_MAX"][rows] = found[:, isophote.PEAK]
+    table["THRESHOLD"][rows] = table["ANALYSIS_THRESHOLD"][rows] = chosen["threshold"]
+    table["FWHM_IMAGE"][rows] = found[:, isophote.FWHM]
+    table["XPEAK_IMAGE"][rows] = found[:, isophote.X_PEAK] + 1
+    table["YPEAK_IMAGE"][rows] = found[:, isophote.Y_PEAK] + 1
+    table["ISOAREA_IMAGE"][rows] = found[:, isophote.AREA]
+    table["ISOAREAF_IMAGE"][rows] = chosen["npix"]
+    for level, name in enumerate(_AREAS):
+        table[name][rows] = found[:, isophote.LEVELS + level]
+    table["NUMBER"][rows] = rows + 1
+    table["ID_PARENT"][rows] = chosen["parent"]
+    y = np.clip((chosen["y"] + 0.5).astype(np.int64) - band.first, 0, len(band.values) - 1)
+    x = np.clip((chosen["x"] + 0.5).astype(np.int64), 0, band.values.shape[1] - 1)
+    table["BACKGROUND"][rows] = band.background[y, x]
+
+
+GROUPS = (Group("isophotal", _gives, (), measure),)

@@ -1,0 +1,124 @@
+"""The driver of measures: bands of rows, labels painted in them, groups of columns on several threads."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.sextractor.groups import GROUPS, needed
+from processing.sextractor.records import Band, Detections, Noise, Pixels, Rows, Table
+from processing.sextractor.settings import Settings
+
+WHOLE = 1 << 25
+"""Pixels up to which an image is one band."""
+REACH = 16.0
+"""Semi-major axes around an object that its widest aperture may need."""
+MARGIN = 64
+"""Rows at least around an object."""
+CHUNK = 128
+"""Objects that a thread measures at once."""
+
+Strip = Callable[[int, int], tuple[Pixels, Pixels, Pixels | None]]
+"""Rows from a first to an end: pixels less their background, the background, variances where there are weights."""
+
+
+def measure(
+    strip: Strip,
+    shape: tuple[int, int],
+    detections: Detections,
+    settings: Settings,
+    noise: Noise,
+    wanted: frozenset[str],
+    *,
+    detection_variance: Callable[[int, int], Pixels | None] | None = None,
+    flag_maps: Sequence[Rows] = (),
+    progress: Callable[[float], None] = lambda _: None,
+) -> Table:
+    """Measure columns of all detections.
+
+    Parameters
+    ----------
+    strip : gives rows of the measurement image
+    shape : (ny, nx)
+    wanted : base columns; those that no group gives are not in the table
+    detection_variance : of the detection image, where it is another one
+
+    Returns
+    -------
+    columns by name, a row a detection; the same whatever the number of threads
+    """
+    number = len(detections.objects)
+    gives = {group.name: dict(group.gives(settings)) for group in GROUPS}
+    groups = needed(wanted, {name: frozenset(columns) for name, columns in gives.items()})
+    table: Table = {}
+    for group in groups:
+        for name, (kind, cell) in gives[group.name].items():
+            table[name] = np.zeros((number, *cell), kind)
+    table["_HEIGHT"] = np.array([shape[0]])
+    if number:
+        with ThreadPoolExecutor(settings.threads) as pool:
+            for rows, (first, end) in _bands(detections, shape, settings):
+                band = _band(strip, detections, rows, first, end, noise, detection_variance, flag_maps)
+                for at, group in enumerate(groups):
+                    chunks = [rows[begin : begin + CHUNK] for begin in range(0, len(rows), CHUNK)]
+                    list(
+                        pool.map(lambda some, g=group, b=band: g.measure(b, detections, some, settings, table), chunks)
+                    )
+                    progress(min(1.0, (rows[-1] + (at + 1) / len(groups)) / number))
+    progress(1.0)
+    del table["_HEIGHT"]
+    return table
+
+
+def _bands(
+    detections: Detections, shape: tuple[int, int], settings: Settings
+) -> Iterator[tuple[NDArray[np.int64], tuple[int, int]]]:
+    """Rows of the table whose objects are measured together, with the rows of pixels that they need."""
+    objects = detections.objects
+    if shape[0] * shape[1] <= WHOLE:
+        yield np.arange(len(objects)), (0, shape[0])
+        return
+    reach = np.maximum(REACH * objects["a"], max(MARGIN, *(0.5 * size + 2 for size in settings.phot_apertures)))
+    low = np.minimum(objects["y_min"], objects["y"] - reach).astype(np.int64)
+    high = np.maximum(objects["y_max"], objects["y"] + reach).astype(np.int64) + 2
+    part = (objects["y"] // settings.memory_bufsize).astype(np.int64)
+    for band in np.unique(part):
+        rows = np.nonzero(part == band)[0]
+        yield rows, (max(int(low[rows].min()), 0), min(int(high[rows].max()), shape[0]))
+
+
+def _band(
+    strip: Strip,
+    detections: Detections,
+    rows: NDArray[np.int64],
+    first: int,
+    end: int,
+    noise: Noise,
+    detection_variance: Callable[[int, int], Pixels | None] | None,
+    flag_maps: Sequence[Rows],
+) -> Band:
+    values, background, variance = strip(first, end)
+    labels = np.zeros(values.shape, np.int32)
+    objects = detections.objects
+    some = rows
+    if len(rows) < len(objects):  # neighbours of other bands count as well
+        some = np.nonzero((objects["y_max"] >= first) & (objects["y_min"] < end))[0]
+    starts = detections.starts
+    if len(some) == len(objects):
+        labels[detections.y - first, detections.x] = np.repeat(np.arange(1, len(some) + 1), np.diff(starts))
+    else:
+        for k in some:
+            y, x = detections.y[starts[k] : starts[k + 1]], detections.x[starts[k] : starts[k + 1]]
+            inside = (y >= first) & (y < end)
+            labels[y[inside] - first, x[inside]] = k + 1
+    return Band(
+        first=first,
+        values=values,
+        background=background,
+        variance=variance,
+        detection_variance=variance if detection_variance is None else detection_variance(first, end),
+        labels=labels,
+        flag_maps=tuple(maps.read(first, end) for maps in flag_maps),
+        noise=noise,
+    )
