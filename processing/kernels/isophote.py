@@ -7,9 +7,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-(FLUX, VARIANCE, PEAK, X_PEAK, Y_PEAK, AREA, EX2, EY2, EXY, LOW, FWHM) = range(11)
+(FLUX, VARIANCE, PEAK, AREA, EX2, EY2, EXY, LOW, FWHM) = range(9)
 """Columns of sums; the areas above eight levels follow behind them."""
-LEVELS = 11
+LEVELS = 9
 FIELDS = LEVELS + 8
 
 
@@ -28,7 +28,6 @@ def isophote(
     y: Array,
     filtered: Array,
     centres: Array,
-    flux: Array,
     singular: Array,
     threshold: float,
     sums: Array,
@@ -41,7 +40,6 @@ def isophote(
     variance : the same shape, or (0, 0) where `noise` holds everywhere
     starts, own, x, y, filtered : the pixels of objects; the first `own` of each are not from swallowed ones
     centres : (n, 2) float64, (x, y)
-    flux : (n,) float64 of the filtered pixels
     """
     for k in rows:
         told = sums[k]
@@ -49,7 +47,7 @@ def isophote(
         begin, end = starts[k], starts[k + 1]
         mine = begin + own[k]
         peak = -1e30
-        total = 0.0
+        total, flux = 0.0, 0.0
         for at in range(begin, end):
             j, i = y[at] - first, x[at]
             value = float(values[j, i])
@@ -61,31 +59,32 @@ def isophote(
                 told[LOW] += 1
             if at >= mine:
                 continue
-            if value > peak:
-                peak = value
-                told[X_PEAK], told[Y_PEAK] = x[at], y[at]
+            peak = max(peak, value)
             told[AREA] += value > threshold
             spread = var
             if gain > 0.0 and filtered[at] > 0.0:
                 spread += filtered[at] / gain
             dx, dy = x[at] - centres[k, 0], y[at] - centres[k, 1]
             total += spread
+            flux += filtered[at]
             told[EX2] += spread * dx * dx
             told[EY2] += spread * dy * dy
             told[EXY] += spread * dx * dy
         told[PEAK] = peak
         if gain > 0.0 and told[FLUX] > 0.0:
             told[VARIANCE] += told[FLUX] / gain
-        square = flux[k] * flux[k]
+        square = flux * flux
         told[EX2], told[EY2], told[EXY] = told[EX2] / square, told[EY2] / square, told[EXY] / square
         if singular[k] and told[EX2] * told[EY2] - told[EXY] * told[EXY] < (total / square) ** 2:
             told[EX2] += total / square / 12.0
             told[EY2] += total / square / 12.0
-        _levels(values, first, x, y, begin, mine, threshold, told)
+        _levels(values, first, x, y, begin, mine, threshold, centres[k], told)
 
 
 @njit(cache=True, nogil=True)
-def _levels(values: Array, first: int, x: Array, y: Array, begin: int, end: int, threshold: float, told: Array) -> None:
+def _levels(
+    values: Array, first: int, x: Array, y: Array, begin: int, end: int, threshold: float, centre: Array, told: Array
+) -> None:
     """Areas above eight levels between threshold and peak, and the FWHM of the Gaussian that fits the profile."""
     peak = told[PEAK]
     ratio = peak / threshold if threshold > 0.0 else 0.0
@@ -99,7 +98,7 @@ def _levels(values: Array, first: int, x: Array, y: Array, begin: int, end: int,
         elif value > threshold:
             told[LEVELS] += 1
         if value > low:
-            dx, dy = x[at] - told[X_PEAK], y[at] - told[Y_PEAK]
+            dx, dy = x[at] - centre[0], y[at] - centre[1]
             lg, weight, square = math.log(value), value * value, dx * dx + dy * dy
             s += weight
             sx += weight * square

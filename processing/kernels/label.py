@@ -151,3 +151,20 @@ def lists(
             for i in range(length[run]):
                 x[to + i], y[to + i], kept[to + i] = left[run] + i, row[run], value[at + i]
         at += length[run]
+
+
+@njit(cache=True, nogil=True)
+def specks(row: Array, left: Array, length: Array, group: Array) -> Array:
+    """Return (n, 2) int32 the pixels, x and y, of runs that are in no group."""
+    count = 0
+    for run in range(row.size):
+        if group[run] < 0:
+            count += length[run]
+    found = np.empty((count, 2), np.int32)
+    at = 0
+    for run in range(row.size):
+        if group[run] < 0:
+            for i in range(length[run]):
+                found[at, 0], found[at, 1] = left[run] + i, row[run]
+                at += 1
+    return found

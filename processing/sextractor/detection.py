@@ -87,6 +87,7 @@ def detect(
         x, y = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
         filtered = np.empty(starts[-1], np.float32)
         label.lists(row, left, length, value, group, begins, x, y, filtered)
+        specks = label.specks(row, left, length, group)
         progress(0.7)
         table, ends = _parted(pool, starts, x, y, filtered, thresholds.detection, settings)
     begun = np.concatenate((np.zeros(1, np.int64), ends))
@@ -97,7 +98,7 @@ def detect(
         table, begun, x, y, filtered = _merged(into, table, begun, x, y, filtered)
         own = own[into < 0]
     progress(1.0)
-    return Detections(_objects(table, own, thresholds), begun, x, y, filtered)
+    return Detections(_objects(table, own, thresholds), begun, x, y, filtered, specks)
 
 
 def _parted(

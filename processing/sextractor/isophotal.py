@@ -65,7 +65,7 @@ def measure(band: Band, detections: Detections, rows: NDArray[np.int64], _: Sett
     isophote.isophote(
         band.values, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain, band.first, rows,
         detections.starts, objects["own"].astype(np.int64), detections.x, detections.y, detections.filtered, centres,
-        np.ascontiguousarray(objects["flux"]), np.ascontiguousarray(objects["singular"]), threshold, sums,
+        np.ascontiguousarray(objects["singular"]), threshold, sums,
     )  # fmt: skip
     found = sums[rows]
     _shape(chosen, found, rows, table)
@@ -119,8 +119,8 @@ def _light(band: Band, chosen: NDArray[Any], found: NDArray[np.float64], rows: N
     table["FLUX_MAX"][rows] = found[:, isophote.PEAK]
     table["THRESHOLD"][rows] = table["ANALYSIS_THRESHOLD"][rows] = chosen["threshold"]
     table["FWHM_IMAGE"][rows] = found[:, isophote.FWHM]
-    table["XPEAK_IMAGE"][rows] = found[:, isophote.X_PEAK] + 1
-    table["YPEAK_IMAGE"][rows] = found[:, isophote.Y_PEAK] + 1
+    table["XPEAK_IMAGE"][rows] = chosen["x_peak"] + 1
+    table["YPEAK_IMAGE"][rows] = chosen["y_peak"] + 1
     table["ISOAREA_IMAGE"][rows] = found[:, isophote.AREA]
     table["ISOAREAF_IMAGE"][rows] = chosen["npix"]
     for level, name in enumerate(_AREAS):

@@ -16,6 +16,8 @@ REACH = 16.0
 """Semi-major axes around an object that its widest aperture may need."""
 MARGIN = 64
 """Rows at least around an object."""
+NOBODY = -1
+"""Label of pixels that are above the threshold and in no object."""
 CHUNK = 128
 """Objects that a thread measures at once."""
 
@@ -59,7 +61,7 @@ def measure(
     if number:
         with ThreadPoolExecutor(settings.threads) as pool:
             for rows, (first, end) in _bands(detections, shape, settings):
-                band = _band(strip, detections, rows, first, end, noise, detection_variance, flag_maps)
+                band = _band(strip, detections, first, end, noise, detection_variance, flag_maps)
                 for at, group in enumerate(groups):
                     chunks = [rows[begin : begin + CHUNK] for begin in range(0, len(rows), CHUNK)]
                     list(
@@ -91,7 +93,6 @@ def _bands(
 def _band(
     strip: Strip,
     detections: Detections,
-    rows: NDArray[np.int64],
     first: int,
     end: int,
     noise: Noise,
@@ -100,18 +101,7 @@ def _band(
 ) -> Band:
     values, background, variance = strip(first, end)
     labels = np.zeros(values.shape, np.int32)
-    objects = detections.objects
-    some = rows
-    if len(rows) < len(objects):  # neighbours of other bands count as well
-        some = np.nonzero((objects["y_max"] >= first) & (objects["y_min"] < end))[0]
-    starts = detections.starts
-    if len(some) == len(objects):
-        labels[detections.y - first, detections.x] = np.repeat(np.arange(1, len(some) + 1), np.diff(starts))
-    else:
-        for k in some:
-            y, x = detections.y[starts[k] : starts[k + 1]], detections.x[starts[k] : starts[k + 1]]
-            inside = (y >= first) & (y < end)
-            labels[y[inside] - first, x[inside]] = k + 1
+    _paint(labels, first, detections)
     return Band(
         first=first,
         values=values,
@@ -122,3 +112,12 @@ def _band(
         flag_maps=tuple(maps.read(first, end) for maps in flag_maps),
         noise=noise,
     )
+
+
+def _paint(labels: NDArray[np.int32], first: int, detections: Detections) -> None:
+    """Paint k + 1 where object k is, and NOBODY where something too small stands above the threshold."""
+    owner = np.repeat(np.arange(1, len(detections.objects) + 1, dtype=np.int32), np.diff(detections.starts))
+    x, y = detections.specks.T
+    for column, row, mark in ((x, y, NOBODY), (detections.x, detections.y, owner)):
+        inside = (row >= first) & (row < first + len(labels))
+        labels[row[inside] - first, column[inside]] = mark if mark is NOBODY else owner[inside]

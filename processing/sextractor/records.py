@@ -75,6 +75,8 @@ class Detections:
     y: NDArray[np.int32]
     filtered: Pixels
     """Value of the filtered detection image there, ADU above the background."""
+    specks: NDArray[np.int32]
+    """(m, 2): x and y of pixels above the threshold that are in no object; they count for none."""
 
 
 @dataclass(frozen=True, slots=True)
