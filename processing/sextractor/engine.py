@@ -11,7 +11,6 @@ import numpy as np
 from processing.errors import BadSetting
 from processing.kernels import convolve
 from processing.sextractor import background as sky
-from processing.sextractor.deriving import ANALYSIS
 from processing.sextractor.detection import Thresholds, detect
 from processing.sextractor.exposure import Exposure
 from processing.sextractor.filtering import kernel
