@@ -12,74 +12,149 @@ from processing.kernels import shapes
 Array = NDArray[Any]
 ZONE = 10.0
 """Neighbours are looked for within so many times both semi-axes."""
+AROUND, APART = 2.0, 4.49999
+"""Margin of an object in the buffer: so many times its height, and so many rows more."""
 CELL = 64
 """Pixels of a cell of the grid in which they are looked for."""
 
 
 @njit(cache=True, nogil=True)
-def swallowed(  # noqa: C901, PLR0912  one sweep whose chains and victims hang together
-    table: Array, power: float, nx: int, ny: int
-) -> Array:
-    """Return for each object, (n,) int64, the one whose wings explain it, or -1.
+def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers hang together
+    table: Array, power: float, nx: int, ny: int, delay: int, most: int, margin: int
+) -> tuple[Array, Array]:
+    """Sweep over the objects in the order of their detection, as the original does while it reads the image.
 
-    Objects come in the order of their detection; each is compared with those that came before it and still stand.
-    `table` is not changed but for FLAGS, which the swallowing object takes over.
+    Each is compared with those that came before it and still stand in the list. An object leaves the list, to be
+    measured, when the buffer's first row comes to it, or when the list is full.
+
+    Parameters
+    ----------
+    table : FLUX, NPIX, FLAGS and bounds are taken over by an object from what it swallows
+    power : of the wings (CLEAN_PARAM); 0: nothing is swallowed
+    delay : rows between the first row of the buffer and the one on which objects are found
+    most : objects in the list
+    margin : rows at either side of a barycentre that have to be in the buffer
+
+    Returns
+    -------
+    into : (n,) int64, the object that swallowed each, or -1
+    order : (n - swallowed,) int64, objects in the order of their measurement
     """
     number = table.shape[0]
     into = np.full(number, -1, np.int64)
+    order, measured = np.empty(number, np.int64), 0
+    held, place, size = np.empty(number, np.int64), np.full(number, -1, np.int64), 0
+    top, bottom = np.empty(number, np.int64), np.empty(number, np.int64)
     columns, rows = nx // CELL + 1, ny // CELL + 1
     reach = ZONE * table[:, shapes.A]
     heads = np.full(columns * rows, -1, np.int64)  # chain of entries of each cell
     room = 4 * number + 16
     entry, following = np.empty(room, np.int64), np.empty(room, np.int64)
-    used = 0
+    used, last_row, swept_row = 0, 0, -1
     seen = np.full(number, -1, np.int64)
     victims = np.empty(number, np.int64)
-    for k in range(number):
+    soonest = ny
+    for k in range(number + 1):
+        if k in (0, number) or table[k, shapes.PARENT] != table[k - 1, shapes.PARENT]:
+            last_row = ny
+            if k < number:
+                last_row, j = 0, k
+                while j < number and table[j, shapes.PARENT] == table[k, shapes.PARENT]:
+                    last_row = max(last_row, int(table[j, shapes.Y_MAX]) + 1)
+                    j += 1
+            for row in range(max(swept_row, delay), last_row + (k == number)):
+                if soonest > row - delay:
+                    continue
+                soonest = ny
+                for j in range(size - 1, -1, -1):
+                    other = held[j]
+                    if top[other] <= row - delay:
+                        order[measured] = other
+                        measured += 1
+                        size = _remove(held, place, j, size)
+                    else:
+                        soonest = min(soonest, top[other])
+            swept_row = last_row
+        if k == number:
+            break
+        if size >= most:
+            first = 0
+            for j in range(1, size):
+                if bottom[held[j]] < bottom[held[first]]:
+                    first = j
+            order[measured] = held[first]
+            measured += 1
+            size = _remove(held, place, first, size)
         new = table[k]
         x0, x1, y0, y1 = _cells(new, reach[k], columns, rows)
-        height, slope = _wings(new, power)
-        count, gone = 0, False
-        for row in range(y0, y1 + 1):
-            for column in range(x0, x1 + 1):
-                at = heads[row * columns + column]
-                while at >= 0:
-                    other = entry[at]
-                    at = following[at]
-                    if seen[other] == k or into[other] >= 0 or gone:
-                        continue
-                    seen[other] = k
-                    old = table[other]
-                    dx, dy = new[shapes.X] - old[shapes.X], new[shapes.Y] - old[shapes.Y]
-                    if dx * dx + dy * dy >= (reach[k] + reach[other]) ** 2:
-                        continue
-                    if old[shapes.FLUX] < new[shapes.FLUX]:
-                        if _explains(new, height, slope, power, dx, dy, old[shapes.MTHRESH]):
-                            victims[count] = other
-                            count += 1
-                    else:
-                        theirs, their_slope = _wings(old, power)
-                        if _explains(old, theirs, their_slope, power, dx, dy, new[shapes.MTHRESH]):
-                            into[k] = other
-                            _take_over(table, other, k)
-                            gone = True
-        if gone:
-            continue
-        for j in range(count):
-            into[victims[j]] = k
-            _take_over(table, k, victims[j])
-        for row in range(y0, y1 + 1):
-            for column in range(x0, x1 + 1):
-                if used == room:
-                    entry, following = _twice(entry), _twice(following)
-                    room *= 2
-                entry[used], following[used] = k, heads[row * columns + column]
-                heads[row * columns + column] = used
-                used += 1
+        if power > 0.0:
+            height, slope = _wings(new, power)
+            count, eater = 0, -1
+            for row in range(y0, y1 + 1):
+                for column in range(x0, x1 + 1):
+                    at = heads[row * columns + column]
+                    while at >= 0:
+                        other = entry[at]
+                        at = following[at]
+                        if seen[other] == k or place[other] < 0:
+                            continue
+                        seen[other] = k
+                        old = table[other]
+                        dx, dy = new[shapes.X] - old[shapes.X], new[shapes.Y] - old[shapes.Y]
+                        if dx * dx + dy * dy > (reach[k] + reach[other]) ** 2:
+                            continue
+                        if old[shapes.FLUX] < new[shapes.FLUX]:
+                            if _explains(new, height, slope, power, dx, dy, old[shapes.MTHRESH]):
+                                victims[count] = place[other]
+                                count += 1
+                        elif eater < 0 or place[other] < place[eater]:
+                            theirs, their_slope = _wings(old, power)
+                            if _explains(old, theirs, their_slope, power, dx, dy, new[shapes.MTHRESH]):
+                                eater = other
+            if eater >= 0:
+                into[k] = eater
+                _take_over(table, eater, k)
+                continue
+            victims[:count].sort()
+            for j in range(count - 1, -1, -1):
+                loser = held[victims[j]]
+                into[loser] = k
+                _take_over(table, k, loser)
+                size = _remove(held, place, victims[j], size)
+            for row in range(y0, y1 + 1):
+                for column in range(x0, x1 + 1):
+                    if used == room:
+                        entry, following = _twice(entry), _twice(following)
+                        room *= 2
+                    entry[used], following[used] = k, heads[row * columns + column]
+                    heads[row * columns + column] = used
+                    used += 1
+        held[size], place[k] = k, size
+        size += 1
+        around = int((new[shapes.Y_MAX] - new[shapes.Y_MIN]) * AROUND + APART)
+        middle = int(new[shapes.Y] + 0.49999)
+        top[k] = max(min(int(new[shapes.Y_MIN]) - around, middle - margin), 0)
+        bottom[k] = min(max(int(new[shapes.Y_MAX]) + around, middle + margin), ny)
+        soonest = min(soonest, top[k])
+    while size > 0:
+        order[measured] = held[0]
+        measured += 1
+        size = _remove(held, place, 0, size)
     for k in range(number):  # what was swallowed by one that was swallowed later
         while into[k] >= 0 and into[into[k]] >= 0:
             into[k] = into[into[k]]
-    return into
+    return into, order[:measured].copy()
+
+
+@njit(cache=True, nogil=True)
+def _remove(held: Array, place: Array, at: int, size: int) -> int:
+    """Take the object at a place out of the list; the last one comes there. Return the new size."""
+    place[held[at]] = -1
+    size -= 1
+    if at < size:
+        held[at] = held[size]
+        place[held[at]] = at
+    return size
 
 
 @njit(cache=True, nogil=True)
@@ -116,6 +191,9 @@ def _take_over(table: Array, winner: int, loser: int) -> None:
     table[winner, shapes.FLAGS] = flags
     table[winner, shapes.FLUX] += table[loser, shapes.FLUX]
     table[winner, shapes.NPIX] += table[loser, shapes.NPIX]
+    for low, high in ((shapes.X_MIN, shapes.X_MAX), (shapes.Y_MIN, shapes.Y_MAX)):
+        table[winner, low] = min(table[winner, low], table[loser, low])
+        table[winner, high] = max(table[winner, high], table[loser, high])
 
 
 @njit(cache=True, nogil=True)

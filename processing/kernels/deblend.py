@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from processing.kernels import shapes
+from processing.kernels import lutz, shapes
 from processing.kernels.shapes import FIELDS, describe
 
 Array = NDArray[Any]
@@ -51,7 +51,7 @@ def deblend(
         part = slice(starts[k], starts[k + 1])
         gx, gy, gv = x[part], y[part], value[part]
         whole = np.zeros(FIELDS)
-        describe(gx, gy, gv, threshold, least, False, whole)
+        describe(gx, gy, gv, threshold, least, 0, whole)
         owner, objects, overflow = _branches(gx, gy, gv, whole, threshold, levels, contrast, min(least, TWIG))
         number = max(objects.shape[0], 1)
         if count + number > table.shape[0]:
@@ -70,11 +70,14 @@ def deblend(
         begin = 0
         for j in range(number):
             stop = begin
-            while stop < gx.size and owner[stop] == j:
+            while stop < gx.size and owner[stop] == 2 * j:
+                stop += 1
+            kept = stop - begin
+            while stop < gx.size and owner[stop] == 2 * j + 1:
                 stop += 1
             told = table[count]
             told[:] = objects[j]
-            describe(gx[begin:stop], gy[begin:stop], gv[begin:stop], threshold, least, True, told)
+            describe(gx[begin:stop], gy[begin:stop], gv[begin:stop], threshold, least, kept, told)
             told[shapes.FLAGS] = MERGED | (OVERFLOW if overflow else 0)
             told[shapes.PARENT] = k + 1
             ends[count] = starts[k] + stop
@@ -135,28 +138,33 @@ def _branches(  # noqa: C901, PLR0912  levels share the chart and the list of pi
             lead[k] = top
             flux[top] += value[p]
             pixels[top] += 1
-        kept, sons = 0, 0
+        last = np.zeros(count, np.int64)
         for k in range(count):
-            p, top = active[k], lead[k]
-            if pixels[top] < least:
-                continue
-            if names[top] < 0:
-                if sons >= SONS:
-                    overflow = True
-                    continue
-                if nodes == node_level.size:
-                    node_level, node_parent = _twice(node_level), _twice(node_parent)
-                    wider = np.zeros(2 * nodes)
-                    wider[:nodes] = node_excess
-                    node_excess = wider
-                names[top] = nodes
-                node_level[nodes], node_parent[nodes] = level, label[level - 1, p]
-                node_excess[nodes] = flux[top] - bound * pixels[top]
-                nodes += 1
+            last[lead[k]] = k
+        keys, sons = np.empty(count, np.int64), 0
+        for k in range(count):  # a level's nodes come by their parents, then by their last pixels
+            top = lead[k]
+            if top == k and pixels[top] >= least:
+                keys[sons] = label[level - 1, active[k]] * np.int64(number) + last[top]
                 sons += 1
-            label[level, p] = names[top]
-            active[kept] = p
-            kept += 1
+        if sons > SONS:
+            overflow, sons = True, SONS
+        while nodes + sons > node_level.size:
+            node_level, node_parent = _twice(node_level), _twice(node_parent)
+            node_excess = np.concatenate((node_excess, node_excess))
+        for key in np.sort(keys[:sons]):
+            top = lead[key % number]
+            names[top] = nodes
+            node_level[nodes], node_parent[nodes] = level, label[level - 1, active[top]]
+            node_excess[nodes] = flux[top] - bound * pixels[top]
+            nodes += 1
+        kept = 0
+        for k in range(count):
+            p, name = active[k], names[lead[k]]
+            if name >= 0:
+                label[level, p] = name
+                active[kept] = p
+                kept += 1
         active = active[:kept]
         used = level + 1
         split = split or sons > 1
@@ -175,7 +183,7 @@ def _branches(  # noqa: C901, PLR0912  levels share the chart and the list of pi
         mine = np.nonzero(label[level] == node)[0]
         owner[mine] = j
         bound = threshold * (peak / threshold) ** (level / levels)
-        describe(x[mine], y[mine], value[mine], bound, least, False, objects[j])
+        describe(x[mine], y[mine], value[mine], bound, least, 0, objects[j])
     return owner, objects, overflow
 
 
@@ -210,7 +218,10 @@ def _chosen(level: Array, parent: Array, excess: Array, least: float, used: int)
 
 @njit(cache=True, nogil=True)
 def _deal(x: Array, y: Array, objects: Array, owner: Array) -> None:
-    """Deal pixels that no object owns out by chance, in the shares of Gaussians; the chance is each pixel's own."""
+    """Deal pixels that no object owns out by chance, in the shares of Gaussians; the chance is each pixel's own.
+
+    Pixels of object j get 2 j where they are of its branch, 2 j + 1 where they are dealt to it.
+    """
     number = objects.shape[0]
     height, share = np.empty(number), np.empty(number)
     for j in range(number):
@@ -220,6 +231,7 @@ def _deal(x: Array, y: Array, objects: Array, owner: Array) -> None:
         height[j] = min(height[j], 4.0 * o[shapes.PEAK])
     for k in range(x.size):
         if owner[k] >= 0:
+            owner[k] *= 2
             continue
         total, nearest, least = 0.0, 0, 1e31
         for j in range(number):
@@ -230,12 +242,12 @@ def _deal(x: Array, y: Array, objects: Array, owner: Array) -> None:
             share[j] = total
             if far < least:
                 nearest, least = j, far
-        owner[k] = nearest
+        owner[k] = 2 * nearest + 1
         if total > 1e-31:
             drawn = total * _chance(x[k], y[k])
             for j in range(number):
                 if share[j] >= drawn:
-                    owner[k] = j
+                    owner[k] = 2 * j + 1
                     break
 
 
@@ -251,17 +263,22 @@ def _chance(x: int, y: int) -> float:
 
 @njit(cache=True, nogil=True)
 def _sort(x: Array, y: Array, value: Array, owner: Array, number: int) -> None:
-    """Put pixels in the order of their owners, those of one as they were."""
-    places = np.zeros(number + 1, np.int64)
+    """Put pixels in the order of their owners, those of a branch by rows, then those dealt as the group lists them."""
+    places = np.zeros(2 * number + 1, np.int64)
     for k in range(owner.size):
         places[owner[k] + 1] += 1
-    for j in range(number):
+    for j in range(2 * number):
         places[j + 1] += places[j]
+    listed = lutz.order(x, y)
     old_x, old_y, old_value, old_owner = x.copy(), y.copy(), value.copy(), owner.copy()
-    for k in range(owner.size):
-        to = places[old_owner[k]]
-        places[old_owner[k]] += 1
-        x[to], y[to], value[to], owner[to] = old_x[k], old_y[k], old_value[k], old_owner[k]
+    for dealt in range(2):
+        for at in range(owner.size):
+            k = listed[at] if dealt else at
+            if old_owner[k] % 2 != dealt:
+                continue
+            to = places[old_owner[k]]
+            places[old_owner[k]] += 1
+            x[to], y[to], value[to], owner[to] = old_x[k], old_y[k], old_value[k], old_owner[k]
 
 
 @njit(cache=True, nogil=True)

@@ -7,6 +7,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from processing.kernels import lutz
+
 Array = NDArray[Any]
 (
     X, Y, X2, Y2, XY, A, B, THETA, CXX, CYY, CXY, ABCOR, FLUX, PEAK, X_PEAK, Y_PEAK, X_MIN, X_MAX, Y_MIN, Y_MAX, NPIX,
@@ -17,7 +19,7 @@ FIELDS = 26
 
 
 @njit(cache=True, nogil=True)
-def describe(x: Array, y: Array, value: Array, threshold: float, least: int, kept: bool, told: Array) -> None:
+def describe(x: Array, y: Array, value: Array, threshold: float, least: int, kept: int, told: Array) -> None:
     """Fill a row `told` (FIELDS,) with the moments of pixels.
 
     Parameters
@@ -26,7 +28,8 @@ def describe(x: Array, y: Array, value: Array, threshold: float, least: int, kep
     value : (n,) float32, filtered pixels
     threshold : that they stand above
     least : fewest pixels of a detection
-    kept : keep the barycentre that the row has; moments are then taken about it
+    kept : 0, or the number of pixels of a branch, which come first: the barycentre that the row has for it then stays,
+        and moments are taken about it
     """
     number = x.size
     x0, x1, y0, y1 = x[0], x[0], y[0], y[0]
@@ -48,7 +51,7 @@ def describe(x: Array, y: Array, value: Array, threshold: float, least: int, kep
         sxy += v * i * j
         bright += value[k] > half
     sx, sy, sxx, syy, sxy = sx / total, sy / total, sxx / total, syy / total, sxy / total
-    if kept:
+    if kept > 0:
         mx, my = told[X] - x0, told[Y] - y0
         xx, yy = sxx + mx * mx - 2.0 * sx * mx, syy + my * my - 2.0 * sy * my
         xy = sxy + mx * my - sx * my - sy * mx
@@ -79,27 +82,40 @@ def describe(x: Array, y: Array, value: Array, threshold: float, least: int, kep
     told[FLUX], told[PEAK], told[X_PEAK], told[Y_PEAK] = total, peak, x_peak, y_peak
     told[X_MIN], told[X_MAX], told[Y_MIN], told[Y_MAX] = x0, x1, y0, y1
     told[NPIX], told[DETECTION] = number, threshold
-    told[MTHRESH] = _faintest(value, least) - threshold if number >= least else 0.0
+    told[MTHRESH] = _faintest(x, y, value, least, kept if kept > 0 else number) - threshold if number >= least else 0.0
+
+
+SMALL = 256
+"""Pixels up to which the order of an object's list matters to its faintest bright pixel."""
 
 
 @njit(cache=True, nogil=True)
-def _faintest(value: Array, least: int) -> float:
-    """Return the `least`-th brightest pixel as the original finds it.
+def _faintest(x: Array, y: Array, value: Array, least: int, own: int) -> float:
+    """Return about the `least`-th brightest pixel, as the original finds it.
 
-    The pixel behind the first `least` takes no part, and of no more than these the first is taken.
+    It sorts the first `least` pixels of the list, leaves out the next, and puts brighter ones into a heap that it does
+    not order to the end, so that the faintest comes out a little too bright; of no more than `least` pixels it takes
+    the first. The first `own` pixels are connected and listed as Lutz does, others behind them.
     """
-    if value.size <= least:
-        return float(value[0])
-    others = np.concatenate((value[:least], value[least + 1 :]))
-    return float(np.partition(others, others.size - least)[others.size - least])
-
-
-@njit(cache=True, nogil=True)
-def describe_all(
-    starts: Array, x: Array, y: Array, value: Array, threshold: float, least: int, first: int, end: int, table: Array
-) -> None:
-    """Describe groups `first` to `end`, a row of `table` each."""
-    for k in range(first, end):
-        part = slice(starts[k], starts[k + 1])
-        describe(x[part], y[part], value[part], threshold, least, False, table[k])
-        table[k, PARENT] = k + 1
+    listed = value
+    if value.size <= SMALL:
+        listed = value.copy()
+        places = lutz.order(x[:own], y[:own])
+        for k in range(own):
+            listed[k] = value[places[k]]
+    if listed.size <= least:
+        return float(listed[0])
+    heap = np.sort(listed[:least])
+    for k in range(least + 1, listed.size):
+        if not listed[k] > heap[0]:
+            continue
+        heap[0] = listed[k]
+        at, child = 0, 2
+        while child <= least:
+            if child != least and heap[child - 1] > heap[child]:
+                child += 1
+            if heap[at] <= heap[child - 1]:
+                break
+            heap[at], heap[child - 1] = heap[child - 1], heap[at]
+            at, child = child, 2 * (child + 1)
+    return float(heap[0])

@@ -18,6 +18,8 @@ _COLUMNS = (
     "x_min", "x_max", "y_min", "y_max", "npix", "detection_threshold", "mthresh", "flags", "singular", "parent",
 )  # fmt: skip
 """Of the kernels' table, in their order."""
+LEAD = 4
+"""Rows, beside those that the filter needs, which the original's buffer holds ahead of the one it looks at."""
 _CHUNK = 256
 """Groups that a thread parts at once."""
 
@@ -55,7 +57,7 @@ def detect(
 
     Returns
     -------
-    Detections in the order in which their last rows come, whatever the number of threads
+    Detections in the order in which the original measures them, whatever the number of threads
     """
     ny, nx = shape
     filters = kernel(settings.filter, normalised=settings.filter_normalised)
@@ -91,12 +93,12 @@ def detect(
         progress(0.7)
         table, ends = _parted(pool, starts, x, y, filtered, thresholds.detection, settings)
     begun = np.concatenate((np.zeros(1, np.int64), ends))
-    own = np.diff(begun)
     progress(0.9)
-    if settings.clean:
-        into = clean.swallowed(table, settings.clean_param, nx, ny)
-        table, begun, x, y, filtered = _merged(into, table, begun, x, y, filtered)
-        own = own[into < 0]
+    delay = min(settings.memory_bufsize, ny) - max(halo, 1) - LEAD
+    power = settings.clean_param if settings.clean else 0.0
+    into, order = clean.swept(table, power, nx, ny, max(delay, 0), settings.memory_objstack, 0)
+    own = np.diff(begun)[order]
+    table, begun, x, y, filtered = _merged(into, order, table, begun, x, y, filtered)
     progress(1.0)
     return Detections(_objects(table, own, thresholds), begun, x, y, filtered, specks)
 
@@ -130,28 +132,24 @@ def _parted(
 
 def _merged(
     into: NDArray[np.int64],
+    order: NDArray[np.int64],
     table: NDArray[np.float64],
     begun: NDArray[np.int64],
     x: NDArray[np.int32],
     y: NDArray[np.int32],
     filtered: Pixels,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], Pixels]:
-    """Give the pixels of swallowed objects to those that swallowed them, behind their own."""
-    if not (into >= 0).any():
-        return table, begun, x, y, filtered
-    owner = np.where(into >= 0, into, np.arange(into.size))
-    order = np.lexsort((into >= 0, owner))  # an owner before what it swallowed
-    sizes = np.diff(begun)
-    picked = np.concatenate([np.arange(begun[k], begun[k + 1]) for k in order])
-    lengths = np.bincount(owner, weights=sizes, minlength=into.size).astype(np.int64)
-    kept = into < 0
-    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths[kept])))
-    for loser in np.nonzero(into >= 0)[0]:
-        winner = into[loser]
-        for low, high in ((shapes.X_MIN, shapes.X_MAX), (shapes.Y_MIN, shapes.Y_MAX)):
-            table[winner, low] = min(table[winner, low], table[loser, low])
-            table[winner, high] = max(table[winner, high], table[loser, high])
-    return table[kept], starts, x[picked], y[picked], filtered[picked]
+    """Put objects in `order`, and the pixels of swallowed ones behind those of what swallowed them."""
+    rank = np.empty(into.size, np.int64)
+    rank[order] = np.arange(order.size)
+    rank[into >= 0] = rank[into[into >= 0]]
+    sequence = np.lexsort((into >= 0, rank))
+    lengths = np.diff(begun)[sequence]
+    first = np.repeat(begun[:-1][sequence] - np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)[:-1])), lengths)
+    picked = first + np.arange(first.size)
+    sizes = np.bincount(rank[sequence], weights=lengths, minlength=order.size).astype(np.int64)
+    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
+    return table[order], starts, x[picked], y[picked], filtered[picked]
 
 
 def _objects(table: NDArray[np.float64], own: NDArray[np.int64], thresholds: Thresholds) -> NDArray[Any]:
