@@ -17,6 +17,8 @@ RAW_PIXEL: Final = 2
 """Bytes of a pixel as the camera wrote it (16 bit)."""
 FLAG_SHARE: Final = 0.05
 """Share of its unpacked 8-bit size that a tile-compressed flag map takes until products were measured; mostly zeros."""
+REGIONS_SHARE: Final = 0.005
+"""Regions and MOC over the unpacked frame until products were measured: 0.001 on painted frames, with all defects."""
 UNPACKED_SHARE: Final = 3.0
 """Unpacked size of a frame over its file, where the header did not tell: Rice gains about two on MegaCam pixels."""
 RULE_2003: Final = 4
@@ -101,6 +103,8 @@ def need_of(
         "weight": told.get("weight") or unpacked * PIXEL / RAW_PIXEL * compression,
         "flag": told.get("flag") or unpacked / RAW_PIXEL * FLAG_SHARE,
     }
+    if not growth:
+        guesses["regions"] = unpacked * REGIONS_SHARE
     products = sum(unpacked * growth[kind] if kind in growth else guess for kind, guess in guesses.items())
     products += sum(unpacked * share for kind, share in growth.items() if kind not in guesses)
     return Need(frame, int(products), int(told.get("scratch") or unpacked))

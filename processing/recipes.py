@@ -16,6 +16,7 @@ from processing.defects.settings import (
     CosmicSettings,
     DeadSettings,
     EdgeSettings,
+    OutlineSettings,
     SaturationSettings,
     StarSettings,
     TrailSettings,
@@ -58,6 +59,8 @@ class WeightRecipe(BaseModel):
     """Light of bright stars beside their images: HALO, SPIKE, GHOST."""
     trails: TrailSettings = TrailSettings()
     """Trails of satellites and aeroplanes: SATELLITE."""
+    outlines: OutlineSettings = OutlineSettings()
+    """What was found, outlined beside the maps: NAME.reg and NAME.moc.fits."""
     hand: bool = True
     """Whether the regions that people drew are marked."""
     keep_weight: tuple[str, ...] = ("HALO", "SPIKE", "GHOST", "EDGE")

@@ -5,7 +5,9 @@ They stand apart from the finders, which bring a compiler, so that a daemon can 
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from processing.flags import PixelFlag
 
 
 class EdgeSettings(BaseModel):
@@ -139,3 +141,33 @@ class TrailSettings(BaseModel):
     """Noise of a pixel to which a trail's light has fallen at the sides of what is marked."""
     margin: Annotated[float, Field(ge=0, le=1000)] = 1.0
     """Pixels that are marked beyond that."""
+
+
+class OutlineSettings(BaseModel):
+    """Which flags are outlined, and in which files."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    regions: bool = True
+    """Whether they come out as DS9 regions, NAME.reg: polygons by CCD, in pixels, each with its flag as a tag."""
+    moc: bool = True
+    """Whether they come out as coverage of the sky, NAME.moc.fits: cells with a flagged pixel."""
+    flags: tuple[str, ...] = (
+        "SATURATED", "COSMIC", "SATELLITE", "BLEED", "HALO", "SPIKE", "GHOST", "HOT", "DEAD", "HAND",
+    )  # fmt: skip
+    """What is outlined; what mask and flat tell of every frame of the run is not, unless it is asked for."""
+    order: Annotated[int, Field(ge=5, le=16)] = 15
+    """Of the cells of the MOC, 58.6 degrees / 2**order: 6.4 arcsec."""
+
+    @field_validator("flags")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in PixelFlag.__members__:
+                raise ValueError(f"{name} is none of {', '.join(PixelFlag.__members__)}")
+        return names
+
+    @property
+    def bits(self) -> int:
+        """The flags as bits."""
+        return sum(int(PixelFlag[name]) for name in set(self.flags))

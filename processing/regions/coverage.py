@@ -42,8 +42,8 @@ class Coverage:
         self.moc: MOC = MOC.new_empty(order)
         """Cells covered so far."""
 
-    def add(self, mask: NDArray[np.bool_], sky: Sky) -> None:
-        """Cover the pixels of a (ny, nx) mask.
+    def add(self, mask: NDArray[np.bool_], sky: Sky, *, block: int = 1) -> None:
+        """Cover the pixels of a (ny, nx) mask, or its blocks of `block` x `block` pixels from the CCD's first one on.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class Coverage:
         rows, columns = np.nonzero(corners)
         for at in range(0, rows.size, _BLOCK):
             part = slice(at, at + _BLOCK)
-            self._cover(np.stack([columns[part] - 0.5, rows[part] - 0.5], axis=1), sky)
+            self._cover(np.stack([columns[part] * block - 0.5, rows[part] * block - 0.5], axis=1), sky)
 
     def add_rectangle(self, x0: int, x1: int, y0: int, y1: int, sky: Sky) -> None:
         """Cover a rectangle of pixels, half-open, from corners a third of a cell apart."""

@@ -25,7 +25,18 @@ def polygons_of(mask: NDArray[np.bool_]) -> list[Corners]:
     `Drawing` by its rule makes the same mask of them, to the pixel, and so does WeightWatcher
     (tests/reference/test_regions.py). A hole is reached by a cut that is run through twice.
     """
-    return list(_polygons(np.ascontiguousarray(mask, np.bool_), 0, 0))
+    found: list[Corners] = []
+    for first, last in _runs(np.any(mask, axis=1)):  # no area crosses an empty row, and most rows are empty
+        columns = np.flatnonzero(mask[first:last].any(axis=0))
+        x0, x1 = int(columns[0]), int(columns[-1]) + 1
+        found += _polygons(np.ascontiguousarray(mask[first:last, x0:x1], np.bool_), x0, first)
+    return found
+
+
+def _runs(filled: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and last (half-open) of each run of true values."""
+    edges = np.flatnonzero(np.diff(filled.astype(np.int8), prepend=0, append=0))
+    return [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _polygons(mask: NDArray[np.bool_], x0: int, y0: int) -> Iterator[Corners]:

@@ -30,6 +30,7 @@ from processing.regions import Region, hand_mask
 from processing.tiles import Tiles, line_lists, rice_integers
 from processing.weightwatcher.base import BaseMaps, Calibration, bin_shape, corners, make_base
 from processing.weightwatcher.detectors import Detector
+from processing.weightwatcher.outlines import CcdOutlines, outlines_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class CcdMaps:
     """Pixels of the illuminated part."""
     area: float
     """Share of all pixels that have weight (EFF_AREA)."""
+    outlines: CcdOutlines
 
 
 def search_ccd(work: CcdWork) -> CcdFound:
@@ -180,6 +182,7 @@ def weigh_ccd(coding: CcdCoding) -> tuple[bytes, bytes, CcdMaps]:
         flag_bins=flag_bins,
         pixels=inside.width * inside.height,
         area=weighty / flags.size,
+        outlines=outlines_of(flags, inside, work.number, recipe.outlines),
     )
     return weight_extension, flag_extension, made
 

@@ -24,6 +24,7 @@ from processing.weightwatcher.base import Calibration
 from processing.weightwatcher.bright_stars import catalogue_stars
 from processing.weightwatcher.ccd import CcdCoding, CcdFound, CcdMaps, CcdWork, search_ccd, weigh_ccd
 from processing.weightwatcher.detectors import detector_of
+from processing.weightwatcher.outlines import Outlines
 from processing.weightwatcher.workplace import bases_of, workplace
 from terapix.identity import FrameId
 from terapix.steps import reached
@@ -37,7 +38,7 @@ class MadeFile:
     """A product under its final name."""
 
     kind: str
-    """weight, flag, picture-frame, picture-weight or picture-flag."""
+    """weight, flag, picture-frame, picture-weight, picture-flag, regions or moc."""
     path: Path
     size: int
     """Bytes."""
@@ -160,17 +161,22 @@ def weigh_frame(
                     CcdCoding(work, each, tuple(s for trail in trails for s in trail.on(ccd)), beside[ccd])
                     for ccd, (work, each) in enumerate(zip(tasks, found, strict=True))
                 ]
-                maps = _weigh_all(codings, writers, hands, progress)
+                outlines = Outlines(recipe.outlines)
+                maps = _weigh_all(codings, writers, outlines, hands, progress)
             made = {kind: writer.finish() for kind, writer in writers.items()}
-        for kind, content in _pictures(layout, found, maps).items():
-            with MosaicWriter(work / f"{name}_{kind.removeprefix('picture-')}.png", content) as writer:
+        small = {
+            kind: (f"_{kind.removeprefix('picture-')}.png", content)
+            for kind, content in _pictures(layout, found, maps).items()
+        } | outlines.files([str(value) for _, value, *_ in notes], work)
+        for kind, (ending, content) in small.items():
+            with MosaicWriter(work / f"{name}{ending}", content) as writer:
                 made[kind] = writer.finish()
         reached("job.written")
         into.mkdir(parents=True, exist_ok=True)
         products = tuple(_publish(kind, file, into, facts) for kind, file in made.items())
         reached("job.renamed")
     progress(1.0)
-    return WeighedFrame(products, _summary(tasks, found, trails, maps, said))
+    return WeighedFrame(products, _summary(tasks, found, trails, maps, [*said, *outlines.notes]))
 
 
 def _facts(
@@ -204,6 +210,7 @@ def _search_all(tasks: Sequence[CcdWork], hands: Crew, progress: Callable[[float
 def _weigh_all(
     codings: Sequence[CcdCoding],
     writers: Mapping[str, MosaicWriter],
+    outlines: Outlines,
     hands: Crew,
     progress: Callable[[float], None],
 ) -> list[CcdMaps]:
@@ -213,6 +220,7 @@ def _weigh_all(
         for done, (weight, flag, made) in enumerate(results, 1):
             writers["weight"].append(weight)
             writers["flag"].append(flag)
+            outlines.add(codings[done - 1].work.extension, made.outlines)
             maps.append(made)
             progress(_SEARCH + (0.95 - _SEARCH) * done / len(codings))
     return maps

@@ -31,7 +31,8 @@ def test_need_comes_from_the_header_and_measured_growth_beats_the_guess():
     guessed = need_of(needs, 310, growth={}, compression=0.5)
     told = need_of(needs, 310, growth={"weight": 0.2, "flag": 0.01, "picture-frame": 0.001}, compression=0.5)
 
-    assert guessed == Need(310, 700 * 2 // 2 + int(350 * 0.05), 90)
+    # weight and flag map; regions and coverage, of which nothing is told beforehand
+    assert guessed == Need(310, int(700 * 2 * 0.5 + 350 * 0.05 + 700 * 0.005), 90)
     assert told == Need(310, 147, 90)
     assert need_of(None, 100, growth={}, compression=0.3).total > 100
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy import units
 from numpy.typing import NDArray
 
 from processing.cards import CardValues
@@ -11,6 +12,9 @@ from processing.flags import PixelFlag
 from processing.mosaic import Mosaic
 from processing.provenance import digest_of
 from processing.recipes import WeightRecipe
+from processing.regions import hand_mask, read_regions
+from processing.regions.coverage import read_moc
+from processing.regions.sky import Sky
 from processing.weightwatcher import WeighedFrame, weigh_frame
 from tests.support.sky_with_defects import FULL, HOT_COLUMN, X0, X1, Y0, Y1, Painted, paint
 
@@ -110,3 +114,36 @@ def test_what_is_switched_off_is_not_there_and_the_rest_is(
     counts = weigh(painted, tmp_path, recipe).summary["counts"]
     gone = {str(flag.name) for flag in PixelFlag if not flag & recipe.flags}
     assert set(made.summary["counts"]) - set(counts) == gone
+
+
+def test_outlines_and_coverage_are_those_of_the_flags(
+    painted: Painted, made: WeighedFrame, flags: list[NDArray[np.int16]]
+) -> None:
+    files = {each.kind: each.path for each in made.products}
+    assert (files["regions"].name, files["moc"].name) == ("979413p.reg", "979413p.moc.fits")
+    regions = read_regions(files["regions"])
+    for name in ("SATURATED", "BLEED", "COSMIC", "HAND", "HALO"):
+        mine = [region for region in regions if region.tags == (name,)]
+        for ccd in range(3):
+            outlined = hand_mask(mine, flags[ccd].shape, None, ccd + 1)
+            seen = np.zeros_like(outlined)
+            seen[INSIDE] = has(flags[ccd][INSIDE], PixelFlag[name])
+            np.testing.assert_array_equal(outlined, seen, err_msg=name)
+    text = files["regions"].read_text("ascii")
+    assert "979413p.fits.fz md5:" in text
+    assert max(map(len, text.splitlines())) < 4096, "which is all that WeightWatcher reads of a line"
+
+    moc, bits = read_moc(files["moc"]), WeightRecipe().outlines.bits
+    for ccd, extension in enumerate(Mosaic(painted.frame).extensions):
+        rows, columns = np.nonzero(flags[ccd][INSIDE] & bits)
+        places = Sky(extension.cards).positions(np.stack([columns + X0, rows + Y0], axis=1).astype(float))
+        # cells are four times as wide as the blocks: only their tips reach into a block between its corners
+        assert moc.contains_lonlat(places[:, 0] * units.deg, places[:, 1] * units.deg).mean() > 0.999
+    covered = moc.sky_fraction * 41252.96
+    assert 0 < covered < 3 * (5.14e-5 * 1100) ** 2, "the CCDs of this frame all lie at one place of the sky"
+
+
+def test_outlines_are_switched_off(painted: Painted, tmp_path: Path) -> None:
+    off = {name: {"on": False} for name in ("cosmics", "trails", "stars")}
+    recipe = WeightRecipe.model_validate({"outlines": {"regions": False, "moc": False}, **off})
+    assert len(weigh(painted, tmp_path, recipe).products) == 5

@@ -28,6 +28,7 @@ KINDS = {
     "picture-frame": "979412p_frame.png",
     "picture-weight": "979412p_weight.png",
     "picture-flag": "979412p_flag.png",
+    "regions": "979412p.reg",
 }
 
 
@@ -261,7 +262,7 @@ def test_a_lost_worker_is_told_as_such_and_the_next_try_succeeds(
     assert caught.value.retryable
     assert not (tmp_path / "products").exists()
     monkeypatch.undo()
-    assert len(weigh(mosaics, tmp_path).products) == 5
+    assert len(weigh(mosaics, tmp_path).products) == len(KINDS)
 
 
 def die(_: object) -> None:

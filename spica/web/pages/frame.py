@@ -32,6 +32,8 @@ CAPTIONS = {
     "picture-flag": "Its flags: what is wrong where",
 }
 """What each focal plane picture shows."""
+TYPES = {"regions": "text/plain; charset=us-ascii"}
+"""Types of products that are neither pictures nor FITS."""
 ELIXIR = 40
 """Keywords of Elixir shown at most."""
 
@@ -160,7 +162,7 @@ async def product(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound(text=f"The {made.kind} is registered, and its file is not on this host.")
     picture = made.kind in PICTURES
     answer = web.FileResponse(path)
-    answer.headers["Content-Type"] = "image/png" if picture else "application/fits"
+    answer.headers["Content-Type"] = "image/png" if picture else TYPES.get(made.kind, "application/fits")
     answer.headers["Cache-Control"] = "private, no-cache"
     if not picture:
         answer.headers["Content-Disposition"] = f'attachment; filename="{safe_name(path.name)}"'
