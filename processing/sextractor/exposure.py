@@ -107,7 +107,7 @@ def _exposures(
     count = len(measured.extensions)
     for index, extension in enumerate(measured.extensions):
         rows = measured.rows(index, unsigned=settings.fits_unsigned)
-        cards, _ = with_head(extension.cards, measured.path, names.head_suffix, index)
+        cards = with_head(extension.cards, measured.path, names.head_suffix, index)
         cautions = [
             Caution(Warned.NO_PIXELS, f"HDU {hdu} of {measured.path.name} is no image of two dimensions: passed over")
             for hdu in (measured.passed_over if index == 0 else ())

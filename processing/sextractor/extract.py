@@ -136,7 +136,10 @@ def extract_one(
         raise BadSetting(f"{', '.join(lacking)}: not measured yet; take the columns that need it out")
     base["EXT_NUMBER"] = np.full(len(engine.detections.objects), exposure.number, np.int16)
     place = Place(world or _LINEAR, noise.zero_point, settings.pixel_scale)
-    table = derive(base, [each.name for each in columns], place)
+    table = {
+        each.name: _fitted(values, each)
+        for each, values in zip(columns, derive(base, [each.name for each in columns], place).values(), strict=True)
+    }
     noise = engine.noise
     if noise.background >= noise.saturation:
         told = f"the background, {noise.background:.6g}, is above the level of saturation, {noise.saturation:.6g}"
@@ -164,6 +167,13 @@ def extract_one(
         exposure.number, exposure.count, exposure.file, exposure.cards, tuple(columns), table, statistics,
         (*exposure.cautions, *cautions),
     )  # fmt: skip
+
+
+def _fitted(values: NDArray[Any], each: Wanted) -> NDArray[Any]:
+    """Cells of a vector as long as they are wanted, from its beginning."""
+    if values.ndim == 2 and each.shape != values.shape[1:]:
+        values = values[:, : each.size] if each.shape else values[:, 0]
+    return np.ascontiguousarray(values)
 
 
 _LINEAR = World("", np.ones(2), np.eye(2), np.zeros(2))

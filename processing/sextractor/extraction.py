@@ -76,8 +76,3 @@ class Extraction:
     @property
     def sources(self) -> int:
         return len(next(iter(self.table.values())))
-
-    @property
-    def external_header(self) -> bool:
-        """Whether a .head file went over the header."""
-        return "HISTORY external header" in self.cards

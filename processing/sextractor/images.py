@@ -218,14 +218,14 @@ def matched(image: FitsRows, others: Images, index: int, what: str) -> FitsRows 
     return found
 
 
-def with_head(cards: str, path: Path, suffix: str, index: int) -> tuple[str, bool]:
-    """Return the cards of an image with those of the file of headers beside it, and whether there is one."""
+def with_head(cards: str, path: Path, suffix: str, index: int) -> str:
+    """Return the cards of an image with those of the file of headers beside it, where there is one."""
     if not suffix or path.with_suffix(suffix) == path or not path.with_suffix(suffix).is_file():
-        return cards, False
+        return cards
     from processing.missfits.editing import read_head, under  # noqa: PLC0415  seldom needed
 
     head = read_head(path.with_suffix(suffix))
     if head is None or index >= len(head.blocks):
-        return cards, False
+        return cards
     own = [cards[place : place + CARD] for place in range(0, len(cards), CARD)]
-    return "".join(under(own, head.blocks[index])), True
+    return "".join(under(own, head.blocks[index]))
