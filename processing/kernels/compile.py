@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from processing.flags import BITS
-from processing.kernels import cosmic_groups, cosmics, defects, picture, plio, rice, sky, weigh
+from processing.kernels import cosmic_groups, cosmics, defects, gaps, picture, plio, rice, sky, weigh
 
 _SHAPE = (3, 40)
 
@@ -71,6 +71,7 @@ def warm(progress: Callable[[float], None] = lambda _: None) -> None:
         *plio.TASKS,
         *cosmics.TASKS,
         *cosmic_groups.TASKS,
+        *gaps.TASKS,
     ]
     for done, task in enumerate(tasks):
         progress(done / len(tasks))

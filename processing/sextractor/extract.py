@@ -147,7 +147,7 @@ def extract_one(
     if not len(engine.detections.objects):
         cautions.append(Caution(Warned.EMPTY, f"nothing is above the threshold, {engine.thresholds.detection:.6g}"))
     if checks:
-        seen = Seen(engine.rows, engine.background, engine.detections, engine.filtered, noise.rms, base)
+        seen = Seen(exposure.rows, engine.background, engine.detections, engine.filtered, noise.rms, base)
         seen = replace(seen, apertures=settings.phot_apertures if "FLUX_APER" in base else ())
         for kind, path in checks.items():
             write_part(path, kind, seen, exposure, mesh=settings.back_size)

@@ -1,0 +1,108 @@
+"""Weights of SExtractor: variances, their scale, and pixels without weight."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from processing.kernels.gaps import fill
+from processing.sextractor.exposure import of_array
+from processing.sextractor.extract import extract, extract_all
+from processing.sextractor.extraction import Warned
+from processing.sextractor.images import ArrayRows
+from processing.sextractor.settings import Settings
+from processing.sextractor.weighting import BAD, Variances, plane
+
+Pixels = NDArray[np.float32]
+SETTINGS = Settings(columns=("X_IMAGE", "Y_IMAGE", "FLUX_AUTO"), weight_type=("MAP_WEIGHT", "MAP_WEIGHT"))
+
+
+def plainly(values: Pixels, bad: NDArray[np.bool_], across: int, down: int) -> Pixels:
+    """The rule, pixel by pixel: from the left, else from above; what came from the left goes on as the pixel above."""
+    filled = values.copy()
+    rows, nx = values.shape
+    above, room = np.zeros(nx, np.float32), np.zeros(nx, int)
+    for y in range(rows):
+        for x in range(nx):
+            if not bad[y, x]:
+                above[x], room[x] = values[y, x], down
+                continue
+            good = np.nonzero(~bad[y, max(x - across, 0) : x])[0]
+            if good.size:
+                above[x] = filled[y, x] = values[y, max(x - across, 0) + good[-1]]
+            elif room[x] > 0:
+                filled[y, x] = above[x]
+                room[x] -= 1
+    return filled
+
+
+def test_gaps_are_filled_by_the_rule() -> None:
+    draw = np.random.default_rng(4)
+    values = draw.normal(0.0, 1.0, (40, 60)).astype(np.float32)
+    bad = draw.uniform(size=values.shape) < 0.1
+    bad[5:25, 20:50] = bad[30, :] = bad[:, 3:5] = True
+    variance = np.where(bad, BAD, np.float32(2.0)).astype(np.float32)
+    filled, left = values.copy(), variance.copy()
+    assert fill(filled, left, BAD, 16, 8, True) == bad.sum()
+    assert np.array_equal(filled, plainly(values, bad, 16, 8))
+    assert ((left == BAD) == (bad & (filled == values))).all()
+    only = values.copy()
+    fill(only, variance.copy(), BAD, 16, 8, False)
+    assert np.array_equal(only, values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "threshold", "expected"),
+    [
+        ("MAP_WEIGHT", None, [0.25, 2.0, BAD, BAD]),
+        ("MAP_WEIGHT", 0.6, [0.25, BAD, BAD, BAD]),
+        ("MAP_VAR", None, [4.0, 0.5, 0.0, BAD]),
+        ("MAP_VAR", 2.0, [BAD, 0.5, 0.0, BAD]),
+        ("MAP_RMS", None, [16.0, 0.25, 0.0, BAD]),
+    ],
+)
+def test_variances_of_maps(kind: str, threshold: float | None, expected: list[float]) -> None:
+    rows = ArrayRows(np.array([[4.0, 0.5, 0.0, -1.0]], np.float32))
+    assert np.allclose(Variances(rows, kind, threshold).read(0, 1)[0], expected)
+
+
+def field() -> Pixels:
+    y, x = np.mgrid[:200, :220]
+    pixels = np.random.default_rng(9).normal(100.0, 5.0, y.shape)
+    for across, along in ((40, 50), (120, 90), (180, 160)):
+        pixels += 500.0 * np.exp(-((x - across) ** 2 + (y - along) ** 2) / 8.0)
+    return pixels.astype(np.float32)
+
+
+def test_the_scale_brings_variances_to_the_noise_of_the_background() -> None:
+    weights = ArrayRows(np.full((200, 220), 4.0, np.float32))
+    found = plane(ArrayRows(field()), weights, SETTINGS, 1)
+    # the map says 0.5 where the noise is 5, known to 1/sqrt(2 * 4096) a mesh
+    assert found.scale == pytest.approx(10.0, rel=0.02)
+    variance = found.strip(10, 20)[1]
+    assert variance is not None
+    assert np.allclose(variance, 0.25 * found.scale**2)
+
+
+def test_equal_weights_change_no_source() -> None:
+    plain = extract(field(), settings=Settings(columns=SETTINGS.columns))
+    weighted = extract(field(), weight=np.full((200, 220), 0.3), settings=Settings(columns=SETTINGS.columns))
+    assert len(plain["X_IMAGE"]) == 3
+    for name in plain:
+        assert np.allclose(plain[name], weighted[name], rtol=1e-5), name
+
+
+def test_pixels_that_are_no_numbers_lose_no_source() -> None:
+    pixels = field()
+    pixels[100:140, 10:12] = np.nan
+    pixels[3, 7] = np.inf
+    (found,) = extract_all([of_array(pixels, weight=None, flags=(), header=None)], Settings(columns=SETTINGS.columns))
+    assert found.sources == 3
+    assert np.isfinite(found.table["FLUX_AUTO"]).all()
+    assert [caution.told[:11] for caution in found.warnings if caution.kind is Warned.NO_VALUE] == ["81 pixels a"]
+
+
+def test_no_weight_at_all_gives_no_source_and_says_so() -> None:
+    exposure = of_array(field(), weight=np.zeros((200, 220)), flags=(), header=None)
+    (found,) = extract_all([exposure], SETTINGS)
+    assert found.sources == 0
+    assert {Warned.NO_WEIGHT, Warned.EMPTY} <= {caution.kind for caution in found.warnings}
