@@ -1,0 +1,123 @@
+"""Loops that measure how the light of an object grows with the radius around it."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from processing.kernels.pixel import counted
+
+Array = NDArray[Any]
+STEPS = 64
+OVER = 5
+"""Parts of a pixel's side."""
+REACH = 6.0
+"""Semi-major axes to which the curve goes."""
+LEAST = 0.5
+"""Pixels: smallest half-light radius that windows start from."""
+
+
+@njit(cache=True, nogil=True)
+def radii(
+    values: Array,
+    labels: Array,
+    variance: Array,
+    bad: float,
+    noise: float,
+    mask: int,
+    first: int,
+    rows: Array,
+    centres: Array,
+    semi_major: Array,
+    least: float,
+    flux: Array,
+    shares: Array,
+    radius: Array,
+    half: Array,
+) -> None:
+    """Fill rows `rows` of `radius` (n, shares) and `half` (n,), float32: within which shares of the flux lie.
+
+    Parameters
+    ----------
+    values, labels, variance : (ny, nx) from row `first` of the image on
+    semi_major : (n,) float64
+    least : smallest reach, pixels
+    flux : (n,) float32, of which the shares are taken
+    """
+    curve = np.empty(STEPS)
+    for k in rows:
+        cx, cy = centres[k, 0], centres[k, 1]
+        reach = max(least, REACH * semi_major[k])
+        step = reach / STEPS
+        _curve(values, labels, variance, bad, noise, mask, first, k + 1, cx, cy, reach, curve)
+        for n in range(shares.size):
+            radius[k, n] = within(curve, shares[n] * flux[k], step)
+        half[k] = max(within(curve, 0.5 * flux[k], step), LEAST)
+
+
+@njit(cache=True, nogil=True)
+def _curve(  # noqa: C901  whole pixels and parts of pixels in one loop
+    values: Array,
+    labels: Array,
+    variance: Array,
+    bad: float,
+    noise: float,
+    mask: int,
+    first: int,
+    mine: int,
+    cx: float,
+    cy: float,
+    reach: float,
+    curve: Array,
+) -> None:
+    """Fill `curve` (STEPS,) with the flux within each radius."""
+    curve[:] = 0.0
+    outer = (reach + 1.5) ** 2
+    inverse = STEPS / reach
+    ny, nx = values.shape
+    x0, x1 = max(int(cx - reach + 0.499999), 0), min(int(cx + reach + 1.499999), nx)
+    y0, y1 = max(int(cy - reach + 0.499999), first), min(int(cy + reach + 1.499999), first + ny)
+    part = 1.0 / OVER
+    start = 0.5 * (part - 1.0)
+    for y in range(y0, y1):
+        dy = y - cy
+        for x in range(x0, x1):
+            dx = x - cx
+            square = dx * dx + dy * dy
+            if square > outer:
+                continue
+            value, _, _ = counted(values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x)
+            if value == 0.0:
+                continue
+            near = math.sqrt(square)
+            low, high = int(max(near - 0.7072, 0.0) * inverse), int((near + 0.7072) * inverse)
+            if low == high:
+                if low < STEPS:
+                    curve[low] += value
+                continue
+            value *= part * part
+            for j in range(OVER):
+                v = (dy + start + j * part) ** 2
+                for i in range(OVER):
+                    u = dx + start + i * part
+                    at = int(math.sqrt(u * u + v) * inverse)
+                    if at < STEPS:
+                        curve[at] += value
+    for k in range(1, STEPS):
+        curve[k] += curve[k - 1]
+
+
+@njit(cache=True, nogil=True)
+def within(curve: Array, light: float, step: float) -> float:
+    """Radius within which so much light lies, linear between the steps."""
+    k = 0
+    while k < STEPS and curve[k] < light:
+        k += 1
+    if k == 0:
+        return light / curve[0] * step if curve[0] != 0.0 else 0.0
+    if k == STEPS:
+        return STEPS * step
+    rise = curve[k] - curve[k - 1]
+    return (k + ((light - curve[k - 1]) / rise if rise != 0.0 else 0.0)) * step

@@ -1,0 +1,194 @@
+"""Loops that measure position and shape under a Gaussian window that follows the object."""
+
+import math
+from typing import Any
+
+from numba import njit
+from numpy.typing import NDArray
+
+from processing.kernels.pixel import counted
+
+Array = NDArray[Any]
+(X, Y, X2, Y2, XY, EX2, EY2, EXY, FLUX, ERROR, TURNS) = range(11)
+"""Columns of what is found."""
+FIELDS = 11
+TURNS_MOST = 16
+STOP = 1e-4
+"""Pixels: a mean distance from the centre below which the position stands."""
+REACH = 4.0
+"""Standard deviations of the window."""
+PIXEL = 0.0833
+"""Variance of a place within its pixel, as the original rounds it."""
+OVER = 11
+"""Parts of a pixel's side at the edge of the window."""
+LOST = 1
+"""Flag: no light under the window."""
+
+
+@njit(cache=True, nogil=True)
+def windowed(
+    values: Array,
+    labels: Array,
+    variance: Array,
+    bad: float,
+    noise: float,
+    gain: float,
+    by_weight: bool,
+    mask: int,
+    first: int,
+    rows: Array,
+    centres: Array,
+    half: Array,
+    isophotal: Array,
+    found: Array,
+    flags: Array,
+) -> None:
+    """Fill rows `rows` of `found` (n, FIELDS) float64 and `flags` (n,) int16.
+
+    Parameters
+    ----------
+    values, labels, variance : (ny, nx) from row `first` of the image on
+    half : (n,) float32, half-light radii from which the window's width follows
+    isophotal : (n, 6) float64: moments x2, y2, xy and their errors, for objects that have none under the window
+    """
+    for k in rows:
+        told = found[k]
+        told[:] = 0.0
+        x, y = centres[k, 0], centres[k, 1]
+        sigma = half[k] * 2.0 / 2.35
+        turns = 0
+        while turns < TURNS_MOST:
+            total, sx, sy = _centre(values, labels, variance, bad, noise, mask, first, k + 1, x, y, sigma)
+            turns += 1
+            if not total > 0.0:
+                break
+            dx, dy = sx / total, sy / total
+            x += 2.0 * dx
+            y += 2.0 * dy
+            if dx * dx + dy * dy < STOP * STOP:
+                break
+        told[TURNS] = turns
+        far = (x - centres[k, 0]) ** 2 + (y - centres[k, 1]) ** 2
+        if not total > 0.0 or not far < 1e10:
+            x, y = centres[k, 0], centres[k, 1]
+        told[X], told[Y] = x, y
+        _moments(
+            values, labels, variance, bad, noise, gain, by_weight, mask, first, k + 1, x, y, sigma, isophotal[k], told,
+            flags, k,
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _share(dx: float, dy: float, reach: float) -> float:
+    """Share of a pixel within a circle."""
+    square = dx * dx + dy * dy
+    if square < max(reach - 0.75, 0.0) ** 2:
+        return 1.0
+    if square > (reach + 0.75) ** 2:
+        return 0.0
+    part, inside = 1.0 / OVER, 0
+    start = 0.5 * (part - 1.0)
+    for j in range(OVER):
+        v = dy + start + j * part
+        for i in range(OVER):
+            u = dx + start + i * part
+            inside += u * u + v * v < reach * reach
+    return inside * part * part
+
+
+@njit(cache=True, nogil=True)
+def _centre(
+    values: Array,
+    labels: Array,
+    variance: Array,
+    bad: float,
+    noise: float,
+    mask: int,
+    first: int,
+    mine: int,
+    cx: float,
+    cy: float,
+    sigma: float,
+) -> tuple[float, float, float]:
+    """Light under the window and its first moments about its centre."""
+    reach = REACH * sigma
+    scale = -0.5 / (sigma * sigma)
+    ny, nx = values.shape
+    x0, x1 = max(int(cx - reach + 0.499999), 0), min(int(cx + reach + 1.499999), nx)
+    y0, y1 = max(int(cy - reach + 0.499999), first), min(int(cy + reach + 1.499999), first + ny)
+    total, sx, sy = 0.0, 0.0, 0.0
+    for y in range(y0, y1):
+        dy = y - cy
+        for x in range(x0, x1):
+            dx = x - cx
+            share = _share(dx, dy, reach)
+            if share == 0.0:
+                continue
+            value, _, _ = counted(values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x)
+            weight = share * math.exp(scale * (dx * dx + dy * dy)) * value
+            total += weight
+            sx += weight * dx
+            sy += weight * dy
+    return total, sx, sy
+
+
+@njit(cache=True, nogil=True)
+def _moments(
+    values: Array,
+    labels: Array,
+    variance: Array,
+    bad: float,
+    noise: float,
+    gain: float,
+    by_weight: bool,
+    mask: int,
+    first: int,
+    mine: int,
+    cx: float,
+    cy: float,
+    sigma: float,
+    isophotal: Array,
+    told: Array,
+    flags: Array,
+    k: int,
+) -> None:
+    """Second moments under the window, errors of the position, and the light."""
+    reach = REACH * sigma
+    scale = -0.5 / (sigma * sigma)
+    ny, nx = values.shape
+    x0, x1 = max(int(cx - reach + 0.499999), 0), min(int(cx + reach + 1.499999), nx)
+    y0, y1 = max(int(cy - reach + 0.499999), first), min(int(cy + reach + 1.499999), first + ny)
+    total, sxx, syy, sxy = 0.0, 0.0, 0.0, 0.0
+    ex, ey, exy, spread_all = 0.0, 0.0, 0.0, 0.0
+    for y in range(y0, y1):
+        dy = y - cy
+        for x in range(x0, x1):
+            dx = x - cx
+            share = _share(dx, dy, reach)
+            if share == 0.0:
+                continue
+            value, var, _ = counted(values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x)
+            weight = share * math.exp(scale * (dx * dx + dy * dy))
+            total += weight * value
+            sxx += weight * value * dx * dx
+            syy += weight * value * dy * dy
+            sxy += weight * value * dx * dy
+            spread = var
+            if gain > 0.0 and value > 0.0:
+                spread += value / gain * (var / noise if by_weight else 1.0)
+            spread *= weight * weight
+            ex += spread * (dx * dx + PIXEL)
+            ey += spread * (dy * dy + PIXEL)
+            exy += spread * dx * dy
+            spread_all += spread
+    told[FLUX] = total
+    told[ERROR] = math.sqrt(spread_all)
+    flags[k] = 0
+    if total > 0.0:
+        square = total * total
+        told[X2], told[Y2], told[XY] = sxx / total, syy / total, sxy / total
+        told[EX2], told[EY2], told[EXY] = 4.0 * ex / square, 4.0 * ey / square, 4.0 * exy / square
+        return
+    flags[k] = LOST
+    told[X2], told[Y2], told[XY] = isophotal[0], isophotal[1], isophotal[2]
+    told[EX2], told[EY2], told[EXY] = isophotal[3], isophotal[4], isophotal[5]
