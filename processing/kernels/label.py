@@ -25,48 +25,52 @@ def runs_above(filtered: Array, noise: Array, threshold: float, first: int) -> t
     row, left, length : (n,) int32 of the runs, in the order of rows and columns
     value : (sum of lengths,) float32
     """
-    rows, nx = filtered.shape
-    room, space = 1024, 8192
-    row, left, length = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
-    value = np.empty(space, np.float32)
-    count, held = 0, 0
-    for j in range(rows):
-        line = filtered[j]
-        i = 0
-        while i < nx:
-            bound = threshold
-            if noise.size:
-                bound = threshold * math.sqrt(noise[j, i])
-            if not line[i] > bound:
-                i += 1
-                continue
-            begin = i
-            while i < nx:
-                if noise.size:
-                    bound = threshold * math.sqrt(noise[j, i])
-                if not line[i] > bound:
-                    break
-                i += 1
-            if count == room:
-                room *= 2
-                row, left, length = _longer(row, room), _longer(left, room), _longer(length, room)
-            row[count], left[count], length[count] = first + j, begin, i - begin
-            count += 1
-            if held + i - begin > space:
-                space = max(2 * space, held + i - begin)
-                wider = np.empty(space, np.float32)
-                wider[:held] = value[:held]
-                value = wider
-            value[held : held + i - begin] = line[begin:i]
-            held += i - begin
-    return row[:count].copy(), left[:count].copy(), length[:count].copy(), value[:held].copy()
+    runs, pixels = _counts(filtered, noise, threshold)
+    row, left, length = np.empty(runs, np.int32), np.empty(runs, np.int32), np.empty(runs, np.int32)
+    value = np.empty(pixels, np.float32)
+    _fill_runs(filtered, noise, threshold, first, row, left, length, value)
+    return row, left, length, value
 
 
 @njit(cache=True, nogil=True)
-def _longer(old: Array, room: int) -> Array:
-    new = np.empty(room, np.int32)
-    new[: old.size] = old
-    return new
+def _counts(filtered: Array, noise: Array, threshold: float) -> tuple[int, int]:
+    """Runs, and pixels in them: counted first, as lists that grow keep the compiler from making fast loops."""
+    runs, pixels = 0, 0
+    for j in range(filtered.shape[0]):
+        before = False
+        if noise.size:
+            for i in range(filtered.shape[1]):
+                above = filtered[j, i] > threshold * math.sqrt(noise[j, i])
+                pixels += above
+                runs += above and not before
+                before = above
+        else:
+            for i in range(filtered.shape[1]):
+                above = filtered[j, i] > threshold
+                pixels += above
+                runs += above and not before
+                before = above
+    return runs, pixels
+
+
+@njit(cache=True, nogil=True)
+def _fill_runs(
+    filtered: Array, noise: Array, threshold: float, first: int, row: Array, left: Array, length: Array, value: Array
+) -> None:
+    count, held = -1, 0
+    for j in range(filtered.shape[0]):
+        before = False
+        for i in range(filtered.shape[1]):
+            bound = threshold * math.sqrt(noise[j, i]) if noise.size else threshold
+            above = filtered[j, i] > bound
+            if above:
+                if not before:
+                    count += 1
+                    row[count], left[count], length[count] = first + j, i, 0
+                length[count] += 1
+                value[held] = filtered[j, i]
+                held += 1
+            before = above
 
 
 @njit(cache=True, nogil=True)
