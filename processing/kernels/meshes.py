@@ -1,4 +1,4 @@
-"""Loops that measure the background in meshes as SExtractor does: a clipped histogram's mode."""
+"""Loops that estimate level and standard deviation of the sky in the meshes of a strip, as SExtractor does."""
 
 import math
 from typing import Any
@@ -8,119 +8,183 @@ from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-BAD = -1e30
-"""Level of a mesh of which less than half of the pixels can be used."""
+BIG = np.float32(1e30)
+"""Beyond which a pixel, or a variance, means nothing; a mesh without a value has -BIG."""
 LEVELS = 4096
-"""Most steps of a histogram."""
+"""Most bins of a histogram."""
 STEP = math.sqrt(2.0 / math.pi) * 5.0 / 4.0
-"""Steps a pixel: four pixels in each step within five standard deviations."""
+"""Bins a pixel, so that they hold about four pixels around the peak of a Gaussian."""
+HALF = 5.0
+"""Half the width of a histogram, in standard deviations."""
+LEAST = np.float32(0.5)
+"""Share of the pixels of a mesh that has to be good."""
+ITERATIONS = 100
 
 
-@njit(cache=True, nogil=True)
-def mesh_row(pixels: Array, variance: Array, bad: float, stride: int, width: int, level: Array, sigma: Array) -> None:
-    """Fill `level` and `sigma`, (columns,) float32, from one row of meshes.
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _sums(pixels: Array, weights: Array, x0: int, x1: int, low: Array, high: Array, sums: Array) -> None:
+    """Fill in number, sum and sum of squares of good pixels between two cuts, and the same of their variances.
 
-    Parameters
-    ----------
-    pixels : (height, nx) float32; NaN, infinite and below -1e30 are left out
-    variance : (height, nx) float32, or (0, 0): pixels from `bad` on are left out
-    stride : only every so many rows take part in the first guess
-    width : of a mesh; the last one may be narrower
+    Squares are of double precision: mini-maps are then those of the original to the last bit.
     """
-    height, nx = pixels.shape
-    histogram = np.zeros(LEVELS, np.int64)
-    for column in range(level.size):
-        x0, x1 = column * width, min((column + 1) * width, nx)
-        mean, spread, count = _guess(pixels, variance, bad, stride, x0, x1)
-        if count < int((x1 - x0) * ((height + stride - 1) // stride) * 0.5):
-            level[column] = sigma[column] = BAD
-            continue
-        levels = min(int(STEP * count + 1.0), LEVELS)
-        scale = np.float32(2.0 * 5.0 * spread / levels) if spread > 0.0 else np.float32(1.0)
-        zero = np.float32(mean - 5.0 * spread)
-        shift = np.float32(0.499999 - zero / scale)
-        histogram[:levels] = 0
-        for j in range(height):
-            for i in range(x0, x1):
-                value = pixels[j, i]
-                if variance.size and not variance[j, i] < bad:
-                    continue
-                place = value / scale + shift
-                if 0.0 < place < levels:  # also leaves out NaN
-                    at = int(place)
-                    if at > 0:
-                        histogram[at] += 1
-        level[column], sigma[column] = _mode(histogram, levels, mean, scale, zero)
+    good, total, square = 0, 0.0, 0.0
+    if weights.size == 0:
+        for j in range(pixels.shape[0]):
+            line = pixels[j, x0:x1]
+            for value in line:
+                use = (value >= low[0]) & (value <= high[0])
+                kept = value if use else np.float32(0.0)
+                good += 1 if use else 0
+                wide = np.float64(kept)
+                total += wide
+                square += wide * wide
+        sums[0, 0], sums[0, 1], sums[0, 2] = good, total, square
+        return
+    count, weight, heavy = 0, 0.0, 0.0
+    for j in range(pixels.shape[0]):
+        for i in range(x0, x1):
+            value, other = pixels[j, i], weights[j, i]
+            use = (value >= low[0]) & (value <= high[0]) & (other < high[2])
+            kept = value if use else np.float32(0.0)
+            good += 1 if use else 0
+            wide = np.float64(kept)
+            total += wide
+            square += wide * wide
+            use &= (other >= low[1]) & (other <= high[1])
+            kept = other if use else np.float32(0.0)
+            count += 1 if use else 0
+            wide = np.float64(kept)
+            weight += wide
+            heavy += wide * wide
+    sums[0, 0], sums[0, 1], sums[0, 2] = good, total, square
+    sums[1, 0], sums[1, 1], sums[1, 2] = count, weight, heavy
 
 
 @njit(cache=True, nogil=True)
-def _guess(pixels: Array, variance: Array, bad: float, stride: int, x0: int, x1: int) -> tuple[float, float, int]:
-    """Mean and deviation of what lies within two deviations of the mean of all, and how many pixels these are."""
-    low, high = -math.inf, math.inf
-    mean, spread, all_of_them = 0.0, 0.0, 0
-    for turn in range(2):
-        total, square, count = 0.0, 0.0, 0
-        for j in range(0, pixels.shape[0], stride):
-            for i in range(x0, x1):
-                value = pixels[j, i]
-                if value > BAD and value < 1e30 and low <= value <= high:
-                    if variance.size and not variance[j, i] < bad:
-                        continue
-                    total += value
-                    square += float(value) * value
-                    count += 1
-        if count == 0:
-            return 0.0, 0.0, 0
-        mean = total / count
-        spread = square / count - mean * mean
-        spread = math.sqrt(spread) if spread > 0.0 else 0.0
-        if turn == 0:
-            all_of_them = count
-            low, high = float(np.float32(mean - 2.0 * spread)), float(np.float32(mean + 2.0 * spread))
-            if all_of_them < int((x1 - x0) * ((pixels.shape[0] + stride - 1) // stride) * 0.5):
-                return 0.0, 0.0, 0
-    return mean, spread, count
+def _spread(sums: Array) -> tuple[float, float]:
+    if sums[0] <= 0.0:
+        return 0.0, 0.0
+    mean = sums[1] / sums[0]
+    return mean, math.sqrt(max(sums[2] / sums[0] - mean * mean, 0.0))
 
 
 @njit(cache=True, nogil=True)
-def _mode(histogram: Array, levels: int, mean: float, scale: float, zero: float) -> tuple[float, float]:
-    """Mode and deviation of a histogram, clipped at three deviations from the median until they stay."""
-    last = levels - 1
-    low, high = 0, last
-    middle, sigma, before = mean, 10.0 * last, 1.0
-    average = mean
-    for _ in range(100):
-        if not (sigma >= 0.1 and abs(sigma / before - 1.0) > 1e-4):
-            break
+def guess(counts: Array, levels: int) -> tuple[float, float, float]:
+    """Mean, median and standard deviation, in bins, of a histogram clipped at three of the latter until they stay."""
+    low, high, last = 0, levels - 1, levels - 1
+    sigma, before, mean, median = 10.0 * last, 1.0, 0.0, 0.0
+    left = ITERATIONS
+    while left > 0 and sigma >= 0.1 and abs(sigma / before - 1.0) > 1e-4:
+        left -= 1
         before = sigma
-        left, right, below, above = low, high, 0, 0
-        total, first, second = 0.0, 0.0, 0.0
-        for at in range(low, high + 1):
+        total, mean, sigma = 0.0, 0.0, 0.0
+        below, above, at, back = 0, 0, low, high
+        for i in range(low, high + 1):
             if below < above:
-                below += histogram[left]
-                left += 1
+                below += counts[at]
+                at += 1
             else:
-                above += histogram[right]
-                right -= 1
-            number = float(histogram[at])
-            total += number
-            first += number * at
-            second += number * at * at
-        if right >= 0:
-            most = max(histogram[min(left, last)], histogram[right])
-            middle = right + 0.5 + ((above - below) / (2.0 * most) if most > 0 else 0.0)
-        else:
-            middle = 0.0
-        average, sigma = first, second
+                above += counts[back]
+                back -= 1
+            count = float(counts[i])
+            total += count
+            mean += count * i
+            sigma += count * i * i
+        median = 0.0
+        if back >= 0:
+            most = counts[back]
+            if at < levels:
+                most = max(most, counts[at])
+            median = back + 0.5 + (float(above) - float(below)) / (2.0 * most) if most > 0 else back + 0.5
         if total > 0.0:
-            average = first / total
-            sigma = second / total - average * average
+            mean /= total
+            sigma = sigma / total - mean * mean
         sigma = math.sqrt(sigma) if sigma > 0.0 else 0.0
-        bound = middle - 3.0 * sigma
+        bound = median - 3.0 * sigma
         low = int(bound + 0.5) if bound > 0.0 else 0
-        bound = middle + 3.0 * sigma
+        bound = median + 3.0 * sigma
         high = (int(bound + 0.5) if bound > 0.0 else int(bound)) if bound < last else last
-    if sigma <= 0.0:
-        return zero + average * scale, 0.0
-    place = 2.5 * middle - 1.5 * average if abs((average - middle) / sigma) < 0.3 else middle
-    return zero + place * scale, sigma * scale
+    return mean, median, sigma
+
+
+@njit(cache=True, nogil=True)
+def _histogram(
+    pixels: Array, x0: int, x1: int, scale: np.float32, shift: np.float32, levels: int, counts: Array
+) -> None:
+    counts[:levels] = 0
+    top, bottom = np.float32(levels), np.float32(1.0)
+    for j in range(pixels.shape[0]):
+        line = pixels[j, x0:x1]
+        for value in line:
+            at = value / scale + shift
+            if at >= bottom and at < top:
+                counts[int(at)] += 1
+
+
+@njit(cache=True, nogil=True)
+def _weighted_histogram(
+    pixels: Array,
+    weights: Array,
+    x0: int,
+    x1: int,
+    of: Array,
+    scale: np.float32,
+    shift: np.float32,
+    levels: int,
+    limit: np.float32,
+    counts: Array,
+) -> None:
+    counts[:levels] = 0
+    top, bottom = np.float32(levels), np.float32(1.0)
+    for j in range(pixels.shape[0]):
+        for i in range(x0, x1):
+            at = of[j, i] / scale + shift
+            if at >= bottom and at < top and weights[j, i] < limit and pixels[j, i] > -BIG:
+                counts[int(at)] += 1
+
+
+@njit(cache=True, nogil=True)
+def measure_strip(
+    pixels: Array, weights: Array, limit: np.float32, sample: int, width: int, level: Array, sigma: Array
+) -> None:
+    """Fill `level` and `sigma`, (2, meshes) float32, from a strip of rows one mesh high.
+
+    Row 0 is of `pixels`, row 1 of `weights` (variances, empty without; at or above `limit` a pixel is not used). A
+    mesh with too few good pixels becomes -1e30. Every `sample`-th row gives the range of the histograms.
+    """
+    some, heavy = pixels[::sample], weights[::sample]
+    counts = np.empty(LEVELS, np.int32)
+    sums = np.zeros((2, 3))
+    low, high = np.empty(2, np.float32), np.empty(3, np.float32)
+    kinds = 1 if weights.size == 0 else 2
+    for mesh in range(level.shape[1]):
+        x0 = mesh * width
+        x1 = min(x0 + width, pixels.shape[1])
+        low[:], high[:] = -BIG, BIG
+        high[2] = limit
+        _sums(some, heavy, x0, x1, low, high, sums)
+        if np.float32(sums[0, 0]) < np.float32((x1 - x0) * some.shape[0]) * LEAST:
+            level[:, mesh] = -BIG
+            sigma[:, mesh] = -BIG
+            continue
+        for kind in range(kinds):
+            mean, spread = _spread(sums[kind])
+            low[kind], high[kind] = np.float32(mean - 2.0 * spread), np.float32(mean + 2.0 * spread)
+        _sums(some, heavy, x0, x1, low, high, sums)
+        for kind in range(kinds):
+            mean, spread = _spread(sums[kind])
+            levels = min(int(STEP * sums[kind, 0] + 1.0), LEVELS)
+            scale = np.float32(2.0 * HALF * spread / levels) if spread > 0.0 else np.float32(1.0)
+            zero = np.float32(mean - HALF * spread)
+            shift = np.float32(0.499999 - float(zero) / float(scale))
+            if kinds == 1:
+                _histogram(pixels, x0, x1, scale, shift, levels, counts)
+            else:
+                of = pixels if kind == 0 else weights
+                _weighted_histogram(pixels, weights, x0, x1, of, scale, shift, levels, limit, counts)
+            middle, median, width_bins = guess(counts, levels)
+            at = middle
+            if width_bins > 0.0:
+                at = 2.5 * median - 1.5 * middle if abs((middle - median) / width_bins) < 0.3 else median
+            level[kind, mesh] = np.float32(float(zero) + at * float(scale))
+            sigma[kind, mesh] = np.float32(width_bins * float(scale))

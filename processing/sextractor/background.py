@@ -3,7 +3,8 @@
 Bertin & Arnouts 1996 (A&AS 117, 393), section 3; the estimator is the one that SExtractor 2.25 applies.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,8 @@ class Background:
     height: int
     nx: int
     """Columns of the image."""
+    variance: Pixels | None = None
+    """(rows, columns) of meshes, level of the variances that came with the image, filtered; None without any."""
 
     def rows(self, first: int, end: int) -> Pixels:
         """Background of rows `first` to `end`, (end - first, nx) float32."""
@@ -68,6 +71,7 @@ def measure(
     threshold: float = 0.0,
     variance: Rows | None = None,
     bad: float = np.inf,
+    threads: int = 1,
 ) -> Background:
     """Measure level and noise of an image.
 
@@ -78,37 +82,44 @@ def measure(
     filtered : (width, height) of the median filter, meshes
     threshold : least change of level, ADU, that the filter makes
     variance : pixels of `bad` and more are left out
+    threads : do strips of meshes at once; their number changes no bit
     """
     ny, nx = image.shape
     width, height = min(size[0], nx), min(size[1], ny)
     across, down = (nx - 1) // width + 1, (ny - 1) // height + 1
-    level, sigma = np.empty((down, across), np.float32), np.empty((down, across), np.float32)
-    stride = -(-nx * height // MOST) if nx * height > MOST else 1
-    nothing = np.empty((0, 0), np.float32)
-    for row, (first, end) in enumerate(_strips(ny, height)):
+    level, sigma = np.full((2, 2, down, across), -meshes.BIG, np.float32)
+    sample = -(-nx * height // MOST)
+    nothing, limit = np.empty((0, 0), np.float32), np.float32(min(bad, float(meshes.BIG)))
+
+    def strip(row: int) -> None:
+        first, end = row * height, min((row + 1) * height, ny)
         pixels = np.ascontiguousarray(image.read(first, end), np.float32)
         noise = nothing if variance is None else np.ascontiguousarray(variance.read(first, end), np.float32)
-        meshes.mesh_row(pixels, noise, bad, stride, width, level[row], sigma[row])
-    if not (level > meshes.BAD).any():
+        meshes.measure_strip(pixels, noise, limit, sample, width, level[:, row], sigma[:, row])
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(strip, range(down)):
+            pass
+    if not (level[0] > -meshes.BIG).any():
         return flat(0.0, 1.0, image.shape)
+    weight = None
+    if variance is not None:
+        _fill(level[1], sigma[1])
+        weight, _ = _median(level[1], sigma[1], filtered, threshold)
+    level, sigma = level[0], sigma[0]
     _fill(level, sigma)
     level, sigma = _median(level, sigma, filtered, threshold)
     rms = float(_middle(sigma.ravel()))
     if rms <= 0.0:
         rms = float(_middle(sigma[sigma > 0.0])) if (sigma > 0.0).any() else 1.0
-    return Background(level, sigma, float(_middle(level.ravel())), rms, width, height, nx)
-
-
-def _strips(ny: int, height: int) -> Iterator[tuple[int, int]]:
-    for first in range(0, ny, height):
-        yield first, min(first + height, ny)
+    return Background(level, sigma, float(_middle(level.ravel())), rms, width, height, nx, weight)
 
 
 def _fill(level: Pixels, sigma: Pixels) -> None:
     """Give meshes without a value the mean of their nearest ones with one."""
-    good = np.argwhere(level > meshes.BAD)
+    good = np.argwhere(level > -meshes.BIG)
     before_level, before_sigma = level.copy(), sigma.copy()
-    for row, column in np.argwhere(level <= meshes.BAD):
+    for row, column in np.argwhere(level <= -meshes.BIG):
         far = ((good - (row, column)) ** 2).sum(axis=1)
         near = good[far == far.min()]
         level[row, column] = before_level[near[:, 0], near[:, 1]].mean(dtype=np.float64)

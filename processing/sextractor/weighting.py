@@ -109,22 +109,28 @@ def plane(rows: Rows, weights: Rows | None, settings: Settings, place: int) -> P
     variances = None
     if weights is not None and kind.startswith("MAP"):
         variances = Variances(weights, kind, settings.weight_thresh[place])
-    meshes = {"size": settings.back_size, "filtered": settings.back_filtersize}
-    found = measure(rows, **meshes, threshold=settings.back_filtthresh, variance=variances, bad=float(BAD))
+    found = measure(
+        rows,
+        size=settings.back_size,
+        filtered=settings.back_filtersize,
+        threshold=settings.back_filtthresh,
+        variance=variances,
+        bad=float(BAD),
+        threads=settings.threads,
+    )
     scale = 0.0
     if variances is not None:
         scale = 1.0
         if kind != "MAP_RMS" and settings.rescale_weights[place]:
-            level = measure(variances, **meshes, threshold=settings.back_filtthresh, variance=variances, bad=float(BAD))
-            scale = _scale(found, level)
+            scale = _scale(found)
     if settings.back_type[place] == "MANUAL":
         found = flat(settings.back_value[place], found.rms, rows.shape)
     return Plane(rows, found, variances, scale, kind == "BACKGROUND", settings, place)
 
 
-def _scale(found: Background, level: Background) -> float:
+def _scale(found: Background) -> float:
     """Median over the meshes of the noise of the background over the root of the map's variance."""
-    if level.level.shape != found.sigma.shape:
+    if found.variance is None:
         return 1.0
-    good = (level.level > 0) & (found.sigma > 0)
-    return float(np.median(found.sigma[good] / np.sqrt(level.level[good]))) if good.any() else 1.0
+    good = (found.variance > 0) & (found.sigma > 0)
+    return float(np.median(found.sigma[good] / np.sqrt(found.variance[good]))) if good.any() else 1.0
