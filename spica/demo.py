@@ -106,7 +106,13 @@ class Night:
 
 
 def paint(night: Night, progress: Callable[[str, float], None]) -> None:
-    """Paint the night's frames and calibrations, on all cores; what is painted already is kept."""
+    """Paint the night's frames and calibrations, on all cores; what is painted already is kept.
+
+    The painter's kernels are compiled before its processes start, which would else compile them side by side.
+    """
+    from processing.kernels import compile as kernels  # noqa: PLC0415 - brings the compiler
+
+    kernels.warm(lambda share: progress(f"kernels, {share:.0%}", 0.0), kernels.PAINTER)
     paint_run(
         night.archive,
         frames=night.frames,

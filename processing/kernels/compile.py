@@ -11,7 +11,19 @@ from typing import Any
 import numpy as np
 
 from processing.flags import BITS
-from processing.kernels import cosmic_groups, cosmics, defects, gaps, picture, plio, rice, sky, weigh
+from processing.kernels import (
+    camera,
+    cosmic_groups,
+    cosmics,
+    defects,
+    gaps,
+    outlines,
+    picture,
+    plio,
+    rice,
+    sky,
+    weigh,
+)
 
 _SHAPE = (3, 40)
 
@@ -57,22 +69,31 @@ def _bin(pixels: Any) -> None:
     picture.bin_sums(pixels, np.array([1, 39, 0, 3]), 10, sums)
 
 
-def warm(progress: Callable[[float], None] = lambda _: None) -> None:
-    """Compile all kernels that are not in the cache yet; `progress` receives the share done, from 0 to 1."""
-    tasks: list[Callable[[], None]] = [
-        *(partial(_code, np.zeros(_SHAPE, kind)) for kind in (np.uint8, np.int16, np.int32)),
-        *(partial(_quantise, np.zeros(_SHAPE, kind)) for kind in (np.float32, np.float64)),
-        _restore,
-        _weigh,
-        _null,
-        *(partial(_bin, np.zeros(_SHAPE, kind)) for kind in (np.int16, np.int32, np.float32)),
-        *sky.TASKS,
-        *defects.TASKS,
-        *plio.TASKS,
-        *cosmics.TASKS,
-        *cosmic_groups.TASKS,
-        *gaps.TASKS,
-    ]
+Tasks = tuple[Callable[[], None], ...]
+_PACKING: Tasks = tuple(partial(_code, np.zeros(_SHAPE, kind)) for kind in (np.uint8, np.int16, np.int32))
+_MAPS: Tasks = tuple(partial(_quantise, np.zeros(_SHAPE, kind)) for kind in (np.float32, np.float64))
+FRAMES: Tasks = (
+    *_PACKING,
+    *_MAPS,
+    _restore,
+    _weigh,
+    _null,
+    *(partial(_bin, np.zeros(_SHAPE, kind)) for kind in (np.int16, np.int32, np.float32)),
+    *defects.TASKS,
+    *plio.TASKS,
+    *cosmics.TASKS,
+    *cosmic_groups.TASKS,
+    *outlines.TASKS,
+)
+"""What stages call on the nodes, which never paint."""
+CATALOGUES: Tasks = (*gaps.TASKS,)
+"""What makes catalogues of them."""
+PAINTER: Tasks = (*_PACKING, *_MAPS, *sky.TASKS, *camera.TASKS)
+"""What SkyMaker and the painter of frames call."""
+
+
+def warm(progress: Callable[[float], None] = lambda _: None, tasks: Tasks = (*FRAMES, *CATALOGUES)) -> None:
+    """Compile all kernels of `tasks` that are not in the cache yet; `progress` receives the share done, from 0 to 1."""
     for done, task in enumerate(tasks):
         progress(done / len(tasks))
         task()
@@ -80,4 +101,4 @@ def warm(progress: Callable[[float], None] = lambda _: None) -> None:
 
 
 if __name__ == "__main__":
-    warm()
+    warm(tasks=(*FRAMES, *CATALOGUES, *PAINTER))

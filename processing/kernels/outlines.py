@@ -164,3 +164,17 @@ def outlines(mask: NDArray[np.bool_]) -> tuple[Array, Array, Array, Array]:
     begins, hosts = np.empty(corners // 4 + 1, np.int64), np.empty(corners // 4 + 1, np.int64)
     rings = trace(framed, owner, xs, ys, begins, hosts)
     return xs, ys, begins[: rings + 1], hosts[:rings]
+
+
+def _warm() -> None:
+    """Compile as `processing.regions.outlines` calls."""
+    mask = np.ones((2, 3), np.bool_)
+    xs, ys, begins, _ = outlines(mask)
+    steps = np.stack([xs, ys])[:, begins[0] : begins[1]]
+    columns, rows, rises = np.empty(4, np.int32), np.empty(4, np.int32), np.empty(4, np.bool_)
+    upright(steps[0], steps[1], columns, rows, rises)
+    straighten(columns, rows, rises, np.empty(8), np.empty(8))
+
+
+TASKS = (_warm,)
+"""What compiles the kernels of this module."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = """
+WEIGHED = """
 import sys
 from pathlib import Path
 from processing.kernels.compile import warm
@@ -27,12 +27,26 @@ for flat, mask in ((made.flat, made.mask), (None, made.mask), (made.flat, None),
     weigh_frame(made.frame, flat=flat, mask=mask, into=place, scratch=place, recipe=WeightRecipe(), workers=1)
 assert sorted(cache.rglob("*.nbc")) == compiled, set(cache.rglob("*.nbc")) - set(compiled)
 """
+PAINTED = """
+import sys
+from pathlib import Path
+from processing.kernels.compile import PAINTER, warm
+from processing.skymaker.painter import paint_run
+
+warm(tasks=PAINTER)
+cache = Path(sys.argv[1])
+compiled = sorted(cache.rglob("*.nbc"))
+assert compiled
+paint_run(Path(sys.argv[2]), frames=1, ccds=1, seed=1, workers=1)
+assert sorted(cache.rglob("*.nbc")) == compiled, set(cache.rglob("*.nbc")) - set(compiled)
+"""
 
 
 @pytest.mark.timeout(400)
-def test_a_frame_meets_compiled_kernels_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", [WEIGHED, PAINTED], ids=["weighed", "painted"])
+def test_a_frame_meets_compiled_kernels_only(tmp_path: Path, script: str) -> None:
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path / "cache"), str(tmp_path / "frames")],
+        [sys.executable, "-c", script, str(tmp_path / "cache"), str(tmp_path / "frames")],
         cwd=ROOT,
         env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
         capture_output=True,
