@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,20 @@ def run(frames: Sequence[Path], values: Values) -> str:
         raise BadSetting(f"COLUMN_MIN, PIXEL_MIN, SHARE_MIN or FRAMES_MIN: {problem}") from problem
     if len(frames) < settings.exposures:
         raise BadSetting(f"{len(frames)} frames given: at least FRAMES_MIN = {settings.exposures} were expected")
-    mask = Path(values.text("MASK_NAME")) if values.text("MASK_NAME") else None
+    with tempfile.TemporaryDirectory(prefix="hot-") as place:
+        return _run(frames, _mask(values.text("MASK_NAME"), Path(place)), settings, values)
+
+
+def _mask(name: str, place: Path) -> tuple[Path, Path] | None:
+    """The mask as it can be read, and as it is called; none where no name is given."""
+    if not name:
+        return None
+    path = Path(name)
+    return inputs.unzipped(path, place) if path.is_file() else path, path
+
+
+def _run(frames: Sequence[Path], mask: tuple[Path, Path] | None, settings: ColumnSettings, values: Values) -> str:
+    """Find, write, and return a line about it."""
     opened = {str(frame): _ccds(frame, mask, settings) for frame in frames}
     names = list(opened[str(frames[0])])
     for frame, ccds in opened.items():
@@ -101,11 +115,11 @@ def run(frames: Sequence[Path], values: Values) -> str:
     return f"{count} pixels of {len(names)} CCDs are hot or dead in {len(frames)} frames: {written.path}"
 
 
-def _ccds(frame: Path, mask: Path | None, settings: ColumnSettings) -> dict[str, _CcdOfFrame]:
+def _ccds(frame: Path, mask: tuple[Path, Path] | None, settings: ColumnSettings) -> dict[str, _CcdOfFrame]:
     """CCDs of a frame by name."""
     primary, extensions = inputs.open_frame(frame)
     values = CardValues(primary)
-    masks = inputs.matched(mask, extensions, mask) if mask else [None] * len(extensions)
+    masks = inputs.matched(mask[0], extensions, mask[1]) if mask else [None] * len(extensions)
     found = {}
     for number, (extension, known) in enumerate(zip(extensions, masks, strict=True)):
         inside = inputs.illuminated(frame, extension)

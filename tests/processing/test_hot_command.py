@@ -1,5 +1,6 @@
 """``terapix weightwatcher hot``: what is hot all over a run becomes a mask that the stage takes."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,16 @@ def mask(place: Path) -> Path:
     return path
 
 
-def test_what_stands_in_every_frame_and_in_no_mask_is_hot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("zipped", [False, True])
+def test_what_stands_in_every_frame_and_in_no_mask_is_hot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], zipped: bool
+) -> None:
     frames = [str(frame(tmp_path, number)) for number in range(1, 5)]
-    made = tmp_path / "hot.fits.fz"
-    assert main(["hot", *frames, "-MASK_NAME", str(mask(tmp_path)), "-HOT_NAME", str(made), "-NTHREADS", "1"]) == 0
+    made, known = tmp_path / "hot.fits.fz", mask(tmp_path)
+    if zipped:
+        known.with_suffix(".gz").write_bytes(gzip.compress(known.read_bytes()))
+        known = known.with_suffix(".gz")
+    assert main(["hot", *frames, "-MASK_NAME", str(known), "-HOT_NAME", str(made), "-NTHREADS", "1"]) == 0
     assert read_hot(made, "ccd00", SHAPE).all()
     bad = np.flatnonzero((read_hot(made, "ccd01", SHAPE) == 0).any(axis=0))
     assert bad.tolist() == [COLUMN]
