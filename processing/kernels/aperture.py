@@ -5,6 +5,7 @@ from typing import Any
 from numba import njit
 from numpy.typing import NDArray
 
+from processing.kernels.circle import share as share_of
 from processing.kernels.pixel import counted
 
 Array = NDArray[Any]
@@ -62,10 +63,14 @@ def circles(
                     square = dx * dx + dy * dy
                     if square > outer:
                         continue
-                    share = 1.0 if square <= inner else _covered(dx, dy, radius * radius)
-                    value, var, _ = counted(
-                        values, labels, variance, bad, noise, k + 1, mask, (cy - first, cx), y - first, x
-                    )
+                    share = 1.0 if square <= inner else share_of(dx, dy, radius, OVER)
+                    label = labels[y - first, x]
+                    value = values[y - first, x]
+                    var = variance[y - first, x] if variance.size else noise
+                    if not (label in (0, k + 1) and value > -1e30 and var < bad):
+                        value, var, _ = counted(
+                            values, labels, variance, bad, noise, k + 1, mask, (cy - first, cx), y - first, x
+                        )
                     total += share * value
                     spread += share * var
                     if by_weight and gain > 0.0 and value > 0.0:
@@ -74,16 +79,3 @@ def circles(
                 spread += total / gain
             flux[k, n] = total
             error[k, n] = spread**0.5
-
-
-@njit(cache=True, nogil=True)
-def _covered(dx: float, dy: float, square: float) -> float:
-    """Share of a pixel within a circle, counted on a grid."""
-    step, inside = 1.0 / OVER, 0
-    start = 0.5 * (step - 1.0)
-    for j in range(OVER):
-        v = dy + start + j * step
-        for i in range(OVER):
-            u = dx + start + i * step
-            inside += u * u + v * v < square
-    return inside * step * step

@@ -88,7 +88,11 @@ def _curve(  # noqa: C901  whole pixels and parts of pixels in one loop
             square = dx * dx + dy * dy
             if square > outer:
                 continue
-            value, _, _ = counted(values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x)
+            label = labels[y - first, x]
+            value = values[y - first, x]
+            var = variance[y - first, x] if variance.size else noise
+            if not (label in (0, mine) and value > -1e30 and var < bad):
+                value, _, _ = counted(values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x)
             if value == 0.0:
                 continue
             near = math.sqrt(square)

@@ -140,7 +140,15 @@ def add_up(
             if cxx * dx * dx + cyy * dy * dy + cxy * dx * dy > limit * limit:
                 continue
             area += 1
-            value, var, own = counted(values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x)
+            label = labels[y - first, x]
+            value = values[y - first, x]
+            var = variance[y - first, x] if variance.size else noise
+            if label in (0, mine) and value > -1e30 and var < bad:
+                own = True
+            else:
+                value, var, own = counted(
+                    values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x
+                )
             other += not own
             light += value
             spread += var

@@ -5,7 +5,7 @@ from typing import Any
 from numba import njit
 from numpy.typing import NDArray
 
-from processing.kernels.pixel import good
+from processing.kernels.pixel import NONE
 
 Array = NDArray[Any]
 NOTHING = -1e30
@@ -30,9 +30,17 @@ def vignets(
     for k in rows:
         x0, y0 = int(centres[k, 0] + 0.5) - wide // 2, int(centres[k, 1] + 0.5) - tall // 2 - first
         for j in range(tall):
+            y = y0 + j
+            if y < 0 or y >= ny:
+                cut[k, j] = NOTHING
+                continue
+            line, own, target = values[y], labels[y], cut[k, j]
             for i in range(wide):
-                x, y = x0 + i, y0 + j
-                if 0 <= x < nx and 0 <= y < ny and good(values, labels, variance, bad, k + 1, mask, y, x):
-                    cut[k, j, i] = values[y, x]
-                else:
-                    cut[k, j, i] = NOTHING
+                x = x0 + i
+                fine = 0 <= x < nx
+                if fine:
+                    others = mask != NONE and own[x] != 0 and own[x] != k + 1
+                    fine = not others and line[x] > NOTHING
+                    if fine and variance.size:
+                        fine = variance[y, x] < bad
+                target[i] = line[x] if fine else NOTHING

@@ -3,9 +3,11 @@
 import math
 from typing import Any
 
+import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from processing.kernels.circle import share as share_of
 from processing.kernels.pixel import counted
 
 Array = NDArray[Any]
@@ -79,21 +81,12 @@ def windowed(
 
 
 @njit(cache=True, nogil=True)
-def _share(dx: float, dy: float, reach: float) -> float:
-    """Share of a pixel within a circle."""
-    square = dx * dx + dy * dy
-    if square < max(reach - 0.75, 0.0) ** 2:
-        return 1.0
-    if square > (reach + 0.75) ** 2:
-        return 0.0
-    part, inside = 1.0 / OVER, 0
-    start = 0.5 * (part - 1.0)
-    for j in range(OVER):
-        v = dy + start + j * part
-        for i in range(OVER):
-            u = dx + start + i * part
-            inside += u * u + v * v < reach * reach
-    return inside * part * part
+def _profile(begin: int, end: int, centre: float, scale: float) -> Array:
+    """Values of the window along one axis."""
+    made = np.empty(max(end - begin, 0))
+    for k in range(begin, end):
+        made[k - begin] = math.exp(scale * (k - centre) ** 2)
+    return made
 
 
 @njit(cache=True, nogil=True)
@@ -117,15 +110,23 @@ def _centre(
     x0, x1 = max(int(cx - reach + 0.499999), 0), min(int(cx + reach + 1.499999), nx)
     y0, y1 = max(int(cy - reach + 0.499999), first), min(int(cy + reach + 1.499999), first + ny)
     total, sx, sy = 0.0, 0.0, 0.0
+    across = _profile(x0, x1, cx, scale)
+    inner, outer = max(reach - 0.75, 0.0) ** 2, (reach + 0.75) ** 2
     for y in range(y0, y1):
         dy = y - cy
+        down = math.exp(scale * dy * dy)
         for x in range(x0, x1):
             dx = x - cx
-            share = _share(dx, dy, reach)
-            if share == 0.0:
+            square = dx * dx + dy * dy
+            if square > outer:
                 continue
-            value, _, _ = counted(values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x)
-            weight = share * math.exp(scale * (dx * dx + dy * dy)) * value
+            share = 1.0 if square < inner else share_of(dx, dy, reach, OVER)
+            label = labels[y - first, x]
+            value = values[y - first, x]
+            var = variance[y - first, x] if variance.size else noise
+            if not (label in (0, mine) and value > -1e30 and var < bad):
+                value, _, _ = counted(values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x)
+            weight = share * down * across[x - x0] * value
             total += weight
             sx += weight * dx
             sy += weight * dy
@@ -160,15 +161,25 @@ def _moments(
     y0, y1 = max(int(cy - reach + 0.499999), first), min(int(cy + reach + 1.499999), first + ny)
     total, sxx, syy, sxy = 0.0, 0.0, 0.0, 0.0
     ex, ey, exy, spread_all = 0.0, 0.0, 0.0, 0.0
+    across = _profile(x0, x1, cx, scale)
+    inner, outer = max(reach - 0.75, 0.0) ** 2, (reach + 0.75) ** 2
     for y in range(y0, y1):
         dy = y - cy
+        down = math.exp(scale * dy * dy)
         for x in range(x0, x1):
             dx = x - cx
-            share = _share(dx, dy, reach)
-            if share == 0.0:
+            square = dx * dx + dy * dy
+            if square > outer:
                 continue
-            value, var, _ = counted(values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x)
-            weight = share * math.exp(scale * (dx * dx + dy * dy))
+            share = 1.0 if square < inner else share_of(dx, dy, reach, OVER)
+            label = labels[y - first, x]
+            value = values[y - first, x]
+            var = variance[y - first, x] if variance.size else noise
+            if not (label in (0, mine) and value > -1e30 and var < bad):
+                value, var, _ = counted(
+                    values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x
+                )
+            weight = share * down * across[x - x0]
             total += weight * value
             sxx += weight * value * dx * dx
             syy += weight * value * dy * dy
