@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from processing.kernels.compile import warm
-from processing.ldac import read_ldac
+from processing.ldac import read as read_ldac
 from processing.mosaic import Compression, Mosaic, assemble, hdu_bytes, primary_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -149,7 +149,7 @@ def agreement(place: Path) -> str:
     counts = np.zeros(3, np.int64)
     aper, auto, places, flags = [], [], [], []
     for ours, theirs in zip(read_ldac(place / "ours.cat"), read_ldac(place / "peer.cat"), strict=True):
-        mine, other = ours.table, theirs.table
+        mine, other = ours.sources, theirs.sources
         counts += (len(mine), len(other), 0)
         pairs = matched(mine, other)
         counts[2] += len(pairs)
