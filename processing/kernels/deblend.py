@@ -24,6 +24,7 @@ def deblend(
     x: Array,
     y: Array,
     value: Array,
+    bounds: Array,
     threshold: float,
     levels: int,
     contrast: float,
@@ -37,6 +38,8 @@ def deblend(
     Parameters
     ----------
     starts, x, y, value : the groups; pixels of each are put in the order of its objects
+    bounds : float32, the threshold of each pixel, or empty; an object's is then the least of its pixels
+    threshold : of all groups, where there are no bounds
     levels : number of thresholds
     contrast : least share of the flux by which a branch stands alone
     ends : (pixels of these groups,) int64, filled with the end of each object's pixels
@@ -49,10 +52,13 @@ def deblend(
     count = 0
     for k in range(first, end):
         part = slice(starts[k], starts[k + 1])
-        gx, gy, gv = x[part], y[part], value[part]
+        gx, gy, gv, gb = x[part], y[part], value[part], bounds
+        if bounds.size:
+            gb = bounds[part]
+            threshold = gb.min()
         whole = np.zeros(FIELDS)
-        describe(gx, gy, gv, threshold, least, 0, whole)
-        owner, objects, overflow = _branches(gx, gy, gv, whole, threshold, levels, contrast, min(least, TWIG))
+        describe(gx, gy, gv, gb, threshold, least, 0, whole)
+        owner, objects, overflow = _branches(gx, gy, gv, gb, whole, threshold, levels, contrast, min(least, TWIG))
         number = max(objects.shape[0], 1)
         if count + number > table.shape[0]:
             wider = np.zeros((2 * table.shape[0] + number, FIELDS))
@@ -66,7 +72,7 @@ def deblend(
             count += 1
             continue
         _deal(gx, gy, objects, owner)
-        _sort(gx, gy, gv, owner, number)
+        _sort(gx, gy, gv, gb, owner, number)
         begin = 0
         for j in range(number):
             stop = begin
@@ -77,7 +83,10 @@ def deblend(
                 stop += 1
             told = table[count]
             told[:] = objects[j]
-            describe(gx[begin:stop], gy[begin:stop], gv[begin:stop], threshold, least, kept, told)
+            mine = slice(begin, stop)
+            own_bounds = gb[mine] if gb.size else gb
+            least_bound = own_bounds.min() if gb.size else threshold
+            describe(gx[mine], gy[mine], gv[mine], own_bounds, least_bound, least, kept, told)
             told[shapes.FLAGS] = MERGED | (OVERFLOW if overflow else 0)
             told[shapes.PARENT] = k + 1
             ends[count] = starts[k] + stop
@@ -88,7 +97,15 @@ def deblend(
 
 @njit(cache=True, nogil=True)
 def _branches(  # noqa: C901, PLR0912  levels share the chart and the list of pixels
-    x: Array, y: Array, value: Array, whole: Array, threshold: float, levels: int, contrast: float, least: int
+    x: Array,
+    y: Array,
+    value: Array,
+    bounds: Array,
+    whole: Array,
+    threshold: float,
+    levels: int,
+    contrast: float,
+    least: int,
 ) -> tuple[Array, Array, bool]:
     """Return the owner of each pixel (-1: none yet), the objects (n, FIELDS), and whether there were too many."""
     number = x.size
@@ -183,7 +200,7 @@ def _branches(  # noqa: C901, PLR0912  levels share the chart and the list of pi
         mine = np.nonzero(label[level] == node)[0]
         owner[mine] = j
         bound = threshold * (peak / threshold) ** (level / levels)
-        describe(x[mine], y[mine], value[mine], bound, least, 0, objects[j])
+        describe(x[mine], y[mine], value[mine], bounds[mine] if bounds.size else bounds, bound, least, 0, objects[j])
     return owner, objects, overflow
 
 
@@ -262,7 +279,7 @@ def _chance(x: int, y: int) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _sort(x: Array, y: Array, value: Array, owner: Array, number: int) -> None:
+def _sort(x: Array, y: Array, value: Array, bounds: Array, owner: Array, number: int) -> None:
     """Put pixels in the order of their owners, those of a branch by rows, then those dealt as the group lists them."""
     places = np.zeros(2 * number + 1, np.int64)
     for k in range(owner.size):
@@ -271,6 +288,7 @@ def _sort(x: Array, y: Array, value: Array, owner: Array, number: int) -> None:
         places[j + 1] += places[j]
     listed = lutz.order(x, y)
     old_x, old_y, old_value, old_owner = x.copy(), y.copy(), value.copy(), owner.copy()
+    old_bounds = bounds.copy()
     for dealt in range(2):
         for at in range(owner.size):
             k = listed[at] if dealt else at
@@ -279,6 +297,8 @@ def _sort(x: Array, y: Array, value: Array, owner: Array, number: int) -> None:
             to = places[old_owner[k]]
             places[old_owner[k]] += 1
             x[to], y[to], value[to], owner[to] = old_x[k], old_y[k], old_value[k], old_owner[k]
+            if bounds.size:
+                bounds[to] = old_bounds[k]
 
 
 @njit(cache=True, nogil=True)

@@ -1,6 +1,5 @@
 """Loops that find what stands above a threshold: runs of pixels in rows, joined to groups of touching runs."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,66 +10,83 @@ Array = NDArray[Any]
 
 
 @njit(cache=True, nogil=True)
-def runs_above(filtered: Array, noise: Array, threshold: float, first: int) -> tuple[Array, Array, Array, Array]:
+def runs_above(
+    filtered: Array, bounds: Array, threshold: float, first: int
+) -> tuple[Array, Array, Array, Array, Array]:
     """Find runs of pixels above a threshold.
 
     Parameters
     ----------
     filtered : (rows, nx) float32
-    noise : (rows, nx) float32 variances by whose root the threshold is multiplied, or (0, 0)
+    bounds : (rows, nx) float32, the threshold of each pixel, or (0, 0): `threshold` everywhere
     first : number of the first row
 
     Returns
     -------
     row, left, length : (n,) int32 of the runs, in the order of rows and columns
     value : (sum of lengths,) float32
+    bound : the same, float32; empty without `bounds`
     """
-    runs, pixels = _counts(filtered, noise, threshold)
+    runs, pixels = _counts(filtered, bounds, np.float32(threshold))
     row, left, length = np.empty(runs, np.int32), np.empty(runs, np.int32), np.empty(runs, np.int32)
-    value = np.empty(pixels, np.float32)
-    _fill_runs(filtered, noise, threshold, first, row, left, length, value)
-    return row, left, length, value
+    value, bound = np.empty(pixels, np.float32), np.empty(pixels if bounds.size else 0, np.float32)
+    _fill_runs(filtered, bounds, np.float32(threshold), first, row, left, length, value, bound)
+    return row, left, length, value, bound
 
 
 @njit(cache=True, nogil=True)
-def _counts(filtered: Array, noise: Array, threshold: float) -> tuple[int, int]:
+def _counts(filtered: Array, bounds: Array, threshold: np.float32) -> tuple[int, int]:
     """Runs, and pixels in them: counted first, as lists that grow keep the compiler from making fast loops."""
     runs, pixels = 0, 0
     for j in range(filtered.shape[0]):
-        before = False
-        if noise.size:
-            for i in range(filtered.shape[1]):
-                above = filtered[j, i] > threshold * math.sqrt(noise[j, i])
+        line = filtered[j]
+        if bounds.size:
+            before = False
+            for i in range(line.size):
+                above = line[i] > bounds[j, i]
                 pixels += above
                 runs += above and not before
                 before = above
         else:
-            for i in range(filtered.shape[1]):
-                above = filtered[j, i] > threshold
-                pixels += above
-                runs += above and not before
-                before = above
+            runs += line[0] > threshold
+            pixels += line[0] > threshold
+            for i in range(1, line.size):
+                pixels += line[i] > threshold
+                runs += (line[i] > threshold) & (line[i - 1] <= threshold)
     return runs, pixels
 
 
 @njit(cache=True, nogil=True)
 def _fill_runs(
-    filtered: Array, noise: Array, threshold: float, first: int, row: Array, left: Array, length: Array, value: Array
-) -> None:
+    filtered: Array, bounds: Array, threshold: np.float32, first: int, row: Array, left: Array, length: Array,
+    value: Array, bound: Array,
+) -> None:  # fmt: skip
     count, held = -1, 0
+    step = 16
     for j in range(filtered.shape[0]):
+        line = filtered[j]
         before = False
-        for i in range(filtered.shape[1]):
-            bound = threshold * math.sqrt(noise[j, i]) if noise.size else threshold
-            above = filtered[j, i] > bound
-            if above:
-                if not before:
-                    count += 1
-                    row[count], left[count], length[count] = first + j, i, 0
-                length[count] += 1
-                value[held] = filtered[j, i]
-                held += 1
-            before = above
+        for begin in range(0, line.size, step):
+            end = min(begin + step, line.size)
+            if bounds.size == 0:
+                some = False
+                for i in range(begin, end):
+                    some |= line[i] > threshold
+                if not some:
+                    before = False
+                    continue
+            for i in range(begin, end):
+                above = line[i] > (bounds[j, i] if bounds.size else threshold)
+                if above:
+                    if not before:
+                        count += 1
+                        row[count], left[count], length[count] = first + j, i, 0
+                    length[count] += 1
+                    value[held] = line[i]
+                    if bounds.size:
+                        bound[held] = bounds[j, i]
+                    held += 1
+                before = above
 
 
 @njit(cache=True, nogil=True)
@@ -145,15 +161,21 @@ def join(  # noqa: C901, PLR0912  one pass over runs, one over groups
 
 @njit(cache=True, nogil=True)
 def lists(
-    row: Array, left: Array, length: Array, value: Array, group: Array, begins: Array, x: Array, y: Array, kept: Array
-) -> None:
-    """Fill `x`, `y` int32 and `kept` float32 with the pixels of all groups, each group's behind each other."""
+    row: Array, left: Array, length: Array, value: Array, bound: Array, group: Array, begins: Array, x: Array, y: Array,
+    kept: Array, bounds: Array,
+) -> None:  # fmt: skip
+    """Fill `x`, `y` int32 and `kept`, `bounds` float32 with the pixels of all groups, each group's behind each other.
+
+    `bounds` stay as they are where there is no `bound`.
+    """
     at = 0
     for run in range(row.size):
         if group[run] >= 0:
             to = begins[run]
             for i in range(length[run]):
                 x[to + i], y[to + i], kept[to + i] = left[run] + i, row[run], value[at + i]
+                if bound.size:
+                    bounds[to + i] = bound[at + i]
         at += length[run]
 
 

@@ -19,14 +19,17 @@ FIELDS = 26
 
 
 @njit(cache=True, nogil=True)
-def describe(x: Array, y: Array, value: Array, threshold: float, least: int, kept: int, told: Array) -> None:
+def describe(
+    x: Array, y: Array, value: Array, bounds: Array, threshold: float, least: int, kept: int, told: Array
+) -> None:
     """Fill a row `told` (FIELDS,) with the moments of pixels.
 
     Parameters
     ----------
     x, y : (n,) int32
     value : (n,) float32, filtered pixels
-    threshold : that they stand above
+    bounds : (n,) float32, what each had to stand above, or empty: `threshold`
+    threshold : that all stand above
     least : fewest pixels of a detection
     kept : 0, or the number of pixels of a branch, which come first: the barycentre that the row has for it then stays,
         and moments are taken about it
@@ -75,14 +78,20 @@ def describe(x: Array, y: Array, value: Array, threshold: float, least: int, kep
     told[CXX], told[CYY], told[CXY] = yy / determinant, xx / determinant, -2.0 * xy / determinant
     told[ABCOR] = 1.0
     ratio = threshold / half
-    if ratio > 0.0:
+    if ratio > 0.0 and bounds.size == 0:
         area = float(bright - number)
         area = area if area < 0.0 else -1.0
         told[ABCOR] = min(area / (2.0 * math.pi * math.log(min(ratio, 0.99)) * major * minor), 1.0)
     told[FLUX], told[PEAK], told[X_PEAK], told[Y_PEAK] = total, peak, x_peak, y_peak
     told[X_MIN], told[X_MAX], told[Y_MIN], told[Y_MAX] = x0, x1, y0, y1
     told[NPIX], told[DETECTION] = number, threshold
-    told[MTHRESH] = _faintest(x, y, value, least, kept if kept > 0 else number) - threshold if number >= least else 0.0
+    told[MTHRESH] = 0.0
+    if number >= least:
+        mine = kept if kept > 0 else number
+        if bounds.size:
+            told[MTHRESH] = _faintest(x, y, value - bounds, least, mine)
+        else:
+            told[MTHRESH] = _faintest(x, y, value, least, mine) - threshold
 
 
 SMALL = 256

@@ -75,8 +75,8 @@ def detect(
         if variance is not None and relative:
             noise = np.empty_like(filtered)
             convolve.convolve(variance, filters, first - low, noise)
-        bound = relative if noise.size else thresholds.detection
-        above: tuple[NDArray[Any], ...] = label.runs_above(filtered, noise, bound, first)
+            noise[:] = relative * np.sqrt(noise, dtype=np.float64)
+        above: tuple[NDArray[Any], ...] = label.runs_above(filtered, noise, thresholds.detection, first)
         return above
 
     with ThreadPoolExecutor(settings.threads) as pool:
@@ -84,14 +84,15 @@ def detect(
         for piece in pool.map(runs, range(0, ny, height)):
             found.append(piece)
             progress(0.6 * min(len(found) * height / ny, 1.0))
-        row, left, length, value = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        row, left, length, value, bound = (np.concatenate(parts) for parts in zip(*found, strict=True))
         group, starts, begins = label.join(row, left, length, settings.detect_minarea, settings.detect_maxarea)
         x, y = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
         filtered = np.empty(starts[-1], np.float32)
-        label.lists(row, left, length, value, group, begins, x, y, filtered)
+        bounds = np.empty(starts[-1] if bound.size else 0, np.float32)
+        label.lists(row, left, length, value, bound, group, begins, x, y, filtered, bounds)
         specks = label.specks(row, left, length, group)
         progress(0.7)
-        table, ends = _parted(pool, starts, x, y, filtered, thresholds.detection, settings)
+        table, ends = _parted(pool, starts, (x, y, filtered, bounds), thresholds.detection, settings)
     begun = np.concatenate((np.zeros(1, np.int64), ends))
     progress(0.9)
     delay = min(settings.memory_bufsize, ny) - max(halo, 1) - LEAD
@@ -100,15 +101,13 @@ def detect(
     own = np.diff(begun)[order]
     table, begun, x, y, filtered = _merged(into, order, table, begun, x, y, filtered)
     progress(1.0)
-    return Detections(_objects(table, own, thresholds), begun, x, y, filtered, specks)
+    return Detections(_objects(table, own, thresholds, weighted=bool(bound.size)), begun, x, y, filtered, specks)
 
 
 def _parted(
     pool: ThreadPoolExecutor,
     starts: NDArray[np.int64],
-    x: NDArray[np.int32],
-    y: NDArray[np.int32],
-    filtered: Pixels,
+    pixels: tuple[NDArray[np.int32], NDArray[np.int32], Pixels, Pixels],
     threshold: float,
     settings: Settings,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -119,7 +118,7 @@ def _parted(
         end = min(first + _CHUNK, groups)
         ends = np.empty(max(starts[end] - starts[first], 1), np.int64)
         table = deblend.deblend(
-            starts, x, y, filtered, threshold, settings.deblend_nthresh, settings.deblend_mincont,
+            starts, *pixels, threshold, settings.deblend_nthresh, settings.deblend_mincont,
             settings.detect_minarea, first, end, ends,
         )  # fmt: skip
         return table, ends[: len(table)]
@@ -152,10 +151,14 @@ def _merged(
     return table[order], starts, x[picked], y[picked], filtered[picked]
 
 
-def _objects(table: NDArray[np.float64], own: NDArray[np.int64], thresholds: Thresholds) -> NDArray[Any]:
+def _objects(
+    table: NDArray[np.float64], own: NDArray[np.int64], thresholds: Thresholds, *, weighted: bool
+) -> NDArray[Any]:
     objects = np.zeros(len(table), OBJECT)
     for column, name in enumerate(_COLUMNS):
         objects[name] = table[:, column]
     objects["threshold"] = thresholds.analysis
+    if weighted:  # the analysis goes with the detection
+        objects["threshold"] = table[:, shapes.DETECTION] * (thresholds.analysis / thresholds.detection)
     objects["own"] = own
     return objects
