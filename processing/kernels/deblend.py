@@ -117,6 +117,8 @@ def _branches(  # noqa: C901, PLR0912  levels share the chart and the list of pi
     x0, y0 = int(whole[shapes.X_MIN]), int(whole[shapes.Y_MIN])
     wide, tall = int(whole[shapes.X_MAX]) - x0 + 3, int(whole[shapes.Y_MAX]) - y0 + 3
     chart = np.full((tall, wide), -1, np.int32)  # place in this level's list, with a frame of nothing
+    if not _peaks(x, y, value, x0, y0, chart):
+        return none, nothing, False
     label = np.empty((levels, number), np.int32)  # node of each pixel at each level, -1 where it is in none
     label[0] = 0
     node_level = np.zeros(64, np.int32)
@@ -202,6 +204,27 @@ def _branches(  # noqa: C901, PLR0912  levels share the chart and the list of pi
         bound = threshold * (peak / threshold) ** (level / levels)
         describe(x[mine], y[mine], value[mine], bounds[mine] if bounds.size else bounds, bound, least, 0, objects[j])
     return owner, objects, overflow
+
+
+@njit(cache=True, nogil=True)
+def _peaks(x: Array, y: Array, value: Array, x0: int, y0: int, chart: Array) -> bool:
+    """Tell whether a group may have two peaks: most have but one pixel that no neighbour outshines. Leaves -1s."""
+    for k in range(x.size):
+        chart[y[k] - y0 + 1, x[k] - x0 + 1] = k
+    peaks = 0
+    for k in range(x.size):
+        i, j = x[k] - x0 + 1, y[k] - y0 + 1
+        outshone = False
+        for row in range(j - 1, j + 2):
+            for column in range(i - 1, i + 2):
+                other = chart[row, column]
+                outshone |= other >= 0 and value[max(other, 0)] > value[k]
+        peaks += not outshone
+        if peaks > 1:
+            break
+    for k in range(x.size):
+        chart[y[k] - y0 + 1, x[k] - x0 + 1] = -1
+    return peaks > 1
 
 
 @njit(cache=True, nogil=True)

@@ -34,21 +34,39 @@ def draw_rows(knots: Array, bends: Array, first: int, width: int, height: int, d
     `bends` are those along y, a column each; meshes are `width` by `height` pixels. Beyond the outermost knots the
     outermost piece goes on.
     """
-    rows, columns = knots.shape
-    line, curve = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    line, curve = np.empty(knots.shape[1], np.float32), np.empty(knots.shape[1], np.float32)
     for j in range(drawn.shape[0]):
-        if rows > 1:
-            dy = np.float32(np.float32(first + j) / np.float32(height) - np.float32(0.5))
-            at = min(max(int(dy), 0), rows - 2)
-            dy = np.float32(dy - at)
-            dy1 = np.float32(1.0) - dy
-            cy, cy1 = dy * dy * dy - dy, dy1 * dy1 * dy1 - dy1
-            for k in range(columns):
-                line[k] = dy1 * knots[at, k] + dy * knots[at + 1, k] + cy1 * bends[at, k] + cy * bends[at + 1, k]
-        else:
-            line[:] = knots[0]
-        bend(line, curve)
+        _bend_line(knots, bends, first + j, height, line, curve)
         _draw_line(line, curve, width, drawn[j])
+
+
+@njit(cache=True, nogil=True)
+def take_rows(knots: Array, bends: Array, first: int, width: int, height: int, values: Array, left: Array) -> None:
+    """Fill `left` with `values` less that surface; both (rows, nx) float32."""
+    line, curve = np.empty(knots.shape[1], np.float32), np.empty(knots.shape[1], np.float32)
+    drawn = np.empty(values.shape[1], np.float32)
+    for j in range(values.shape[0]):
+        _bend_line(knots, bends, first + j, height, line, curve)
+        _draw_line(line, curve, width, drawn)
+        for i in range(drawn.size):
+            left[j, i] = values[j, i] - drawn[i]
+
+
+@njit(cache=True, nogil=True)
+def _bend_line(knots: Array, bends: Array, y: int, height: int, line: Array, curve: Array) -> None:
+    """Fill `line` with the surface in row `y` at the knots' columns, and `curve` with the bends along it."""
+    rows, columns = knots.shape
+    if rows > 1:
+        dy = np.float32(np.float32(y) / np.float32(height) - np.float32(0.5))
+        at = min(max(int(dy), 0), rows - 2)
+        dy = np.float32(dy - at)
+        dy1 = np.float32(1.0) - dy
+        cy, cy1 = dy * dy * dy - dy, dy1 * dy1 * dy1 - dy1
+        for k in range(columns):
+            line[k] = dy1 * knots[at, k] + dy * knots[at + 1, k] + cy1 * bends[at, k] + cy * bends[at + 1, k]
+    else:
+        line[:] = knots[0]
+    bend(line, curve)
 
 
 @njit(cache=True, nogil=True)

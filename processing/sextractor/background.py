@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from processing.kernels import meshes, splines
@@ -41,6 +42,12 @@ class Background:
         """Background of rows `first` to `end`, (end - first, nx) float32."""
         return _drawn(self.level, self, first, end)
 
+    def taken_from(self, values: Pixels, first: int) -> Pixels:
+        """Return rows of the image, from `first` on, less the background: in one pass."""
+        kept, left = np.ascontiguousarray(values, np.float32), np.empty(values.shape, np.float32)
+        splines.take_rows(self.level, _bends(self.level), first, self.width, self.height, kept, left)
+        return left
+
     def noise(self, first: int, end: int) -> Pixels:
         """Standard deviation of rows `first` to `end`, (end - first, nx) float32."""
         return _drawn(self.sigma, self, first, end)
@@ -54,13 +61,18 @@ def flat(value: float, rms: float, shape: tuple[int, int]) -> Background:
 
 def _drawn(knots: Pixels, background: Background, first: int, end: int) -> Pixels:
     drawn = np.empty((end - first, background.nx), np.float32)
-    bends = np.zeros_like(knots)
+    splines.draw_rows(knots, _bends(knots), first, background.width, background.height, drawn)
+    return drawn
+
+
+def _bends(knots: Pixels) -> Pixels:
+    """Bends of the surface along y at each knot."""
+    bends = np.empty_like(knots)
+    line = np.empty(knots.shape[0], np.float32)
     for column in range(knots.shape[1]):
-        line = np.empty(knots.shape[0], np.float32)
         splines.bend(np.ascontiguousarray(knots[:, column]), line)
         bends[:, column] = line
-    splines.draw_rows(knots, bends, first, background.width, background.height, drawn)
-    return drawn
+    return bends
 
 
 def measure(
@@ -130,18 +142,26 @@ def _median(
     level: Pixels, sigma: Pixels, filtered: Sequence[int], threshold: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Median of both maps in windows that shrink towards the edges, where the level changes by `threshold`."""
-    new_level, new_sigma = level.copy(), sigma.copy()
-    rows, columns = level.shape
-    for row in range(rows):
-        tall = min(filtered[1] // 2, row, rows - 1 - row)
-        for column in range(columns):
-            wide = min(filtered[0] // 2, column, columns - 1 - column)
-            window = np.s_[row - tall : row + tall + 1, column - wide : column + wide + 1]
-            middle = _middle(level[window].ravel())
-            if abs(middle - level[row, column]) >= threshold:
-                new_level[row, column] = middle
-                new_sigma[row, column] = _middle(sigma[window].ravel())
-    return new_level, new_sigma
+    new_level, new_sigma = _medians(level, filtered), _medians(sigma, filtered)
+    kept = np.abs(new_level - level) < threshold
+    return np.where(kept, level, new_level), np.where(kept, sigma, new_sigma)
+
+
+def _medians(values: Pixels, filtered: Sequence[int]) -> Pixels:
+    rows, columns = values.shape
+    down, across = np.minimum(np.arange(rows), np.arange(rows)[::-1]), np.arange(columns)
+    across = np.minimum(across, across[::-1])
+    made = np.empty_like(values)
+    for tall in range(min(filtered[1] // 2, down.max()) + 1):
+        for wide in range(min(filtered[0] // 2, across.max()) + 1):
+            windows = sliding_window_view(values, (2 * tall + 1, 2 * wide + 1)).reshape(
+                rows - 2 * tall, columns - 2 * wide, -1
+            )
+            # the largest window that has room comes last
+            medians = np.sort(windows, axis=2)[:, :, windows.shape[2] // 2]
+            here = np.ix_(down >= tall, across >= wide)
+            made[here] = medians
+    return made
 
 
 def _middle(values: NDArray[np.float32]) -> np.float32:

@@ -82,7 +82,7 @@ class Plane:
         return values[first:end], None if variance is None else variance[first:end]
 
     def _made(self, first: int, end: int) -> tuple[Pixels, Pixels | None]:
-        values = self.rows.read(first, end) - self.background.rows(first, end)
+        values = self.background.taken_from(self.rows.read(first, end), first)
         if self.local_noise:
             return values, self.background.noise(first, end) ** 2
         if self.variances is None:
