@@ -70,15 +70,15 @@ class CosmicSettings(BaseModel):
     """Excess of a pixel over the sharpest light, in units of its noise, from which it counts."""
     group: Annotated[float, Field(gt=0)] = 4.5
     """Root of the summed squares of such excesses that makes pixels side by side, or one alone, a ray."""
-    peak: float = 4.0
+    peak: float = 3.5
     """Excess of one of them over the light that the pixels round it allow, in units of its noise."""
-    track: Annotated[float, Field(gt=0)] = 1.5
+    track: Annotated[float, Field(gt=0)] = 1.1
     """Excess of a pixel beside a ray that makes it one of the ray's."""
-    spare: Annotated[float, Field(gt=0)] = 0.5
+    spare: Annotated[float, Field(gt=0)] = 0.9
     """By how much of their noise the neighbours of a pixel may be brighter than they look."""
-    fringe: float = -0.5
+    fringe: float = -1.0
     """Light above the sky, in units of its noise, from which a pixel beside a ray is marked too."""
-    share: Annotated[float, Field(ge=0)] = 1.0
+    share: Annotated[float, Field(ge=0)] = 0.6
     """Part of the charge of a ray's pixel that such a pixel has at most; brighter ones are left to the other rules."""
     sharpest: Annotated[float, Field(gt=0)] = 0.4
     """Arcsec; no seeing is taken for better, and it is taken for this where a frame shows too few stars."""
