@@ -12,6 +12,7 @@ from processing.kernels import convolve
 from processing.sextractor.detection import Thresholds, detect
 from processing.sextractor.exposure import Exposure
 from processing.sextractor.filtering import kernel
+from processing.sextractor.flagging import flags_of, weights_of
 from processing.sextractor.measuring import measure
 from processing.sextractor.records import Detections, Noise, Pixels, Table
 from processing.sextractor.settings import Settings
@@ -67,10 +68,15 @@ class Engine:
             return values, self.background.rows(first, end), variance
 
         other = None if self.detected_in is self.measured else lambda first, end: self.detected_in.strip(first, end)[1]
-        return measure(
+        table = measure(
             strip, self.measured.rows.shape, self.detections, self.settings, self.noise, wanted,
             detection_variance=other, flag_maps=self.flag_maps, progress=progress,
         )  # fmt: skip
+        if any("IMAFLAGS" in name for name in wanted):
+            table |= flags_of(self.detections, self.flag_maps, self.settings.flag_type)
+        if any("LOW" in name or name == "FLAGS_WEIGHT" for name in wanted):
+            table |= weights_of(self.detections, self.measured.variances, self.detected_in.variances, float(BAD))
+        return table
 
 
 def thresholds(settings: Settings, rms: float, noise: Noise) -> Thresholds:

@@ -13,7 +13,7 @@ _LINE = re.compile(r"(\w+)\s*(?:[(\[]\s*(\d+)\s*(?:,\s*(\d+)\s*)?[)\]])?")
 VECTORS = frozenset(
     {f"{quantity}_APER" for quantity in ("FLUX", "FLUXERR", "MAG", "MAGERR")}
     | {f"{quantity}_PSF" for quantity in ("FLUX", "FLUXERR", "MAG", "MAGERR")}
-    | {"FLUX_GROWTH", "MAG_GROWTH", "FLUX_RADIUS", "VECTOR_ASSOC"}
+    | {"FLUX_GROWTH", "MAG_GROWTH", "FLUX_RADIUS", "VECTOR_ASSOC", "IMAFLAGS_ISO", "NIMAFLAGS_ISO"}
 )
 IMAGES = frozenset({"VIGNET", "VIGNET_SHIFT"})
 LARGEST_CELL = 2**20
