@@ -1,5 +1,6 @@
 """Debian's psfex and scamp take our LDAC catalogues for those of source-extractor: same stars, same model, same sky."""
 
+import gzip
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from processing import ldac
+from processing.cards import text_of
 from processing.missfits.editing import read_head
 from processing.sextractor.command import main
 from processing.sextractor.world import world_of
@@ -27,9 +30,7 @@ SETTINGS = (
 
 
 @pytest.fixture(scope="module")
-def catalogues(
-    program: Callable[[str, str], str], shared_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def catalogues(program: Callable[[str, str], str], shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with ours0.cat and peer0.cat of one CCD of a simulated exposure, and those of another exposure."""
     tool, place = program("source-extractor", "source-extractor"), tmp_path_factory.mktemp("substitution")
     (place / "default.param").write_text("\n".join(COLUMNS))
@@ -62,10 +63,25 @@ def test_psfex_makes_the_same_model(catalogues: Path, program: Callable[[str, st
     assert np.abs(found - expected).max() < 1e-3 * expected.max()
 
 
-def test_scamp_finds_the_same_sky(catalogues: Path, program: Callable[[str, str], str]) -> None:
+def reference(truth: Path, path: Path) -> None:
+    """Write the true stars as a catalogue that SCAMP refers to."""
+    lines = [line.split() for line in gzip.decompress(truth.read_bytes()).decode().splitlines()]
+    stars = np.array([[float(word) for word in words[1:4]] for words in lines if words[0] == "100"])
+    stars = stars[stars[:, 2] < 22.5]
+    names = ("X_WORLD", "Y_WORLD", "ERRA_WORLD", "ERRB_WORLD", "MAG", "MAGERR", "OBSDATE")
+    rows = np.zeros(len(stars), [(name, "f8" if name in {"X_WORLD", "Y_WORLD", "OBSDATE"} else "f4") for name in names])
+    for name, values in zip(names, (*stars[:, :2].T, 1e-5, 1e-5, stars[:, 2], 0.01, 2008.2), strict=True):
+        rows[name] = values
+    cards = text_of([("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0)])
+    ldac.write(path, [ldac.Catalogue(cards, rows, dict.fromkeys(names[:4], "deg"))])
+
+
+def test_scamp_finds_the_same_sky(catalogues: Path, program: Callable[[str, str], str], shared_data: Path) -> None:
     tool, skies = program("scamp", "scamp"), []
+    reference(shared_data / "sim" / "truth.list.gz", catalogues / "stars.cat")
     for name in ("peer", "ours"):
-        words = [tool, f"{name}0.cat", f"{name}1.cat", "-c", "/dev/null", "-ASTREF_CATALOG", "NONE", "-MATCH", "N"]
+        words = [tool, f"{name}0.cat", f"{name}1.cat", "-c", "/dev/null", "-ASTREF_CATALOG", "FILE"]
+        words += ["-ASTREFCAT_NAME", "stars.cat", "-ASTREFMAG_KEY", "MAG", "-ASTREFMAGERR_KEY", "MAGERR"]
         words += ["-SAVE_REFCATALOG", "N", "-CHECKPLOT_TYPE", "NONE", "-WRITE_XML", "N", "-FWHM_THRESHOLDS", "0,100"]
         subprocess.run(words, cwd=catalogues, check=True, capture_output=True)
         head = read_head(catalogues / f"{name}1.head")
