@@ -1,7 +1,9 @@
 """Writing files whole or not at all, with the pixels streamed past and never looked at."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +17,8 @@ from processing.placing import place
 
 _COPY = 1 << 26
 """Bytes asked of the kernel at once."""
+_AT_ONCE = 4
+"""Files that are on their way to disk at once."""
 
 
 class Save(StrEnum):
@@ -56,12 +60,7 @@ class Writer:
             return []
         partial = [(product.path.with_name(f"{product.path.name}.part"), product.path) for product in products]
         try:
-            for (temporary, path), product in zip(partial, products, strict=True):
-                path.parent.mkdir(exist_ok=True)
-                with temporary.open("wb+", buffering=0) as stream:
-                    for hdu in self.process(product.hdus):
-                        self._put(stream, hdu)
-                    os.fsync(stream.fileno())
+            self._write_all([temporary for temporary, _ in partial], products)
             for temporary, path in partial:
                 if self.save is Save.BACKUP and path.exists():
                     _keep(path)
@@ -74,6 +73,33 @@ class Writer:
             for path in {*read} - {*written}:
                 path.unlink()
         return written
+
+    def _write_all(self, paths: Sequence[Path], products: Sequence[Product]) -> None:
+        """Write files; each goes to disk while its next HDU, and the next files, are written."""
+        with ThreadPoolExecutor(_AT_ONCE) as disk:
+            going: deque[Future[None]] = deque()
+            for path, product in zip(paths, products, strict=True):
+                going.append(self._write(path, product, disk))
+                if len(going) > _AT_ONCE:
+                    going.popleft().result()
+            for each in going:
+                each.result()
+
+    def _write(self, path: Path, product: Product, disk: ThreadPoolExecutor) -> "Future[None]":
+        """Write a file; what is given back ends when it is on disk."""
+        path.parent.mkdir(exist_ok=True)
+        stream = path.open("wb+", buffering=0)
+        begun: Future[None] | None = None
+        try:
+            for hdu in self.process(product.hdus):
+                self._put(stream, hdu)
+                if begun is None or begun.done():
+                    _known(begun)
+                    begun = disk.submit(os.fdatasync, stream.fileno())
+        except BaseException:
+            disk.submit(stream.close)
+            raise
+        return disk.submit(_to_disk, stream, begun)
 
     def _put(self, stream: BinaryIO, hdu: Hdu) -> None:
         if not self.sums and (hdu.raw or not _is_proved(hdu)):
@@ -97,6 +123,18 @@ class Writer:
         stream.seek(begin)
         _all(stream, hdu.with_cards(with_sums(hdu.cards, adder.finish())).header())
         stream.seek(end)
+
+
+def _to_disk(stream: BinaryIO, begun: "Future[None] | None") -> None:
+    with stream:
+        _known(begun)
+        os.fsync(stream.fileno())
+
+
+def _known(begun: "Future[None] | None") -> None:
+    """Tell what went wrong on the way to disk: the kernel says so once, to whoever asks first."""
+    if begun is not None:
+        begun.result()
 
 
 def _only_read(hdus: Iterable[Hdu]) -> None:
