@@ -122,25 +122,20 @@ def _histogram(
 
 
 @njit(cache=True, nogil=True)
-def _weighted_histogram(
-    pixels: Array,
-    weights: Array,
-    x0: int,
-    x1: int,
-    of: Array,
-    scale: np.float32,
-    shift: np.float32,
-    levels: int,
-    limit: np.float32,
-    counts: Array,
+def _histograms(
+    pixels: Array, weights: Array, x0: int, x1: int, bins: Array, levels: Array, limit: np.float32, counts: Array
 ) -> None:
-    counts[:levels] = 0
-    top, bottom = np.float32(levels), np.float32(1.0)
+    """Both histograms: a variance counts where its pixel does. `bins` hold scale and shift of each, (2, 2)."""
+    counts[:] = 0
+    one = np.float32(1.0)
     for j in range(pixels.shape[0]):
         for i in range(x0, x1):
-            at = of[j, i] / scale + shift
-            if at >= bottom and at < top and weights[j, i] < limit and pixels[j, i] > -BIG:
-                counts[int(at)] += 1
+            at = pixels[j, i] / bins[0, 0] + bins[0, 1]
+            if at >= one and at < levels[0] and weights[j, i] < limit:
+                counts[0, int(at)] += 1
+                at = weights[j, i] / bins[1, 0] + bins[1, 1]
+                if at >= one and at < levels[1]:
+                    counts[1, int(at)] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -153,7 +148,8 @@ def measure_strip(
     mesh with too few good pixels becomes -1e30. Every `sample`-th row gives the range of the histograms.
     """
     some, heavy = pixels[::sample], weights[::sample]
-    counts = np.empty(LEVELS, np.int32)
+    counts, levels = np.zeros((2, LEVELS), np.int32), np.empty(2, np.int64)
+    bins, zeros = np.empty((2, 2), np.float32), np.empty(2, np.float32)
     sums = np.zeros((2, 3))
     low, high = np.empty(2, np.float32), np.empty(3, np.float32)
     kinds = 1 if weights.size == 0 else 2
@@ -173,18 +169,19 @@ def measure_strip(
         _sums(some, heavy, x0, x1, low, high, sums)
         for kind in range(kinds):
             mean, spread = _spread(sums[kind])
-            levels = min(int(STEP * sums[kind, 0] + 1.0), LEVELS)
-            scale = np.float32(2.0 * HALF * spread / levels) if spread > 0.0 else np.float32(1.0)
-            zero = np.float32(mean - HALF * spread)
-            shift = np.float32(0.499999 - float(zero) / float(scale))
-            if kinds == 1:
-                _histogram(pixels, x0, x1, scale, shift, levels, counts)
-            else:
-                of = pixels if kind == 0 else weights
-                _weighted_histogram(pixels, weights, x0, x1, of, scale, shift, levels, limit, counts)
-            middle, median, width_bins = guess(counts, levels)
+            levels[kind] = min(int(STEP * sums[kind, 0] + 1.0), LEVELS)
+            bins[kind, 0] = np.float32(2.0 * HALF * spread / levels[kind]) if spread > 0.0 else np.float32(1.0)
+            zeros[kind] = np.float32(mean - HALF * spread)
+            bins[kind, 1] = np.float32(0.499999 - zeros[kind] / bins[kind, 0])
+        if kinds == 1:
+            _histogram(pixels, x0, x1, bins[0, 0], bins[0, 1], levels[0], counts[0])
+        else:
+            _histograms(pixels, weights, x0, x1, bins, levels, limit, counts)
+        for kind in range(kinds):
+            zero, scale = np.float64(zeros[kind]), np.float64(bins[kind, 0])
+            middle, median, spread = guess(counts[kind], levels[kind])
             at = middle
-            if width_bins > 0.0:
-                at = 2.5 * median - 1.5 * middle if abs((middle - median) / width_bins) < 0.3 else median
-            level[kind, mesh] = np.float32(float(zero) + at * float(scale))
-            sigma[kind, mesh] = np.float32(width_bins * float(scale))
+            if spread > 0.0:
+                at = 2.5 * median - 1.5 * middle if abs((middle - median) / spread) < 0.3 else median
+            level[kind, mesh] = np.float32(zero + at * scale)
+            sigma[kind, mesh] = np.float32(spread * scale)

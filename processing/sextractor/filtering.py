@@ -51,5 +51,5 @@ def kernel(rows: tuple[tuple[float, ...], ...] | None, *, normalised: bool) -> N
     if normalised:
         total = float(values.sum(dtype=np.float64))
         total = total if total > 0 else float(np.sqrt((values.astype(np.float64) ** 2).sum()))
-        values = (values / np.float32(total)).astype(np.float32)
+        values = (values.astype(np.float64) / total).astype(np.float32)
     return values
