@@ -1,1 +1,1 @@
-"""PSFEx: models of the point spread function that vary over the field (Bertin 2011, ASP Conf. 442, 435)."""
+"""PSFEx: models of the point spread function from stars of a catalogue (Bertin 2011, ASPC 442, 435)."""

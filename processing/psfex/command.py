@@ -1,0 +1,135 @@
+"""``terapix psfex CATALOGUE… -c FILE -KEY VALUE``: called as PSFEx is."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from processing.astromatic import Values, files_and_settings
+from processing.errors import BadSetting
+from processing.psfex.keys import TOOL
+from processing.psfex.settings import Selection, Settings
+
+_NOT_DONE = {
+    "BASIS_TYPE": {"PIXEL", "GAUSS-LAGUERRE", "FILE"},
+    "NEWBASIS_TYPE": {"PCA_INDEPENDENT", "PCA_COMMON"},
+    "MEF_TYPE": {"COMMON"},
+    "STABILITY_TYPE": {"SEQUENCE"},
+    "HIDDENMEF_TYPE": {"INDEPENDENT"},
+    "SAMPLEVAR_TYPE": {"NONE"},
+    "HOMOBASIS_TYPE": {"GAUSS-LAGUERRE"},
+    "OUTCAT_TYPE": {"ASCII_HEAD", "ASCII", "FITS_LDAC"},
+    "PSF_RECENTER": {"Y"},
+    "PSF_DGEOCORRECT": {"Y"},
+    "WRITE_XML": {"Y"},
+}
+"""Choices of the original that are not made here."""
+
+
+def _refuse(values: Values) -> None:
+    """Raise BadSetting where something is asked for that is not done."""
+    texts = values.as_texts()
+    for key, choices in _NOT_DONE.items():
+        for choice in texts[key].split(","):
+            if choice in choices:
+                raise BadSetting(f"{key} = {choice} is not made here; take the original for it")
+    for key in ("CHECKIMAGE_TYPE", "CHECKPLOT_TYPE"):
+        if set(values.texts(key)) - {"NONE"}:
+            raise BadSetting(f"{key} = {texts[key]}: none is made here; set it to NONE, or take the original for it")
+    if values.numbers("PSF_PIXELSIZE") not in {(1.0,), (1.0, 1.0)}:
+        raise BadSetting(f"PSF_PIXELSIZE = {texts['PSF_PIXELSIZE']}: only 1.0 is made here")
+
+
+def settings_of(values: Values) -> Settings:
+    """Return what is done to every image.
+
+    Raises
+    ------
+    BadSetting
+        Names the key, its value and what was expected.
+    """
+    _refuse(values)
+    size = values.wholes("PSF_SIZE")
+    contexts, groups = values.texts("PSFVAR_KEYS"), values.wholes("PSFVAR_GROUPS")
+    degrees, centre = values.wholes("PSFVAR_DEGREES"), values.texts("CENTER_KEYS")
+    bounds = values.numbers("SAMPLE_FWHMRANGE")
+    for key, count, least, most in (
+        ("PSF_SIZE", len(size), 1, 2), ("CENTER_KEYS", len(centre), 2, 2), ("SAMPLE_FWHMRANGE", len(bounds), 2, 2),
+        ("PSFVAR_GROUPS", len(groups), len(contexts), len(contexts)),
+        ("PSFVAR_DEGREES", len(degrees), max(groups, default=0), max(groups, default=0)),
+    ):  # fmt: skip
+        if not least <= count <= most:
+            raise BadSetting(f"{key}: {count} values are given; {most} were expected")
+    if min(size) < 3 or min(degrees, default=0) < 0 or min(groups, default=1) < 1:
+        raise BadSetting("PSF_SIZE from 3, PSFVAR_DEGREES from 0 and PSFVAR_GROUPS from 1 were expected")
+    if values.number("PSF_SAMPLING") < 0.0 or values.number("SAMPLE_VARIABILITY") <= 0.0:
+        raise BadSetting("PSF_SAMPLING from 0 and SAMPLE_VARIABILITY above 0 were expected")
+    if not 0.0 <= values.number("SAMPLE_MAXELLIP") < 1.0:
+        raise BadSetting(f"SAMPLE_MAXELLIP = {values.number('SAMPLE_MAXELLIP')}: 0 to below 1 was expected")
+    selection = Selection(
+        automatic=values.switch("SAMPLE_AUTOSELECT"),
+        fwhm=(bounds[0], bounds[1]),
+        variability=values.number("SAMPLE_VARIABILITY"),
+        snr=values.number("SAMPLE_MINSN"),
+        ellipticity=values.number("SAMPLE_MAXELLIP"),
+        flags=values.whole("SAMPLE_FLAGMASK"),
+        weight_flags=values.whole("SAMPLE_WFLAGMASK"),
+        image_flags=values.whole("SAMPLE_IMAFLAGMASK"),
+        bad_pixels=values.whole("BADPIXEL_NMAX") if values.switch("BADPIXEL_FILTER") else None,
+    )
+    return Settings(
+        selection=selection,
+        step=values.number("PSF_SAMPLING"),
+        size=(size[0], size[-1]),
+        accuracy=values.number("PSF_ACCURACY"),
+        centre=(centre[0], centre[1]),
+        flux=values.text("PHOTFLUX_KEY"),
+        contexts=contexts,
+        groups=groups,
+        degrees=degrees,
+        super_resolved=values.text("BASIS_TYPE") == "PIXEL_AUTO",
+        threads=values.whole("NTHREADS") or len(os.sched_getaffinity(0)),
+    )
+
+
+def _out(catalogue: Path, values: Values) -> Path:
+    place = values.text("PSF_DIR")
+    return (Path(place) if place else catalogue.parent) / (catalogue.stem + values.text("PSF_SUFFIX"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; 0 where the models were made, 1 where a file hindered it, 2 where the settings did."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # each image has a thread already, and its matrices are too small for more
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+    def do() -> str:
+        begin = time.monotonic()
+        names, pairs = files_and_settings(arguments)
+        values = TOOL.read(pairs)
+        settings = settings_of(values)
+        if not names:
+            raise BadSetting("no catalogue is named; psfex CATALOGUE [-c FILE] [-KEY VALUE]… was expected")
+        from processing import psf_model  # noqa: PLC0415  numpy comes with it, after its threads are set
+        from processing.psfex.model import models_of  # noqa: PLC0415
+
+        lines = []
+        for name in names:
+            made = models_of(Path(name), settings)
+            psf_model.write(_out(Path(name), values), [each.model for each in made])
+            lines += [
+                f"{name}[{number}]: {each.model.accepted} of {each.model.loaded} stars, chi2 {each.model.chi2:.2f}, "
+                f"FWHM {each.model.fwhm:.2f} pixels, sampling {each.model.step:.3f}"
+                for number, each in enumerate(made, 1)
+            ]
+        if values.text("VERBOSE_TYPE") == "QUIET":
+            return ""
+        sys.stderr.write("\n".join(lines) + "\n")
+        return f"{len(names)} catalogues in {time.monotonic() - begin:.2f} s"
+
+    return TOOL.call(arguments, do, usage="psfex CATALOGUE… [-c FILE] [-KEY VALUE]…")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

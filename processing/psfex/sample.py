@@ -1,0 +1,239 @@
+"""Choosing stars of a catalogue: a window about the mode of FWHMs, and cuts that are counted one by one."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.cards import CardValues
+from processing.errors import BadCatalogue
+from processing.ldac import Catalogue, Rows
+from processing.psf_model import Variation
+from processing.psfex.settings import Selection, Settings
+
+Floats = NDArray[np.float64]
+_BAD = -1e29
+"""Pixels of a vignette below it have no value."""
+_SIGMA = 2.35
+"""FWHM of a Gaussian over its standard deviation, as the original has it."""
+
+
+class NoStars(BadCatalogue):
+    """No source passes the cuts; says how many each of them took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Stars of one image."""
+
+    rows: NDArray[np.int64]
+    """Of the catalogue, from 0."""
+    vignettes: Floats = field(repr=False)
+    """(n, ny, nx), 0 where bad."""
+    good: NDArray[np.bool_] = field(repr=False)
+    """(n, ny, nx), False where a pixel has no value."""
+    offsets: Floats
+    """(n, 2): x and y from the centre of the middle pixel, pixels."""
+    fluxes: Floats
+    contexts: Floats
+    """(n, contexts)."""
+    fwhm: float
+    """Mode of twice the half-light radii, pixels."""
+    noise: float
+    """Standard deviation of the background."""
+    gain: float
+    """Electrons a unit; 0: infinite."""
+    variation: Variation
+    cuts: Mapping[str, int]
+    """Sources that each cut by itself takes."""
+
+    def of(self, kept: NDArray[np.bool_]) -> "Sample":
+        """Return the stars that are kept."""
+        return replace(
+            self,
+            rows=self.rows[kept],
+            vignettes=self.vignettes[kept],
+            good=self.good[kept],
+            offsets=self.offsets[kept],
+            fluxes=self.fluxes[kept],
+            contexts=self.contexts[kept],
+        )
+
+
+def column(path: Path, catalogue: Catalogue, name: str) -> Floats:
+    """Return a column, or one element of a vector as ``FLUX_APER(2)``; BadCatalogue where there is none."""
+    bare, _, index = name.partition("(")
+    if bare not in (catalogue.sources.dtype.names or ()):
+        remedy = f"add {bare} to the columns that sextractor writes"
+        raise BadCatalogue(path, f"no column {bare}", hdu=catalogue.hdu, remedy=remedy)
+    values = np.asarray(catalogue.sources[bare], np.float64)
+    if values.ndim == 1:
+        return values
+    place = int(re.sub(r"\D", "", index) or 1) - 1
+    if place >= values.shape[1]:
+        found = f"{bare} has {values.shape[1]} elements, not {place + 1}"
+        raise BadCatalogue(path, found, hdu=catalogue.hdu, remedy="give another element")
+    element: Floats = values[:, place]
+    return element
+
+
+def mode_of(widths: Floats, variability: float) -> float:
+    """Return the middle of the narrowest window over a quarter of the sorted widths, or of fewer if that is too wide.
+
+    The window shrinks while it is wider than half the allowed variability.
+    """
+    ordered = np.sort(widths)
+    if len(ordered) < 2:
+        return float(ordered[0])
+    many = max(len(ordered) // 4, 1)
+    while True:
+        spans = ordered[many:] - ordered[:-many]
+        first = int(spans.argmin())
+        middle = float(ordered[first + many] + ordered[first]) / 2.0
+        if spans[first] <= 0.5 * variability * middle or many <= 1:
+            return middle
+        many //= 2
+
+
+def cuts_of(path: Path, catalogue: Catalogue, choice: Selection) -> dict[str, NDArray[np.bool_]]:
+    """Return what each cut leaves, by its name."""
+    names = catalogue.sources.dtype.names or ()
+    widths = 2.0 * column(path, catalogue, "FLUX_RADIUS")
+    most = (1.0 + choice.ellipticity) / (1.0 - choice.ellipticity)
+    left = {
+        "faint": column(path, catalogue, "SNR_WIN") > choice.snr,
+        "flagged": (column(path, catalogue, "FLAGS").astype(np.int64) & choice.flags) == 0,
+        "elongated": column(path, catalogue, "ELONGATION") < most,
+        "out of the range of FWHM": (widths >= choice.fwhm[0]) & (widths <= choice.fwhm[1]),
+    }
+    for name, mask in (("FLAGS_WEIGHT", choice.weight_flags), ("IMAFLAGS_ISO", choice.image_flags)):
+        if mask and name in names:
+            left[name] = (column(path, catalogue, name).astype(np.int64) & mask) == 0
+    return left
+
+
+def select(path: Path, catalogue: Catalogue, settings: Settings, mode: float | None = None) -> Sample:
+    """Choose the stars of an image.
+
+    Parameters
+    ----------
+    mode : FWHM of stars where it is known already, pixels
+
+    Raises
+    ------
+    NoStars
+        Says what each cut took.
+    BadCatalogue
+        Where a column or a keyword of the header is missing.
+    """
+    choice = settings.selection
+    left = cuts_of(path, catalogue, choice)
+    centres = np.stack([column(path, catalogue, name) for name in settings.centre], axis=1)
+    fluxes = column(path, catalogue, settings.flux)
+    left["without flux or position"] = (fluxes > 0.0) & np.isfinite(fluxes) & np.isfinite(centres).all(axis=1)
+    contexts, variation = _contexts(path, catalogue, settings)
+    widths = 2.0 * column(path, catalogue, "FLUX_RADIUS")
+    kept = np.logical_and.reduce(list(left.values()))
+    if not kept.any():
+        raise _no_stars(path, catalogue, left)
+    fwhm = mode if mode is not None else mode_of(widths[kept], choice.variability)
+    if choice.automatic:
+        wide = np.sqrt(1.0 + choice.variability)
+        left["no stellar FWHM"] = (widths >= fwhm / wide) & (widths <= fwhm * wide)
+        kept &= left["no stellar FWHM"]
+    rows = np.flatnonzero(kept)
+    raw = _vignettes(path, catalogue.sources, catalogue.hdu, rows)
+    good = np.isfinite(raw) & (raw > _BAD)
+    if choice.bad_pixels is not None:
+        few = np.count_nonzero(~good, axis=(1, 2)) <= choice.bad_pixels
+        left["bad pixels"] = np.isin(np.arange(len(kept)), rows[few]) | ~kept
+        rows, raw, good = rows[few], raw[few], good[few]
+    if not len(rows):
+        raise _no_stars(path, catalogue, left)
+    vignettes = np.where(good, raw, 0.0)
+    values = CardValues(catalogue.cards)
+    noise, gain = values.number("SEXBKDEV"), values.number("SEXGAIN")
+    if noise is None or noise <= 0.0:
+        raise BadCatalogue(
+            path, "no SEXBKDEV above 0 in the image's header", hdu=catalogue.hdu, remedy="take FITS_LDAC of sextractor"
+        )
+    offsets = centres[rows] - np.floor(centres[rows] + 0.49999)
+    offsets = recentred(vignettes, offsets, widths[rows] / _SIGMA)
+    cuts = {name: int(np.count_nonzero(~passed)) for name, passed in left.items()}
+    return Sample(
+        rows, vignettes, good, offsets, fluxes[rows], contexts[rows], fwhm, noise, gain or 0.0, variation, cuts
+    )  # fmt: skip
+
+
+def _no_stars(path: Path, catalogue: Catalogue, left: Mapping[str, NDArray[np.bool_]]) -> NoStars:
+    told = ", ".join(f"{name} {np.count_nonzero(~passed)}" for name, passed in left.items() if not passed.all())
+    found = f"no star among {len(catalogue.sources)} sources ({told or 'the catalogue is empty'})"
+    return NoStars(path, found, hdu=catalogue.hdu, remedy="loosen the SAMPLE_ settings or look at the image")
+
+
+def _vignettes(path: Path, sources: Rows, hdu: int, rows: NDArray[np.int64]) -> Floats:
+    if "VIGNET" not in (sources.dtype.names or ()) or sources.dtype["VIGNET"].ndim != 2:
+        raise BadCatalogue(
+            path, "no column VIGNET of images", hdu=hdu, remedy="add VIGNET(45,45) to sextractor's columns"
+        )
+    return np.asarray(sources["VIGNET"][rows], np.float64)
+
+
+def _contexts(path: Path, catalogue: Catalogue, settings: Settings) -> tuple[Floats, Variation]:
+    """Return values of contexts; they are scaled to the range of all sources, stars or not."""
+    columns, names, groups = [], [], []
+    for name, group in zip(settings.contexts, settings.groups, strict=True):
+        if name.startswith(":"):
+            value = CardValues(catalogue.cards).number(name[1:])
+            if value is None:
+                remedy = "name another keyword in PSFVAR_KEYS"
+                raise BadCatalogue(
+                    path, f"no number {name[1:]} in the image's header", hdu=catalogue.hdu, remedy=remedy
+                )
+            columns.append(np.full(len(catalogue.sources), value))
+        else:
+            columns.append(column(path, catalogue, name))
+        names.append(name)
+        groups.append(group)
+    if not columns or not len(catalogue.sources) or not any(settings.degrees):
+        return np.empty((len(catalogue.sources), 0)), Variation()
+    contexts = np.stack(columns, axis=1)
+    low, high = np.nanmin(contexts, axis=0), np.nanmax(contexts, axis=0)
+    scales = np.where(high > low, high - low, 1.0)
+    zeros = tuple(float(value) for value in (low + high) / 2.0)
+    return contexts, Variation(
+        tuple(names), tuple(groups), zeros, tuple(float(scale) for scale in scales), settings.degrees
+    )
+
+
+def recentred(vignettes: Floats, offsets: Floats, sigmas: Floats) -> Floats:
+    """Return centroids under Gaussian windows, as XWIN_IMAGE has them, from `offsets` on.
+
+    The window has the star's own standard deviation and reaches 4 of them; each step goes twice as far as the
+    centroid, until it is shorter than 1e-4 pixel or 16 were made.
+    """
+    result = offsets.copy()
+    moving = np.arange(len(offsets))
+    rows, columns = (np.arange(size) - float(size // 2) for size in vignettes.shape[1:])
+    for _ in range(16):
+        across = columns - result[moving, 0, np.newaxis]
+        along = rows - result[moving, 1, np.newaxis]
+        width = 2.0 * sigmas[moving, np.newaxis] ** 2
+        radii = np.sqrt(along[:, :, np.newaxis] ** 2 + across[:, np.newaxis, :] ** 2)
+        edge = np.clip(4.0 * sigmas[moving, np.newaxis, np.newaxis] - radii + 0.5, 0.0, 1.0)
+        light = vignettes[moving] * edge * np.exp(-(along**2) / width)[:, :, np.newaxis]
+        light *= np.exp(-(across**2) / width)[:, np.newaxis, :]
+        total = light.sum(axis=(1, 2))
+        total = np.where(total > 0.0, total, np.inf)
+        shift = np.stack([(light.sum(axis=1) * across).sum(axis=1), (light.sum(axis=2) * along).sum(axis=1)], axis=1)
+        shift *= 2.0 / total[:, np.newaxis]
+        result[moving] += shift
+        moving = moving[(shift**2).sum(axis=1) > 1e-8]
+        if not len(moving):
+            break
+    lost = np.abs(result - offsets).max(axis=1) > 2.0 * sigmas
+    result[lost] = offsets[lost]
+    return result

@@ -1,0 +1,50 @@
+"""What PSFEx is asked for, as far as it is done here."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which sources are taken for stars."""
+
+    automatic: bool = True
+    """Whether the FWHM of stars is looked for."""
+    fwhm: tuple[float, float] = (2.0, 10.0)
+    """Allowed, image pixels."""
+    variability: float = 0.2
+    """Allowed of the FWHM, relative."""
+    snr: float = 20.0
+    """Least ratio of signal to noise."""
+    ellipticity: float = 0.3
+    """Largest (A-B)/(A+B)."""
+    flags: int = 0xFE
+    """FLAGS that exclude."""
+    weight_flags: int = 0
+    """FLAGS_WEIGHT that exclude."""
+    image_flags: int = 0
+    """IMAFLAGS_ISO that exclude."""
+    bad_pixels: int | None = None
+    """Largest number of them in a vignette; None: any number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One run; defaults are those of PSFEx 3.21."""
+
+    selection: Selection = Selection()
+    step: float = 0.0
+    """Image pixels from one pixel of the model to the next; 0: from the FWHM."""
+    size: tuple[int, int] = (25, 25)
+    """Width and height of the model."""
+    accuracy: float = 0.01
+    """Expected of pixels of the model, relative."""
+    centre: tuple[str, str] = ("X_IMAGE", "Y_IMAGE")
+    """Columns of positions."""
+    flux: str = "FLUX_APER(1)"
+    """Column that vignettes are divided by."""
+    contexts: tuple[str, ...] = ("X_IMAGE", "Y_IMAGE")
+    groups: tuple[int, ...] = (1, 1)
+    degrees: tuple[int, ...] = (2,)
+    super_resolved: bool = True
+    """Whether the model of stars narrower than 3 pixels would have a basis of pixels (PIXEL_AUTO)."""
+    threads: int = 1

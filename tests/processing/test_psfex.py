@@ -1,0 +1,149 @@
+"""PSFEx on painted stars whose PSF is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from processing import ldac, psf_model
+from processing.errors import BadCatalogue
+from processing.ldac import Catalogue
+from processing.psfex.command import main
+from processing.psfex.fitting import clipped, lanczos, tapered
+from processing.psfex.model import models_of
+from processing.psfex.sample import NoStars, mode_of, recentred
+from processing.psfex.settings import Settings
+
+SIDE, SIGMA, NOISE = 45, 2.0, 5.0
+
+
+def stars(number: int = 60, seed: int = 3) -> Catalogue:
+    """Gaussian stars that get wider along x, with positions off by up to 0.05 pixel and neighbours cut out."""
+    chance = np.random.default_rng(seed)
+    kind = [(name, "f4") for name in ("X_IMAGE", "Y_IMAGE", "FLUX_RADIUS", "SNR_WIN", "FLUX_APER", "FLUXERR_APER")]
+    rows = np.zeros(number, [*kind, ("ELONGATION", "f4"), ("FLAGS", "i2"), ("VIGNET", "f4", (SIDE, SIDE))])
+    x, y = chance.uniform(50, 2000, number), chance.uniform(50, 4000, number)
+    flux = 10 ** chance.uniform(4.5, 6, number)
+    grid = np.arange(SIDE) - SIDE // 2
+    for row, x0, y0, light in zip(rows, x, y, flux, strict=True):
+        sigma = SIGMA * (1 + 0.05 * (x0 - 1000) / 2000)
+        dx, dy = x0 - np.floor(x0 + 0.5), y0 - np.floor(y0 + 0.5)
+        image = np.exp(-((grid - dx) ** 2) / 2 / sigma**2) * np.exp(-((grid[:, None] - dy) ** 2) / 2 / sigma**2)
+        image *= light / (2 * np.pi * sigma**2)
+        row["VIGNET"] = image + chance.normal(0, NOISE, image.shape)
+        row["VIGNET"][:3, :3] = -1e30
+        row["FLUX_RADIUS"] = 1.1774 * sigma
+    rows["X_IMAGE"], rows["Y_IMAGE"] = x + chance.uniform(-0.05, 0.05, number), y
+    rows["FLUX_APER"], rows["SNR_WIN"], rows["ELONGATION"] = flux, 500, 1.02
+    cards = fits.Header([("SEXBKDEV", NOISE), ("SEXGAIN", 0.0)]).tostring(endcard=False, padding=False)
+    return Catalogue(cards, rows)
+
+
+def written(path: Path, *catalogues: Catalogue) -> Path:
+    ldac.write(path, catalogues)
+    return path
+
+
+def test_the_psf_of_painted_stars_comes_back(tmp_path: Path) -> None:
+    made = models_of(written(tmp_path / "a.cat", stars()), Settings(size=(31, 31)))[0]
+    model = made.model
+    assert model.loaded == 60
+    assert model.accepted >= 57
+    assert model.step == pytest.approx(0.5 * 2 * 1.1774 * SIGMA / 2.35, rel=0.02)
+    grid = (np.arange(31) - 15) * model.step
+    for x in (200.0, 1000.0, 1800.0):
+        sigma = SIGMA * (1 + 0.05 * (x - 1000) / 2000)
+        truth = np.exp(-(grid**2) / 2 / sigma**2)
+        truth = truth[:, None] * truth / (2 * np.pi * sigma**2)
+        # the kernel and the stars' noise leave this much
+        assert np.abs(model.at(x, 2000.0) - truth).max() < 0.01 * truth.max()
+    # brightest stars, of 1e5 times the noise, show the error of the kernel
+    assert 0.9 < model.chi2 < 1.4
+
+
+def test_the_number_of_threads_changes_no_bit(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.cat", stars(), stars(seed=4), stars(seed=5))
+    one, three = (models_of(path, Settings(threads=threads)) for threads in (1, 3))
+    assert all(np.array_equal(a.model.images, b.model.images) for a, b in zip(one, three, strict=True))
+
+
+def test_the_tool_writes_a_model_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "a.cat", stars(), stars(seed=4))
+    assert main([str(path), "-PSFVAR_DEGREES", "1", "-PSF_DIR", str(tmp_path)]) == 0
+    found = psf_model.read(tmp_path / "a.psf")
+    assert [model.images.shape for model in found] == [(3, 25, 25)] * 2
+    assert "of 60 stars" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "-BASIS_TYPE PIXEL",
+        "-CHECKIMAGE_TYPE CHI",
+        "-MEF_TYPE COMMON",
+        "-PSF_RECENTER Y",
+        "-HOMOBASIS_TYPE GAUSS-LAGUERRE",
+    ],
+)
+def test_what_is_not_made_is_refused_by_name(tmp_path: Path, asked: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "a.cat", stars(5))
+    assert main([str(path), *asked.split()]) == 2
+    assert asked.split(maxsplit=1)[0][1:] in capsys.readouterr().err
+    assert not (tmp_path / "a.psf").exists()
+
+
+def test_no_star_is_a_verdict(tmp_path: Path) -> None:
+    catalogue = stars(8)
+    catalogue.sources["SNR_WIN"] = [5, 5, 5, 30, 30, 30, np.nan, np.nan]
+    catalogue.sources["FLAGS"][3:6] = 4
+    with pytest.raises(NoStars, match=r"no star among 8 sources \(faint 5, flagged 3\)"):
+        models_of(written(tmp_path / "a.cat", catalogue), Settings())
+    with pytest.raises(NoStars, match="no star among 0 sources"):
+        models_of(written(tmp_path / "b.cat", stars(0)), Settings())
+
+
+@pytest.mark.parametrize("missing", ["VIGNET", "SNR_WIN", "FLUX_RADIUS"])
+def test_a_missing_column_is_named(tmp_path: Path, missing: str) -> None:
+    catalogue = stars(8)
+    names = [name for name in catalogue.sources.dtype.names or () if name != missing]
+    less = Catalogue(catalogue.cards, np.asarray(catalogue.sources[names].tolist(), catalogue.sources[names].dtype))
+    with pytest.raises(BadCatalogue, match=rf"a.cat\[2\]: no column {missing}"):
+        models_of(written(tmp_path / "a.cat", less), Settings())
+
+
+def test_one_star_and_pixels_without_value_are_no_obstacle(tmp_path: Path) -> None:
+    catalogue = stars(4)
+    catalogue.sources["VIGNET"][:, 10, 12] = np.nan
+    catalogue.sources["X_IMAGE"][3] = np.nan
+    made = models_of(written(tmp_path / "a.cat", catalogue), Settings(degrees=(0,)))[0]
+    assert made.model.loaded == 3
+    assert np.isfinite(made.model.images).all()
+
+
+def test_centres_are_found_again() -> None:
+    grid = np.arange(SIDE) - SIDE // 2
+    image = np.exp(-((grid - 0.3) ** 2) / 8) * np.exp(-((grid[:, None] + 0.2) ** 2) / 8)
+    found = recentred(image[None], np.array([[0.0, 0.0]]), np.array([2.0]))
+    # the last step is shorter than 1e-4 pixel
+    assert found[0] == pytest.approx([0.3, -0.2], abs=2e-4)
+
+
+def test_the_mode_is_where_widths_crowd() -> None:
+    widths = np.concatenate([np.linspace(4.0, 4.2, 50), np.linspace(2.0, 10.0, 50)])
+    assert 4.0 < mode_of(widths, 0.2) < 4.2
+    assert mode_of(np.array([3.5]), 0.2) == 3.5
+
+
+def test_bad_fits_are_clipped() -> None:
+    chi = np.append(np.random.default_rng(1).normal(1.0, 0.05, 50), [3.0, 0.2])
+    assert np.flatnonzero(~clipped(chi)).tolist() == [50]
+
+
+def test_kernels_keep_constants_and_the_taper_ends_in_a_circle() -> None:
+    matrix = lanczos(45, 25, np.array([0.3]), 1.06, 1.06)
+    assert matrix.sum(axis=2) == pytest.approx(1.0)
+    ends = tapered(np.ones((1, 25, 25)), 4.0)[0]
+    assert ends[0, 0] == 0.0
+    assert (ends[12, 4:21] == 1.0).all()
+    assert 0.0 < ends[12, 0] < 1.0
