@@ -145,9 +145,11 @@ def measure_strip(
     """Fill `level` and `sigma`, (2, meshes) float32, from a strip of rows one mesh high.
 
     Row 0 is of `pixels`, row 1 of `weights` (variances, empty without; at or above `limit` a pixel is not used). A
-    mesh with too few good pixels becomes -1e30. Every `sample`-th row gives the range of the histograms.
+    mesh with too few good pixels becomes -1e30. Every `sample`-th row, from the middle of the
+    first few on, gives the range of the histograms.
     """
-    some, heavy = pixels[::sample], weights[::sample]
+    rows = pixels.shape[0] // sample
+    some, heavy = pixels[sample // 2 :: sample][:rows], weights[sample // 2 :: sample][:rows]
     counts, levels = np.zeros((2, LEVELS), np.int32), np.empty(2, np.int64)
     bins, zeros = np.empty((2, 2), np.float32), np.empty(2, np.float32)
     sums = np.zeros((2, 3))

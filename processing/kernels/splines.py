@@ -11,7 +11,11 @@ Array = NDArray[Any]
 
 @njit(cache=True, nogil=True)
 def bend(knots: Array, line: Array) -> None:
-    """Fill `line` (n,) float32 with a sixth of the second derivatives of the spline through `knots` (n,) float32."""
+    """Fill `line` (n,) float32 with bends of the surface at `knots` (n,) float32.
+
+    These are a sixth of the second derivatives of a natural spline but for one thing, in which the original is
+    followed: on the way back each is divided by six again, so that slopes have small jumps at the knots.
+    """
     last = knots.size - 1
     line[:] = 0.0
     if last < 1:

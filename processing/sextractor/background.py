@@ -15,7 +15,7 @@ from processing.kernels import meshes, splines
 from processing.sextractor.records import Pixels, Rows
 
 MOST = 1 << 20
-"""Pixels of a row of meshes above which only some of its rows take part in the first guess."""
+"""Pixels of a row of meshes above which only some of its rows take part in the first guess (BACK_BUFSIZE)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +100,13 @@ def measure(
     width, height = min(size[0], nx), min(size[1], ny)
     across, down = (nx - 1) // width + 1, (ny - 1) // height + 1
     level, sigma = np.full((2, 2, down, across), -meshes.BIG, np.float32)
-    sample = -(-nx * height // MOST)
     nothing, limit = np.empty((0, 0), np.float32), np.float32(min(bad, float(meshes.BIG)))
 
     def strip(row: int) -> None:
         first, end = row * height, min((row + 1) * height, ny)
         pixels = np.ascontiguousarray(image.read(first, end), np.float32)
         noise = nothing if variance is None else np.ascontiguousarray(variance.read(first, end), np.float32)
+        sample = -(-pixels.size // MOST)
         meshes.measure_strip(pixels, noise, limit, sample, width, level[:, row], sigma[:, row])
 
     with ThreadPoolExecutor(threads) as pool:
