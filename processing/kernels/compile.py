@@ -16,6 +16,7 @@ from processing.kernels import (
     cosmic_groups,
     cosmics,
     defects,
+    detecting,
     gaps,
     outlines,
     picture,
@@ -86,7 +87,7 @@ FRAMES: Tasks = (
     *outlines.TASKS,
 )
 """What stages call on the nodes, which never paint."""
-CATALOGUES: Tasks = (*gaps.TASKS,)
+CATALOGUES: Tasks = (*detecting.TASKS, *gaps.TASKS)
 """What makes catalogues of them."""
 PAINTER: Tasks = (*_PACKING, *_MAPS, *sky.TASKS, *camera.TASKS)
 """What SkyMaker and the painter of frames call."""

@@ -124,7 +124,9 @@ def test_the_surface_goes_smoothly_through_the_meshes() -> None:
     middles = drawn[10::20, 7:80:16], drawn[10::20, 8:80:16]  # a mesh's middle lies between two columns
     assert np.abs(0.5 * (middles[0] + middles[1]) - knots).max() < 0.05  # the surface bends within a pixel
     assert np.array_equal(surface(knots, 37, (50, 80)), drawn[37:87])
-    assert np.abs(np.diff(drawn, axis=1)).max() < 0.5  # no jump: knots differ by up to 3 over 16 pixels
+    assert (
+        np.abs(np.diff(drawn, axis=1)).max() < 0.6
+    )  # no jump: knots differ by up to 4 over 16 pixels, slopes by twice that
 
 
 def test_threads_and_bands_change_no_bit() -> None:

@@ -1,0 +1,37 @@
+"""What compiles the kernels of background and detection, called as SExtractor's stage calls them."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from processing.kernels import clean, convolve, deblend, label, meshes, shapes, splines
+
+_SIDE = 8
+
+
+def _background() -> None:
+    pixels, none = np.zeros((_SIDE, _SIDE), np.float32), np.empty((0, 0), np.float32)
+    room = np.zeros((2, 3, 2), np.float32)
+    meshes.measure_strip(pixels, none, meshes.BIG, 1, _SIDE // 2, room[:, 0], room[:, 1])
+    knots = np.zeros((2, 2), np.float32)
+    splines.bend(knots[0], knots[1])
+    splines.draw_rows(knots, knots, 0, 4, 4, pixels)
+    splines.take_rows(knots, knots, 0, 4, 4, pixels, pixels.copy())
+
+
+def _detection() -> None:
+    pixels, none = np.zeros((_SIDE, _SIDE), np.float32), np.empty((0, 0), np.float32)
+    pixels[2:6, 2:6] = 9.0
+    convolve.convolve(pixels, np.ones((1, 1), np.float32), 0, pixels.copy())
+    row, left, length, value, bound = label.runs_above(pixels, none, 1.0, 0)
+    group, starts, begins = label.join(row, left, length, 5, 0)
+    x, y = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
+    kept, bounds = np.empty(starts[-1], np.float32), np.empty(0, np.float32)
+    label.lists(row, left, length, value, bound, group, begins, x, y, kept, bounds)
+    label.specks(row, left, length, group)
+    ends = np.empty(kept.size, np.int64)
+    deblend.deblend(starts, x, y, kept, bounds, 1.0, 32, 0.005, 5, 0, 1, ends)
+    clean.swept(np.ones((1, shapes.FIELDS)), 1.0, _SIDE, _SIDE, 4, 10, 0)
+
+
+TASKS: tuple[Callable[[], None], ...] = (_background, _detection)
