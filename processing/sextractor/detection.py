@@ -1,5 +1,6 @@
 """Detection: what stands above a threshold in the filtered image, parted where it is blended, cleaned of wings."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ _COLUMNS = (
 """Of the kernels' table, in their order."""
 LEAD = 4
 """Rows, beside those that the filter needs, which the original's buffer holds ahead of the one it looks at."""
+_VIGNET = re.compile(r"VIGNET\(\s*\d+\s*,\s*(\d+)\s*\)")
 _CHUNK = 256
 """Groups that a thread parts at once."""
 
@@ -97,11 +99,17 @@ def detect(
     progress(0.9)
     delay = min(settings.memory_bufsize, ny) - max(halo, 1) - LEAD
     power = settings.clean_param if settings.clean else 0.0
-    into, order = clean.swept(table, power, nx, ny, max(delay, 0), settings.memory_objstack, 0)
+    into, order = clean.swept(table, power, nx, ny, max(delay, 0), settings.memory_objstack, _margin(settings))
     own = np.diff(begun)[order]
     table, begun, x, y, filtered = _merged(into, order, table, begun, x, y, filtered)
     progress(1.0)
     return Detections(_objects(table, own, thresholds, weighted=bool(bound.size)), begun, x, y, filtered, specks)
+
+
+def _margin(settings: Settings) -> int:
+    """Rows at either side of a barycentre that the original keeps in its buffer for VIGNET."""
+    heights = [int(found[1]) for found in map(_VIGNET.fullmatch, settings.columns) if found]
+    return max([0, *(height // 2 - 1 for height in heights)])
 
 
 def _parted(

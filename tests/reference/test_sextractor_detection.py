@@ -45,6 +45,10 @@ CASES = {
         "-BACK_SIZE 50,37 -BACK_FILTERSIZE 5,3 -DEBLEND_MINCONT 0.0001",
     ),
     "short buffer": Case(Settings(memory_bufsize=128, clean=False), "-MEMORY_BUFSIZE 128 -CLEAN N"),
+    "cut-outs": Case(
+        Settings(columns=("VIGNET(45,45)",), memory_bufsize=128, clean=False),
+        "-MEMORY_BUFSIZE 128 -CLEAN N -PARAMETERS_NAME cut-outs.param",
+    ),
     "short list": Case(Settings(memory_objstack=20, clean=False), "-MEMORY_OBJSTACK 20 -CLEAN N"),
     "weights": Case(Settings(weight_type=WEIGHTED), "-WEIGHT_TYPE MAP_WEIGHT", "weight"),
     "own noise": Case(Settings(weight_type=("BACKGROUND", "BACKGROUND")), "-WEIGHT_TYPE BACKGROUND"),
@@ -75,6 +79,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, values in zip(("image", "weight"), field_of(3), strict=True):
         fits.PrimaryHDU(values).writeto(place / f"{name}.fits")
     (place / "wanted.param").write_text("\n".join(COLUMNS.split()) + "\n")
+    (place / "cut-outs.param").write_text("\n".join([*COLUMNS.split(), "VIGNET(45,45)"]) + "\n")
     return place
 
 
