@@ -7,7 +7,7 @@ from pathlib import Path
 
 from processing.astromatic import Values
 from processing.errors import BadSetting
-from processing.sextractor.catalogue import write
+from processing.sextractor.catalogue import FORMS, write
 from processing.sextractor.command import settings_of
 from processing.sextractor.exposure import Names, of_files
 from processing.sextractor.extract import extract_all
@@ -34,6 +34,9 @@ def run(files: Sequence[str], values: Values, arguments: Sequence[str]) -> str:
         flags=_flag_maps(kinds, values),
         head_suffix=values.text("HEADER_SUFFIX"),
     )
+    form, target = values.text("CATALOG_TYPE"), Path(values.text("CATALOG_NAME"))
+    if str(target) == "STDOUT" and form.startswith("FITS"):
+        raise BadSetting(f"CATALOG_NAME = STDOUT: {form} needs a file; STDOUT takes texts")
     quiet = values.text("VERBOSE_TYPE") == "QUIET"
     exposures = of_files(names, settings)
     checks = _checks(values)
@@ -41,9 +44,10 @@ def run(files: Sequence[str], values: Values, arguments: Sequence[str]) -> str:
     if not quiet:
         for each in made:
             sys.stderr.write(told(each, files))
-    form, target = values.text("CATALOG_TYPE"), Path(values.text("CATALOG_NAME"))
-    if form != "NONE":
-        write(Path("/dev/stdout") if str(target) == "STDOUT" else target, form, made, settings)
+    if str(target) == "STDOUT" and form != "NONE":
+        FORMS[form](sys.stdout.buffer, made, settings)
+    elif form != "NONE":
+        write(target, form, made, settings)
     seconds = time.monotonic() - begin
     if values.switch("WRITE_XML") and values.text("XML_NAME"):
         from processing.sextractor.summary import summary  # noqa: PLC0415  not needed without it

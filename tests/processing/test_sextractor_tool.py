@@ -139,6 +139,7 @@ def test_the_built_in_filter_stands_for_the_default(here: Path) -> None:
         ("image.fits -PARAMETERS_NAME none.param", "none.param"),
         ("image.fits -CHECKIMAGE_TYPE OBJECTS,-OBJECTS", "1 files for 2"),
         ("a.fits b.fits", "2 images are given"),
+        ("image.fits -CATALOG_NAME STDOUT -CATALOG_TYPE FITS_LDAC", "STDOUT takes texts"),
     ],
 )
 def test_bad_settings_are_named(here: Path, words: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
