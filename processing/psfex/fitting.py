@@ -12,8 +12,10 @@ from processing.psfex.settings import Settings
 
 TAPS = 3.0
 """Half width of the Lanczos kernel."""
-PASSES = (0.2, 0.1, 0.05)
+PASSES = (0.2, 0.1)
 """Accuracies of the passes after which stars are clipped; the last one has PSF_ACCURACY."""
+LAST = 0.05
+"""Accuracy with which the last clipping is done."""
 _REGULAR = 1000.0
 """Added to the diagonal of each pixel's normal equations, as the original does."""
 _CLIP = 3.0
@@ -53,9 +55,8 @@ def coefficients(sample: Sample, shape: tuple[int, int], step: float, accuracy: 
     images : (terms, ny, nx), of stars of flux 1
     """
     raw = resampled(sample.vignettes, shape, sample.offsets, step, max(step, 1.0)).reshape(len(sample.rows), -1)
+    # as in the original, the noise of photons does not weigh here; it does in chi2
     variance = sample.noise**2 + (accuracy * raw) ** 2
-    if sample.gain > 0.0:
-        variance += np.maximum(raw, 0.0) / sample.gain
     flux = sample.fluxes[:, np.newaxis]
     weights = flux**2 / variance
     basis = sample.variation.basis(sample.contexts)
@@ -69,9 +70,9 @@ def coefficients(sample: Sample, shape: tuple[int, int], step: float, accuracy: 
 
 def reduced_chi2(sample: Sample, images: Floats, step: float, accuracy: float) -> Floats:
     """Return chi2 a degree of freedom of each star, its flux fitted, within the circle that the model covers."""
-    height, width = sample.vignettes.shape[1:]
     flat = sample.variation.basis(sample.contexts) @ images.reshape(len(images), -1)
     places = flat.reshape(-1, *images.shape[1:])
+    height, width = sample.vignettes.shape[1:]
     models = resampled(places, (height, width), -sample.offsets / step, 1.0 / step)
     values = sample.vignettes
     variance = sample.noise**2 + (accuracy * values) ** 2
@@ -88,19 +89,9 @@ def reduced_chi2(sample: Sample, images: Floats, step: float, accuracy: float) -
 
 
 def clipped(chi: Floats) -> NDArray[np.bool_]:
-    """Return which stars stay: those up to 3 standard deviations above the median, found again until it is steady."""
-    high, low, before = np.inf, -np.inf, -1.0
-    for _ in range(100):
-        inner = chi[(chi > low) & (chi < high)]
-        if not len(inner):
-            break
-        middle, sigma = float(np.median(inner)), float(inner.std())
-        low, high = middle - _CLIP * sigma, middle + _CLIP * sigma
-        if sigma <= 0.0 or abs(sigma / before - 1.0) < 1e-4:
-            break
-        before = sigma
-    kept: NDArray[np.bool_] = chi <= high
-    return kept if kept.any() else np.ones_like(kept)
+    """Return which stars stay: those up to 3 standard deviations above the median."""
+    kept: NDArray[np.bool_] = chi <= float(np.median(chi)) + _CLIP * float(chi.std())
+    return kept
 
 
 def tapered(images: Floats, fwhm: float) -> Floats:
@@ -116,15 +107,14 @@ def tapered(images: Floats, fwhm: float) -> Floats:
 
 
 def fit(sample: Sample, settings: Settings, step: float) -> tuple[PsfModel, Sample]:
-    """Fit the model of an image in four passes, and return it with the stars that are left."""
+    """Fit the model of an image in passes, and return it with the stars that are left."""
     shape = settings.size[1], settings.size[0]
     left = sample
     for accuracy in PASSES:
-        if len(left.rows) < 2:
-            break
-        images = coefficients(left, shape, step, accuracy)
-        left = left.of(clipped(np.sqrt(reduced_chi2(left, images, step, accuracy))))
+        left = left.of(clipped(np.sqrt(reduced_chi2(left, coefficients(left, shape, step, accuracy), step, accuracy))))
     images = tapered(coefficients(left, shape, step, settings.accuracy), sample.fwhm / step)
+    # what is rejected at last counts neither as accepted nor in chi2, but stays in the model, as in the original
+    left = left.of(clipped(np.sqrt(reduced_chi2(left, images, step, LAST))))
     chi2 = float(reduced_chi2(left, images, step, settings.accuracy).mean())
     variation = sample.variation
     loaded, accepted = len(sample.rows), len(left.rows)
