@@ -32,7 +32,8 @@ def catalogue(seed: int) -> Catalogue:
         profile = 2.0 / np.pi / alpha**2 * (1 + ((grid - x) ** 2 + (grid[:, None] - y) ** 2) / alpha**2) ** -3.0
         row["VIGNET"] = row["FLUX_APER"] * profile + draw.normal(0, NOISE, profile.shape)
         row["FLUX_RADIUS"] = 0.51 * alpha
-    cards = text_of([("SEXBKDEV", NOISE), ("SEXGAIN", 1.6), ("SEXSATLV", 65000.0), ("OBJECT", "painted")])
+    image = [("SIMPLE", True), ("BITPIX", -32), ("NAXIS", 2), ("NAXIS1", 2112), ("NAXIS2", 4644), ("OBJECT", "painted")]
+    cards = text_of([*image, ("SEXBKDEV", NOISE), ("SEXGAIN", 1.6), ("SEXSATLV", 65000.0)])
     return Catalogue(cards, rows)
 
 
