@@ -194,3 +194,25 @@ def specks(row: Array, left: Array, length: Array, group: Array) -> Array:
                 found[at, 0], found[at, 1] = left[run] + i, row[run]
                 at += 1
     return found
+
+
+@njit(cache=True, nogil=True)
+def paint(labels: Array, first: int, starts: Array, low: Array, high: Array, x: Array, y: Array, specks: Array) -> None:
+    """Fill in k + 1 where object k is, and -1 where a speck is, in rows from `first` on.
+
+    Parameters
+    ----------
+    labels : (rows, nx) int32 of zeros
+    starts, x, y : the pixels of each object; its rows are `low` to `high`, (n,) int32
+    specks : (m, 2) int32, x and y
+    """
+    end = first + labels.shape[0]
+    for k in range(specks.shape[0]):
+        if first <= specks[k, 1] < end:
+            labels[specks[k, 1] - first, specks[k, 0]] = -1
+    for k in range(low.size):
+        if high[k] < first or low[k] >= end:
+            continue
+        for at in range(starts[k], starts[k + 1]):
+            if first <= y[at] < end:
+                labels[y[at] - first, x[at]] = k + 1

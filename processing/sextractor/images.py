@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.cards import CARD
-from processing.errors import BadHeader, BadSetting, ShapeMismatch
+from processing.errors import BadHeader, BadSetting, ShapeMismatch, Truncated
 from processing.reading import Extension, Mosaic, read_pixels
 from processing.sextractor.records import Pixels, Rows
 
@@ -54,7 +54,7 @@ class FitsRows:
 
     def read(self, first: int, end: int) -> NDArray[Any]:
         """Rows `first` to `end`, C-contiguous and the caller's own."""
-        raw = self._pixels()[first:end]
+        raw = self._raw(first, end)
         if self._unsigned:
             raw = raw.view(raw.dtype.str.replace("i", "u"))
         extension = self.extension
@@ -68,15 +68,22 @@ class FitsRows:
         rows += self._kind.type(extension.bzero)
         return rows
 
-    def _pixels(self) -> NDArray[Any]:
-        if self._stored is None:
-            extension = self.extension
-            if extension.compressed:
+    def _raw(self, first: int, end: int) -> NDArray[Any]:
+        """Rows as they are stored; those of plain images are read, not mapped, so that a stack fills no memory."""
+        extension = self.extension
+        if extension.compressed:
+            if self._stored is None:
                 self._stored = read_pixels(self.path, extension)
-            else:
-                kind = _RAW[extension.bitpix]
-                self._stored = np.memmap(self.path, kind, "r", extension.data, self.shape)
-        return self._stored
+            return self._stored[first:end]
+        height, width = self.shape
+        kind = np.dtype(_RAW[extension.bitpix])
+        first, end, _ = slice(first, end).indices(height)
+        count = max(end - first, 0) * width
+        raw = np.fromfile(self.path, kind, count, offset=extension.data + first * width * kind.itemsize)
+        if raw.size < count:
+            found = f"{raw.size} of {count} pixels of its rows {first + 1} to {end} are there"
+            raise Truncated(self.path, found, hdu=extension.hdu, remedy="the file changed while it was read: run again")
+        return raw.reshape(-1, width)
 
 
 class ArrayRows:

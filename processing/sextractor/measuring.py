@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.kernels import label
 from processing.sextractor.groups import GROUPS, needed
 from processing.sextractor.records import Band, Detections, Noise, Pixels, Rows, Table
 from processing.sextractor.settings import Settings
@@ -16,8 +17,6 @@ REACH = 16.0
 """Semi-major axes around an object that its widest aperture may need."""
 MARGIN = 64
 """Rows at least around an object."""
-NOBODY = -1
-"""Label of pixels that are above the threshold and in no object."""
 CHUNK = 128
 """Objects that a thread measures at once."""
 
@@ -115,9 +114,6 @@ def _band(
 
 
 def _paint(labels: NDArray[np.int32], first: int, detections: Detections) -> None:
-    """Paint k + 1 where object k is, and NOBODY where something too small stands above the threshold."""
-    owner = np.repeat(np.arange(1, len(detections.objects) + 1, dtype=np.int32), np.diff(detections.starts))
-    x, y = detections.specks.T
-    for column, row, mark in ((x, y, NOBODY), (detections.x, detections.y, owner)):
-        inside = (row >= first) & (row < first + len(labels))
-        labels[row[inside] - first, column[inside]] = mark if mark is NOBODY else owner[inside]
+    """Paint k + 1 where object k is, and -1 where something too small stands above the threshold: it is nobody's."""
+    low, high = (np.ascontiguousarray(detections.objects[name]) for name in ("y_min", "y_max"))
+    label.paint(labels, first, detections.starts, low, high, detections.x, detections.y, detections.specks)
