@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from processing.cards import HeaderLike
 from processing.errors import BadSetting
+from processing.sextractor import association
 from processing.sextractor.checkimages import Seen, assemble_checks, write_part
 from processing.sextractor.deriving import Place, base_columns, derive
 from processing.sextractor.engine import Engine
@@ -132,14 +133,15 @@ def extract_one(
     engine = Engine(exposure, settings, noise, progress=lambda share: progress(_DETECTION * share))
     needed = base_columns(each.name for each in columns)
     base = engine.measure(needed, progress=lambda share: progress(_DETECTION + (1.0 - _DETECTION) * share))
+    if any(each.name in association.NAMES for each in columns):
+        objects = engine.detections.objects
+        base = association.associated(base, columns, objects["x"] + 1.0, objects["y"] + 1.0, settings)
     if lacking := sorted(needed - set(base) - {"EXT_NUMBER"}):
         raise BadSetting(f"{', '.join(lacking)}: not measured yet; take the columns that need it out")
     base["EXT_NUMBER"] = np.full(len(engine.detections.objects), exposure.number, np.int16)
     place = Place(world or _LINEAR, noise.zero_point, settings.pixel_scale)
-    table = {
-        each.name: _fitted(values, each)
-        for each, values in zip(columns, derive(base, [each.name for each in columns], place).values(), strict=True)
-    }
+    made = derive(association.selected(base, settings), [each.name for each in columns], place)
+    table = {each.name: _fitted(values, each) for each, values in zip(columns, made.values(), strict=True)}
     noise = engine.noise
     if noise.background >= noise.saturation:
         told = f"the background, {noise.background:.6g}, is above the level of saturation, {noise.saturation:.6g}"
