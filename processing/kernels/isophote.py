@@ -11,6 +11,8 @@ Array = NDArray[Any]
 """Columns of sums; the areas above eight levels follow behind them."""
 LEVELS = 9
 FIELDS = LEVELS + 8
+WIDEST = 13.0
+"""Of the Gaussian that fits the profile, square of its scale over the product of the semi-axes."""
 
 
 @njit(cache=True, nogil=True)
@@ -29,6 +31,7 @@ def isophote(
     filtered: Array,
     centres: Array,
     singular: Array,
+    axes: Array,
     threshold: float,
     sums: Array,
 ) -> None:
@@ -40,6 +43,7 @@ def isophote(
     variance : the same shape, or (0, 0) where `noise` holds everywhere
     starts, own, x, y, filtered : the pixels of objects; the first `own` of each are not from swallowed ones
     centres : (n, 2) float64, (x, y)
+    axes : (n,) float64, product of the semi-axes
     """
     for k in rows:
         told = sums[k]
@@ -78,18 +82,27 @@ def isophote(
         if singular[k] and told[EX2] * told[EY2] - told[EXY] * told[EXY] < (total / square) ** 2:
             told[EX2] += total / square / 12.0
             told[EY2] += total / square / 12.0
-        _levels(values, first, x, y, begin, mine, threshold, centres[k], told)
+        _levels(values, first, x, y, begin, mine, threshold, centres[k], axes[k], told)
 
 
 @njit(cache=True, nogil=True)
 def _levels(
-    values: Array, first: int, x: Array, y: Array, begin: int, end: int, threshold: float, centre: Array, told: Array
+    values: Array,
+    first: int,
+    x: Array,
+    y: Array,
+    begin: int,
+    end: int,
+    threshold: float,
+    centre: Array,
+    axes: float,
+    told: Array,
 ) -> None:
     """Areas above eight levels between threshold and peak, and the FWHM of the Gaussian that fits the profile."""
     peak = told[PEAK]
     ratio = peak / threshold if threshold > 0.0 else 0.0
     low = max(peak / 5.0, threshold)
-    number, s, sx, sy, sxx, sxy = 0, 0.0, 0.0, 0.0, 0.0, 0.0
+    s, sx, sy, sxx, sxy =  0.0, 0.0, 0.0, 0.0, 0.0
     for at in range(begin, end):
         value = float(values[y[at] - first, x[at]])
         if ratio > 1.0:
@@ -105,11 +118,11 @@ def _levels(
             sxx += weight * square * square
             sy += weight * lg
             sxy += weight * lg * square
-            number += 1
     told[FWHM] = 0.0
+    if s == 0.0:
+        return
     below = s * sxx - sx * sx
-    if number > 1 and below > 0.0:
-        slope = -(s * sxy - sx * sy) / below
-        if slope > 0.0:
-            width = 1.6651 / math.sqrt(slope)
-            told[FWHM] = width - 1.0 / (4.0 * width) if width > 0.0 else 0.0
+    slope = -(s * sxy - sx * sy) / below if below > 0.0 else 0.0
+    slope = max(slope, 1.0 / (WIDEST * axes))
+    width = 1.6651 / math.sqrt(slope)
+    told[FWHM] = width - 1.0 / (4.0 * width)

@@ -1,11 +1,11 @@
-"""Columns of light within circles and within ellipses of Kron's radius."""
+"""Columns of light within circles and within ellipses of Kron's and of Petrosian's radius."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.kernels import aperture, kron, pixel
+from processing.kernels import aperture, kron, petrosian, pixel
 from processing.sextractor.isophotal import variances
 from processing.sextractor.records import Band, Detections, Group, Table
 from processing.sextractor.settings import Settings
@@ -48,6 +48,23 @@ def measure_ellipses(
     )  # fmt: skip
 
 
+def _petrosian(_: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
+    return dict.fromkeys(("FLUX_PETRO", "FLUXERR_PETRO", "PETRO_RADIUS"), ("f4", ()))
+
+
+def measure_petrosian(
+    band: Band, detections: Detections, rows: NDArray[np.int64], settings: Settings, table: Table
+) -> None:
+    """Fill in PETRO fluxes, their errors and PETRO_RADIUS."""
+    noise = band.noise
+    petrosian.ellipses(
+        band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
+        noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first,
+        int(table["_HEIGHT"][0]), rows, centres(detections), shapes(detections), *settings.phot_petroparams,
+        *settings.phot_autoapers, table["PETRO_RADIUS"], table["FLUX_PETRO"], table["FLUXERR_PETRO"], table["FLAGS"],
+    )  # fmt: skip
+
+
 def centres(detections: Detections) -> NDArray[np.float64]:
     """Return (n, 2) barycentres, (x, y), counted from 0."""
     return np.stack([detections.objects["x"], detections.objects["y"]], axis=1)
@@ -72,5 +89,6 @@ def measure_best(_: Band, __: Detections, rows: NDArray[np.int64], ___: Settings
 GROUPS = (
     Group("aperture", _circles, ("FLAGS",), measure_circles),
     Group("auto", _ellipses, ("FLAGS",), measure_ellipses),
+    Group("petrosian", _petrosian, ("FLAGS",), measure_petrosian),
     Group("best", _best, ("FLAGS", "FLUX_AUTO", "FLUX_ISOCOR"), measure_best),
 )

@@ -65,7 +65,7 @@ def measure(band: Band, detections: Detections, rows: NDArray[np.int64], _: Sett
     isophote.isophote(
         band.values, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain, band.first, rows,
         detections.starts, objects["own"].astype(np.int64), detections.x, detections.y, detections.filtered, centres,
-        np.ascontiguousarray(objects["singular"]), threshold, sums,
+        np.ascontiguousarray(objects["singular"]), objects["a"].astype(np.float64) * objects["b"], threshold, sums,
     )  # fmt: skip
     found = sums[rows]
     _shape(chosen, found, rows, table)
@@ -109,15 +109,18 @@ def _light(band: Band, chosen: NDArray[Any], found: NDArray[np.float64], rows: N
     flux, error = found[:, isophote.FLUX], np.sqrt(found[:, isophote.VARIANCE])
     table["FLUX_ISO"][rows], table["FLUXERR_ISO"][rows] = flux, error
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        share = chosen["npix"] * chosen["threshold"].astype(np.float64) / flux
+        share = chosen["npix"] * chosen["detection_threshold"].astype(np.float64) / flux
         part = 1.0 - 0.196099 * share - 0.751208 * share**2
         part = np.where((flux > 0) & (part > 0), part, np.nan)
         whole = np.where(np.isfinite(part), flux / part, flux)
         table["FLUX_ISOCOR"][rows] = whole
-        extra = np.sqrt(error**2 + (0.5 * (whole - flux)) ** 2)
+        steep = 0.196099 + 2.0 * 0.751208 * share
+        level = chosen["npix"] * chosen["detection_threshold"].astype(np.float64) ** 2
+        extra = np.sqrt(error**2 * (1.0 + (share * steep) ** 2) + level * steep**2)
         table["FLUXERR_ISOCOR"][rows] = np.where(np.isfinite(part), extra, error)
     table["FLUX_MAX"][rows] = found[:, isophote.PEAK]
-    table["THRESHOLD"][rows] = table["ANALYSIS_THRESHOLD"][rows] = chosen["threshold"]
+    table["THRESHOLD"][rows] = chosen["detection_threshold"]
+    table["ANALYSIS_THRESHOLD"][rows] = chosen["threshold"]
     table["FWHM_IMAGE"][rows] = found[:, isophote.FWHM]
     table["XPEAK_IMAGE"][rows] = chosen["x_peak"] + 1
     table["YPEAK_IMAGE"][rows] = chosen["y_peak"] + 1

@@ -1,0 +1,136 @@
+"""Loops that add up pixels within ellipses of Petrosian's radius (Petrosian 1976, ApJ 209, L1)."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from processing.kernels.aperture import CUT
+from processing.kernels.kron import CROWDED, REACH, SHARE, add_up, box
+from processing.kernels.pixel import good
+
+Array = NDArray[Any]
+STEPS = 20
+"""Of the radius, up to REACH."""
+PARTS = 10
+"""Rings of the profile in a step; what is compared reaches from 10 to 12 parts, with all within its middle at 11."""
+RATIO = 0.2
+"""Surface brightness at Petrosian's radius over the mean within."""
+
+
+@njit(cache=True, nogil=True)
+def ellipses(
+    values: Array,
+    labels: Array,
+    variance: Array,
+    bad: float,
+    noise: float,
+    gain: float,
+    by_weight: bool,
+    mask: int,
+    first: int,
+    height: int,
+    rows: Array,
+    centres: Array,
+    shapes: Array,
+    factor: float,
+    least: float,
+    estimation: float,
+    measurement: float,
+    radius: Array,
+    flux: Array,
+    error: Array,
+    flags: Array,
+) -> None:
+    """Fill rows `rows` of `radius`, `flux` and `error` (n,) float32 with PETRO_RADIUS, FLUX_PETRO and its error.
+
+    The parameters are those of ``kron.ellipses``, with PHOT_PETROPARAMS as `factor` and `least`.
+    """
+    light, area = np.empty(STEPS * PARTS + 1), np.empty(STEPS * PARTS + 1)
+    for k in rows:
+        cx, cy = centres[k, 0], centres[k, 1]
+        cxx, cyy, cxy, a, b = shapes[k]
+        round_one = estimation / 2.0 >= REACH * math.sqrt(a * b)
+        form = (1.0, 1.0, 0.0, estimation / 2.0) if round_one else (cxx, cyy, cxy, REACH)
+        bounds = box(cx, cy, form, values.shape, first, height)
+        pixels, other = _profile(
+            values, labels, variance, bad, k + 1, mask, first, cx, cy, form, bounds, light, area
+        )
+        size = 0.0
+        if pixels > 0:
+            size = max(factor * _radius(light, area) * form[3], least)
+        radius[k], flux[k], error[k] = size, 0.0, 0.0
+        flags[k] |= CUT if bounds[4] else 0
+        flags[k] |= CROWDED if other > SHARE * pixels else 0
+        if size <= 0.0:
+            continue
+        form = (cxx, cyy, cxy, size)
+        if size * math.sqrt(a * b) <= measurement / 2.0:
+            form = (1.0, 1.0, 0.0, measurement / 2.0)
+            radius[k] = 0.0
+        bounds = box(cx, cy, form, values.shape, first, height)
+        total, spread, pixels, other = add_up(
+            values, labels, variance, bad, noise, gain, by_weight, k + 1, mask, first, cx, cy, form, bounds
+        )
+        flags[k] |= CUT if bounds[4] else 0
+        flags[k] |= CROWDED if other > SHARE * pixels else 0
+        flux[k], error[k] = total, math.sqrt(spread)
+
+
+@njit(cache=True, nogil=True)
+def _profile(
+    values: Array,
+    labels: Array,
+    variance: Array,
+    bad: float,
+    mine: int,
+    mask: int,
+    first: int,
+    cx: float,
+    cy: float,
+    form: tuple[float, float, float, float],
+    bounds: tuple[int, int, int, int, bool],
+    light: Array,
+    area: Array,
+) -> tuple[int, int]:
+    """Sum light and pixels from the centre to each ring's outer edge; return how many there are, and of others."""
+    cxx, cyy, cxy, limit = form
+    x0, x1, y0, y1, _ = bounds
+    light[:], area[:] = 0.0, 0.0
+    pixels, other = 0, 0
+    rings = light.size - 1
+    for y in range(y0, y1):
+        dy = y - cy
+        for x in range(x0, x1):
+            dx = x - cx
+            square = cxx * dx * dx + cyy * dy * dy + cxy * dx * dy
+            if square > limit * limit:
+                continue
+            pixels += 1
+            if good(values, labels, variance, bad, mine, mask, y - first, x):
+                ring = min(math.ceil(math.sqrt(square) / limit * rings), rings)
+                light[ring] += values[y - first, x]
+                area[ring] += 1
+            else:
+                other += 1
+    for ring in range(1, rings + 1):
+        light[ring] += light[ring - 1]
+        area[ring] += area[ring - 1]
+    return pixels, other
+
+
+@njit(cache=True, nogil=True)
+def _radius(light: Array, area: Array) -> float:
+    """Middle of the first ring that is fainter than RATIO of what it surrounds, as a share of the profile's reach."""
+    step = 0
+    for n in range(1, STEPS * PARTS // (PARTS + 2) + 1):
+        step = n
+        inner, middle, outer = n * PARTS, n * (PARTS + 1), n * (PARTS + 2)
+        ring = area[outer] - area[inner]
+        if ring > 0 and area[middle] > 0:
+            within = light[middle] / area[middle]
+            if (light[outer] - light[inner]) / ring < RATIO * within:
+                break
+    return step * (PARTS + 1) / (1.0 * STEPS * PARTS)
