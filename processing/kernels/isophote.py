@@ -32,6 +32,7 @@ def isophote(
     centres: Array,
     singular: Array,
     axes: Array,
+    full: Array,
     threshold: float,
     sums: Array,
 ) -> None:
@@ -44,6 +45,7 @@ def isophote(
     starts, own, x, y, filtered : the pixels of objects; the first `own` of each are not from swallowed ones
     centres : (n, 2) float64, (x, y)
     axes : (n,) float64, product of the semi-axes
+    full : (n,) float64, values from which a pixel is saturated: the profile goes without them
     """
     for k in rows:
         told = sums[k]
@@ -82,7 +84,7 @@ def isophote(
         if singular[k] and told[EX2] * told[EY2] - told[EXY] * told[EXY] < (total / square) ** 2:
             told[EX2] += total / square / 12.0
             told[EY2] += total / square / 12.0
-        _levels(values, first, x, y, begin, mine, threshold, centres[k], axes[k], told)
+        _levels(values, first, x, y, begin, mine, threshold, centres[k], axes[k], full[k], told)
 
 
 @njit(cache=True, nogil=True)
@@ -96,13 +98,14 @@ def _levels(
     threshold: float,
     centre: Array,
     axes: float,
+    full: float,
     told: Array,
 ) -> None:
     """Areas above eight levels between threshold and peak, and the FWHM of the Gaussian that fits the profile."""
     peak = told[PEAK]
     ratio = peak / threshold if threshold > 0.0 else 0.0
     low = max(peak / 5.0, threshold)
-    s, sx, sy, sxx, sxy =  0.0, 0.0, 0.0, 0.0, 0.0
+    number, s, sx, sy, sxx, sxy = 0, 0.0, 0.0, 0.0, 0.0, 0.0
     for at in range(begin, end):
         value = float(values[y[at] - first, x[at]])
         if ratio > 1.0:
@@ -110,7 +113,7 @@ def _levels(
                 told[LEVELS + level] += value > threshold * ratio ** (level / 8.0)
         elif value > threshold:
             told[LEVELS] += 1
-        if value > low:
+        if low < value < full:
             dx, dy = x[at] - centre[0], y[at] - centre[1]
             lg, weight, square = math.log(value), value * value, dx * dx + dy * dy
             s += weight
@@ -118,8 +121,9 @@ def _levels(
             sxx += weight * square * square
             sy += weight * lg
             sxy += weight * lg * square
+            number += 1
     told[FWHM] = 0.0
-    if s == 0.0:
+    if number < 2:
         return
     below = s * sxx - sx * sx
     slope = -(s * sxy - sx * sy) / below if below > 0.0 else 0.0

@@ -48,9 +48,27 @@ class Background:
         splines.take_rows(self.level, _bends(self.level), first, self.width, self.height, kept, left)
         return left
 
+    def at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Levels at places counted from 0, drawn straight between the middles of meshes: the column BACKGROUND."""
+        down, across = self.level.shape
+        column, right = _between(np.floor(x + 0.5) / self.width - 0.5, across)
+        row, lower = _between(np.floor(y + 0.5) / self.height - 0.5, down)
+        next_column, next_row = np.minimum(column + 1, across - 1), np.minimum(row + 1, down - 1)
+        level = self.level.astype(np.float64)
+        above = level[row, column] * (1.0 - right) + level[row, next_column] * right
+        below = level[next_row, column] * (1.0 - right) + level[next_row, next_column] * right
+        drawn: NDArray[np.float64] = above * (1.0 - lower) + below * lower
+        return drawn
+
     def noise(self, first: int, end: int) -> Pixels:
         """Standard deviation of rows `first` to `end`, (end - first, nx) float32."""
         return _drawn(self.sigma, self, first, end)
+
+
+def _between(place: NDArray[np.float64], number: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the mesh before a place and the share of the next one; both go on beyond the outer middles."""
+    before = np.clip(np.floor(place).astype(np.int64), 0, max(number - 2, 0))
+    return before, place - before
 
 
 def flat(value: float, rms: float, shape: tuple[int, int]) -> Background:

@@ -70,7 +70,7 @@ class Engine:
         other = None if self.detected_in is self.measured else lambda first, end: self.detected_in.strip(first, end)[1]
         table = measure(
             strip, self.measured.rows.shape, self.detections, self.settings, self.noise, wanted,
-            detection_variance=other, flag_maps=self.flag_maps, progress=progress,
+            level=self.background.at, detection_variance=other, flag_maps=self.flag_maps, progress=progress,
         )  # fmt: skip
         if any("IMAFLAGS" in name for name in wanted):
             table |= flags_of(self.detections, self.flag_maps, self.settings.flag_type)

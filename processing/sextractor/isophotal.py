@@ -65,7 +65,8 @@ def measure(band: Band, detections: Detections, rows: NDArray[np.int64], _: Sett
     isophote.isophote(
         band.values, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain, band.first, rows,
         detections.starts, objects["own"].astype(np.int64), detections.x, detections.y, detections.filtered, centres,
-        np.ascontiguousarray(objects["singular"]), objects["a"].astype(np.float64) * objects["b"], threshold, sums,
+        np.ascontiguousarray(objects["singular"]), objects["a"].astype(np.float64) * objects["b"],
+        noise.saturation - band.level(objects["x"], objects["y"]), threshold, sums,
     )  # fmt: skip
     found = sums[rows]
     _shape(chosen, found, rows, table)
@@ -130,9 +131,7 @@ def _light(band: Band, chosen: NDArray[Any], found: NDArray[np.float64], rows: N
         table[name][rows] = found[:, isophote.LEVELS + level]
     table["NUMBER"][rows] = rows + 1
     table["ID_PARENT"][rows] = chosen["parent"]
-    y = np.clip((chosen["y"] + 0.5).astype(np.int64) - band.first, 0, len(band.values) - 1)
-    x = np.clip((chosen["x"] + 0.5).astype(np.int64), 0, band.values.shape[1] - 1)
-    table["BACKGROUND"][rows] = band.background[y, x]
+    table["BACKGROUND"][rows] = band.level(chosen["x"], chosen["y"])
 
 
 GROUPS = (Group("isophotal", _gives, (), measure),)

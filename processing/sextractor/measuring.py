@@ -22,6 +22,8 @@ CHUNK = 128
 
 Strip = Callable[[int, int], tuple[Pixels, Pixels, Pixels | None]]
 """Rows from a first to an end: pixels less their background, the background, variances where there are weights."""
+Level = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+"""Background at places x and y."""
 
 
 def measure(
@@ -32,6 +34,7 @@ def measure(
     noise: Noise,
     wanted: frozenset[str],
     *,
+    level: Level,
     detection_variance: Callable[[int, int], Pixels | None] | None = None,
     flag_maps: Sequence[Rows] = (),
     progress: Callable[[float], None] = lambda _: None,
@@ -43,6 +46,7 @@ def measure(
     strip : gives rows of the measurement image
     shape : (ny, nx)
     wanted : base columns; those that no group gives are not in the table
+    level : background as the column BACKGROUND has it
     detection_variance : of the detection image, where it is another one
 
     Returns
@@ -60,7 +64,7 @@ def measure(
     if number:
         with ThreadPoolExecutor(settings.threads) as pool:
             for rows, (first, end) in _bands(detections, shape, settings):
-                band = _band(strip, detections, first, end, noise, detection_variance, flag_maps)
+                band = _band(strip, detections, first, end, noise, level, detection_variance, flag_maps)
                 for at, group in enumerate(groups):
                     chunks = [rows[begin : begin + CHUNK] for begin in range(0, len(rows), CHUNK)]
                     list(
@@ -95,6 +99,7 @@ def _band(
     first: int,
     end: int,
     noise: Noise,
+    level: Level,
     detection_variance: Callable[[int, int], Pixels | None] | None,
     flag_maps: Sequence[Rows],
 ) -> Band:
@@ -110,6 +115,7 @@ def _band(
         labels=labels,
         flag_maps=tuple(maps.read(first, end) for maps in flag_maps),
         noise=noise,
+        level=level,
     )
 
 

@@ -119,6 +119,8 @@ class Band:
     flag_maps: tuple[NDArray[Any], ...]
     """(rows, nx) integers each."""
     noise: Noise
+    level: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+    """Background at places x and y of the image, drawn straight between its meshes."""
 
 
 @dataclass(frozen=True, slots=True)
