@@ -55,9 +55,7 @@ def ellipses(
         round_one = estimation / 2.0 >= REACH * math.sqrt(a * b)
         form = (1.0, 1.0, 0.0, estimation / 2.0) if round_one else (cxx, cyy, cxy, REACH)
         bounds = box(cx, cy, form, values.shape, first, height)
-        pixels, other = _profile(
-            values, labels, variance, bad, k + 1, mask, first, cx, cy, form, bounds, light, area
-        )
+        pixels, other = _profile(values, labels, variance, bad, k + 1, mask, first, cx, cy, form, bounds, light, area)
         size = 0.0
         if pixels > 0:
             size = max(factor * _radius(light, area) * form[3], least)

@@ -116,8 +116,8 @@ def _light(band: Band, chosen: NDArray[Any], found: NDArray[np.float64], rows: N
         whole = np.where(np.isfinite(part), flux / part, flux)
         table["FLUX_ISOCOR"][rows] = whole
         steep = 0.196099 + 2.0 * 0.751208 * share
-        level = chosen["npix"] * chosen["detection_threshold"].astype(np.float64) ** 2
-        extra = np.sqrt(error**2 * (1.0 + (share * steep) ** 2) + level * steep**2)
+        deep = chosen["npix"] * chosen["detection_threshold"].astype(np.float64) ** 2
+        extra = np.sqrt(error**2 * (1.0 + (share * steep) ** 2) + deep * steep**2)
         table["FLUXERR_ISOCOR"][rows] = np.where(np.isfinite(part), extra, error)
     table["FLUX_MAX"][rows] = found[:, isophote.PEAK]
     table["THRESHOLD"][rows] = chosen["detection_threshold"]

@@ -58,7 +58,7 @@ def test_a_real_frame_is_measured_as_the_original_does(
     ours, theirs, found, expected = both(folder / "galaxies.fits", settings, tool, tmp_path, monkeypatch)
     assert abs(found - expected) <= 0.003 * expected  # CLEAN looks at borderline ones in another order
     assert len(theirs) > 700
-    agree(ours, theirs)
+    agree(ours, theirs, area=2 if weighted else 0)  # thresholds differ from pixel to pixel, and their rounding
 
 
 def test_a_stack_is_measured_as_the_original_does(
@@ -71,16 +71,16 @@ def test_a_stack_is_measured_as_the_original_does(
     agree(ours, theirs)
 
 
-def agree(ours: NDArray[Any], theirs: NDArray[Any]) -> None:
+def agree(ours: NDArray[Any], theirs: NDArray[Any], *, area: int = 0) -> None:
     """Hold what must agree for every source, and for all but a few whose apertures reach over a blend."""
 
     def off(name: str) -> NDArray[np.float64]:
         difference = np.abs(ours[name].astype(np.float64) - theirs[name].astype(np.float64))
         return difference.reshape(len(ours), -1).max(axis=1)
 
-    for name, bound in {"X_IMAGE": 1e-3, "Y_IMAGE": 1e-3, "A_IMAGE": 1e-5, "B_IMAGE": 1e-5, "ISOAREA_IMAGE": 0}.items():
+    bounds = {"X_IMAGE": 1e-3, "Y_IMAGE": 1e-3, "A_IMAGE": 1e-5, "B_IMAGE": 1e-5, "ISOAREA_IMAGE": area, "ISO3": area}
+    for name, bound in bounds.items():
         assert off(name).max() <= bound, name
-    assert (off("ISO3") == 0).all()
     assert np.max(off("ERRA_IMAGE") / theirs["ERRA_IMAGE"]) < 1e-5
     few = {"ISOAREAF_IMAGE": 0, "FLUX_MAX": 0, "MAG_ISO": 1e-5, "FLAGS": 0, "MAG_AUTO": 1e-3}
     few |= {"MAGERR_AUTO": 1e-3, "KRON_RADIUS": 1e-3, "FLUX_RADIUS": 1e-3}
