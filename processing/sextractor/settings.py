@@ -61,7 +61,7 @@ class Settings:
     seeing_fwhm: float = 1.2
     """Arcseconds."""
     starnnw_name: str = "default.nnw"
-    """The original's network where no such file lies there."""
+    """File of the network; where it lies nowhere, that which the original installed is taken."""
     back_type: tuple[str, str] = ("AUTO", "AUTO")
     back_value: tuple[float, float] = (0.0, 0.0)
     back_size: tuple[int, int] = (64, 64)

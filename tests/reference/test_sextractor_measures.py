@@ -18,7 +18,7 @@ pytestmark = pytest.mark.reference
 COLUMNS = (
     "X_IMAGE", "Y_IMAGE", "A_IMAGE", "B_IMAGE", "ERRA_IMAGE", "ISOAREA_IMAGE", "ISOAREAF_IMAGE", "ISO3", "FLUX_MAX",
     "MAG_ISO", "MAG_APER(2)", "MAG_AUTO", "MAGERR_AUTO", "KRON_RADIUS", "FLUX_RADIUS", "XWIN_IMAGE", "YWIN_IMAGE",
-    "SNR_WIN", "FLAGS", "VIGNET(21,21)",
+    "SNR_WIN", "FLAGS", "CLASS_STAR", "VIGNET(21,21)",
 )  # fmt: skip
 SHARE = Path("/usr/share/source-extractor")
 ALONE = 3
@@ -33,7 +33,7 @@ def both(
     (place / "m.param").write_text("\n".join(COLUMNS))
     words = [
         str(image), "-PARAMETERS_NAME", "m.param", "-FILTER_NAME", str(SHARE / "default.conv"), "-PHOT_APERTURES",
-        "6,15", "-GAIN", "1.6", "-CATALOG_TYPE", "FITS_LDAC", "-VERBOSE_TYPE", "QUIET", "-PIXEL_SCALE", "0.2",
+        "6,15", "-GAIN", "1.6", "-STARNNW_NAME", str(SHARE / "default.nnw"), "-CATALOG_TYPE", "FITS_LDAC", "-VERBOSE_TYPE", "QUIET", "-PIXEL_SCALE", "0.2",
         *settings, "-CATALOG_NAME",
     ]  # fmt: skip
     subprocess.run([tool, *words, "peer.cat"], check=True, capture_output=True)
@@ -58,7 +58,7 @@ def test_a_real_frame_is_measured_as_the_original_does(
     ours, theirs, found, expected = both(folder / "galaxies.fits", settings, tool, tmp_path, monkeypatch)
     assert abs(found - expected) <= 0.003 * expected  # CLEAN looks at borderline ones in another order
     assert len(theirs) > 700
-    agree(ours, theirs, area=2 if weighted else 0)  # thresholds differ from pixel to pixel, and their rounding
+    agree(ours, theirs, area=3 if weighted else 0)  # thresholds differ from pixel to pixel, and their rounding
 
 
 def test_a_stack_is_measured_as_the_original_does(
@@ -83,7 +83,7 @@ def agree(ours: NDArray[Any], theirs: NDArray[Any], *, area: int = 0) -> None:
         assert off(name).max() <= bound, name
     assert np.max(off("ERRA_IMAGE") / theirs["ERRA_IMAGE"]) < 1e-5
     few = {"ISOAREAF_IMAGE": 0, "FLUX_MAX": 0, "MAG_ISO": 1e-5, "FLAGS": 0, "MAG_AUTO": 1e-3}
-    few |= {"MAGERR_AUTO": 1e-3, "KRON_RADIUS": 1e-3, "FLUX_RADIUS": 1e-3}
+    few |= {"MAGERR_AUTO": 1e-3, "KRON_RADIUS": 1e-3, "FLUX_RADIUS": 1e-3, "CLASS_STAR": 0.01}
     for name, bound in few.items():
         assert np.mean(off(name) > bound) < 0.025, name
     assert np.mean(off("MAG_APER") > 1e-4) < 0.05  # of 15 pixels: what was left over of blends lies in more of them
