@@ -33,8 +33,8 @@ def both(
     (place / "m.param").write_text("\n".join(COLUMNS))
     words = [
         str(image), "-PARAMETERS_NAME", "m.param", "-FILTER_NAME", str(SHARE / "default.conv"), "-PHOT_APERTURES",
-        "6,15", "-GAIN", "1.6", "-STARNNW_NAME", str(SHARE / "default.nnw"), "-CATALOG_TYPE", "FITS_LDAC", "-VERBOSE_TYPE", "QUIET", "-PIXEL_SCALE", "0.2",
-        *settings, "-CATALOG_NAME",
+        "6,15", "-GAIN", "1.6", "-CATALOG_TYPE", "FITS_LDAC", "-VERBOSE_TYPE", "QUIET", "-PIXEL_SCALE", "0.2",
+        "-STARNNW_NAME", str(SHARE / "default.nnw"), *settings, "-CATALOG_NAME",
     ]  # fmt: skip
     subprocess.run([tool, *words, "peer.cat"], check=True, capture_output=True)
     assert main([*words, "ours.cat"]) == 0
