@@ -88,12 +88,12 @@ FRAMES: Tasks = (
 )
 """What stages call on the nodes, which never paint."""
 CATALOGUES: Tasks = (*detecting.TASKS, *gaps.TASKS)
-"""What makes catalogues of them."""
+"""What makes catalogues of them; the nodes do not yet."""
 PAINTER: Tasks = (*_PACKING, *_MAPS, *sky.TASKS, *camera.TASKS)
 """What SkyMaker and the painter of frames call."""
 
 
-def warm(progress: Callable[[float], None] = lambda _: None, tasks: Tasks = (*FRAMES, *CATALOGUES)) -> None:
+def warm(progress: Callable[[float], None] = lambda _: None, tasks: Tasks = FRAMES) -> None:
     """Compile all kernels of `tasks` that are not in the cache yet; `progress` receives the share done, from 0 to 1."""
     for done, task in enumerate(tasks):
         progress(done / len(tasks))
