@@ -101,7 +101,8 @@ def inputs(areas: Floats, peak: Floats, threshold: Floats, *, seeing: float, sca
     Parameters
     ----------
     areas : (n, 8) pixels above levels that rise by equal factors from the threshold to the peak; 0 where none is
-    peak, threshold : (n,) ADU above the background
+    peak : (n,) ADU above the background
+    threshold : (n,) that of the analysis, from which the areas start, not that of the detection
     seeing : FWHM, arcseconds
     scale : arcseconds a pixel
 
@@ -122,7 +123,7 @@ def measure(band: Band, _: Detections, rows: NDArray[np.int64], settings: Settin
     """Fill in CLASS_STAR."""
     network = read_network(find(settings.starnnw_name))
     areas = np.stack([table[name][rows] for name in _AREAS], axis=1).astype(np.float64)
-    peak, threshold = (table[name][rows].astype(np.float64) for name in ("FLUX_MAX", "THRESHOLD"))
+    peak, threshold = (table[name][rows].astype(np.float64) for name in ("FLUX_MAX", "ANALYSIS_THRESHOLD"))
     told = inputs(areas, peak, threshold, seeing=settings.seeing_fwhm, scale=band.noise.pixel_scale)
     table["CLASS_STAR"][rows] = network(told)
 
@@ -131,4 +132,4 @@ def _gives(_: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
     return {"CLASS_STAR": ("f4", ())}
 
 
-GROUPS = (Group("classifier", _gives, (*_AREAS, "FLUX_MAX", "THRESHOLD"), measure),)
+GROUPS = (Group("classifier", _gives, (*_AREAS, "FLUX_MAX", "ANALYSIS_THRESHOLD"), measure),)
