@@ -80,7 +80,7 @@ async def test_coordinator_and_agents_killed_at_every_step_between_hosts_lose_no
         assert (order.state, await lying(running, "node1")) == (RequestState.DONE, 0), order.answer
         await running.until_in_order(seconds=90)
         assert await lying(running, "node2") == FRAMES
-        assert " with 5 products, and no more on node1" in await running.story("980103p")
+        assert " with 7 products, and no more on node1" in await running.story("980103p")
         deaths = sorted(step.name for step in died.iterdir())
 
     assert deaths == sorted(DEADLY)
