@@ -30,7 +30,7 @@ def radii(
     first: int,
     rows: Array,
     centres: Array,
-    semi_major: Array,
+    shapes: Array,
     least: float,
     flux: Array,
     shares: Array,
@@ -42,14 +42,14 @@ def radii(
     Parameters
     ----------
     values, labels, variance : (ny, nx) from row `first` of the image on
-    semi_major : (n,) float64
+    shapes : (n, 5) float64: cxx, cyy, cxy, a, b
     least : smallest reach, pixels
     flux : (n,) float32, of which the shares are taken
     """
     curve = np.empty(STEPS)
     for k in rows:
         cx, cy = centres[k, 0], centres[k, 1]
-        reach = max(least, REACH * semi_major[k])
+        reach = max(least, REACH * shapes[k, 3])
         step = reach / STEPS
         _curve(values, labels, variance, bad, noise, mask, first, k + 1, cx, cy, reach, curve)
         for n in range(shares.size):

@@ -33,24 +33,27 @@ def isophote(
     singular: Array,
     axes: Array,
     full: Array,
-    threshold: float,
+    thresholds: Array,
     sums: Array,
 ) -> None:
-    """Fill rows `rows` of `sums` (n, FIELDS) float64.
+    """Fill `sums` (rows, FIELDS) float64, a row for each of the objects `rows`.
 
     Parameters
     ----------
     values : (ny, nx) measurement image less its background, from row `first` of the image on
     variance : the same shape, or (0, 0) where `noise` holds everywhere
-    starts, own, x, y, filtered : the pixels of objects; the first `own` of each are not from swallowed ones
-    centres : (n, 2) float64, (x, y)
-    axes : (n,) float64, product of the semi-axes
-    full : (n,) float64, values from which a pixel is saturated: the profile goes without them
+    starts, x, y, filtered : the pixels of all objects
+    own : (rows,) how many of each, from the first, are not from swallowed ones
+    centres : (rows, 2) float64, (x, y)
+    axes : (rows,) float64, product of the semi-axes
+    full : (rows,) float64, values from which a pixel is saturated: the profile goes without them
+    thresholds : (rows,) float64, of the analysis
     """
-    for k in rows:
+    for k in range(rows.size):
         told = sums[k]
         told[:] = 0.0
-        begin, end = starts[k], starts[k + 1]
+        threshold = thresholds[k]
+        begin, end = starts[rows[k]], starts[rows[k] + 1]
         mine = begin + own[k]
         peak = -1e30
         total, flux = 0.0, 0.0

@@ -45,16 +45,16 @@ def windowed(
     found: Array,
     flags: Array,
 ) -> None:
-    """Fill rows `rows` of `found` (n, FIELDS) float64 and `flags` (n,) int16.
+    """Fill `found` (rows, FIELDS) float64 for the objects `rows`, and their cells of `flags` (n,) int16.
 
     Parameters
     ----------
     values, labels, variance : (ny, nx) from row `first` of the image on
     half : (n,) float32, half-light radii from which the window's width follows
-    isophotal : (n, 6) float64: moments x2, y2, xy and their errors, for objects that have none under the window
+    isophotal : (rows, 6) float64: moments x2, y2, xy and their errors, for objects that have none under the window
     """
-    for k in rows:
-        told = found[k]
+    for place in range(rows.size):
+        k, told = rows[place], found[place]
         told[:] = 0.0
         x, y = centres[k, 0], centres[k, 1]
         sigma = half[k] * 2.0 / 2.35
@@ -75,8 +75,8 @@ def windowed(
             x, y = centres[k, 0], centres[k, 1]
         told[X], told[Y] = x, y
         _moments(
-            values, labels, variance, bad, noise, gain, by_weight, mask, first, k + 1, x, y, sigma, isophotal[k], told,
-            flags, k,
+            values, labels, variance, bad, noise, gain, by_weight, mask, first, k + 1, x, y, sigma, isophotal[place],
+            told, flags, k,
         )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def measure_circles(
     aperture.circles(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first,
-        int(table["_HEIGHT"][0]), rows, centres(detections), np.array(settings.phot_apertures, np.float64),
+        band.height, rows, detections.centres, np.array(settings.phot_apertures, np.float64),
         table["FLUX_APER"], table["FLUXERR_APER"], table["FLAGS"],
     )  # fmt: skip
 
@@ -43,7 +43,7 @@ def measure_ellipses(
     kron.ellipses(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first,
-        int(table["_HEIGHT"][0]), rows, centres(detections), shapes(detections), *settings.phot_autoparams,
+        band.height, rows, detections.centres, detections.shapes, *settings.phot_autoparams,
         *settings.phot_autoapers, table["KRON_RADIUS"], table["FLUX_AUTO"], table["FLUXERR_AUTO"], table["FLAGS"],
     )  # fmt: skip
 
@@ -60,19 +60,9 @@ def measure_petrosian(
     petrosian.ellipses(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first,
-        int(table["_HEIGHT"][0]), rows, centres(detections), shapes(detections), *settings.phot_petroparams,
+        band.height, rows, detections.centres, detections.shapes, *settings.phot_petroparams,
         *settings.phot_autoapers, table["PETRO_RADIUS"], table["FLUX_PETRO"], table["FLUXERR_PETRO"], table["FLAGS"],
     )  # fmt: skip
-
-
-def centres(detections: Detections) -> NDArray[np.float64]:
-    """Return (n, 2) barycentres, (x, y), counted from 0."""
-    return np.stack([detections.objects["x"], detections.objects["y"]], axis=1)
-
-
-def shapes(detections: Detections) -> NDArray[np.float64]:
-    """Return (n, 5): cxx, cyy, cxy, a, b."""
-    return np.stack([detections.objects[name] for name in ("cxx", "cyy", "cxy", "a", "b")], axis=1).astype(np.float64)
 
 
 def _best(_: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:

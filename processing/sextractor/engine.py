@@ -62,15 +62,9 @@ class Engine:
 
     def measure(self, wanted: frozenset[str], *, progress: Callable[[float], None]) -> Table:
         """Return the columns `wanted`, and others that come with them."""
-
-        def strip(first: int, end: int) -> tuple[Pixels, Pixels, Pixels | None]:
-            values, variance = self.measured.strip(first, end)
-            return values, self.background.rows(first, end), variance
-
-        other = None if self.detected_in is self.measured else lambda first, end: self.detected_in.strip(first, end)[1]
         table = measure(
-            strip, self.measured.rows.shape, self.detections, self.settings, self.noise, wanted,
-            level=self.background.at, detection_variance=other, flag_maps=self.flag_maps, progress=progress,
+            self.measured.strip, self.measured.rows.shape, self.detections, self.settings, self.noise, wanted,
+            level=self.background.at, progress=progress,
         )  # fmt: skip
         if any("IMAFLAGS" in name for name in wanted):
             table |= flags_of(self.detections, self.flag_maps, self.settings.flag_type)

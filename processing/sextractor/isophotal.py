@@ -56,32 +56,23 @@ def ellipse(
 
 def measure(band: Band, detections: Detections, rows: NDArray[np.int64], _: Settings, table: Table) -> None:
     """Fill the cells of `rows`."""
-    objects = detections.objects
-    chosen = objects[rows]
-    sums = np.empty((len(objects), isophote.FIELDS)) if len(rows) == len(objects) else _few(len(objects))
-    centres = np.stack([objects["x"], objects["y"]], axis=1)
-    threshold = float(chosen["threshold"][0])
+    chosen = detections.objects[rows]
+    found = np.empty((len(rows), isophote.FIELDS))
     noise = band.noise
+    full = noise.saturation - band.level(chosen["x"], chosen["y"])
     isophote.isophote(
         band.values, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain, band.first, rows,
-        detections.starts, objects["own"].astype(np.int64), detections.x, detections.y, detections.filtered, centres,
-        np.ascontiguousarray(objects["singular"]), objects["a"].astype(np.float64) * objects["b"],
-        noise.saturation - band.level(objects["x"], objects["y"]), threshold, sums,
+        detections.starts, chosen["own"].astype(np.int64), detections.x, detections.y, detections.filtered,
+        detections.centres[rows], np.ascontiguousarray(chosen["singular"]),
+        chosen["a"].astype(np.float64) * chosen["b"], full, chosen["threshold"].astype(np.float64), found,
     )  # fmt: skip
-    found = sums[rows]
     _shape(chosen, found, rows, table)
     _light(band, chosen, found, rows, table)
     flags = chosen["flags"].astype(np.int16)
-    height = table["_HEIGHT"][0]
     edge = (chosen["x_min"] == 0) | (chosen["x_max"] == band.values.shape[1] - 1)
-    edge |= (chosen["y_min"] == 0) | (chosen["y_max"] == height - 1)
+    edge |= (chosen["y_min"] == 0) | (chosen["y_max"] == band.height - 1)
     full = found[:, isophote.PEAK] + table["BACKGROUND"][rows] >= noise.saturation
     table["FLAGS"][rows] = flags | np.where(edge, CROPPED, 0) | np.where(full, SATURATED, 0)
-
-
-def _few(number: int) -> NDArray[np.float64]:
-    """Room for sums of all objects of which few pages are touched."""
-    return np.empty((number, isophote.FIELDS))
 
 
 def _shape(chosen: NDArray[Any], found: NDArray[np.float64], rows: NDArray[np.int64], table: Table) -> None:

@@ -1,14 +1,15 @@
 """The driver of measures: bands of rows, labels painted in them, groups of columns on several threads."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from processing.kernels import label
 from processing.sextractor.groups import GROUPS, needed
-from processing.sextractor.records import Band, Detections, Noise, Pixels, Rows, Table
+from processing.sextractor.records import Band, Detections, Group, Noise, Pixels, Table
 from processing.sextractor.settings import Settings
 
 WHOLE = 1 << 25
@@ -20,8 +21,8 @@ MARGIN = 64
 CHUNK = 128
 """Objects that a thread measures at once."""
 
-Strip = Callable[[int, int], tuple[Pixels, Pixels, Pixels | None]]
-"""Rows from a first to an end: pixels less their background, the background, variances where there are weights."""
+Strip = Callable[[int, int], tuple[Pixels, Pixels | None]]
+"""Rows from a first to an end: pixels less their background, and variances where there are weights."""
 Level = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 """Background at places x and y."""
 
@@ -35,8 +36,6 @@ def measure(
     wanted: frozenset[str],
     *,
     level: Level,
-    detection_variance: Callable[[int, int], Pixels | None] | None = None,
-    flag_maps: Sequence[Rows] = (),
     progress: Callable[[float], None] = lambda _: None,
 ) -> Table:
     """Measure columns of all detections.
@@ -47,7 +46,6 @@ def measure(
     shape : (ny, nx)
     wanted : base columns; those that no group gives are not in the table
     level : background as the column BACKGROUND has it
-    detection_variance : of the detection image, where it is another one
 
     Returns
     -------
@@ -60,20 +58,32 @@ def measure(
     for group in groups:
         for name, (kind, cell) in gives[group.name].items():
             table[name] = np.zeros((number, *cell), kind)
-    table["_HEIGHT"] = np.array([shape[0]])
     if number:
-        with ThreadPoolExecutor(settings.threads) as pool:
-            for rows, (first, end) in _bands(detections, shape, settings):
-                band = _band(strip, detections, first, end, noise, level, detection_variance, flag_maps)
+        parts = list(_bands(detections, shape, settings))
+        with ThreadPoolExecutor(settings.threads) as pool, ThreadPoolExecutor(1) as ahead:
+
+            def begun(index: int) -> Future[Band] | None:
+                if index == len(parts):
+                    return None
+                first, end = parts[index][1]
+                return ahead.submit(_band, strip, detections, first, end, shape[0], noise, level)
+
+            coming = begun(0)
+            for index, (rows, _) in enumerate(parts):
+                assert coming is not None
+                band, coming = coming.result(), begun(index + 1)
+                chunks = [rows[begin : begin + CHUNK] for begin in range(0, len(rows), CHUNK)]
                 for at, group in enumerate(groups):
-                    chunks = [rows[begin : begin + CHUNK] for begin in range(0, len(rows), CHUNK)]
-                    list(
-                        pool.map(lambda some, g=group, b=band: g.measure(b, detections, some, settings, table), chunks)
-                    )
-                    progress(min(1.0, (rows[-1] + (at + 1) / len(groups)) / number))
+                    list(pool.map(partial(_measured, group, band, detections, settings, table), chunks))
+                    progress((index + (at + 1) / len(groups)) / len(parts))
     progress(1.0)
-    del table["_HEIGHT"]
     return table
+
+
+def _measured(
+    group: Group, band: Band, detections: Detections, settings: Settings, table: Table, rows: NDArray[np.int64]
+) -> None:
+    group.measure(band, detections, rows, settings, table)
 
 
 def _bands(
@@ -98,22 +108,19 @@ def _band(
     detections: Detections,
     first: int,
     end: int,
+    height: int,
     noise: Noise,
     level: Level,
-    detection_variance: Callable[[int, int], Pixels | None] | None,
-    flag_maps: Sequence[Rows],
 ) -> Band:
-    values, background, variance = strip(first, end)
+    values, variance = strip(first, end)
     labels = np.zeros(values.shape, np.int32)
     _paint(labels, first, detections)
     return Band(
         first=first,
+        height=height,
         values=values,
-        background=background,
         variance=variance,
-        detection_variance=variance if detection_variance is None else detection_variance(first, end),
         labels=labels,
-        flag_maps=tuple(maps.read(first, end) for maps in flag_maps),
         noise=noise,
         level=level,
     )

@@ -5,6 +5,7 @@ Pixels are counted from 0 in here; the catalogue counts from 1.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,7 +64,7 @@ OBJECT = np.dtype(
 """One detection, before it is measured."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Detections:
     """Objects in the order of NUMBER, and the pixels that each is made of."""
 
@@ -77,6 +78,17 @@ class Detections:
     """Value of the filtered detection image there, ADU above the background."""
     specks: NDArray[np.int32]
     """(m, 2): x and y of pixels above the threshold that are in no object; they count for none."""
+
+    @cached_property
+    def centres(self) -> NDArray[np.float64]:
+        """(n, 2) barycentres, (x, y), counted from 0."""
+        return np.stack([self.objects["x"], self.objects["y"]], axis=1)
+
+    @cached_property
+    def shapes(self) -> NDArray[np.float64]:
+        """(n, 5): cxx, cyy, cxy, a, b."""
+        columns = [self.objects[name].astype(np.float64) for name in ("cxx", "cyy", "cxy", "a", "b")]
+        return np.stack(columns, axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +118,14 @@ class Band:
 
     first: int
     """Number of the first row in the image."""
+    height: int
+    """Rows of the image."""
     values: Pixels
     """(rows, nx) measurement image less its background."""
-    background: Pixels
-    """(rows, nx) that background."""
     variance: Pixels | None
     """(rows, nx), ADU**2; at or above ``noise.bad_variance`` where bad. None: ``noise.rms**2`` everywhere."""
-    detection_variance: Pixels | None
-    """The same of the detection image; the same array with a single image."""
     labels: NDArray[np.int32]
-    """(rows, nx): k + 1 where object k of the detections is, else 0."""
-    flag_maps: tuple[NDArray[Any], ...]
-    """(rows, nx) integers each."""
+    """(rows, nx): k + 1 where object k of the detections is, -1 where a speck is, else 0."""
     noise: Noise
     level: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
     """Background at places x and y of the image, drawn straight between its meshes."""

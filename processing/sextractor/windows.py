@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.kernels import growth, vignet, windowed
-from processing.sextractor.apertures import MASKS, centres
+from processing.sextractor.apertures import MASKS
 from processing.sextractor.isophotal import ellipse, variances
 from processing.sextractor.records import Band, Detections, Group, Table
 from processing.sextractor.settings import Settings
@@ -33,7 +33,7 @@ def measure_radii(
     noise = band.noise
     growth.radii(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2,
-        MASKS[settings.mask_type], band.first, rows, centres(detections), detections.objects["a"].astype(np.float64),
+        MASKS[settings.mask_type], band.first, rows, detections.centres, detections.shapes,
         settings.phot_autoapers[1] / 2.0, table["FLUX_AUTO"], np.array(settings.phot_fluxfrac, np.float64),
         table["FLUX_RADIUS"], table["HALF_LIGHT_RADIUS"],
     )  # fmt: skip
@@ -53,14 +53,13 @@ def measure_windowed(
     """Fill in positions, shapes, errors and light under the window."""
     noise = band.noise
     names = ("X2_IMAGE", "Y2_IMAGE", "XY_IMAGE", "ERRX2_IMAGE", "ERRY2_IMAGE", "ERRXY_IMAGE")
-    isophotal = np.stack([table[name] for name in names], axis=1)
-    found = np.empty((len(detections.objects), windowed.FIELDS))
+    isophotal = np.stack([table[name][rows] for name in names], axis=1)
+    told = np.empty((len(rows), windowed.FIELDS))
     windowed.windowed(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first, rows,
-        centres(detections), table["HALF_LIGHT_RADIUS"], isophotal, found, table["FLAGS_WIN"],
+        detections.centres, table["HALF_LIGHT_RADIUS"], isophotal, told, table["FLAGS_WIN"],
     )  # fmt: skip
-    told = found[rows]
     table["XWIN_IMAGE"][rows], table["YWIN_IMAGE"][rows] = told[:, windowed.X] + 1.0, told[:, windowed.Y] + 1.0
     table["NITER_WIN"][rows] = told[:, windowed.TURNS]
     table["FLUX_WIN"][rows], table["FLUXERR_WIN"][rows] = told[:, windowed.FLUX], told[:, windowed.ERROR]
@@ -90,7 +89,7 @@ def measure_cut(band: Band, detections: Detections, rows: NDArray[np.int64], set
     """Fill in the pixels around each object."""
     vignet.vignets(
         band.values, band.labels, variances(band.variance), band.noise.bad_variance, MASKS[settings.mask_type],
-        band.first, rows, centres(detections), table["VIGNET"],
+        band.first, rows, detections.centres, table["VIGNET"],
     )  # fmt: skip
 
 
