@@ -59,12 +59,12 @@ def measure(band: Band, detections: Detections, rows: NDArray[np.int64], _: Sett
     chosen = detections.objects[rows]
     found = np.empty((len(rows), isophote.FIELDS))
     noise = band.noise
-    full = noise.saturation - band.level(chosen["x"], chosen["y"])
+    bright = noise.saturation - band.level(chosen["x"], chosen["y"])
     isophote.isophote(
         band.values, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain, band.first, rows,
         detections.starts, chosen["own"].astype(np.int64), detections.x, detections.y, detections.filtered,
         detections.centres[rows], np.ascontiguousarray(chosen["singular"]),
-        chosen["a"].astype(np.float64) * chosen["b"], full, chosen["threshold"].astype(np.float64), found,
+        chosen["a"].astype(np.float64) * chosen["b"], bright, chosen["threshold"].astype(np.float64), found,
     )  # fmt: skip
     _shape(chosen, found, rows, table)
     _light(band, chosen, found, rows, table)
