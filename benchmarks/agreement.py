@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matching import matched
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -35,7 +36,7 @@ COLUMNS = (
     "FLUX_MAX",
     "MAG_ISO", "MAGERR_ISO", "MAG_ISOCOR", "MAG_APER", "MAGERR_APER", "MAG_AUTO", "MAGERR_AUTO", "KRON_RADIUS",
     "FLUX_RADIUS", "XWIN_IMAGE", "YWIN_IMAGE", "ERRAWIN_IMAGE", "AWIN_IMAGE", "FLUX_WIN", "SNR_WIN", "FWHM_IMAGE",
-    "BACKGROUND", "FLAGS", "FLAGS_WIN",
+    "BACKGROUND", "CLASS_STAR", "MAG_PETRO", "PETRO_RADIUS", "FLAGS", "FLAGS_WIN",
 )  # fmt: skip
 RELATIVE = frozenset(
     {"FLUX_MAX", "FLUX_WIN", "SNR_WIN", "ERRA_IMAGE", "ERRAWIN_IMAGE", "MAGERR_ISO", "MAGERR_APER", "MAGERR_AUTO"}
@@ -79,8 +80,8 @@ def cases(place: Path) -> list[Case]:
     return found + [case for case in others if case.path.exists()]
 
 
-def measured(case: Case, place: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Sources of both, the rows of all extensions behind each other, with EXT_NUMBER."""
+def measured(case: Case, place: Path) -> tuple[NDArray[Any], NDArray[Any], int, int]:
+    """Sources that both found, row by row, of all extensions behind each other, and how many each found."""
     (place / "a.param").write_text("\n".join(("EXT_NUMBER", *COLUMNS)) + "\n")
     (place / "a.conv").write_text("CONV NORM\n1 2 1\n2 4 2\n1 2 1\n")
     argv = [
@@ -94,27 +95,11 @@ def measured(case: Case, place: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     subprocess.run(ours, check=True, cwd=place, env=env)
     theirs = ["source-extractor", *argv, "-CATALOG_NAME", "theirs.cat"]
     subprocess.run(theirs, check=True, cwd=place, stderr=subprocess.DEVNULL)
-    both = [[each.sources for each in read_ldac(place / f"{who}.cat")] for who in ("ours", "theirs")]
-    return np.concatenate(both[0]), np.concatenate(both[1])
-
-
-def pairs(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.int64]:
-    """Rows of both that lie within half a pixel of each other, (n, 2)."""
-    cells: dict[tuple[int, int, int], list[int]] = {}
-    for k, row in enumerate(theirs):
-        cells.setdefault((int(row["EXT_NUMBER"]), int(row["X_IMAGE"]), int(row["Y_IMAGE"])), []).append(k)
-    found = []
-    for k, row in enumerate(ours):
-        x, y = float(row["X_IMAGE"]), float(row["Y_IMAGE"])
-        near = [
-            (float(np.hypot(theirs["X_IMAGE"][j] - x, theirs["Y_IMAGE"][j] - y)), j)
-            for dx in (-1, 0, 1)
-            for dy in (-1, 0, 1)
-            for j in cells.get((int(row["EXT_NUMBER"]), int(x) + dx, int(y) + dy), ())
-        ]
-        if near and min(near)[0] < 0.5:
-            found.append((k, min(near)[1]))
-    return np.array(found, np.int64).reshape(-1, 2)
+    mine, other = ([each.sources for each in read_ldac(place / f"{who}.cat")] for who in ("ours", "theirs"))
+    same = [matched(a, b) for a, b in zip(mine, other, strict=True)]
+    first = np.concatenate([a[pairs[:, 0]] for a, pairs in zip(mine, same, strict=True)])
+    second = np.concatenate([b[pairs[:, 1]] for b, pairs in zip(other, same, strict=True)])
+    return first, second, sum(map(len, mine)), sum(map(len, other))
 
 
 def differences(name: str, ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.float64]:
@@ -182,22 +167,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="agreement-") as name:
         place = Path(name)
         for case in cases(place):
-            ours, theirs = measured(case, place)
-            matched = pairs(ours, theirs)
-            a, b = ours[matched[:, 0]], theirs[matched[:, 1]]
+            a, b, ours, theirs = measured(case, place)
             alone = (b["FLAGS"] & CROWDED_OR_BLENDED) == 0
             picture = PAGE.with_name(f"agreement-{case.name.replace(', ', '-').replace(' ', '-').lower()}.png")
             told = draw(case, a[alone], b[alone], picture)
             lines = [
                 f"\n## {case.name}\n",
-                f"{case.told}: {len(ours)} sources, the original {len(theirs)}, {len(matched)} the same,",
+                f"{case.told}: {ours} sources, the original {theirs}, {len(a)} the same,",
                 f"{int(alone.sum())} of them alone.\n",
                 *table(a[alone], b[alone]),
                 f"\n![The ten sources that agree least]({picture.name})\n",
                 f"MAG_AUTO, ours less theirs: {told}",
             ]
             sections.append("\n".join(lines) + "\n")
-            sys.stderr.write(f"{case.name}: {len(ours)} and {len(theirs)} sources, {len(matched)} the same\n")
+            sys.stderr.write(f"{case.name}: {ours} and {theirs} sources, {len(a)} the same\n")
     PAGE.write_text(report(sections))
 
 

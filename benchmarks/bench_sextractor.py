@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from figures import Row, command_line, timed
+from matching import matched
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -163,26 +164,6 @@ def agreement(place: Path) -> str:
         f"FLUX_APER within 1e-4 {near[1]:.2f} %, MAG_AUTO within 1e-3 {near[2]:.2f} %, "
         f"FLAGS equal {np.mean(np.concatenate(flags)) * 100:.2f} %"
     )
-
-
-def matched(mine: NDArray[np.void], other: NDArray[np.void]) -> NDArray[np.int64]:
-    """Pairs of rows whose isophotal positions lie within half a pixel, (n, 2)."""
-    if not len(mine) or not len(other):
-        return np.empty((0, 2), np.int64)
-    cells: dict[tuple[int, int], list[int]] = {}
-    for k, (x, y) in enumerate(zip(other["X_IMAGE"], other["Y_IMAGE"], strict=True)):
-        cells.setdefault((int(x), int(y)), []).append(k)
-    pairs = []
-    for k, (x, y) in enumerate(zip(mine["X_IMAGE"], mine["Y_IMAGE"], strict=True)):
-        near = [
-            (float(np.hypot(other["X_IMAGE"][j] - x, other["Y_IMAGE"][j] - y)), j)
-            for dx in (-1, 0, 1)
-            for dy in (-1, 0, 1)
-            for j in cells.get((int(x) + dx, int(y) + dy), ())
-        ]
-        if near and min(near)[0] < 0.5:
-            pairs.append((k, min(near)[1]))
-    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 def measure() -> list[Row]:
