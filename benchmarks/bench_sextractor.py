@@ -158,6 +158,8 @@ def agreement(place: Path) -> str:
         flags.append(a["FLAGS"] == b["FLAGS"])
         aper.append(np.abs(a["FLUX_APER"] / b["FLUX_APER"] - 1).ravel())
         auto.append(np.abs(a["MAG_AUTO"] - b["MAG_AUTO"]))
+    if not counts[2]:
+        return f"{counts[0]} and {counts[1]} sources"
     near = [np.mean(np.concatenate(each) < bound) * 100 for each, bound in ((places, 1e-3), (aper, 1e-4), (auto, 1e-3))]
     return (
         f"{counts[0]} and {counts[1]} sources, {counts[2]} the same; XWIN within 1e-3 {near[0]:.2f} %, "

@@ -2,11 +2,9 @@
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,15 +55,25 @@ def timed(
     return Timing(*(statistics.median(getattr(t, name) for t in found) for name in ("wall", "cpu", "peak_mb")))
 
 
+_STOPWATCH = """
+import json, os, subprocess, sys, time
+begin = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+wall = time.perf_counter() - begin
+code = os.waitstatus_to_exitcode(status)
+print(json.dumps([code, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
+"""
+"""A small process that starts the command: a child's peak counts from what its parent held, and benchmarks hold much."""
+
+
 def _once(argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> Timing:
-    begin = time.perf_counter()
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, cwd=cwd)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - begin
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(argv)} ended with {process.returncode}")
-    return Timing(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    watch = [sys.executable, "-S", "-c", _STOPWATCH, *argv]
+    done = subprocess.run(watch, stdout=subprocess.PIPE, env=env, cwd=cwd, check=True)
+    code, wall, cpu, peak = json.loads(done.stdout)
+    if code:
+        raise SystemExit(f"{' '.join(argv)} ended with {code}")
+    return Timing(wall, cpu, peak)
 
 
 def _seconds(wall: float | None, cpu: float | None) -> str:
