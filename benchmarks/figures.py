@@ -64,7 +64,7 @@ wall = time.perf_counter() - begin
 code = os.waitstatus_to_exitcode(status)
 print(json.dumps([code, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
 """
-"""A small process that starts the command: a child's peak counts from what its parent held, and benchmarks hold much."""
+"""A small process that starts the command: a child's peak counts from what its parent held, and benches hold much."""
 
 
 def _once(argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> Timing:
