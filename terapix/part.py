@@ -330,15 +330,19 @@ class Span:
 
 
 def publish(part: Path, target: Path) -> None:
-    """Give a complete part its name, durably: file, rename, directory."""
+    """Give a complete part its name, durably: file, rename, directory.
+
+    Its sidecar goes first: who is killed in between begins the part anew, and nothing is left beside a file that is
+    complete.
+    """
     fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
+    part.with_suffix(".bound").unlink(missing_ok=True)
     part.rename(target)
     sync_directory(target.parent)
-    part.with_suffix(".bound").unlink(missing_ok=True)
 
 
 def sync_directory(directory: Path) -> None:
