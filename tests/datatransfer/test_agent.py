@@ -190,6 +190,15 @@ async def test_a_file_is_removed_only_if_it_is_the_one_that_is_known(pair: tuple
     assert not await asked.remove(one.address, f"{one.root}/{FRAME}", size=6)
 
 
+async def why_ill(asked: Courier, one: Agent) -> str:
+    """Say what is wrong with its disk; on a busy machine the look at the disk may outlast its deadline, then again."""
+    async with asyncio.timeout(120):
+        while True:
+            ill = (await asked.status(one.address))["disks"][one.root]["ill"]
+            if "does not answer" not in ill:
+                return str(ill)
+
+
 async def test_files_are_listed_measured_and_read_again(pair: tuple[Agent, Agent, Courier]) -> None:
     one, _, asked = pair
     place = one.put(FRAME, b"pixels")
@@ -204,7 +213,7 @@ async def test_files_are_listed_measured_and_read_again(pair: tuple[Agent, Agent
     disk = (await asked.status(one.address))["disks"][one.root]
     assert 0 < disk["free"] <= disk["total"]
     place.parent.parent.parent.rename(one.directory.with_name("unplugged"))
-    assert "is gone" in (await asked.status(one.address))["disks"][one.root]["ill"]
+    assert "is gone" in await why_ill(asked, one)
 
 
 @pytest.mark.parametrize(

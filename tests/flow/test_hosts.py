@@ -67,7 +67,7 @@ async def test_a_link_that_is_cut_in_mid_transfer_and_mended_loses_nothing(tmp_p
 
 
 async def test_a_host_that_dies_in_mid_transfer_and_comes_back_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    async with bed(tmp_path, 2, rate=SLOW // 3) as laid:
+    async with bed(tmp_path, 2, rate=SLOW // 8) as laid:
         one, two = laid.hosts
         for host in laid.hosts:
             await host.begin(laid.courier)
@@ -80,6 +80,10 @@ async def test_a_host_that_dies_in_mid_transfer_and_comes_back_goes_on_where_it_
             assert isinstance(await bringing, LinkBroken)
             assert two.files() != [FRAME]
             await victim.begin(laid.courier)
+        for host in laid.hosts:
+            await host.kill()
+            host.set("rate", SLOW)
+            await host.begin(laid.courier)
         told = []
         assert await bring(laid, one, two, told) == Carried(SIZE, "brought")
         assert told[0] > SIZE / 8

@@ -99,6 +99,14 @@ class FarHost:
         place = self.directory / path
         return Parcel(self.address, f"{self.root}/{path}", to.root, path, digest_of(place), place.stat().st_size)
 
+    def set(self, key: str, value: object) -> None:
+        """Change one setting of its agent, which must be among those it was laid out with; from its next start on."""
+        settings = self.home / "terapix.toml"
+        lines = settings.read_text().splitlines()
+        (place,) = (number for number, line in enumerate(lines) if line.startswith(f"{key} = "))
+        lines[place] = f"{key} = {json.dumps(value)}"
+        settings.write_text("\n".join(lines) + "\n")
+
     async def begin(self, asked: Courier, **environment: str) -> None:
         """Start the agent and wait until it answers."""
         log = (self.home / "agent.log").open("ab")
