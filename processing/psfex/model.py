@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from processing.errors import BadSetting
 from processing.ldac import Catalogue, read
 from processing.psf_model import PsfModel
 from processing.psfex.fitting import fit
+from processing.psfex.residuals import Residuals, look
 from processing.psfex.sample import Sample, select
 from processing.psfex.settings import Settings
 
@@ -29,6 +30,10 @@ class Made:
     model: PsfModel
     stars: Sample
     """Those left."""
+    sample: Sample
+    """All that were loaded."""
+    residuals: Residuals
+    """Of all that were loaded."""
 
 
 def model_of(path: Path, catalogue: Catalogue, settings: Settings) -> Made:
@@ -40,7 +45,10 @@ def model_of(path: Path, catalogue: Catalogue, settings: Settings) -> Made:
             "basis of pixels that is not made here; set BASIS_TYPE to NONE, or take the original"
         )
     step = settings.step or sample.fwhm * _STEPS
-    return Made(*fit(sample, settings, float(np.float32(step))))
+    model, stars = fit(sample, settings, float(np.float32(step)))
+    seen = look(sample, model, settings.accuracy)
+    told = replace(model, accepted=int(np.count_nonzero(seen.accepted)), chi2=seen.mean_chi2)
+    return Made(told, stars, sample, seen)
 
 
 def models_of(path: Path, settings: Settings) -> Sequence[Made]:

@@ -61,7 +61,7 @@ def models(place: Path) -> tuple[psf_model.PsfModel, psf_model.PsfModel]:
 def test_stars_sampling_and_variation_are_the_peer_s(place: Path) -> None:
     ours, peer = models(place)
     assert ours.loaded == peer.loaded
-    assert abs(ours.accepted - peer.accepted) <= 0.02 * peer.loaded + 1
+    assert ours.accepted == peer.accepted
     assert ours.step == pytest.approx(peer.step, rel=1e-6)
     assert ours.fwhm == pytest.approx(peer.fwhm, rel=1e-6)
     assert ours.variation.names == peer.variation.names
@@ -77,7 +77,8 @@ def test_the_model_is_the_peer_s_all_over_the_image(place: Path) -> None:
             theirs = peer.at(x, y)
             # found 1e-4; one clipped star more or less would move pixels by 3e-3 of the peak
             assert np.abs(ours.at(x, y) - theirs).max() < 1e-3 * theirs.max()
-    assert ours.chi2 == pytest.approx(peer.chi2, rel=0.02)
+    # found 1e-5; the same stars are counted
+    assert ours.chi2 == pytest.approx(peer.chi2, rel=1e-3)
 
 
 def test_source_extractor_measures_the_same_with_our_model(place: Path) -> None:
