@@ -28,6 +28,9 @@ PORT = 8620
 STARTS = 60.0
 """Seconds that an agent has to come up on a loaded machine."""
 
+UNDER_WAY = "4096 65536 262144"
+"""Bytes that a connection may hold under way: a host that dies in mid transfer has not sent all of its file already."""
+
 
 def allowed() -> bool:
     """Tell whether this process may make namespaces and mount disks."""
@@ -167,6 +170,8 @@ def _namespaces(directory: Path, count: int, size: int) -> Iterator[list[FarHost
             run(*inside, "ip", "addr", "add", f"{subnet}.{number}/24", "dev", "eth0")
             run(*inside, "ip", "link", "set", "eth0", "up")
             run(*inside, "ip", "link", "set", "lo", "up")
+            for kind in ("rmem", "wmem"):
+                run(*inside, "sh", "-c", f"echo '{UNDER_WAY}' > /proc/sys/net/ipv4/tcp_{kind}")
             home, disk = directory / name, directory / name / "disk"
             disk.mkdir(parents=True)
             image = home / "disk.img"
