@@ -40,6 +40,7 @@ class Column:
     ucd: str = ""
     size: str = "*"
     """Length of a text."""
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Table:
     about: str
     columns: Sequence[Column]
     rows: Iterable[Sequence[object]] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
     """Parameters of the table."""
 
 
@@ -103,16 +104,23 @@ def _table(table: Table) -> list[str]:
         f'<TABLE ID="{table.name}" name="{table.name}">',
         f"<DESCRIPTION>{escape(table.about)}</DESCRIPTION>",
         *(f'<FIELD name="{escape(each.name)}" datatype="{each.kind}"{_more(each)}/>' for each in table.columns),
-        *(_param(name, "int", str(count), "meta.number;meta.dataset") for name, count in table.counts.items()),
+        *(_count(name, count) for name, count in table.counts.items()),
         "<DATA><TABLEDATA>",
         *("<TR>" + "".join(f"<TD>{_cell(value)}</TD>" for value in row) + "</TR>" for row in table.rows),
         "</TABLEDATA></DATA></TABLE>",
     ]
 
 
+def _count(name: str, count: int | tuple[int, ...]) -> str:
+    if isinstance(count, int):
+        return _param(name, "int", str(count), "meta.number;meta.dataset")
+    return _param(name, "int", " ".join(map(str, count)), "meta.number;meta.dataset", size=str(len(count)))
+
+
 def _more(column: Column) -> str:
     size = f' arraysize="{column.size}"' if column.kind == "char" else ""
-    return size + (f' ucd="{column.ucd}"' if column.ucd else "")
+    unit = f' unit="{column.unit}"' if column.unit else ""
+    return size + unit + (f' ucd="{column.ucd}"' if column.ucd else "")
 
 
 def _cell(value: object) -> str:

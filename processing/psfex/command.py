@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +21,6 @@ _NOT_DONE = {
     "OUTCAT_TYPE": {"ASCII_HEAD", "ASCII", "FITS_LDAC"},
     "PSF_RECENTER": {"Y"},
     "PSF_DGEOCORRECT": {"Y"},
-    "WRITE_XML": {"Y"},
 }
 """Choices of the original that are not made here."""
 
@@ -63,6 +61,8 @@ def settings_of(values: Values) -> Settings:
             raise BadSetting(f"{key}: {count} values are given; {most} were expected")
     if min(size) < 3 or min(degrees, default=0) < 0 or min(groups, default=1) < 1:
         raise BadSetting("PSF_SIZE from 3, PSFVAR_DEGREES from 0 and PSFVAR_GROUPS from 1 were expected")
+    if values.whole("PSFVAR_NSNAP") < 1:
+        raise BadSetting(f"PSFVAR_NSNAP = {values.whole('PSFVAR_NSNAP')}: 1 or more was expected")
     if values.number("PSF_SAMPLING") < 0.0 or values.number("SAMPLE_VARIABILITY") <= 0.0:
         raise BadSetting("PSF_SAMPLING from 0 and SAMPLE_VARIABILITY above 0 were expected")
     if not 0.0 <= values.number("SAMPLE_MAXELLIP") < 1.0:
@@ -89,13 +89,9 @@ def settings_of(values: Values) -> Settings:
         groups=groups,
         degrees=degrees,
         super_resolved=values.text("BASIS_TYPE") == "PIXEL_AUTO",
+        snapshots=values.whole("PSFVAR_NSNAP"),
         threads=values.whole("NTHREADS") or len(os.sched_getaffinity(0)),
     )
-
-
-def _out(catalogue: Path, values: Values) -> Path:
-    place = values.text("PSF_DIR")
-    return (Path(place) if place else catalogue.parent) / (catalogue.stem + values.text("PSF_SUFFIX"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,28 +101,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     def do() -> str:
-        begin = time.monotonic()
         names, pairs = files_and_settings(arguments)
         values = TOOL.read(pairs)
         settings = settings_of(values)
         if not names:
             raise BadSetting("no catalogue is named; psfex CATALOGUE [-c FILE] [-KEY VALUE]… was expected")
-        from processing import psf_model  # noqa: PLC0415  numpy comes with it, after its threads are set
-        from processing.psfex.model import models_of  # noqa: PLC0415
+        from processing.psfex.run import run  # noqa: PLC0415  numpy comes with it, after its threads are set
 
-        lines = []
-        for name in names:
-            made = models_of(Path(name), settings)
-            psf_model.write(_out(Path(name), values), [each.model for each in made])
-            lines += [
-                f"{name}[{number}]: {each.model.accepted} of {each.model.loaded} stars, chi2 {each.model.chi2:.2f}, "
-                f"FWHM {each.model.fwhm:.2f} pixels, sampling {each.model.step:.3f}"
-                for number, each in enumerate(made, 1)
-            ]
-        if values.text("VERBOSE_TYPE") == "QUIET":
-            return ""
-        sys.stderr.write("\n".join(lines) + "\n")
-        return f"{len(names)} catalogues in {time.monotonic() - begin:.2f} s"
+        return run([Path(name) for name in names], values, settings, arguments)
 
     return TOOL.call(arguments, do, usage="psfex CATALOGUE… [-c FILE] [-KEY VALUE]…")
 

@@ -69,7 +69,7 @@ TOOL = Tool(
         Key("PSF_SUFFIX", _T, ".psf", "suffix of models", _M, extended=True),
         Key("VERBOSE_TYPE", _T, "NORMAL", "QUIET, NORMAL, LOG or FULL", _M,
             choices=("QUIET", "NORMAL", "LOG", "FULL")),
-        Key("WRITE_XML", _Y, "N", "write a summary as XML (Y/N)?", _M),
+        Key("WRITE_XML", _Y, "Y", "write a summary as XML (Y/N)?", _M),
         Key("XML_NAME", _T, "psfex.xml", "file of the summary", _M),
         Key("XSL_URL", _T, "", "style sheet named in it", _M, extended=True),
         Key("NTHREADS", _W, "0", "threads; 0: one a core", _M),

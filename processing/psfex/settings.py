@@ -47,4 +47,6 @@ class Settings:
     degrees: tuple[int, ...] = (2,)
     super_resolved: bool = True
     """Whether the model of stars narrower than 3 pixels would have a basis of pixels (PIXEL_AUTO)."""
+    snapshots: int = 9
+    """Places an axis of contexts at which the model is looked at."""
     threads: int = 1

@@ -70,10 +70,12 @@ def test_the_number_of_threads_changes_no_bit(tmp_path: Path) -> None:
 
 def test_the_tool_writes_a_model_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path / "a.cat", stars(), stars(seed=4))
-    assert main([str(path), "-PSFVAR_DEGREES", "1", "-PSF_DIR", str(tmp_path)]) == 0
+    assert main([str(path), "-PSFVAR_DEGREES", "1", "-PSF_DIR", str(tmp_path), "-WRITE_XML", "N"]) == 0
     found = psf_model.read(tmp_path / "a.psf")
     assert [model.images.shape for model in found] == [(3, 25, 25)] * 2
-    assert "of 60 stars" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{found[1].accepted}/60" in told
+    assert "psfex: 1 catalogues, 2 images" in told
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,118 @@
+"""One call of the tool: models of all catalogues, and what tells about them."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from processing import psf_model
+from processing.astromatic import Values
+from processing.ldac import read
+from processing.placing import place
+from processing.psfex.diagnostics import Diagnosis, diagnose
+from processing.psfex.field import Field
+from processing.psfex.keys import TOOL
+from processing.psfex.model import models_of
+from processing.psfex.settings import Settings
+
+_BAR = 40
+"""Signs of the bar of progress."""
+_HEADER = "   catalogue       image    stars     sampling  chi2   FWHM         ellipticity residuals asymmetry\n"
+
+
+def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Sequence[str]) -> str:
+    """Do what the settings say, and return a line about it."""
+    begin = time.monotonic()
+    quiet = values.text("VERBOSE_TYPE") == "QUIET"
+    wanted = not quiet or values.switch("WRITE_XML")
+    bar = Bar(shown=not quiet and sys.stderr.isatty())
+    fields = []
+    for number, path in enumerate(paths):
+        fields.append(_field(path, settings, partial(_part, bar, number, len(paths)), look=wanted))
+        psf_model.write(_out(path, values), [each.model for each in fields[-1].made])
+    if not quiet:
+        sys.stderr.write(_HEADER + "".join(line for each in fields for line in told(each)))
+    seconds = time.monotonic() - begin
+    if values.switch("WRITE_XML") and values.text("XML_NAME"):
+        from processing.psfex.summary import summary  # noqa: PLC0415  not needed without it
+        from processing.summaries import Call  # noqa: PLC0415
+
+        document = summary(Call("PSFEx", TOOL, values, arguments, seconds), fields)
+        write_text(Path(values.text("XML_NAME")), document)
+    images = sum(len(each.made) for each in fields)
+    return "" if quiet else f"{len(fields)} catalogues, {images} images in {time.monotonic() - begin:.2f} s"
+
+
+def _part(bar: "Bar", number: int, count: int, share: float) -> None:
+    bar((number + share) / count)
+
+
+def _field(path: Path, settings: Settings, progress: Callable[[float], None], *, look: bool) -> Field:
+    catalogues, made = read(path), models_of(path, settings)
+    progress(0.6)
+    seen: list[Diagnosis] = []
+    if look:
+        with ThreadPoolExecutor(max(settings.threads, 1)) as pool:
+            found = pool.map(
+                lambda pair: diagnose(pair[0].model, pair[1].cards, settings.snapshots),
+                zip(made, catalogues, strict=True),
+            )
+            for each in found:
+                seen.append(each)
+                progress(0.6 + 0.4 * len(seen) / len(made))
+    progress(1.0)
+    return Field(path, catalogues, made, seen)
+
+
+def told(field: Field) -> list[str]:
+    """Return a line an image, as users of the original look for it."""
+    lines = []
+    for number, each in enumerate(field.made, 1):
+        model = each.model
+        image = f"[{number}/{len(field.made)}]" if len(field.made) > 1 else ""
+        stars = f"{model.accepted}/{model.loaded}"
+        line = (
+            f"{field.path.name if number == 1 else '':<18.18} {image:<8} {stars:<11}{model.step:6.2f}{model.chi2:8.2f}"
+        )
+        if field.seen:
+            seen = field.seen[number - 1]
+            width = f"{seen.plain.fwhm[seen.centre]:.2f} px"
+            if "FWHM_WCS" in seen.ranges:
+                width += f" {seen.ranges['FWHM_WCS'].mean:.2f}″"
+            line += f"   {width:<14}{seen.plain.ellipticity[seen.centre]:8.3f}"
+            line += f"{seen.free.residuals[seen.centre]:11.3f}{seen.asymmetry[seen.centre]:10.3f}"
+        lines.append(line + "\n")
+    return lines
+
+
+def _out(catalogue: Path, values: Values) -> Path:
+    directory = values.text("PSF_DIR")
+    return (Path(directory) if directory else catalogue.parent) / (catalogue.stem + values.text("PSF_SUFFIX"))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text; it is there complete, or not at all."""
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        place(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+class Bar:
+    """A bar of progress on a terminal; silent elsewhere."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown
+
+    def __call__(self, share: float) -> None:
+        """Show the share that is done, from 0 to 1."""
+        if self._shown:
+            full = round(share * _BAR)
+            end = "\n" if share >= 1.0 else ""
+            sys.stderr.write(f"\r[{'#' * full}{'.' * (_BAR - full)}] {100 * share:3.0f} %{end}")
+            sys.stderr.flush()
