@@ -106,8 +106,11 @@ def _crossings(
         nothing = np.empty(0, np.int64)
         return nothing, nothing, nothing
     starts = np.concatenate([ring.corners for ring in rings])
-    ends = np.concatenate([np.roll(ring.corners, -1, axis=0) for ring in rings])
-    regions = np.repeat([ring.region for ring in rings], [len(ring.corners) for ring in rings])
+    sizes = np.array([len(ring.corners) for ring in rings])
+    following = np.arange(1, len(starts) + 1)
+    following[np.cumsum(sizes)[sizes > 0] - 1] -= sizes[sizes > 0]
+    ends = starts[following]
+    regions = np.repeat([ring.region for ring in rings], sizes)
     low, high = np.minimum(starts[:, 1], ends[:, 1]), np.maximum(starts[:, 1], ends[:, 1])
     first = np.clip(np.floor(low) + 1, 0, shape[0]).astype(np.int64)
     counts = np.maximum(np.clip(np.floor(high) + 1, 0, shape[0]).astype(np.int64) - first, 0)

@@ -91,7 +91,7 @@ class OutputMap(Protocol):
     """Whether an extension has to come in one part."""
 
     def put(self, index: int, start: int, pixels: NDArray[Any], room: Room) -> None:
-        """Take pixels in the machine's byte order, from `start` of the extension `index`."""
+        """Take pixels of either byte order, from `start` of the extension `index`."""
 
     def close(self, index: int) -> None:
         """Do what is left to do when all pixels of an extension are there; several threads may do so at once."""
@@ -130,7 +130,7 @@ class PlainMap:
             self.bodies.append(at)
             size = kind.itemsize * extension.shape[0] * extension.shape[1]
             at += size + padding(size)
-        os.truncate(self._handle, at)
+        self._reserve(at)
 
     def _head(self, extension: Extension, notes: Sequence[Entry]) -> str:
         ny, nx = extension.shape
@@ -142,6 +142,13 @@ class PlainMap:
             entries.append(("EXTNAME", extension.name))
         told = [] if extension.hdu else history(self.layout.provenance)
         return text_of(entries) + _described(extension, self.title, notes) + text_of(told)
+
+    def _reserve(self, size: int) -> None:
+        """Take the file's room on the disk: a full one is found out now, and a rename need not wait for it later."""
+        try:
+            os.posix_fallocate(self._handle, 0, size)
+        except OSError as problem:
+            raise OSError(problem.errno, os.strerror(problem.errno or 0), str(self.path)) from problem
 
     def _write(self, at: int, cards: str) -> int:
         content = _closed(cards).encode("ascii", errors="replace")
