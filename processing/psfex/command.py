@@ -18,7 +18,6 @@ _NOT_DONE = {
     "HIDDENMEF_TYPE": {"INDEPENDENT"},
     "SAMPLEVAR_TYPE": {"NONE"},
     "HOMOBASIS_TYPE": {"GAUSS-LAGUERRE"},
-    "OUTCAT_TYPE": {"ASCII_HEAD", "ASCII", "FITS_LDAC"},
     "PSF_RECENTER": {"Y"},
     "PSF_DGEOCORRECT": {"Y"},
 }
@@ -32,9 +31,8 @@ def _refuse(values: Values) -> None:
         for choice in texts[key].split(","):
             if choice in choices:
                 raise BadSetting(f"{key} = {choice} is not made here; take the original for it")
-    for key in ("CHECKIMAGE_TYPE", "CHECKPLOT_TYPE"):
-        if set(values.texts(key)) - {"NONE"}:
-            raise BadSetting(f"{key} = {texts[key]}: none is made here; set it to NONE, or take the original for it")
+    if set(values.texts("CHECKPLOT_TYPE")) - {"NONE"}:
+        raise BadSetting(f"CHECKPLOT_TYPE = {texts['CHECKPLOT_TYPE']}: none is made here; set it to NONE")
     if values.numbers("PSF_PIXELSIZE") not in {(1.0,), (1.0, 1.0)}:
         raise BadSetting(f"PSF_PIXELSIZE = {texts['PSF_PIXELSIZE']}: only 1.0 is made here")
 

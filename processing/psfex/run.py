@@ -2,15 +2,17 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from processing import psf_model
 from processing.astromatic import Values
+from processing.errors import BadSetting
 from processing.ldac import read
 from processing.placing import place
+from processing.psfex import checkimages, stars
 from processing.psfex.diagnostics import Diagnosis, diagnose
 from processing.psfex.field import Field
 from processing.psfex.keys import TOOL
@@ -26,12 +28,17 @@ def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Se
     """Do what the settings say, and return a line about it."""
     begin = time.monotonic()
     quiet = values.text("VERBOSE_TYPE") == "QUIET"
-    wanted = not quiet or values.switch("WRITE_XML")
+    checks = checks_of(values)
+    wanted = not quiet or values.switch("WRITE_XML") or bool(checks)
     bar = Bar(shown=not quiet and sys.stderr.isatty())
     fields = []
     for number, path in enumerate(paths):
         fields.append(_field(path, settings, partial(_part, bar, number, len(paths)), look=wanted))
         psf_model.write(_out(path, values), [each.model for each in fields[-1].made])
+        for kind, name in checks.items():
+            target = name.with_name(f"{name.stem}_{path.stem}.fits")
+            checkimages.write(target, kind, fields[-1], settings, cube=values.switch("CHECKIMAGE_CUBE"))
+    _list(fields, values, settings)
     if not quiet:
         sys.stderr.write(_HEADER + "".join(line for each in fields for line in told(each)))
     seconds = time.monotonic() - begin
@@ -43,6 +50,36 @@ def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Se
         write_text(Path(values.text("XML_NAME")), document)
     images = sum(len(each.made) for each in fields)
     return "" if quiet else f"{len(fields)} catalogues, {images} images in {time.monotonic() - begin:.2f} s"
+
+
+def checks_of(values: Values) -> Mapping[str, Path]:
+    """Return files of check-images by their kinds.
+
+    Raises
+    ------
+    BadSetting
+        Where a kind is not known, or has no file.
+    """
+    kinds = [kind.upper() for kind in values.texts("CHECKIMAGE_TYPE") if kind.upper() != "NONE"]
+    names = values.texts("CHECKIMAGE_NAME")
+    for kind in kinds:
+        if kind not in checkimages.KINDS:
+            raise BadSetting(f"CHECKIMAGE_TYPE = {kind}: one of NONE, {', '.join(checkimages.KINDS)} was expected")
+    if len(names) < len(kinds):
+        raise BadSetting(f"CHECKIMAGE_NAME: {len(names)} files for {len(kinds)} check-images; one each was expected")
+    return {kind: Path(name) for kind, name in zip(kinds, names, strict=False)}
+
+
+def _list(fields: Sequence[Field], values: Values, settings: Settings) -> None:
+    """Write the list of sources where one is wanted."""
+    form, path = values.text("OUTCAT_TYPE"), Path(values.text("OUTCAT_NAME"))
+    if form == "NONE":
+        return
+    rows = stars.rows_of(fields, settings)
+    if form == "FITS_LDAC":
+        stars.write(path, rows)
+    else:
+        write_text(path, stars.text(rows, header=form == "ASCII_HEAD"))
 
 
 def _part(bar: "Bar", number: int, count: int, share: float) -> None:

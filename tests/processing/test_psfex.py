@@ -82,7 +82,7 @@ def test_the_tool_writes_a_model_an_image(tmp_path: Path, capsys: pytest.Capture
     "asked",
     [
         "-BASIS_TYPE PIXEL",
-        "-CHECKIMAGE_TYPE CHI",
+        "-CHECKIMAGE_TYPE BASIS",
         "-MEF_TYPE COMMON",
         "-PSF_RECENTER Y",
         "-HOMOBASIS_TYPE GAUSS-LAGUERRE",

@@ -1,0 +1,193 @@
+"""Check-images: stars, what is left of them, and the model all over the field, as FITS files of small images.
+
+All are float32. Each extension of the catalogue has one in the file, with small images side by side, or as a cube
+(CHECKIMAGE_CUBE) where the original makes one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.cards import CardValues, Entry, text_of
+from processing.ldac import Catalogue
+from processing.placing import place
+from processing.psf_model import Images
+from processing.psfex.diagnostics import Diagnosis
+from processing.psfex.field import Field
+from processing.psfex.fitting import resampled
+from processing.psfex.model import Made
+from processing.psfex.settings import Settings
+from processing.sextractor.table_header import filling, header
+
+_ROW = 10
+"""Columns of small images are multiples of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image of a catalogue: what is drawn from."""
+
+    catalogue: Catalogue
+    made: Made
+    seen: Diagnosis
+    settings: Settings
+
+
+def montage(images: Images, columns: int) -> Images:
+    """Put small images, (n, ny, nx), side by side, the first at the lower left, in rows of `columns`."""
+    number, height, width = images.shape
+    lines = max((number - 1) // columns + 1, 1)
+    sheet = np.zeros((lines * columns, height, width), np.float32)
+    sheet[:number] = images
+    return sheet.reshape(lines, columns, height, width).transpose(0, 2, 1, 3).reshape(lines * height, columns * width)
+
+
+def _columns(number: int) -> int:
+    """Return columns for `number` stars, as the original lays them out."""
+    side = int(np.sqrt(number))
+    return ((side - 1) // _ROW + 1) * _ROW if side else 1
+
+
+def _stars(images: NDArray[np.floating], image: Image, *, cube: bool) -> Images:
+    chosen = images[image.made.residuals.accepted].astype(np.float32)
+    return chosen if cube else montage(chosen, _columns(len(chosen)))
+
+
+def _weights(image: Image) -> NDArray[np.floating]:
+    sample = image.made.sample
+    variance = sample.noise**2 + (image.settings.accuracy * sample.vignettes) ** 2
+    if sample.gain > 0.0:
+        variance += np.maximum(sample.vignettes, 0.0) / sample.gain
+    result: NDArray[np.floating] = sample.good / variance
+    return result
+
+
+def _grid(images: NDArray[np.floating], image: Image, *, cube: bool) -> Images:
+    """Return the brightest star in each part of the image; 0 where a part has none."""
+    sample, number = image.made.sample, image.settings.snapshots
+    height, width = image.seen.shape or _extent(image)
+    accepted = np.flatnonzero(image.made.residuals.accepted)
+    brightest = accepted[np.argsort(sample.fluxes[accepted], kind="stable")]
+    names = image.settings.centre
+    x, y = (np.asarray(image.catalogue.sources[name], np.float64)[sample.rows[brightest]] for name in names)
+    columns, rows = (
+        np.clip((number / side * (where + 0.5)).astype(int), 0, number - 1) for where, side in ((x, width), (y, height))
+    )
+    sheet = np.zeros((number * number, *images.shape[1:]), np.float32)
+    sheet[rows * number + columns] = images[brightest]
+    return sheet.reshape(number, number, *images.shape[1:]) if cube else montage(sheet, number)
+
+
+def _extent(image: Image) -> tuple[int, int]:
+    """Return the size of an image whose header tells none, from its sources."""
+    x, y = (np.asarray(image.catalogue.sources[name], np.float64) for name in image.settings.centre)
+    return int(np.nanmax(y)) + 1, int(np.nanmax(x)) + 1
+
+
+def _places(images: Images, image: Image, *, cube: bool) -> Images:
+    across = image.seen.snapshots if image.seen.contexts.shape[1] else 1
+    return images.reshape(-1, across, *images.shape[1:]) if cube else montage(images, across)
+
+
+def _prototypes(image: Image, *, cube: bool) -> Images:
+    """Return coefficients; on a sheet, times their terms in the corner where all contexts are highest."""
+    model = image.made.model
+    if cube:
+        return model.images
+    zeros, scales = (np.array(each) for each in (model.variation.zeros, model.variation.scales))
+    terms = model.variation.basis((zeros + 0.5 * scales)[np.newaxis])[0]
+    return montage((model.images * terms[:, np.newaxis, np.newaxis]).astype(np.float32), min(len(terms), _ROW))
+
+
+def _imres(image: Image, *, cube: bool) -> Images:
+    images, step = image.seen.images.astype(np.float64), image.made.model.step
+    shape = image.made.sample.vignettes.shape[1:]
+    found = resampled(images, (shape[0], shape[1]), np.zeros((len(images), 2)), 1.0 / step)
+    return _places(found.astype(np.float32), image, cube=cube)
+
+
+def _profiles(image: Image) -> Images:
+    shape = image.seen.images.shape[1:]
+    return image.seen.free.images((shape[0], shape[1]), image.made.model.step)
+
+
+KINDS: Mapping[str, Callable[[Image, bool], Images]] = {
+    "CHI": lambda image, cube: _stars(image.made.residuals.chi, image, cube=cube),
+    "RESIDUALS": lambda image, cube: _stars(image.made.residuals.images, image, cube=cube),
+    "RESIDUALS_GRID": lambda image, cube: _grid(image.made.residuals.images, image, cube=cube),
+    "SAMPLES": lambda image, cube: _stars(image.made.sample.vignettes, image, cube=cube),
+    "SAMPLES_GRID": lambda image, cube: _grid(image.made.sample.vignettes, image, cube=cube),
+    "WEIGHTS": lambda image, cube: _stars(_weights(image), image, cube=cube),
+    "PROTOTYPES": lambda image, cube: _prototypes(image, cube=cube),
+    "SNAPSHOTS": lambda image, cube: _places(image.seen.images, image, cube=cube),
+    "SNAPSHOTS_IMRES": lambda image, cube: _imres(image, cube=cube),
+    "MOFFAT": lambda image, _: _places(_profiles(image), image, cube=False),
+    "-MOFFAT": lambda image, _: _places(image.seen.images - _profiles(image), image, cube=False),
+    "-SYMMETRICAL": lambda image, _: _places(
+        image.seen.images - image.seen.images[:, ::-1, ::-1], image, cube=False
+    ),
+}  # fmt: skip
+"""What is drawn of an image, and whether as a cube."""
+
+
+def write(path: Path, kind: str, field: Field, settings: Settings, *, cube: bool) -> None:
+    """Write a check-image of all extensions; it is there complete, or not at all.
+
+    That of a catalogue of one extension is the primary image, as in the original.
+    """
+    several = len(field.made) > 1
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        with partial.open("wb") as stream:
+            if several:
+                first: list[Entry] = [("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)]
+                stream.write(header(text_of([*first, ("NEXTEND", len(field.made), "extensions")])))
+            for number, (catalogue, made, seen) in enumerate(
+                zip(field.catalogues, field.made, field.seen, strict=True), 1
+            ):
+                pixels = KINDS[kind](Image(catalogue, made, seen, settings), cube)
+                stream.write(_head(pixels, catalogue, made, number if several else None))
+                data = pixels.astype(">f4").tobytes()
+                stream.write(data + filling(len(data)))
+        place(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _head(pixels: Images, catalogue: Catalogue, made: Made, number: int | None) -> bytes:
+    sides = pixels.shape[::-1]
+    entries: list[Entry] = [("XTENSION", "IMAGE") if number else ("SIMPLE", True), ("BITPIX", -32)]
+    entries += [("NAXIS", len(sides)), *((f"NAXIS{axis}", side) for axis, side in enumerate(sides, 1))]
+    if number:
+        entries += [("PCOUNT", 0), ("GCOUNT", 1), ("EXTNAME", f"chip{number:02d}")]
+    if len(sides) == 2:
+        entries += _sky(catalogue, sides)
+    entries.append(("PSF_SAMP", float(made.model.step), "image pixels a sample of the model"))
+    return header(text_of(entries))
+
+
+def _sky(catalogue: Catalogue, sides: tuple[int, ...]) -> list[Entry]:
+    """Return world coordinates by which a sheet lies on the image that it tells about, as the original has them."""
+    told = CardValues(catalogue.cards)
+    shape = [told.number(f"NAXIS{axis}") or 0.0 for axis in (1, 2)]
+    words = [f"{word}{axis}" for word in ("CRVAL", "CRPIX") for axis in (1, 2)]
+    words += [f"CD{row}_{column}" for row in (1, 2) for column in (1, 2)]
+    values = {word: told.number(word) for word in words}
+    kinds = [told.text(f"CTYPE{axis}") for axis in (1, 2)]
+    if not min(shape) > 0.0 or not all(kinds) or None in values.values():
+        return []
+    scale = min(shape[0] / sides[0], shape[1] / sides[1])
+    found: list[Entry] = [(f"CTYPE{axis}", kind) for axis, kind in enumerate(kinds, 1)]
+    for word, value in values.items():
+        number = value or 0.0
+        if word.startswith("CD"):
+            number *= scale
+        elif word.startswith("CRPIX"):
+            axis = int(word[-1]) - 1
+            number = (number - (shape[axis] + 1) / 2.0) / scale + (sides[axis] + 1) / 2.0
+        found.append((word, number))
+    return found

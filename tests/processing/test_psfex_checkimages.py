@@ -1,0 +1,127 @@
+"""Check-images and the list of stars."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from processing import ldac
+from processing.psfex.checkimages import montage
+from processing.psfex.command import main
+from processing.psfex.stars import Unfit
+from tests.processing.test_psfex import SIDE, stars, written
+
+QUIET = ("-VERBOSE_TYPE", "QUIET", "-WRITE_XML", "N", "-CHECKPLOT_TYPE", "NONE")
+
+
+def checks(*kinds: str) -> list[str]:
+    names = ",".join(f"{kind.strip('-').lower()}{k}.fits" for k, kind in enumerate(kinds))
+    return ["-CHECKIMAGE_TYPE", ",".join(kinds), "-CHECKIMAGE_NAME", names, *QUIET]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "a.cat", stars(), stars(seed=4))
+    return tmp_path
+
+
+def test_bits_of_the_list_are_the_original_s() -> None:
+    assert {each.name: each.value for each in Unfit} == {
+        "CHI2": 1, "FLAGS": 2, "FLAGS_WEIGHT": 4, "IMAFLAGS": 8, "FAINT": 16, "WIDTH": 32, "ELONGATED": 64,
+        "PIXELS": 128,
+    }  # fmt: skip
+
+
+def test_small_images_stand_side_by_side() -> None:
+    images = np.arange(5, dtype=np.float32)[:, None, None] * np.ones((5, 2, 3), np.float32)
+    sheet = montage(images, 3)
+    assert sheet.shape == (4, 9)
+    assert sheet[0].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert sheet[2].tolist() == [3, 3, 3, 4, 4, 4, 0, 0, 0]
+
+
+def test_stars_and_what_is_left_of_them_are_drawn(here: Path) -> None:
+    assert main(["a.cat", *checks("SAMPLES", "RESIDUALS", "CHI", "WEIGHTS")]) == 0
+    with fits.open(here / "samples0_a.fits") as hdus:
+        hdus.verify("exception")
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "chip01", "chip02"]
+        accepted = ldac.read(here / "a.cat")[0].sources
+        assert hdus[1].data.shape == (SIDE * 6, SIDE * 10)
+        first = np.where(accepted["VIGNET"][0] < -1e29, 0.0, accepted["VIGNET"][0])
+        assert np.array_equal(hdus[1].data[:SIDE, :SIDE], first.astype(np.float32))
+    samples, left = (fits.getdata(here / name, 1) for name in ("samples0_a.fits", "residuals1_a.fits"))
+    assert np.abs(left).max() < 0.05 * samples.max()
+
+
+def test_the_model_is_drawn_all_over_the_field(here: Path) -> None:
+    kinds = ("SNAPSHOTS", "PROTOTYPES", "MOFFAT", "-MOFFAT", "-SYMMETRICAL", "SNAPSHOTS_IMRES")
+    assert main(["a.cat", "-PSFVAR_NSNAP", "3", "-PSFVAR_DEGREES", "1", *checks(*kinds)]) == 0
+    shapes = [(75, 75), (25, 75), (75, 75), (75, 75), (75, 75), (3 * SIDE, 3 * SIDE)]
+    found = [fits.getdata(here / f"{kind.strip('-').lower()}{k}_a.fits", 1) for k, kind in enumerate(kinds)]
+    assert [each.shape for each in found] == shapes
+    assert found[0] - found[2] == pytest.approx(found[3], abs=1e-7)
+    assert found[4][:25, :25] == pytest.approx(found[0][:25, :25] - found[0][:25, :25][::-1, ::-1], abs=1e-7)
+    # fluxes of 1: in samples of the model, and in pixels of the image
+    step = fits.getheader(here / "snapshots0_a.fits", 1)["PSF_SAMP"]
+    assert found[0][:25, :25].sum() * step**2 == pytest.approx(1.0, abs=0.02)
+    assert found[5][:SIDE, :SIDE].sum() == pytest.approx(1.0, abs=0.02)
+
+
+def test_cubes_have_an_axis_of_small_images(here: Path) -> None:
+    kinds = ("SAMPLES", "SNAPSHOTS", "PROTOTYPES", "RESIDUALS_GRID", "SAMPLES_GRID")
+    assert main(["a.cat", "-CHECKIMAGE_CUBE", "Y", "-PSFVAR_NSNAP", "4", *checks(*kinds)]) == 0
+    found = [fits.getdata(here / f"{kind.lower()}{k}_a.fits", 1) for k, kind in enumerate(kinds)]
+    assert found[0].shape[1:] == (SIDE, SIDE)
+    assert [each.shape for each in found[1:]] == [(4, 4, 25, 25), (6, 25, 25), (4, 4, SIDE, SIDE), (4, 4, SIDE, SIDE)]
+    # 60 stars in 16 parts: most have one
+    assert np.count_nonzero(found[4].max(axis=(2, 3)) > 0.0) > 10
+
+
+def test_a_catalogue_of_one_image_has_it_as_the_primary_one(here: Path) -> None:
+    written(here / "b.cat", stars())
+    assert main(["b.cat", *checks("SNAPSHOTS")]) == 0
+    with fits.open(here / "snapshots0_b.fits") as hdus:
+        assert len(hdus) == 1
+        assert hdus[0].data.shape == (225, 225)
+
+
+def test_kinds_and_files_must_fit(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["a.cat", "-CHECKIMAGE_TYPE", "SAMPELS", *QUIET]) == 2
+    assert "CHECKIMAGE_TYPE = SAMPELS" in capsys.readouterr().err
+    assert main(["a.cat", "-CHECKIMAGE_TYPE", "SAMPLES,CHI", "-CHECKIMAGE_NAME", "a.fits", *QUIET]) == 2
+    assert "1 files for 2 check-images" in capsys.readouterr().err
+    assert sorted(path.name for path in here.iterdir()) == ["a.cat"]
+
+
+def test_the_list_tells_why_a_source_is_no_star(here: Path) -> None:
+    catalogue = stars()
+    sources = catalogue.sources
+    sources["SNR_WIN"][3], sources["FLAGS"][5], sources["ELONGATION"][8] = 5.0, 4, 3.0
+    sources["FLUX_RADIUS"][13], sources["FLUX_APER"][21] = 4.0, -1.0
+    sources["VIGNET"][34] += 0.05 * np.roll(sources["VIGNET"][34].clip(0), 8, axis=0)
+    written(here / "c.cat", catalogue)
+    assert (
+        main(["c.cat", "-CHECKIMAGE_TYPE", "NONE", "-OUTCAT_TYPE", "FITS_LDAC", "-OUTCAT_NAME", "list.cat", *QUIET])
+        == 0
+    )
+    rows = ldac.read(here / "list.cat")[0].sources
+    assert len(rows) == 60
+    assert {k: int(rows["FLAGS_PSF"][k]) for k in (3, 5, 8, 13, 21, 34)} == {3: 16, 5: 2, 8: 64, 13: 32, 21: 128, 34: 1}
+    assert rows["SOURCE_NUMBER"].tolist() == list(range(1, 61))
+    assert np.array_equal(rows["VECTOR_CONTEXT"][:, 0], sources["X_IMAGE"].astype(np.float64))
+    assert rows["CHI2_PSF"][3] == 0.0
+    assert rows["CHI2_PSF"][0] > 0.1
+
+
+def test_the_list_is_a_text_with_or_without_names(here: Path) -> None:
+    words = ["-PSFVAR_KEYS", "", "-PSFVAR_GROUPS", "", "-PSFVAR_DEGREES", "", "-CHECKIMAGE_TYPE", "NONE", *QUIET]
+    assert main(["a.cat", "-OUTCAT_TYPE", "ASCII_HEAD", "-OUTCAT_NAME", "named.cat", *words]) == 0
+    assert main(["a.cat", "-OUTCAT_TYPE", "ASCII", "-OUTCAT_NAME", "bare.cat", *words]) == 0
+    lines = (here / "named.cat").read_text().splitlines()
+    assert [line.split()[2] for line in lines if line[0] == "#"][:6] == [
+        "SOURCE_NUMBER", "EXTENSION", "CATALOG_NUMBER", "FLAGS_PSF", "X_IMAGE", "Y_IMAGE",
+    ]  # fmt: skip
+    assert (here / "bare.cat").read_text().splitlines() == [line for line in lines if line[0] != "#"]
+    assert np.loadtxt(here / "bare.cat").shape == (120, 14)
