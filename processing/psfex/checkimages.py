@@ -17,8 +17,8 @@ from processing.placing import place
 from processing.psf_model import Images
 from processing.psfex.diagnostics import Diagnosis
 from processing.psfex.field import Field
-from processing.psfex.fitting import resampled
 from processing.psfex.model import Made
+from processing.psfex.resampling import resampled
 from processing.psfex.settings import Settings
 from processing.sextractor.table_header import filling, header
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from processing.astromatic import Values, files_and_settings
 from processing.errors import BadSetting
 from processing.psfex.keys import TOOL
-from processing.psfex.settings import Selection, Settings
+from processing.psfex.settings import Basis, Selection, Settings
 
 _NOT_DONE = {
-    "BASIS_TYPE": {"PIXEL", "GAUSS-LAGUERRE", "FILE"},
+    "BASIS_TYPE": {"GAUSS-LAGUERRE", "FILE"},
     "NEWBASIS_TYPE": {"PCA_INDEPENDENT", "PCA_COMMON"},
     "MEF_TYPE": {"COMMON"},
     "STABILITY_TYPE": {"SEQUENCE"},
@@ -86,7 +86,7 @@ def settings_of(values: Values) -> Settings:
         contexts=contexts,
         groups=groups,
         degrees=degrees,
-        super_resolved=values.text("BASIS_TYPE") == "PIXEL_AUTO",
+        basis=Basis(kind=values.text("BASIS_TYPE"), number=values.whole("BASIS_NUMBER")),
         snapshots=values.whole("PSFVAR_NSNAP"),
         threads=values.whole("NTHREADS") or len(os.sched_getaffinity(0)),
     )

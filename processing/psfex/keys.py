@@ -9,9 +9,9 @@ TOOL = Tool(
     "psfex",
     "default.psfex",
     (
-        Key("BASIS_TYPE", _T, "PIXEL_AUTO", "of the model; what needs super-resolution is not made here", _P,
+        Key("BASIS_TYPE", _T, "PIXEL_AUTO", "of the model's refinement; GAUSS-LAGUERRE and FILE are not made here", _P,
             choices=("NONE", "PIXEL", "PIXEL_AUTO", "GAUSS-LAGUERRE", "FILE")),
-        Key("BASIS_NUMBER", _W, "20", "number of basis vectors", _P),
+        Key("BASIS_NUMBER", _W, "20", "of basis vectors: pixels are its square", _P),
         Key("BASIS_NAME", _T, "basis.fits", "file of a basis", _P, extended=True),
         Key("BASIS_SCALE", _N, "1.0", "beta of Gauss-Laguerre", _P, extended=True),
         Key("NEWBASIS_TYPE", _T, "NONE", "NONE; principal components are not made here", _P,

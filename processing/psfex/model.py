@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from processing.errors import BadSetting
 from processing.ldac import Catalogue, read
 from processing.psf_model import PsfModel
 from processing.psfex.fitting import fit
@@ -17,10 +16,6 @@ from processing.psfex.settings import Settings
 
 _STEPS = 0.5 / 2.35
 """Of PSF_SAMPLING 0: pixels of the model, over the FWHM."""
-
-
-_NARROW = 3.0
-"""Pixels. Stars below it are undersampled, and PIXEL_AUTO fits them with a basis of pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +31,22 @@ class Made:
     """Of all that were loaded."""
 
 
-def model_of(path: Path, catalogue: Catalogue, settings: Settings) -> Made:
-    """Choose the stars of an image and fit its PSF."""
-    sample = select(path, catalogue, settings)
-    if settings.super_resolved and sample.fwhm < _NARROW:
-        raise BadSetting(
-            f"{path}[{catalogue.hdu}]: stars have an FWHM of {sample.fwhm:.2f} pixels, for which PIXEL_AUTO takes a "
-            "basis of pixels that is not made here; set BASIS_TYPE to NONE, or take the original"
-        )
-    step = settings.step or sample.fwhm * _STEPS
-    model, stars = fit(sample, settings, float(np.float32(step)))
+def made_of(sample: Sample, settings: Settings) -> Made:
+    """Fit the PSF of an image to its stars, and look at each of them with it."""
+    model, stars = fit(sample, settings, float(np.float32(settings.step or sample.fwhm * _STEPS)))
     seen = look(sample, model, settings.accuracy)
     told = replace(model, accepted=int(np.count_nonzero(seen.accepted)), chi2=seen.mean_chi2)
     return Made(told, stars, sample, seen)
+
+
+def fit_psf(sample: Sample, settings: Settings) -> PsfModel:
+    """Return the PSF of an image from stars in memory; `sample.select` chooses them from a catalogue in memory."""
+    return made_of(sample, settings).model
+
+
+def model_of(path: Path, catalogue: Catalogue, settings: Settings) -> Made:
+    """Choose the stars of an image and fit its PSF; `path` is only named in errors."""
+    return made_of(select(path, catalogue, settings), settings)
 
 
 def models_of(path: Path, settings: Settings) -> Sequence[Made]:

@@ -11,15 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.psf_model import PsfModel
-from processing.psfex.fitting import resampled
+from processing.psfex.clipping import limit_of
+from processing.psfex.resampling import resampled
 from processing.psfex.sample import Floats, Sample
-
-_CLIP = 3.0
-"""Standard deviations of the square root of reduced chi2 above the median beyond which a star does not fit."""
-_NARROW = 0.1
-"""Standard deviation below which clipping ends…"""
-_STEADY = 1e-4
-"""…or where it changes by less, relative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +37,6 @@ class Residuals:
     def mean_chi2(self) -> float:
         """Of those that the model fits."""
         return float(self.chi2[self.accepted].sum()) / max(int(self.accepted.sum()) - 1, 1)
-
-
-def limit_of(chi: Floats) -> float:
-    """Return the largest square root of reduced chi2 of a star that fits, from the clipped median and deviation."""
-    left, low, high, spread, before = chi, -np.inf, np.inf, np.inf, 1.0
-    for _ in range(100):
-        if spread < _NARROW or (np.isfinite(spread) and abs(spread / before - 1.0) <= _STEADY):
-            break
-        before = spread
-        middle = float(np.median(left))
-        inside = left[(left > low) & (left < high)]
-        if len(inside) < 2:
-            break
-        left, spread = inside, float(inside.std(ddof=1))
-        low, high = middle - _CLIP * spread, middle + _CLIP * spread
-    return float(high)
 
 
 def look(sample: Sample, model: PsfModel, accuracy: float) -> Residuals:

@@ -50,6 +50,13 @@ class Sample:
     cuts: Mapping[str, int]
     """Sources that each cut by itself takes."""
 
+    def weights(self, accuracy: float) -> Floats:
+        """Return inverse variances, (n, ny, nx), of background, photons and `accuracy` times the value."""
+        variance = self.noise**2 + (accuracy * self.vignettes) ** 2
+        if self.gain > 0.0:
+            variance += np.maximum(self.vignettes, 0.0) / self.gain
+        return np.where(self.good, 1.0 / variance, 0.0)
+
     def of(self, kept: NDArray[np.bool_]) -> "Sample":
         """Return the stars that are kept."""
         return replace(

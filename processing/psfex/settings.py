@@ -28,6 +28,16 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """Vectors that all stars together refine the model with."""
+
+    kind: str = "PIXEL_AUTO"
+    """NONE, PIXEL, PIXEL_AUTO (PIXEL for stars narrower than 3 pixels)."""
+    number: int = 20
+    """Pixels are the square of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One run; defaults are those of PSFEx 3.21."""
 
@@ -45,8 +55,8 @@ class Settings:
     contexts: tuple[str, ...] = ("X_IMAGE", "Y_IMAGE")
     groups: tuple[int, ...] = (1, 1)
     degrees: tuple[int, ...] = (2,)
-    super_resolved: bool = True
-    """Whether the model of stars narrower than 3 pixels would have a basis of pixels (PIXEL_AUTO)."""
     snapshots: int = 9
     """Places an axis of contexts at which the model is looked at."""
+    basis: Basis = Basis()
+    """Of the model's refinement."""
     threads: int = 1

@@ -9,9 +9,11 @@ from astropy.io import fits
 from processing import ldac, psf_model
 from processing.errors import BadCatalogue
 from processing.ldac import Catalogue
+from processing.psfex.clipping import limit_of
 from processing.psfex.command import main
-from processing.psfex.fitting import clipped, lanczos, tapered
+from processing.psfex.fitting import tapered
 from processing.psfex.model import models_of
+from processing.psfex.resampling import lanczos
 from processing.psfex.sample import NoStars, mode_of, recentred
 from processing.psfex.settings import Settings
 
@@ -81,7 +83,7 @@ def test_the_tool_writes_a_model_an_image(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     "asked",
     [
-        "-BASIS_TYPE PIXEL",
+        "-BASIS_TYPE FILE",
         "-CHECKIMAGE_TYPE BASIS",
         "-MEF_TYPE COMMON",
         "-PSF_RECENTER Y",
@@ -139,7 +141,7 @@ def test_the_mode_is_where_widths_crowd() -> None:
 
 def test_bad_fits_are_clipped() -> None:
     chi = np.append(np.random.default_rng(1).normal(1.0, 0.05, 50), [3.0, 0.2])
-    assert np.flatnonzero(~clipped(chi)).tolist() == [50]
+    assert np.flatnonzero(chi > limit_of(chi)).tolist() == [50]
 
 
 def test_kernels_keep_constants_and_the_taper_ends_in_a_circle() -> None:

@@ -1,0 +1,105 @@
+"""Vectors that a model of the PSF is refined with: what lets it go below the sampling of the image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.psfex.sample import Floats
+
+_REACH = 6
+"""Pixels of the model from each other, of which no pixel of a vignette sees both: the width of the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Images of any kind."""
+
+    vectors: Floats
+    """(k, ny, nx)."""
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def seen(self, images: Floats) -> Floats:
+        """Return products, (n, k), of `images`, (n, ny, nx), with each vector."""
+        products: Floats = images.reshape(len(images), -1) @ self.vectors.reshape(len(self), -1).T
+        return products
+
+    def normal(self, weights: Floats, down: Floats, across: Floats) -> Floats:
+        """Return the normal equations of each star, (n, elements), with as many elements as `square` expects.
+
+        Parameters
+        ----------
+        weights : (n, height, width), of pixels of vignettes
+        down, across : (n, height, ny), (n, width, nx), which take the model to the vignette
+        """
+        views = down[:, np.newaxis] @ self.vectors @ across[:, np.newaxis].transpose(0, 1, 3, 2)
+        views = views.reshape(*views.shape[:2], -1)
+        matrices = (views * weights.reshape(len(weights), 1, -1)) @ views.transpose(0, 2, 1)
+        return matrices.reshape(len(weights), -1)
+
+    def square(self, elements: Floats) -> Floats:
+        """Return the matrix, (k, k), of sums of what `normal` returns."""
+        return elements.reshape(len(self), len(self))
+
+
+class Pixels(Basis):
+    """A vector a pixel, 1 there and 0 elsewhere.
+
+    A kernel is the product of one in y and one in x, and short: of the elements only those of near pixels are reckoned,
+    a hundredth of the time (bench_psfex.py).
+    """
+
+    __slots__ = ()
+
+    def _box(self) -> tuple[slice, slice, NDArray[np.intp]]:
+        """Return rows and columns that hold all pixels, and where in this box they are."""
+        chosen = np.asarray(self.vectors.sum(axis=0) > 0.0)
+        rows, columns = np.flatnonzero(chosen.any(axis=1)), np.flatnonzero(chosen.any(axis=0))
+        down, across = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        return down, across, np.flatnonzero(chosen[down, across])
+
+    def normal(self, weights: Floats, down: Floats, across: Floats) -> Floats:
+        """Return the normal equations of each star; see `Basis.normal`."""
+        rows, columns, _ = self._box()
+        down, across = down[:, :, rows], across[:, :, columns]
+        (one, other), (left, right) = _near(down.shape[2], half=True), _near(across.shape[2], half=False)
+        upright, level = down[:, :, one] * down[:, :, other], across[:, :, left] * across[:, :, right]
+        elements: Floats = upright.transpose(0, 2, 1) @ weights @ level
+        return elements.reshape(len(weights), -1)
+
+    def square(self, elements: Floats) -> Floats:
+        """Return the matrix, (k, k), of sums of what `normal` returns."""
+        rows, columns, places = self._box()
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        (one, other), (left, right) = _near(height, half=True), _near(width, half=False)
+        found = elements.reshape(len(one), len(left))
+        whole = np.zeros((height, width, height, width))
+        whole[one[:, np.newaxis], left, other[:, np.newaxis], right] = found
+        whole[other[:, np.newaxis], right, one[:, np.newaxis], left] = found
+        matrix: Floats = whole.reshape(height * width, -1)[np.ix_(places, places)]
+        return matrix
+
+
+def _near(size: int, *, half: bool) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return pairs of places that one kernel can see both; with `half`, the second is not after the first."""
+    apart = np.subtract.outer(np.arange(size), np.arange(size))
+    one, other = np.nonzero((np.abs(apart) < _REACH) & ((apart >= 0) | (not half)))
+    return one, other
+
+
+def pixels_of(images: Floats, number: int) -> Pixels:
+    """Return a vector a pixel for the brightest pixels of a model.
+
+    Parameters
+    ----------
+    images : (terms, ny, nx), the first of them being the PSF amid the contexts
+    number : pixels are the square of it, or all if they are fewer
+    """
+    size = images[0].size
+    many = min(number * number, size)
+    chosen = np.sort(np.argsort(images[0].ravel(), kind="stable")[size - many :])
+    vectors = np.zeros((many, size))
+    vectors[np.arange(many), chosen] = 1.0
+    return Pixels(vectors.reshape(many, *images.shape[1:]))

@@ -1,0 +1,99 @@
+"""Refining a model of the PSF: what all vignettes say at once about the coefficients of a basis.
+
+Each star is the model resampled to its own place, so that stars that fall differently on pixels tell what lies between
+pixels (Bertin 2011, ASPC 442, 435, section 3).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.psfex.basis import Basis, pixels_of
+from processing.psfex.resampling import lanczos
+from processing.psfex.sample import Floats, Sample
+from processing.psfex.settings import Settings
+
+PRIOR = 0.01
+"""Standard deviation that coefficients of vectors are expected to have, for stars of flux 1."""
+NARROW = 3.0
+"""Image pixels. PIXEL_AUTO refines the models of stars whose FWHM is below it: they are undersampled."""
+_AT_ONCE = 16
+"""Stars whose normal equations are held at a time."""
+_BLOCK = 128
+"""Unknowns of a step of the substitution."""
+
+
+@dataclass(slots=True)
+class Refinement:
+    """A basis, and the factors of the normal equations of the stars that it was fitted to last."""
+
+    basis: Basis
+    step: float
+    """Image pixels from one pixel of the model to the next."""
+    accuracy: float
+    """Of pixels of vignettes, relative; it makes the weights with the noise of background and photons."""
+    _rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    _factor: Floats = field(default_factory=lambda: np.empty((0, 0)))
+
+    def __call__(self, sample: Sample, images: Floats) -> Floats:
+        """Add to `images`, (terms, ny, nx), what of the vectors the stars have besides."""
+        terms = sample.variation.basis(sample.contexts)
+        places = np.tensordot(terms, images, 1)
+        height, width = sample.vignettes.shape[1:]
+        flux = sample.fluxes[:, np.newaxis, np.newaxis]
+        weights = sample.weights(self.accuracy)
+        down = lanczos(images.shape[1], height, -sample.offsets[:, 1] / self.step, 1.0 / self.step, 1.0)
+        across = lanczos(images.shape[2], width, -sample.offsets[:, 0] / self.step, 1.0 / self.step, 1.0)
+        left = weights * flux * (sample.vignettes - flux * (down @ places @ across.transpose(0, 2, 1)))
+        side = terms.T @ self.basis.seen(down.transpose(0, 2, 1) @ left @ across)
+        # the matrix does not know the model: it is made anew only where stars went
+        if not np.array_equal(self._rows, sample.rows):
+            self._rows, self._factor = sample.rows, self._factored(terms, weights * flux**2, down, across)
+        found = _substituted(self._factor, side.ravel()).reshape(side.shape)
+        result: Floats = images + np.tensordot(found, self.basis.vectors, 1)
+        return result
+
+    def _factored(self, terms: Floats, weights: Floats, down: Floats, across: Floats) -> Floats:
+        """Return the Cholesky factor, lower, of the normal equations of all coefficients."""
+        count, many = len(self.basis), terms.shape[1]
+        pairs = [(one, other) for one in range(many) for other in range(one + 1)]
+        products = np.stack([terms[:, one] * terms[:, other] for one, other in pairs])
+        sums: Floats = np.zeros((len(pairs), 1))
+        for first in range(0, len(terms), _AT_ONCE):
+            some = slice(first, first + _AT_ONCE)
+            normal = self.basis.normal(weights[some], down[some], across[some])
+            sums = np.asarray(sums + products[:, some] @ normal, np.float64)
+        matrix = np.empty((many, count, many, count))
+        for (one, other), found in zip(pairs, sums, strict=True):
+            matrix[one, :, other] = matrix[other, :, one] = self.basis.square(found)
+        whole = matrix.reshape(many * count, many * count)
+        whole[np.diag_indices_from(whole)] += 1.0 / PRIOR**2
+        factor: Floats = np.asarray(np.linalg.cholesky(whole), np.float64)
+        return factor
+
+
+def refinement_of(images: Floats, settings: Settings, fwhm: float, step: float) -> Refinement | None:
+    """Return what refines a model whose first, rough shape is `images`, or None where nothing does.
+
+    Parameters
+    ----------
+    fwhm : of stars, image pixels
+    """
+    kind = settings.basis.kind
+    if kind == "PIXEL" or (kind == "PIXEL_AUTO" and fwhm < NARROW):
+        return Refinement(pixels_of(images, settings.basis.number), step, settings.accuracy)
+    return None
+
+
+def _substituted(factor: Floats, side: Floats) -> Floats:
+    """Solve for `side` with the lower Cholesky `factor`, forward and backward in blocks."""
+    found = side.copy()
+    blocks = [slice(first, min(first + _BLOCK, len(side))) for first in range(0, len(side), _BLOCK)]
+    for block in blocks:
+        found[block] -= factor[block, : block.start] @ found[: block.start]
+        found[block] = np.linalg.solve(factor[block, block], found[block])
+    for block in reversed(blocks):
+        found[block] -= factor[block.stop :, block].T @ found[block.stop :]
+        found[block] = np.linalg.solve(factor[block, block].T, found[block])
+    return found

@@ -1,0 +1,36 @@
+"""Resampling of vignettes and models by Lanczos-3."""
+
+import numpy as np
+
+from processing.psfex.sample import Floats
+
+TAPS = 3.0
+"""Half width of the Lanczos kernel."""
+
+
+def lanczos(size: int, wanted: int, shifts: Floats, step: float, stretch: float) -> Floats:
+    """Return matrices, (n, wanted, size), that take `size` samples to `wanted` ones `step` apart, middle on middle.
+
+    Parameters
+    ----------
+    shifts : (n,) samples from the middle one, of the place that gets in the middle
+    stretch : of the kernel; above 1 it smooths
+
+    Where the kernel hangs over the border it is made whole again; a place beyond the border gets 0.
+    """
+    at = size // 2 + shifts[:, np.newaxis] + step * (np.arange(wanted) - wanted // 2)
+    t = (at[:, :, np.newaxis] - np.arange(size)) / stretch
+    weights = np.where(np.abs(t) < TAPS, np.sinc(t) * np.sinc(t / TAPS), 0.0)
+    total = weights.sum(axis=2, keepdims=True)
+    result: Floats = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0.1)
+    result *= ((at >= 0.0) & (at <= size - 1))[:, :, np.newaxis]
+    return result
+
+
+def resampled(images: Floats, shape: tuple[int, int], offsets: Floats, step: float, stretch: float = 1.0) -> Floats:
+    """Resample `images`, (n, ny, nx), to `shape`; `offsets`, (n, 2), are x and y of what gets in the middle."""
+    height, width = images.shape[1:]
+    down = lanczos(height, shape[0], offsets[:, 1], step, stretch)
+    across = lanczos(width, shape[1], offsets[:, 0], step, stretch)
+    result: Floats = down @ images @ across.transpose(0, 2, 1)
+    return result
