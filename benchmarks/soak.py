@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -59,8 +60,8 @@ class Watch:
     """What was seen on the way."""
 
     begin: float = field(default_factory=time.perf_counter)
-    memory: list[tuple[int, float]] = field(default_factory=list)
-    """Frames valid, and MB resident in the daemon."""
+    memory: list[tuple[int, float, float]] = field(default_factory=list)
+    """Frames valid, MB resident in the daemon, and how much of it is its own: no pages of programs and files."""
     asked_again: int = 0
     """Frames that waited long, were rejected or given up, and that an operator asked for."""
     rounds: int = 0
@@ -72,9 +73,16 @@ class Watch:
     said: float = 0.0
     states: Counter[str] = field(default_factory=Counter)
 
-    def level(self, share: float, frames: int) -> float:
-        """Largest MB resident up to the moment when a share of the frames was valid."""
-        return max((mb for valid, mb in self.memory if valid <= share * frames), default=0.0)
+    def level(self, share: float, frames: int, *, own: bool = False) -> float:
+        """Largest MB resident, or of its own, up to the moment when a share of the frames was valid."""
+        return max((mb[own] for valid, *mb in self.memory if valid <= share * frames), default=0.0)
+
+    def slope(self, frames: int) -> float:
+        """Bytes of its own by which it grew with each frame in the last two thirds: a straight line through all."""
+        seen = [(valid, mb) for valid, _, mb in self.memory if valid >= frames / 3]
+        if len({valid for valid, _ in seen}) < 2:
+            return 0.0
+        return 1e6 * statistics.linear_regression(*zip(*seen, strict=True)).slope
 
 
 def paint(directory: Path, frames: int) -> None:
@@ -126,10 +134,12 @@ def same(held: Path, offered: Path) -> bool:
     return held.is_file() and held.read_bytes() == offered.read_bytes()
 
 
-def resident(process: psutil.Process) -> float:
+def resident(process: psutil.Process) -> tuple[float, float]:
+    """MB resident in a process, and of these what is its own."""
     with contextlib.suppress(psutil.Error):
-        return process.memory_info().rss / 1e6
-    return 0.0
+        told = process.memory_info()
+        return told.rss / 1e6, (told.rss - told.shared) / 1e6
+    return 0.0, 0.0
 
 
 async def follow(database: Database, daemon: subprocess.Popen[bytes], frames: int, watch: Watch) -> None:
@@ -142,7 +152,7 @@ async def follow(database: Database, daemon: subprocess.Popen[bytes], frames: in
             states = {state.value: count for state, count in (await Frames().counts(session)).items()}
         valid, total = states.get("valid", 0), sum(states.values())
         watch.states = Counter(states)
-        watch.memory.append((valid, resident(process)))
+        watch.memory.append((valid, *resident(process)))
         watch.cpu = sum(process.cpu_times()[:2])
         with contextlib.suppress(psutil.Error):
             watch.helpers = sum(sum(child.cpu_times()[:2]) for child in process.children())
@@ -161,7 +171,8 @@ def tell(watch: Watch, frames: int) -> None:
         return
     watch.said = seconds
     states = ", ".join(f"{count} {state}" for state, count in sorted(watch.states.items()))
-    line = f"{seconds:6.0f} s  {watch.states['valid'] / frames:4.0%}  {states}  {watch.memory[-1][1]:.0f} MB"
+    _, resident_mb, own_mb = watch.memory[-1]
+    line = f"{seconds:6.0f} s  {watch.states['valid'] / frames:4.0%}  {states}  {resident_mb:.0f} MB, {own_mb:.0f} own"
     line += f"  {1000 * watch.cpu / max(watch.states['valid'], 1):.1f} ms a frame"
     end = "" if terminal and watch.states["valid"] < frames else "\n"
     print(f"\r{line}\x1b[K" if terminal else line, end=end, file=sys.stderr, flush=True)
@@ -253,6 +264,8 @@ async def soak(place: Path, frames: int, share: float) -> dict[str, object]:
         "valid twice": happened.pop("valid twice"),
         "left in incoming": len(list((host / "reception" / "incoming").iterdir())),
         "MB at 20 %, 50 %, end": [round(watch.level(part, frames)) for part in (0.2, 0.5, 1.0)],
+        "MB of its own at 20 %, 50 %, end": [round(watch.level(part, frames, own=True)) for part in (0.2, 0.5, 1.0)],
+        "bytes of its own more for each frame in the last two thirds": round(watch.slope(frames)),
         "events": happened,
     }
 

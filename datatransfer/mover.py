@@ -20,12 +20,15 @@ from pathlib import Path
 
 from datatransfer.errors import DigestMismatch, DiskFull, NodeUnreachable, SourceGone, Stopped
 from terapix.identity import Digest
+from terapix.part import hold
 from terapix.steps import reached
 
 BLOCK = 1 << 20
 """Bytes read, hashed and written at once: what was read is still in the processor's cache when it is written."""
 AHEAD = 8
 """Blocks that may wait for their digest."""
+FLUSH = 16 << 20
+"""Bytes after which the disk begins to write: with each block, the writer waits for the disk's queue; bench_move.py."""
 WRITE = 2
 """SYNC_FILE_RANGE_WRITE of the kernel."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -192,6 +195,8 @@ def _copy(haul: Haul, progress: Callable[[int], None], stop: threading.Event, te
             haul.source.open("rb", buffering=0) as source,
             haul.part.open("wb", buffering=0) as part,
         ):
+            hold(part.fileno(), haul.size)
+            flush = _Flush(part.fileno())
             while True:
                 if len(behind) == AHEAD:
                     behind.popleft().result()
@@ -203,9 +208,9 @@ def _copy(haul: Haul, progress: Callable[[int], None], stop: threading.Event, te
                     raise Stopped
                 behind.append(hasher.submit(md5.update, buffer[:count]))
                 _write_all(part.fileno(), buffer[:count])
-                begin_flush(part.fileno(), written, count)
                 number += 1
                 written += count
+                flush.follow(written)
                 progress(written)
                 if not told and 2 * written >= haul.size:
                     tell("move.half")
@@ -223,9 +228,19 @@ def _copy(haul: Haul, progress: Callable[[int], None], stop: threading.Event, te
     return written
 
 
-def begin_flush(handle: int, begin: int, count: int) -> None:
-    """Have the disk begin to write bytes of an open file, and do not wait: the flush at the end finds little to do."""
-    _libc.sync_file_range(handle, ctypes.c_int64(begin), ctypes.c_int64(count), WRITE)
+@dataclass(slots=True)
+class _Flush:
+    """Has the disk begin to write what was written, and does not wait: the flush at the end finds little to do."""
+
+    handle: int
+    begun: int = 0
+    """Bytes that the disk writes."""
+
+    def follow(self, written: int) -> None:
+        if written - self.begun >= FLUSH:
+            begin, count = ctypes.c_int64(self.begun), ctypes.c_int64(written - self.begun)
+            _libc.sync_file_range(self.handle, begin, count, WRITE)
+            self.begun = written
 
 
 def _write_all(handle: int, block: memoryview) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from dbclient.checkpoint import AT_LATEST
 from dbclient.errors import Busy, DatabaseError, Full, NotADatabase, Unreachable
+from dbclient.lengths import filled_up
 from dbclient.nearby import open_nearby
 
 BUSY: Final = 30.0
@@ -100,6 +101,12 @@ def make_engine(url: str, *, writes: bool, foreign_keys: bool = True) -> AsyncEn
         """
         with contextlib.suppress(Exception):
             connection.rollback()
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute", retval=True)
+    def fill_up(*told: Any) -> tuple[str, Any]:
+        """Have few lengths of lists: of connection, cursor, statement, values, context, and whether there are many."""
+        statement, values, many = told[2], told[3], told[5]
+        return (statement, values) if many else filled_up(statement, values)
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Final, Self
 from terapix.blocks import BLOCK, Bound, Sidecar, digest_of_block, extent, fresh_hash
 from terapix.identity import Digest
 
-__all__ = ["Bound", "Part", "Span", "publish", "sync_directory"]
+__all__ = ["Bound", "Part", "Span", "hold", "publish", "sync_directory"]
 
 KEEP_SIZE: Final = 0x01
 """FALLOC_FL_KEEP_SIZE: the blocks are held, and the size of the file still says how many bytes came."""
@@ -133,12 +133,8 @@ class Part:
 
     def _hold(self, total: int) -> None:
         """Hold the blocks of the whole file now, so that a full disk shows at once; not all file systems can."""
-        if total <= 0:
-            return
-        failed = _libc.fallocate(self._fd, KEEP_SIZE, ctypes.c_longlong(0), ctypes.c_longlong(total))
-        number = ctypes.get_errno() if failed else 0
-        if number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise OSError(number, os.strerror(number), str(self.path))
+        if total > 0:
+            hold(self._fd, total, self.path)
 
     def restart(self) -> None:
         """Forget all bytes."""
@@ -327,6 +323,20 @@ class Span:
             if end % BLOCK == 0 or end == total:
                 self.part.seal(index, self._hash.hexdigest())
                 self._hash = fresh_hash()
+
+
+def hold(handle: int, size: int, path: Path | None = None) -> None:
+    """Have the disk hold room for the whole of an open file, where the file system can.
+
+    Raises
+    ------
+    OSError
+        If the disk has no such room.
+    """
+    failed = _libc.fallocate(handle, KEEP_SIZE, ctypes.c_longlong(0), ctypes.c_longlong(size)) if size > 0 else 0
+    number = ctypes.get_errno() if failed else 0
+    if number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        raise OSError(number, os.strerror(number), str(path or ""))
 
 
 def publish(part: Path, target: Path) -> None:

@@ -1,14 +1,13 @@
 """Nodes on other hosts: frames go there, between them and away from them, and a host that is gone holds nobody up."""
 
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from datatransfer import depots
+from datatransfer.agent.courier import Courier
 from dbclient.schema import FrameKind, FrameState, NodeState, ReplicaState, RequestKind
 from dbclient.stores import Nodes, Replicas, Requests
 from terapix.http import bind
@@ -127,9 +126,18 @@ async def test_a_host_that_is_gone_is_down_with_its_reason_and_holds_no_pass_up(
     assert node.state is NodeState.DOWN
     assert "does not answer" in (node.reason or "")
     await site.valid("979412p")
-    begin = time.monotonic()
+    asked: list[str] = []
+    looks = Courier.status
+
+    async def noted(courier: Courier, address: str, **how: Any) -> dict[str, Any]:
+        asked.append(address)
+        return await looks(courier, address, **how)
+
+    monkeypatch.setattr(Courier, "status", noted)
     await site.settle(2)
-    assert time.monotonic() - begin < depots.DEADLINE
+    assert sum(address.endswith(f":{hosts.ports['node3']}") for address in asked) <= 3, (
+        "once at the start, and once a pass"
+    )
     assert (await site.frame("979412p")).state is FrameState.PLACED
     await hosts.begin("node3")
     await site.settle(2)

@@ -40,7 +40,7 @@ async def test_the_daemon_places_what_is_valid_and_ends_when_told(site: Site) ->
     daemon = daemon_for(site.settings, "datatransfer")
     running = asyncio.create_task(daemon.run(service.work))
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await site.frame("979412p")).state is not FrameState.PLACED:
             await site.database.changed(timeout=1)
         async with site.database.read() as session:
@@ -58,7 +58,7 @@ async def test_the_daemon_places_what_is_valid_and_ends_when_told(site: Site) ->
 async def test_settings_that_were_read_again_bring_new_nodes(site: Site) -> None:
     daemon = daemon_for(site.settings, "datatransfer")
     running = asyncio.create_task(daemon.run(service.work))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await beaten(daemon)
         nodes = [*site.settings.model_dump()["nodes"], {"name": "node3", "directory": "nodes/node3"}]
         daemon.settings = Settings.model_validate({**site.settings.model_dump(), "nodes": nodes})
@@ -104,7 +104,7 @@ async def test_an_agent_reports_the_nodes_that_are_on_its_host(site: Site) -> No
     daemon = daemon_for(site.settings, "datatransfer-node")
     running = asyncio.create_task(daemon.run(agent.work))
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await beaten(daemon, 2)  # it is ready, it has looked
         daemon.stopping.set()
         assert await running == 0

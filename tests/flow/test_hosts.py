@@ -36,7 +36,7 @@ async def bring(laid: Bed, source: FarHost, target: FarHost, told: list[int] | N
 
 async def begun(told: list[int]) -> None:
     """Wait until bytes are moving."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not told or not SIZE / 8 < told[-1] < SIZE:
             await asyncio.sleep(0.02)
 

@@ -75,7 +75,7 @@ class Desk:
             return list(reversed(await Events().latest(session, limit=1000)))
 
     async def until(
-        self, condition: Callable[[FrameRecord | None], bool], name: str, *, seconds: float = 20.0
+        self, condition: Callable[[FrameRecord | None], bool], name: str, *, seconds: float = 60.0
     ) -> FrameRecord:
         """Wait until a frame is as it should be."""
         try:
@@ -88,7 +88,7 @@ class Desk:
         assert frame is not None
         return frame
 
-    async def until_state(self, name: str, state: FrameState, *, seconds: float = 20.0) -> FrameRecord:
+    async def until_state(self, name: str, state: FrameState, *, seconds: float = 60.0) -> FrameRecord:
         return await self.until(lambda frame: frame is not None and frame.state is state, name, seconds=seconds)
 
     def incoming(self) -> list[str]:

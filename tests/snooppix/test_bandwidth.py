@@ -17,6 +17,7 @@ from terapix.clock import SetClock, SystemClock
 from terapix.identity import Digest
 from terapix.sections import ArchiveSection, LimitSection, SnooppixSection
 from tests.support.mirror import Mirror, mirrors
+from tests.support.patience import PATIENCE
 
 NOON = datetime(2008, 3, 30, 12, tzinfo=UTC)
 DAY = LimitSection(host="*.cadc.ca", connections=2, rate=10_000_000, begin="08:00", end="18:00")
@@ -95,8 +96,8 @@ async def test_a_download_may_last_longer_than_any_total_time(tmp_path: Path) ->
     """By itself aiohttp ends everything after 300 s (#2249); here only a pause between bytes counts."""
     content = b"SIMPLE  =" + os.urandom(2 * 1024**2)
     digest = Digest("md5", hashlib.md5(content, usedforsecurity=False).hexdigest())
-    server, progress = Mirror(content, pause=0.15), Progress()
-    settings = SnooppixSection(read_timeout=1.0, connect_timeout=1.0)
+    server, progress = Mirror(content, pause=0.3), Progress()
+    settings = SnooppixSection(read_timeout=2.0, connect_timeout=PATIENCE)
     async with mirrors(server) as [address], Wire(ArchiveSection(registry=address), settings) as wire:
         assert wire._session is not None
         assert wire._session.timeout.total is None

@@ -18,6 +18,7 @@ from snooppix.wire import Hosts, Wire
 from terapix.clock import SystemClock
 from terapix.sections import ArchiveSection, SelectionSection, SnooppixSection
 from tests.support.archive import ServedArchive
+from tests.support.patience import PATIENCE
 
 
 @contextlib.asynccontextmanager
@@ -25,7 +26,7 @@ async def client(
     registry: str, *, page: int = 100, runs: tuple[str, ...] = (), **section: object
 ) -> AsyncIterator[Cadc]:
     settings = ArchiveSection.model_validate({"registry": registry, **section})
-    async with Wire(settings, SnooppixSection(read_timeout=1.0)) as wire:
+    async with Wire(settings, SnooppixSection(read_timeout=PATIENCE)) as wire:
         yield Cadc(wire, settings, selection=SelectionSection(runs=runs), page=page, clock=SystemClock())
 
 

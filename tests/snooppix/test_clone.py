@@ -169,7 +169,7 @@ async def test_a_generation_that_is_replaced_while_the_clone_fetches_it_is_follo
     monkeypatch.setattr(server, "send", held_up)
     await press.make("979412p", "weight")
     async with cloned(tmp_path, press) as clone:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await half.wait()
         (again,) = await press.make("979412p", "weight", seed=2)
         await press.until(WEIGHT, lambda row: row.generation == 2 and row.offered_at is not None)
@@ -195,7 +195,7 @@ async def test_a_product_that_goes_from_the_ledger_while_the_clone_fetches_it_ha
     await press.until("979413p_weight.fits.fz", lambda row: row.offered_at is not None)
     monkeypatch.setattr(server, "send", nothing)
     async with cloned(tmp_path, press) as clone:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asked.wait()
         row = (await press.rows("979413p_weight.fits.fz"))[0]
         async with press.database.write() as session:

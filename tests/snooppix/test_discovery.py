@@ -20,7 +20,7 @@ async def ask(desk: Desk, kind: RequestKind) -> str:
     """Ask the daemon for something and give its answer."""
     async with desk.database.write() as session:
         number = await Requests().ask(session, kind, {}, by="ann", now=SystemClock().now())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             async with desk.database.read() as session:
                 found = await Requests().get(session, number)

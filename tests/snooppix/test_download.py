@@ -34,6 +34,7 @@ from terapix.identity import Digest
 from terapix.part import Bound, Part, publish
 from terapix.sections import ArchiveSection, SnooppixSection
 from tests.support.archive import ServedArchive, small_fits
+from tests.support.patience import PATIENCE
 
 MB = 1024 * 1024
 CONTENT = small_fits("979412p") + b"\0" * 10 * MB + os.urandom(MB)
@@ -64,10 +65,11 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(served_archive: ServedArchive, tmp_path: Path) -> AsyncIterator[Bench]:
+async def bench(request: pytest.FixtureRequest, served_archive: ServedArchive, tmp_path: Path) -> AsyncIterator[Bench]:
+    """A downloader; `param`: seconds of silence after which it cuts."""
     served_archive.offer("979412p", content=CONTENT)
     section = ArchiveSection(registry=served_archive.registry)
-    async with Wire(section, SnooppixSection(read_timeout=1.0)) as wire:
+    async with Wire(section, SnooppixSection(read_timeout=getattr(request, "param", PATIENCE))) as wire:
         cadc = Cadc(wire, section, page=100, clock=SystemClock())
         incoming = tmp_path / "incoming"
         incoming.mkdir()
@@ -100,6 +102,7 @@ async def test_a_cut_connection_is_resumed_where_it_ended(cuts: list[int], bench
     assert bench.progress.interruptions == len(cuts)
 
 
+@pytest.mark.parametrize("bench", [0.5], indirect=True)
 async def test_a_stalled_connection_is_cut_and_resumed(bench: Bench) -> None:
     bench.archive.faults.add(Stalled(after=2 * MB))
     await bench.fetch()

@@ -133,7 +133,7 @@ async def test_room_is_kept_for_downloads_that_run(
     """Two frames of one size, room for one and a half: the second waits until the first is whole."""
     served_archive.offer("979412p")
     served_archive.offer("979413p", seed=2)
-    served_archive.faults.add(Slow(rate=200_000))
+    served_archive.faults.add(Slow(rate=60_000, times=1))
     size = len(small_fits("979412p"))
     monkeypatch.setattr(Reception, "room", lambda self: size * 3 // 2)
     async with at_work(settings_for(tmp_path / "host", served_archive.registry)) as desk:

@@ -41,6 +41,7 @@ from terapix.identity import Digest
 from terapix.sections import ArchiveSection, SelectionSection, SnooppixSection
 from tests.support.archive import small_fits
 from tests.support.origin import written
+from tests.support.patience import PATIENCE
 
 MB = 1024 * 1024
 CONTENT = small_fits("979412p") + b"\0" * 5 * MB + os.urandom(MB)
@@ -69,7 +70,13 @@ class Bench:
 
 @contextlib.asynccontextmanager
 async def serving(
-    place: Path, *, credential: Credential | None = None, secured: bool = False, host: str = "", **options: object
+    place: Path,
+    *,
+    credential: Credential | None = None,
+    secured: bool = False,
+    host: str = "",
+    patience: float = PATIENCE,
+    **options: object,
 ) -> AsyncIterator[Bench]:
     directory = place / "served"
     directory.mkdir(exist_ok=True)
@@ -78,7 +85,7 @@ async def serving(
     twin = FtpTwin(directory, **options)  # type: ignore[arg-type]
     address = host or await twin.begin()
     section = ArchiveSection(kind="ftp", address=address, ftp_security="explicit" if secured else "none")
-    limits = SnooppixSection(connect_timeout=5.0, read_timeout=0.5)
+    limits = SnooppixSection(connect_timeout=5.0, read_timeout=patience)
     try:
         yield Bench(twin, Door(section, limits, credential or Credential()), place / "979412p.part")
     finally:
@@ -87,8 +94,9 @@ async def serving(
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with serving(tmp_path) as found:
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    """A server and who fetches from it; `param`: seconds of silence after which it cuts."""
+    async with serving(tmp_path, patience=getattr(request, "param", PATIENCE)) as found:
         yield found
 
 
@@ -108,11 +116,12 @@ async def test_a_cut_connection_is_resumed_where_it_ended(cuts: list[int], *, li
     assert bench.progress.interruptions == len(cuts)
 
 
+@pytest.mark.parametrize("bench", [0.5], indirect=True)
 async def test_a_stalled_connection_is_cut_and_resumed(bench: Bench) -> None:
     bench.twin.faults.add(Stalled(after=2 * MB, at="ftp"))
     await bench.fetch()
     assert bench.part.read_bytes() == CONTENT
-    assert bench.progress.interruptions == 1
+    assert bench.progress.interruptions >= 1  # a busy machine may be silent for half a second, too
 
 
 async def test_with_every_byte_here_a_lost_226_does_no_harm(bench: Bench) -> None:

@@ -18,6 +18,7 @@ from terapix.clock import SetClock
 from terapix.sections import ArchiveSection, SelectionSection, SnooppixSection
 from tests.support.archive import small_fits
 from tests.support.ftp_server import OddServer
+from tests.support.patience import PATIENCE
 
 NOON = datetime(2008, 3, 30, 12, tzinfo=UTC)
 OLD = "20080301000000"
@@ -45,7 +46,7 @@ async def site(*lines: str, server: OddServer | None = None, **selection: object
     server.listings.setdefault("/d", listing(*lines))
     async with server.running():
         section = ArchiveSection(kind="ftp", address=f"{server.address}/d", ftp_security="none")
-        door = Door(section, SnooppixSection(connect_timeout=5.0, read_timeout=2.0), Credential())
+        door = Door(section, SnooppixSection(connect_timeout=5.0, read_timeout=PATIENCE), Credential())
         rules = SelectionSection.model_validate(selection)
         yield Site(server, clock, FtpArchive(door, selection=rules, names=Names(), page=100, clock=clock))
 

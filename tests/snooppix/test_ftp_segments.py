@@ -20,6 +20,7 @@ from terapix.clock import SystemClock
 from terapix.identity import Digest
 from terapix.sections import ArchiveSection, LimitSection, SelectionSection, SnooppixSection
 from tests.support.ftp_server import OddServer
+from tests.support.patience import PATIENCE
 
 CONTENT = b"SIMPLE  =" + os.urandom(9 * BLOCK + 4711)
 PATH = "/d/979412p.fits.fz"
@@ -31,7 +32,7 @@ def door_to(server: OddServer, *limits: LimitSection) -> Door:
     section = ArchiveSection(kind="ftp", address=f"{server.address}/d", ftp_security="none")
     return Door(
         section,
-        SnooppixSection(connect_timeout=5.0, read_timeout=2.0),
+        SnooppixSection(connect_timeout=5.0, read_timeout=PATIENCE),
         Credential(),
         limits=Limits(limits, clock=SystemClock()),
     )

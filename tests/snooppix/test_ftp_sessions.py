@@ -18,6 +18,7 @@ from snooppix.standin.kinds import Dropped
 from terapix.identity import Digest
 from terapix.sections import ArchiveSection, SnooppixSection
 from tests.support.archive import small_fits
+from tests.support.patience import PATIENCE
 
 FILES = {name: small_fits(name) + bytes(100_000) for name in ("979412p", "979413p", "979414p")}
 
@@ -44,7 +45,7 @@ async def door_to(place: Path, *, keep: float = 60.0) -> AsyncIterator[tuple[Cou
     async with Counted(place) as twin:
         assert twin.url
         section = ArchiveSection(kind="ftp", address=twin.url, ftp_security="none")
-        door = Door(section, SnooppixSection(connect_timeout=5.0, read_timeout=2.0), Credential(), keep=keep)
+        door = Door(section, SnooppixSection(connect_timeout=5.0, read_timeout=PATIENCE), Credential(), keep=keep)
         yield twin, door
         await door.close()
 

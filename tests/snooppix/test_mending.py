@@ -22,6 +22,7 @@ from terapix.identity import Digest
 from terapix.part import LITTLE, Bound, Part
 from terapix.sections import ArchiveSection, SnooppixSection
 from tests.support.mirror import Mirror, mirrors
+from tests.support.patience import PATIENCE
 
 
 def mosaic(*, checksum: bool = True) -> bytes:
@@ -52,7 +53,7 @@ async def fetched(part: Path, *served: Mirror, content: bytes = MOSAIC) -> Async
         hosts = tuple(address.split("/")[2] for address in addresses)
         section = section.model_copy(update={"hosts": hosts})
         progress, file = Progress(), replace(wanted(part, content), mirrors=tuple(addresses[1:]))
-        async with Wire(section, SnooppixSection(read_timeout=2.0)) as wire:
+        async with Wire(section, SnooppixSection(read_timeout=PATIENCE)) as wire:
             yield await Downloader(wire).fetch(file, addresses[0], progress), progress
 
 

@@ -66,7 +66,7 @@ class Desk:
         return number
 
     async def until(self, condition: Callable[[], Any]) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not await condition():
                 await self.database.changed(timeout=0.2, progress=True)
 

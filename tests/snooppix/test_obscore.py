@@ -25,6 +25,7 @@ from terapix.settings import load
 from tests.snooppix.desk import at_work
 from tests.support.archive import small_fits
 from tests.support.obscore import LINKS, ObsCoreServer, served_obscore, votable
+from tests.support.patience import PATIENCE
 
 NOW = datetime(2008, 8, 5, tzinfo=UTC)
 MJD_0 = datetime(1858, 11, 17, tzinfo=UTC)
@@ -40,7 +41,7 @@ async def client(
     **selection: object,
 ) -> AsyncIterator[ObsCore]:
     section = ArchiveSection(kind="obscore", address=server.tap)
-    async with Wire(section, SnooppixSection(read_timeout=5.0)) as wire:
+    async with Wire(section, SnooppixSection(read_timeout=PATIENCE)) as wire:
         yield ObsCore(
             wire,
             section,
@@ -224,7 +225,7 @@ def settings_for(directory: Path, server: ObsCoreServer) -> Settings:
     overrides = {
         "paths": {"directory": str(directory)},
         "archive": {"kind": "obscore", "address": server.tap},
-        "snooppix": {"poll": 0.2, "reserve": 0, "read_timeout": 2.0},
+        "snooppix": {"poll": 0.2, "reserve": 0, "read_timeout": PATIENCE},
     }
     return load(environment={}, overrides=overrides).settings
 

@@ -133,7 +133,7 @@ async def test_a_publisher_that_was_killed_goes_on_where_the_archive_is(
 
 async def killed(press: Press) -> None:
     """Wait for the publisher's end."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while press.publisher.shelves.all[0]._lock >= 0:
             await asyncio.sleep(0.01)
 

@@ -133,7 +133,7 @@ async def test_a_file_that_is_replaced_while_it_is_put_goes_whole_and_the_next_a
     monkeypatch.setattr(putting, "_take", slowly)
     async with pushing(tmp_path, archive) as press:
         (first,) = await press.make("979412p", "weight")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await holding.wait()
         (second,) = await press.make("979412p", "weight", seed=2)
         await press.until(WEIGHT, lambda row: row.generation == 2 and row.offered_at is not None)

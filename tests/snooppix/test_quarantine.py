@@ -56,7 +56,7 @@ def kept(disk: Reception) -> list[str]:
 async def ask(desk: Desk, kind: RequestKind, **arguments: str) -> tuple[RequestState, str]:
     async with desk.database.write() as session:
         number = await Requests().ask(session, kind, arguments, by="wilma", now=SystemClock().now())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             async with desk.database.read() as session:
                 request = await Requests().get(session, number)

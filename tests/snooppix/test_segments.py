@@ -21,6 +21,7 @@ from terapix.identity import Digest
 from terapix.part import Part, Span
 from terapix.sections import ArchiveSection, LimitSection, SnooppixSection
 from tests.support.mirror import Mirror, mirrors
+from tests.support.patience import PATIENCE
 
 CONTENT = b"SIMPLE  =" + os.urandom(15 * BLOCK + 4711)
 EAGER = Growth(most=4, period=0.25, gain=1.2, worth=2 * BLOCK)
@@ -33,7 +34,7 @@ async def fetch(
     digest = Digest("md5", hashlib.md5(CONTENT, usedforsecurity=False).hexdigest())
     wanted = Wanted("979412p", part, len(CONTENT), digest)
     async with mirrors(server) as [address]:
-        wire = Wire(ArchiveSection(registry=address), SnooppixSection(read_timeout=2.0))
+        wire = Wire(ArchiveSection(registry=address), SnooppixSection(read_timeout=PATIENCE))
         async with wire:
             clock = SystemClock()
             downloader = Downloader(wire, growth=growth, limits=Limits(limits, clock=clock), clock=clock)

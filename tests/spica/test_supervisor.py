@@ -25,7 +25,7 @@ def daemons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def started(directory: Path, count: int) -> list[int]:
     """Wait until so many processes have said that they run."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(found := list(directory.glob("config.*"))) < count:
             await asyncio.sleep(0.01)
     return [int(path.suffix[1:]) for path in found]

@@ -27,7 +27,7 @@ async def sight(page, name):
 async def told(answer):
     """Read the next message of a stream, pings and comments aside."""
     found = {}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             line = (await answer.content.readline()).decode().rstrip("\n")
             if line.startswith((":", "retry")):
@@ -75,7 +75,7 @@ async def test_what_changed_between_the_page_and_its_stream_is_told_at_once(page
 
 async def test_a_silent_stream_says_that_it_lives(page, monkeypatch):
     monkeypatch.setattr(live, "PING", 0.05)
-    async with page.client.get("/events?after=1") as answer, asyncio.timeout(5):
+    async with page.client.get("/events?after=1") as answer, asyncio.timeout(60):
         while (await answer.content.readline()) != b": ping\n":
             pass
 
@@ -108,7 +108,7 @@ async def test_streams_end_when_the_service_stops(page):
         await answer.content.readline()
         assert console_.live.open == 1
         console_.live.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await answer.content.read()
     assert (await page.client.get("/events")).status == 503
 

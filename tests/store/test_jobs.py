@@ -156,7 +156,7 @@ async def test_of_many_workers_that_claim_at_once_one_has_it(database, database_
         async with opened.write() as session:
             return await Jobs().claim(session, number, worker=worker, token=worker, now=NOW, lease=LEASE)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         got = await asyncio.gather(*(claim((database, other)[n % 2], f"w{n}") for n in range(8)))
     await other.close()
     assert got.count(True) == 1
@@ -175,7 +175,7 @@ async def test_of_many_dispatchers_that_make_a_job_at_once_one_does(database, da
         async with opened.write() as session:
             return await Jobs().create(session, frame_id=row.id, node_id=here, stage="weight", recipe="r", now=NOW)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         made = await asyncio.gather(*(create(opened) for opened in (database, other) * 3))
     await other.close()
     assert sum(number is not None for number in made) == 1

@@ -116,7 +116,7 @@ async def test_two_watchers_that_see_the_same_at_once_make_one_row(database, dat
         async with opened.write() as session:
             return await taken(session)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         seen = await asyncio.gather(*(watch(opened) for opened in (database, other) * 3))
     await other.close()
     assert sorted(outcome.value for outcome in seen) == ["known"] * 5 + ["new"]

@@ -46,7 +46,7 @@ async def test_trouble_with_files_inside_a_unit_is_not_the_databases(database):
 async def test_a_reader_does_not_wait_for_a_writer_and_sees_one_moment(database, other):
     async with database.write() as writing:
         await sight(writing, "1p")
-        async with asyncio.timeout(5), other.read() as reading:
+        async with asyncio.timeout(60), other.read() as reading:
             assert await Frames().named(reading, "1p") is None
             await writing.commit()
             assert await Frames().named(reading, "1p") is None
@@ -71,7 +71,7 @@ async def test_many_writers_in_two_openings_all_come_through(database, other):
         async with opened.write() as session:
             await sight(session, f"{number}p")
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await asyncio.gather(*(write((database, other)[n % 2], n) for n in range(20)))
     async with database.read() as session:
         assert len(await Frames().search(session)) == 20
@@ -126,7 +126,7 @@ async def test_a_write_unit_cancelled_at_any_await_leaves_the_next_one_free(data
         tasks.append(asyncio.create_task(watched()))
         with contextlib.suppress(asyncio.CancelledError):
             await tasks[-1]
-        async with asyncio.timeout(5), database.write():
+        async with asyncio.timeout(60), database.write():
             pass
         if not tasks[-1].cancelled():
             break

@@ -36,7 +36,7 @@ IN_A_HURRY = {
     "TERAPIX_DATATRANSFER__INTERVAL": "2",
     "TERAPIX_PROCESSING__LEASE": "5",
     "TERAPIX_SNOOPPIX__POLL": "1",
-    "TERAPIX_SNOOPPIX__READ_TIMEOUT": "2",
+    "TERAPIX_SNOOPPIX__READ_TIMEOUT": "8",
     "TERAPIX_SPICA__PORT": "0",
 }
 """Settings of a host whose nights are short."""

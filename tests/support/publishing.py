@@ -124,7 +124,7 @@ class Press:
 
     async def until_found(self, look: Callable[[], Awaitable[Found | None]], what: str) -> Found:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (found := await look()) is None:
                     await asyncio.sleep(0.02)
         except TimeoutError:
