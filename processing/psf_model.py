@@ -79,6 +79,11 @@ class PsfModel:
     chi2: float = 0.0
     """Mean reduced chi2 of them."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether there was no star to make it of: its sampling and all its pixels are 0."""
+        return self.step == 0.0
+
     def at(self, *contexts: float) -> Images:
         """Return the PSF, (ny, nx), at values of its contexts: for most models x and y, the first pixel being 1."""
         image: Images = self.many(np.array([contexts]))[0]
@@ -91,8 +96,18 @@ class PsfModel:
         return flat.reshape(-1, *self.images.shape[1:]).astype(np.float32)
 
 
+def without_stars(shape: tuple[int, int], variation: Variation) -> PsfModel:
+    """Return what stands for an image of which no PSF is known, as in the original's files: pixels of 0.
+
+    Parameters
+    ----------
+    shape : (ny, nx)
+    """
+    return PsfModel(np.zeros((len(variation.powers), *shape), np.float32), 0.0, 0.0, variation)
+
+
 def read(path: Path) -> list[PsfModel]:
-    """Read the models of all extensions.
+    """Read the models of all extensions; ask `empty` of those of images without stars.
 
     Raises
     ------
@@ -125,7 +140,8 @@ def _model(path: Path, table: BinaryTable) -> PsfModel:
     images = np.asarray(table.rows["PSF_MASK"][0], np.float32)
     if images.ndim == 2:
         images = images[np.newaxis]
-    if images.ndim != 3 or len(images) != len(variation.powers) or number("PSF_SAMP") <= 0.0:
+    blank = number("PSF_SAMP") == 0.0 and not images.any()
+    if images.ndim != 3 or len(images) != len(variation.powers) or (number("PSF_SAMP") <= 0.0 and not blank):
         found = f"PSF_MASK of {images.shape} for {len(variation.powers)} terms"
         raise BadCatalogue(path, found, hdu=table.hdu, remedy=_REMEDY)
     if not np.isfinite(images).all():

@@ -105,12 +105,14 @@ def _prototypes(image: Image, *, cube: bool) -> Images:
 def _imres(image: Image, *, cube: bool) -> Images:
     images, step = image.seen.images.astype(np.float64), image.made.model.step
     shape = image.made.sample.vignettes.shape[1:]
-    found = resampled(images, (shape[0], shape[1]), np.zeros((len(images), 2)), 1.0 / step)
+    found = resampled(images, (shape[0], shape[1]), np.zeros((len(images), 2)), 1.0 / (step or 1.0))
     return _places(found.astype(np.float32), image, cube=cube)
 
 
 def _profiles(image: Image) -> Images:
     shape = image.seen.images.shape[1:]
+    if image.made.model.empty:
+        return image.seen.images
     return image.seen.free.images((shape[0], shape[1]), image.made.model.step)
 
 

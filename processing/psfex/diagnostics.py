@@ -89,7 +89,8 @@ def diagnose(model: PsfModel, cards: str, number: int) -> Diagnosis:
     """
     contexts = snapshots(model.variation, number)
     images = model.many(contexts)
-    plain, free = moffat.fit(images, model.step, model.fwhm)
+    blank = moffat.nothing(len(images))
+    plain, free = (blank, blank) if model.empty else moffat.fit(images, model.step, model.fwhm)
     flat = images.reshape(len(images), -1).astype(np.float64)
     total, squares = flat.sum(axis=1), (flat**2).sum(axis=1)
     areas = np.divide(model.step**2 * total**2, squares, out=np.zeros_like(total), where=squares > 0.0)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from processing.ldac import Catalogue, read
-from processing.psf_model import PsfModel
+from processing.psf_model import PsfModel, without_stars
 from processing.psfex.fitting import fit
-from processing.psfex.residuals import Residuals, look
-from processing.psfex.sample import Sample, select
+from processing.psfex.residuals import Residuals, look, of_none
+from processing.psfex.sample import NoStars, Sample, nothing, select
 from processing.psfex.settings import Settings
 
 _STEPS = 0.5 / 2.35
@@ -29,6 +29,8 @@ class Made:
     """All that were loaded."""
     residuals: Residuals
     """Of all that were loaded."""
+    verdict: str = ""
+    """Why there is no model, where there is none."""
 
 
 def made_of(sample: Sample, settings: Settings) -> Made:
@@ -45,8 +47,17 @@ def fit_psf(sample: Sample, settings: Settings) -> PsfModel:
 
 
 def model_of(path: Path, catalogue: Catalogue, settings: Settings) -> Made:
-    """Choose the stars of an image and fit its PSF; `path` is only named in errors."""
-    return made_of(select(path, catalogue, settings), settings)
+    """Choose the stars of an image and fit its PSF; where it has none, the model is empty and a verdict says why.
+
+    `path` is only named in errors.
+    """
+    try:
+        sample = select(path, catalogue, settings)
+    except NoStars as told:
+        sample = nothing(path, catalogue, settings)
+        blank = without_stars((settings.size[1], settings.size[0]), sample.variation)
+        return Made(blank, sample, sample, of_none(sample.vignettes.shape[1:]), told.found)
+    return made_of(sample, settings)
 
 
 def models_of(path: Path, settings: Settings) -> Sequence[Made]:

@@ -82,6 +82,12 @@ class Moffats:
         return np.concatenate(parts).reshape(-1, *shape)
 
 
+def nothing(count: int) -> Moffats:
+    """Return what is told of `count` places without a PSF: widths of 0, residuals of 1, as in the original."""
+    none = np.zeros(count)
+    return Moffats(none, none, none, none, none, none, none, np.ones(count))
+
+
 def fit(images: Images, step: float, fwhm: float) -> tuple[Moffats, Moffats]:
     """Fit profiles to images of the PSF, without and with the average over a pixel of the image.
 

@@ -39,6 +39,12 @@ class Residuals:
         return float(self.chi2[self.accepted].sum()) / max(int(self.accepted.sum()) - 1, 1)
 
 
+def of_none(shape: tuple[int, int]) -> Residuals:
+    """Return those of no star with vignettes of `shape`."""
+    images, values = np.empty((0, *shape), np.float32), np.empty(0)
+    return Residuals(images, images, values, values, values, np.empty(0, np.bool_))
+
+
 def look(sample: Sample, model: PsfModel, accuracy: float) -> Residuals:
     """Compare stars with a model.
 

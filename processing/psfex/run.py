@@ -17,6 +17,7 @@ from processing.psfex.diagnostics import Diagnosis, diagnose
 from processing.psfex.field import Field
 from processing.psfex.keys import TOOL
 from processing.psfex.model import models_of
+from processing.psfex.sample import NoStars
 from processing.psfex.settings import Settings
 
 _BAR = 40
@@ -48,6 +49,9 @@ def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Se
 
         document = summary(Call("PSFEx", TOOL, values, arguments, seconds), fields)
         write_text(Path(values.text("XML_NAME")), document)
+    for each in fields:
+        if all(made.verdict for made in each.made):
+            raise NoStars(each.path, each.made[0].verdict, remedy="loosen the SAMPLE_ settings or look at the image")
     images = sum(len(each.made) for each in fields)
     return "" if quiet else f"{len(fields)} catalogues, {images} images in {time.monotonic() - begin:.2f} s"
 
@@ -113,7 +117,9 @@ def told(field: Field) -> list[str]:
         line = (
             f"{field.path.name if number == 1 else '':<18.18} {image:<8} {stars:<11}{model.step:6.2f}{model.chi2:8.2f}"
         )
-        if field.seen:
+        if each.verdict:
+            line += f"   {each.verdict}"
+        elif field.seen:
             seen = field.seen[number - 1]
             width = f"{seen.plain.fwhm[seen.centre]:.2f} px"
             if "FWHM_WCS" in seen.ranges:

@@ -107,7 +107,6 @@ def mode_of(widths: Floats, variability: float) -> float:
 
 def cuts_of(path: Path, catalogue: Catalogue, choice: Selection) -> dict[str, NDArray[np.bool_]]:
     """Return what each cut leaves, by its name."""
-    names = catalogue.sources.dtype.names or ()
     widths = 2.0 * column(path, catalogue, "FLUX_RADIUS")
     most = (1.0 + choice.ellipticity) / (1.0 - choice.ellipticity)
     left = {
@@ -117,7 +116,7 @@ def cuts_of(path: Path, catalogue: Catalogue, choice: Selection) -> dict[str, ND
         "out of the range of FWHM": (widths >= choice.fwhm[0]) & (widths <= choice.fwhm[1]),
     }
     for name, mask in (("FLAGS_WEIGHT", choice.weight_flags), ("IMAFLAGS_ISO", choice.image_flags)):
-        if mask and name in names:
+        if mask:
             left[name] = (column(path, catalogue, name).astype(np.int64) & mask) == 0
     return left
 
@@ -147,7 +146,9 @@ def select(path: Path, catalogue: Catalogue, settings: Settings, mode: float | N
     if not kept.any():
         raise _no_stars(path, catalogue, left)
     fwhm = mode if mode is not None else mode_of(widths[kept], choice.variability)
-    if choice.automatic:
+    if not choice.automatic:
+        fwhm = sum(choice.fwhm) / 2.0
+    else:
         wide = np.sqrt(1.0 + choice.variability)
         left["no stellar FWHM"] = (widths >= fwhm / wide) & (widths <= fwhm * wide)
         kept &= left["no stellar FWHM"]
@@ -173,6 +174,17 @@ def select(path: Path, catalogue: Catalogue, settings: Settings, mode: float | N
     return Sample(
         rows, vignettes, good, offsets, fluxes[rows], contexts[rows], fwhm, noise, gain or 0.0, variation, cuts
     )  # fmt: skip
+
+
+def nothing(path: Path, catalogue: Catalogue, settings: Settings) -> Sample:
+    """Return the sample of an image without stars."""
+    contexts, variation = _contexts(path, catalogue, settings)
+    rows = np.empty(0, np.int64)
+    vignettes = _vignettes(path, catalogue.sources, catalogue.hdu, rows)
+    values = CardValues(catalogue.cards)
+    noise, gain = values.number("SEXBKDEV") or 0.0, values.number("SEXGAIN") or 0.0
+    good, pairs, none = np.empty(vignettes.shape, np.bool_), np.empty((0, 2)), np.empty(0)
+    return Sample(rows, vignettes, good, pairs, none, contexts[:0], 0.0, noise, gain, variation, {})
 
 
 def _no_stars(path: Path, catalogue: Catalogue, left: Mapping[str, NDArray[np.bool_]]) -> NoStars:

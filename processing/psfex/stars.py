@@ -73,7 +73,7 @@ def flags_of(path: Path, catalogue: Catalogue, made: Made, settings: Settings) -
     flags = np.zeros(len(catalogue.sources), np.int32)
     for name, passed in cuts_of(path, catalogue, choice).items():
         flags[~passed] |= int(_CUTS.get(name, Unfit.PIXELS))
-    if choice.automatic:
+    if choice.automatic and fwhm:
         widths, wide = 2.0 * column(path, catalogue, "FLUX_RADIUS"), np.sqrt(1.0 + choice.variability)
         flags[(widths < fwhm / wide) | (widths > fwhm * wide)] |= int(Unfit.WIDTH)
     loaded = np.zeros(len(flags), np.bool_)
@@ -110,7 +110,9 @@ def _part(
     rows["CATALOG_NUMBER"], rows["EXTENSION"] = place
     rows["FLAGS_PSF"] = flags_of(path, catalogue, made, settings)
     for index, name in enumerate(settings.contexts):
-        value = column(path, catalogue, name) if not name.startswith(":") else sample.contexts[:1, index]
+        # a keyword's value is the middle of its own range
+        known = made.model.variation.zeros[index : index + 1] or (0.0,)
+        value = np.array(known) if name.startswith(":") else column(path, catalogue, name)
         rows["VECTOR_CONTEXT"][:, index] = value
     for axis, name in enumerate(settings.centre):
         value = column(path, catalogue, name)

@@ -14,8 +14,8 @@ from processing.psfex.command import main
 from processing.psfex.fitting import tapered
 from processing.psfex.model import models_of
 from processing.psfex.resampling import lanczos
-from processing.psfex.sample import NoStars, mode_of, recentred
-from processing.psfex.settings import Settings
+from processing.psfex.sample import mode_of, recentred
+from processing.psfex.settings import Selection, Settings
 
 SIDE, SIGMA, NOISE = 45, 2.0, 5.0
 
@@ -97,14 +97,45 @@ def test_what_is_not_made_is_refused_by_name(tmp_path: Path, asked: str, capsys:
     assert not (tmp_path / "a.psf").exists()
 
 
-def test_no_star_is_a_verdict(tmp_path: Path) -> None:
+def test_no_star_is_a_verdict_and_no_obstacle_to_other_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     catalogue = stars(8)
     catalogue.sources["SNR_WIN"] = [5, 5, 5, 30, 30, 30, np.nan, np.nan]
     catalogue.sources["FLAGS"][3:6] = 4
-    with pytest.raises(NoStars, match=r"no star among 8 sources \(faint 5, flagged 3\)"):
-        models_of(written(tmp_path / "a.cat", catalogue), Settings())
-    with pytest.raises(NoStars, match="no star among 0 sources"):
-        models_of(written(tmp_path / "b.cat", stars(0)), Settings())
+    path = written(tmp_path / "a.cat", catalogue, stars(), stars(0))
+    words = ["-WRITE_XML", "N", "-CHECKIMAGE_TYPE", "SNAPSHOTS_IMRES,-MOFFAT"]
+    words += ["-CHECKIMAGE_NAME", f"{tmp_path}/a.fits,{tmp_path}/b.fits"]
+    assert main([str(path), *words, "-OUTCAT_TYPE", "FITS_LDAC", "-OUTCAT_NAME", str(tmp_path / "out.cat")]) == 0
+    told = capsys.readouterr().err
+    assert "no star among 8 sources (faint 5, flagged 3)" in told
+    assert "no star among 0 sources (the catalogue is empty)" in told
+    found = psf_model.read(tmp_path / "a.psf")
+    assert [model.empty for model in found] == [True, False, True]
+    assert [model.images.shape for model in found] == [(6, 25, 25), (6, 25, 25), (1, 25, 25)]
+
+
+def test_a_catalogue_without_any_star_is_an_error_after_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = written(tmp_path / "a.cat", stars(0)), written(tmp_path / "b.cat", stars())
+    assert main([str(one), str(other), "-WRITE_XML", "N"]) == 1
+    assert "a.cat: no star among 0 sources" in capsys.readouterr().err
+    assert psf_model.read(tmp_path / "a.psf")[0].empty
+    assert not psf_model.read(tmp_path / "b.psf")[0].empty
+
+
+def test_stars_that_are_not_looked_for_have_the_middle_of_the_range(tmp_path: Path) -> None:
+    choice = Selection(automatic=False, fwhm=(3.0, 6.0))
+    model = models_of(written(tmp_path / "a.cat", stars()), Settings(choice))[0].model
+    assert (model.fwhm, model.step) == (4.5, pytest.approx(0.5 * 4.5 / 2.35))
+
+
+def test_a_mask_without_its_column_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "a.cat", stars(8))
+    for key, name in (("SAMPLE_WFLAGMASK", "FLAGS_WEIGHT"), ("SAMPLE_IMAFLAGMASK", "IMAFLAGS_ISO")):
+        assert main([str(path), f"-{key}", "1", "-WRITE_XML", "N"]) == 1
+        assert f"no column {name}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("missing", ["VIGNET", "SNR_WIN", "FLUX_RADIUS"])

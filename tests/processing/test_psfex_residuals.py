@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from processing import ldac
+from processing.psfex.clipping import limit_of
 from processing.psfex.model import models_of
-from processing.psfex.residuals import limit_of, look
+from processing.psfex.residuals import look
 from processing.psfex.settings import Settings
 from tests.processing.test_psfex import stars
 
