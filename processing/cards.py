@@ -2,16 +2,17 @@
 
 import math
 import re
+import struct
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
-
-import numpy as np
 
 RECORD = 2880
 """Bytes of a FITS record."""
 CARD = 80
 """Bytes of a header card."""
+LONGEST_HEADER = 2000 * RECORD
+"""Bytes; 72,000 cards. Real headers have a few hundred."""
 
 _STRUCTURE = (
     "SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT", "GROUPS",
@@ -26,6 +27,8 @@ HeaderLike = Mapping[str, Any] | str | None
 Entry = tuple[str, Any] | tuple[str, Any, str]
 
 
+_SUMMED_BY_HAND = 1 << 14
+"""Bytes: more are summed by numpy, whose start takes as long as a hundred megabytes."""
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 _QUOTED = re.compile(r"\s*'((?:[^']|'')*)'")
 
@@ -125,7 +128,12 @@ class CardValues:
 
 def sum_of(data: bytes | bytearray | memoryview, start: int = 0) -> int:
     """FITS checksum (ones' complement sum of 32-bit words) of `data`, whose length is a multiple of four."""
-    total = start + int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
+    if len(data) <= _SUMMED_BY_HAND:
+        total = start + sum(struct.unpack(f">{len(data) // 4}I", data))
+    else:
+        import numpy as np  # noqa: PLC0415  slow to import, and most sums are of headers
+
+        total = start + int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
     return total

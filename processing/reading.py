@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.cards import CARD, RECORD, CardValues, descriptive
+from processing.cards import CARD, LONGEST_HEADER, RECORD, CardValues, descriptive
 from processing.errors import BadHeader, DamagedPixels, NotFits, Truncated
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
-LONGEST_HEADER = 2000 * RECORD
-"""Bytes; 72,000 cards. Real headers have a few hundred."""
 LARGEST_IMAGE = 2**31
 """Pixels of one extension."""
 _BLOCK = 32

@@ -9,8 +9,8 @@ from typing import Protocol, Self
 from processing.cards import CARD, CardValues, padding, text_of
 from processing.errors import Truncated
 
-CHUNK = 1 << 22
-"""Bytes of pixels held at once."""
+CHUNK = 1 << 18
+"""Bytes of pixels held at once: they stay in a core's cache until they are summed and written."""
 MANDATORY = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|END")
 """Keywords that no edit may touch: they tell where the pixels are."""
 _AS_SIMPLE = "SIMPLE  =                    T / "
@@ -43,7 +43,7 @@ class Stretch:
     def chunks(self) -> Iterator[bytes]:
         """Read it, piece by piece; Truncated where the file became shorter."""
         left = self.size
-        with self.path.open("rb") as stream:
+        with self.path.open("rb", buffering=0) as stream:
             stream.seek(self.start)
             while left:
                 piece = stream.read(min(CHUNK, left))

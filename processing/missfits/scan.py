@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from processing.cards import CARD, RECORD, CardValues, padding
+from processing.cards import CARD, LONGEST_HEADER, RECORD, CardValues, padding
 from processing.missfits.findings import Finding, Gravity
 from processing.missfits.hdus import Hdu, Stretch
 from processing.missfits.mending import mended_cards
-from processing.reading import LONGEST_HEADER
 
 FETCH_AGAIN = "the file is damaged: fetch it again"
 _BITPIX = (8, 16, 32, 64, -32, -64)

@@ -1,22 +1,23 @@
 """Writing files whole or not at all, with the pixels streamed past and never looked at."""
 
+import mmap
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from processing.cards import padding
 from processing.missfits.arrange import Product
 from processing.missfits.checksums import Adder, with_sums
-from processing.missfits.hdus import Hdu, Stretch, keyword
+from processing.missfits.hdus import CHUNK, Hdu, Stretch, keyword
 from processing.placing import place
 
-_COPY = 1 << 26
-"""Bytes asked of the kernel at once."""
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
 _AT_ONCE = 4
 """Files that are on their way to disk at once."""
 
@@ -46,6 +47,9 @@ class Writer:
     def write(self, products: Sequence[Product], read: Sequence[Path]) -> list[Path]:
         """Write all products under temporary names, and only then put all of them in place.
 
+        With REPLACE they are on disk before what was read goes away; otherwise it is still there, as itself or as
+        NAME.back, and the kernel writes when it pleases.
+
         Parameters
         ----------
         read : files that the products were made of; they go away with REPLACE
@@ -64,7 +68,10 @@ class Writer:
             for temporary, path in partial:
                 if self.save is Save.BACKUP and path.exists():
                     _keep(path)
-                place(temporary, path)
+                if self._flushed:
+                    place(temporary, path)
+                else:
+                    temporary.replace(path)
         finally:
             for temporary, _ in partial:
                 temporary.unlink(missing_ok=True)
@@ -74,21 +81,34 @@ class Writer:
                 path.unlink()
         return written
 
+    @property
+    def _flushed(self) -> bool:
+        return self.save is Save.REPLACE
+
     def _write_all(self, paths: Sequence[Path], products: Sequence[Product]) -> None:
-        """Write files; each goes to disk while its next HDU, and the next files, are written."""
-        with ThreadPoolExecutor(_AT_ONCE) as disk:
-            going: deque[Future[None]] = deque()
+        if not self._flushed:
             for path, product in zip(paths, products, strict=True):
-                going.append(self._write(path, product, disk))
+                with _opened(path) as stream:
+                    for hdu in self.process(product.hdus):
+                        self._put(stream, hdu)
+            return
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  not needed where nothing is flushed
+
+        with ThreadPoolExecutor(_AT_ONCE) as disk:
+            going: list[Future[None]] = []
+            for path, product in zip(paths, products, strict=True):
+                going.append(self._flush(path, product, disk))
                 if len(going) > _AT_ONCE:
-                    going.popleft().result()
+                    going.pop(0).result()
             for each in going:
                 each.result()
 
-    def _write(self, path: Path, product: Product, disk: ThreadPoolExecutor) -> "Future[None]":
-        """Write a file; what is given back ends when it is on disk."""
-        path.parent.mkdir(exist_ok=True)
-        stream = path.open("wb+", buffering=0)
+    def _flush(self, path: Path, product: Product, disk: "ThreadPoolExecutor") -> "Future[None]":
+        """Write a file, which goes to disk while its next HDU, and the next files, are written.
+
+        What is given back ends when it is on disk.
+        """
+        stream = _opened(path)
         begun: Future[None] | None = None
         try:
             for hdu in self.process(product.hdus):
@@ -112,6 +132,7 @@ class Writer:
             return
         begin = stream.tell()
         _all(stream, hdu.with_cards(with_sums(hdu.cards, 0)).header())
+        _reserve(stream, hdu.size + padding(hdu.size))
         adder = Adder()
         for piece in hdu.chunks():
             _all(stream, piece)
@@ -123,6 +144,11 @@ class Writer:
         stream.seek(begin)
         _all(stream, hdu.with_cards(with_sums(hdu.cards, adder.finish())).header())
         stream.seek(end)
+
+
+def _opened(path: Path) -> BinaryIO:
+    path.parent.mkdir(exist_ok=True)
+    return path.open("wb+", buffering=0)
 
 
 def _to_disk(stream: BinaryIO, begun: "Future[None] | None") -> None:
@@ -161,6 +187,7 @@ def _filling(hdu: Hdu) -> bytes:
 
 
 def _copy(stream: BinaryIO, hdu: Hdu) -> None:
+    _reserve(stream, hdu.size + padding(hdu.size))
     for data in hdu.data:
         if isinstance(data, Stretch):
             _stretch(stream, data)
@@ -171,20 +198,27 @@ def _copy(stream: BinaryIO, hdu: Hdu) -> None:
 
 
 def _stretch(stream: BinaryIO, stretch: Stretch) -> None:
-    """Let the kernel copy, so that no byte passes through this process; by hand where it cannot."""
+    """Let the kernel write straight from the pages of the file that is read; by hand where it cannot."""
     done = 0
-    with stretch.path.open("rb") as source:
-        try:
+    with suppress(OSError, ValueError), stretch.path.open("rb") as source:
+        skipped = stretch.start % mmap.ALLOCATIONGRANULARITY
+        with (
+            mmap.mmap(
+                source.fileno(), skipped + stretch.size, access=mmap.ACCESS_READ, offset=stretch.start - skipped
+            ) as pages,
+            memoryview(pages) as view,
+        ):
             while done < stretch.size:
-                count = min(_COPY, stretch.size - done)
-                copied = os.copy_file_range(source.fileno(), stream.fileno(), count, stretch.start + done)
-                if not copied:
-                    break
-                done += copied
-        except OSError:
-            pass
+                at = skipped + done
+                done += stream.write(view[at : at + min(CHUNK, stretch.size - done)])
     for piece in Stretch(stretch.path, stretch.start + done, stretch.size - done).chunks():
         _all(stream, piece)
+
+
+def _reserve(stream: BinaryIO, size: int) -> None:
+    """Take room on the disk for what is written next: a full disk is found out now, and the kernel writes faster."""
+    if size:
+        os.posix_fallocate(stream.fileno(), stream.tell(), size)
 
 
 def _all(stream: BinaryIO, data: bytes) -> None:

@@ -1,5 +1,7 @@
 """MissFITS: sets there and back, headers edited, pixels untouched."""
 
+import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +9,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from processing.cards import sum_of
 from processing.missfits.command import main
+from processing.mosaic import Compression, assemble, hdu_bytes, primary_bytes
 
 QUIET = ["-VERBOSE_TYPE", "QUIET", "-WRITE_XML", "N"]
 
@@ -162,3 +166,33 @@ def test_wrong_settings_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main([name, "-SPLIT_SUFFIX", ".fits"]) == 2
     assert main([str(tmp_path / "nothing")]) == 1
     assert "no nothing.001.fits is there" in capsys.readouterr().err
+
+
+def test_sums_are_those_of_the_words_whatever_their_length_and_start() -> None:
+    chance = np.random.default_rng(8)
+    for words in (0, 1, 720, 4096, 4097, 70000):
+        for data in (chance.bytes(4 * words), b"\xff" * (4 * words), bytes(4 * words)):
+            for start in (0, 1, 0xFFFFFFFF):
+                total = start + sum(struct.unpack(f">{words}I", data))
+                while total >> 32:
+                    total = (total & 0xFFFFFFFF) + (total >> 32)
+                assert sum_of(data, start) == sum_of(memoryview(data), start) == total
+
+
+@pytest.mark.parametrize("settings", [[], ["-CHECKSUM_TYPE", "COMPUTE"]], ids=["copied", "summed"])
+def test_a_file_that_becomes_shorter_while_it_is_read_is_told(
+    settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.fits"
+    image = hdu_bytes(np.ones((500, 400), np.int16), {}, name="ccd00", compression=Compression.NONE)
+    assemble(path, primary_bytes({}), [image])
+    reserve = os.posix_fallocate
+
+    def shortened(handle: int, start: int, size: int) -> None:
+        os.truncate(path, 5760 + 8000)
+        reserve(handle, start, size)
+
+    monkeypatch.setattr("processing.missfits.writing.os.posix_fallocate", shortened)
+    assert main([str(path), "-WRITE_XML", "N", "-SAVE_TYPE", "NEW", *settings]) == 1
+    assert f"{path}: ends " in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["m.fits"]

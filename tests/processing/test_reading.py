@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from processing.cards import LONGEST_HEADER
 from processing.errors import BadHeader, DamagedPixels, FileProblem, NotFits, Truncated
 from processing.mosaic import Compression, Mosaic, assemble, hdu_bytes, primary_bytes
-from processing.reading import LONGEST_HEADER
 
 
 def good(compression: Compression = Compression.RICE) -> bytes:
