@@ -31,8 +31,6 @@ def _refuse(values: Values) -> None:
         for choice in texts[key].split(","):
             if choice in choices:
                 raise BadSetting(f"{key} = {choice} is not made here; take the original for it")
-    if set(values.texts("CHECKPLOT_TYPE")) - {"NONE"}:
-        raise BadSetting(f"CHECKPLOT_TYPE = {texts['CHECKPLOT_TYPE']}: none is made here; set it to NONE")
     if values.numbers("PSF_PIXELSIZE") not in {(1.0,), (1.0, 1.0)}:
         raise BadSetting(f"PSF_PIXELSIZE = {texts['PSF_PIXELSIZE']}: only 1.0 is made here")
 

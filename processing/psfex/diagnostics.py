@@ -137,12 +137,12 @@ def _on_the_sky(made: Diagnosis, variation: Variation, world: World, shape: tupl
     found = {"PixelScale_WCS": scales}
     for suffix, fits in (("", made.plain), ("_PixelFree", made.free)):
         sizes = np.sqrt(fits.fwhm_min * fits.fwhm_max)
-        found[f"FWHM{suffix}_WCS"] = scales * _over_the_image(sizes, made.snapshots, variation)
+        found[f"FWHM{suffix}_WCS"] = scales * across_and_along(sizes, made.snapshots, variation)
     return {name: Range(float(all_.min()), float(all_.mean()), float(all_.max())) for name, all_ in found.items()}
 
 
-def _over_the_image(values: Floats, number: int, variation: Variation) -> Floats:
-    """Return means over all contexts but the place on the image, to be broadcast to (y, x)."""
+def across_and_along(values: Floats, number: int, variation: Variation) -> Floats:
+    """Return means over all contexts but the place on the image, (y, x); an axis that is no context has one element."""
     count = len(variation.names)
     grid = values.reshape((number,) * count)
     axes = [next((k for k, name in enumerate(variation.names) if name in kinds), None) for kinds in (_ALONG, _ACROSS)]

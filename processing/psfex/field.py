@@ -1,7 +1,7 @@
 """A catalogue, and what is known of its images' PSFs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from processing.ldac import Catalogue
@@ -18,3 +18,5 @@ class Field:
     made: Sequence[Made]
     seen: Sequence[Diagnosis] = ()
     """One an image; none where nobody wants to know."""
+    plots: Mapping[str, Path] = field(default_factory=dict)
+    """Files of check-plots by their kinds."""

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Se
     begin = time.monotonic()
     quiet = values.text("VERBOSE_TYPE") == "QUIET"
     checks = checks_of(values)
-    wanted = not quiet or values.switch("WRITE_XML") or bool(checks)
+    drawn = plots_of(values)
+    wanted = not quiet or values.switch("WRITE_XML") or bool(checks or drawn)
     bar = Bar(shown=not quiet and sys.stderr.isatty())
     fields = []
     for number, path in enumerate(paths):
@@ -39,6 +41,7 @@ def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Se
         for kind, name in checks.items():
             target = name.with_name(f"{name.stem}_{path.stem}.fits")
             checkimages.write(target, kind, fields[-1], settings, cube=values.switch("CHECKIMAGE_CUBE"))
+        fields[-1] = _drawn(fields[-1], drawn, settings)
     _list(fields, values, settings)
     if not quiet:
         sys.stderr.write(_HEADER + "".join(line for each in fields for line in told(each)))
@@ -72,6 +75,46 @@ def checks_of(values: Values) -> Mapping[str, Path]:
     if len(names) < len(kinds):
         raise BadSetting(f"CHECKIMAGE_NAME: {len(names)} files for {len(kinds)} check-images; one each was expected")
     return {kind: Path(name) for kind, name in zip(kinds, names, strict=False)}
+
+
+def plots_of(values: Values) -> Mapping[str, Path]:
+    """Return files of check-plots by their kinds; none where CHECKPLOT_DEV is NULL.
+
+    Raises
+    ------
+    BadSetting
+        Where a kind is not known or has no file, or the device draws no SVG.
+    """
+    kinds = [kind.upper() for kind in values.texts("CHECKPLOT_TYPE") if kind.upper() != "NONE"]
+    devices = {device.upper() for device in values.texts("CHECKPLOT_DEV")}
+    if not kinds or devices <= {"NULL"}:
+        return {}
+    if devices - {"SVG", "NULL"}:
+        told = ",".join(values.texts("CHECKPLOT_DEV"))
+        raise BadSetting(f"CHECKPLOT_DEV = {told}: only SVG is drawn here; set it to SVG or NULL")
+    from processing.psfex.plots import KINDS  # noqa: PLC0415  not needed without them
+
+    names = values.texts("CHECKPLOT_NAME")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise BadSetting(f"CHECKPLOT_TYPE = {kind}: one of NONE, {', '.join(KINDS)} was expected")
+    if len(names) < len(kinds):
+        raise BadSetting(f"CHECKPLOT_NAME: {len(names)} files for {len(kinds)} check-plots; one each was expected")
+    return {kind: Path(name) for kind, name in zip(kinds, names, strict=False)}
+
+
+def _drawn(field: Field, wanted: Mapping[str, Path], settings: Settings) -> Field:
+    """Draw check-plots, and return the catalogue with their names."""
+    if not wanted:
+        return field
+    from processing.psfex.plots import plot  # noqa: PLC0415  not needed without them
+
+    targets = {
+        kind: name.with_name(f"{name.name.removesuffix('.svg')}_{field.path.stem}.svg") for kind, name in wanted.items()
+    }
+    for kind, target in targets.items():
+        write_text(target, plot(kind, field, settings))
+    return replace(field, plots=targets)
 
 
 def _list(fields: Sequence[Field], values: Values, settings: Settings) -> None:

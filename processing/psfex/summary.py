@@ -51,6 +51,7 @@ def _columns(first: Sequence[Column]) -> list[Column]:
     return columns
 
 
+_WORDS = {"FWHM": "FWHM"}
 _FIELD = (
     Column("Catalog_Name", "char", "meta.id;meta.table;meta.file"), Column("Image_Ident", "char", "meta.id;obs.field"),
     Column("NExtensions", "int", "meta.number"),
@@ -61,21 +62,27 @@ _EXTENSION = (Column("Extension", "int", "meta.record"),)
 def summary(call: Call, fields: Sequence[Field]) -> str:
     """Return the document of a call."""
     extensions = max((len(each.made) for each in fields), default=0)
+    drawn = list(dict.fromkeys(kind for each in fields for kind in each.plots))
     axes = len(fields[0].seen[0].contexts[0]) if fields and fields[0].seen else 0
     rows = [
         (each.path.name, CardValues(each.catalogues[0].cards).text("OBJECT"), len(each.made),
-         *_row(list(zip(each.made, each.seen, strict=True))))
+         *_row(list(zip(each.made, each.seen, strict=True))), *(each.plots.get(kind) for kind in drawn))
         for each in fields
     ]  # fmt: skip
     across = [
         (number + 1, *_row([(each.made[number], each.seen[number]) for each in fields if number < len(each.made)]))
         for number in range(extensions)
     ]
+    plots = [
+        Column("_".join(["Plot", *(_WORDS.get(word, word.capitalize()) for word in kind.split("_"))]), "char",
+               "meta.id;meta.file")
+        for kind in drawn
+    ]  # fmt: skip
     counts: dict[str, int | tuple[int, ...]] = {"NFields": len(fields), "CurrField": len(fields)}
     if axes:
         counts["NSnapshots"] = (fields[0].seen[0].snapshots,) * axes
     tables = (
-        Table("PSF_Fields", "The PSF of every catalogue", _columns(_FIELD), rows, counts),
+        Table("PSF_Fields", "The PSF of every catalogue", [*_columns(_FIELD), *plots], rows, counts),
         Table("PSF_Extensions", "The PSF of every extension, over all catalogues", _columns(_EXTENSION), across,
               {"NExtensions": extensions}),
     )  # fmt: skip

@@ -50,7 +50,7 @@ def place(program: Callable[[str, str], str], tmp_path_factory: pytest.TempPathF
     source_extractor(where, "-PARAMETERS_NAME", "stars.param", "-CATALOG_NAME", "stars.cat")
     words = [tool, "stars.cat", "-CHECKPLOT_TYPE", "NONE", "-CHECKIMAGE_TYPE", "NONE", "-WRITE_XML", "N"]
     subprocess.run([*words, "-PSF_SUFFIX", ".peer"], cwd=where, check=True, capture_output=True)
-    assert main([str(where / "stars.cat"), "-PSF_SUFFIX", ".psf", "-WRITE_XML", "N"]) == 0
+    assert main([str(where / "stars.cat"), "-PSF_SUFFIX", ".psf", *words[2:]]) == 0
     return where
 
 
