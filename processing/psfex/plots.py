@@ -39,7 +39,8 @@ def _looked(kind: str, factor: float) -> Callable[[Field, int, Settings, FocalPl
             "FWHM": seen.plain.fwhm, "ELLIPTICITY": seen.plain.ellipticity, "MOFFAT_RESIDUALS": seen.free.residuals,
             "ASYMMETRY": seen.asymmetry,
         }  # fmt: skip
-        return factor * across_and_along(held[kind], seen.snapshots, field.made[image].model.variation)
+        found = factor * across_and_along(held[kind], seen.snapshots, field.made[image].model.variation)
+        return np.full_like(found, np.nan) if field.made[image].model.empty else found
 
     return values
 
@@ -115,7 +116,8 @@ def focal_map(kind: str, field: Field, settings: Settings) -> str:
         )
         shown.canvas.begin(f"image {image + 1}: {middle}")
         if drawn.whiskers:
-            _whiskers(shown, field, image, each, scale)
+            if len(told):
+                _whiskers(shown, field, image, each, scale)
         else:
             _cells(
                 shown, image, each, scale, _box(field, image, plane, model=not kind.startswith(("CO", "CHI", "RES")))
@@ -281,13 +283,19 @@ def selection(field: Field, settings: Settings) -> str:
         magnitudes.append(-2.5 * np.log10(fluxes[good]))
         widths.append(2.0 * column(field.path, catalogue, "FLUX_RADIUS")[good])
         states.append(state[good])
-        modes.append(made.model.fwhm)
+        if not made.model.empty:
+            modes.append(made.model.fwhm)
     magnitude, width, state = np.concatenate(magnitudes), np.concatenate(widths), np.concatenate(states)
+    modes = modes or [0.5 * sum(settings.selection.fwhm)]
     middle = float(np.median(modes))
     tall = 3.0 * middle
     inside = np.isfinite(magnitude) & (width > 0.0) & (width < tall)
     magnitude, width, state = magnitude[inside], width[inside], state[inside]
-    low, high = float(np.floor(magnitude.min()) - 0.2), float(np.ceil(magnitude.max()) + 0.2)
+    low, high = (
+        (float(np.floor(magnitude.min()) - 0.2), float(np.ceil(magnitude.max()) + 0.2))
+        if len(magnitude)
+        else (-15.0, -5.0)
+    )
     canvas = Canvas(900, 620, "Sources taken for stars", _called(field))
     box = (_LEFT, _TOP, 700.0, 556.0)
 

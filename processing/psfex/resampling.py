@@ -19,12 +19,18 @@ def lanczos(size: int, wanted: int, shifts: Floats, step: float, stretch: float)
     Where the kernel hangs over the border it is made whole again; a place beyond the border gets 0.
     """
     at = size // 2 + shifts[:, np.newaxis] + step * (np.arange(wanted) - wanted // 2)
-    t = (at[:, :, np.newaxis] - np.arange(size)) / stretch
-    weights = np.where(np.abs(t) < TAPS, np.sinc(t) * np.sinc(t / TAPS), 0.0)
+    # most of a matrix is 0: the kernel is computed where it is not
+    taps = int(np.ceil(TAPS * stretch))
+    places = np.floor(at).astype(np.int64)[:, :, np.newaxis] + np.arange(1 - taps, 1 + taps)
+    inside = (places >= 0) & (places < size)
+    t = (at[:, :, np.newaxis] - places) / stretch
+    weights = np.where(inside & (np.abs(t) < TAPS), np.sinc(t) * np.sinc(t / TAPS), 0.0)
     total = weights.sum(axis=2, keepdims=True)
-    result: Floats = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0.1)
-    result *= ((at >= 0.0) & (at <= size - 1))[:, :, np.newaxis]
-    return result
+    weights = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0.1)
+    weights *= ((at >= 0.0) & (at <= size - 1))[:, :, np.newaxis]
+    result = np.zeros((len(at), wanted, size + 1))
+    np.put_along_axis(result, np.where(inside, places, size), weights, axis=2)
+    return result[:, :, :size]
 
 
 def resampled(images: Floats, shape: tuple[int, int], offsets: Floats, step: float, stretch: float = 1.0) -> Floats:

@@ -106,7 +106,7 @@ def test_no_star_is_a_verdict_and_no_obstacle_to_other_images(
     catalogue.sources["SNR_WIN"] = [5, 5, 5, 30, 30, 30, np.nan, np.nan]
     catalogue.sources["FLAGS"][3:6] = 4
     path = written(tmp_path / "a.cat", catalogue, stars(), stars(0))
-    words = ["-WRITE_XML", "N", "-CHECKIMAGE_TYPE", "SNAPSHOTS_IMRES,-MOFFAT"]
+    words = [*BARE, "-CHECKIMAGE_TYPE", "SNAPSHOTS_IMRES,-MOFFAT"]
     words += ["-CHECKIMAGE_NAME", f"{tmp_path}/a.fits,{tmp_path}/b.fits"]
     assert main([str(path), *words, "-OUTCAT_TYPE", "FITS_LDAC", "-OUTCAT_NAME", str(tmp_path / "out.cat")]) == 0
     told = capsys.readouterr().err
@@ -121,7 +121,7 @@ def test_a_catalogue_without_any_star_is_an_error_after_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, other = written(tmp_path / "a.cat", stars(0)), written(tmp_path / "b.cat", stars())
-    assert main([str(one), str(other), "-WRITE_XML", "N"]) == 1
+    assert main([str(one), str(other), *BARE]) == 1
     assert "a.cat: no star among 0 sources" in capsys.readouterr().err
     assert psf_model.read(tmp_path / "a.psf")[0].empty
     assert not psf_model.read(tmp_path / "b.psf")[0].empty
@@ -136,7 +136,7 @@ def test_stars_that_are_not_looked_for_have_the_middle_of_the_range(tmp_path: Pa
 def test_a_mask_without_its_column_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path / "a.cat", stars(8))
     for key, name in (("SAMPLE_WFLAGMASK", "FLAGS_WEIGHT"), ("SAMPLE_IMAFLAGMASK", "IMAFLAGS_ISO")):
-        assert main([str(path), f"-{key}", "1", "-WRITE_XML", "N"]) == 1
+        assert main([str(path), f"-{key}", "1", *BARE]) == 1
         assert f"no column {name}" in capsys.readouterr().err
 
 

@@ -122,6 +122,23 @@ def test_a_psf_that_does_not_vary_is_drawn(here: Path) -> None:
     assert len(list(here.glob("*_a.svg"))) == len(KINDS)
 
 
+def test_images_without_stars_stay_empty(here: Path) -> None:
+    none = stars(8)
+    none.sources["SNR_WIN"] = 1.0
+    written(here / "c.cat", none, stars(), stars(0))
+    written(here / "d.cat", stars(0))
+    words = ["-CHECKPLOT_TYPE", ",".join(KINDS), "-CHECKPLOT_NAME", NAMES, "-WRITE_XML", "N", *WORDS]
+    assert main(["c.cat", *words]) == 0
+    assert main(["d.cat", *words]) == 1
+    for name in "cd":
+        plots = sorted(here.glob(f"*_{name}.svg"))
+        assert len(plots) == len(KINDS)
+        for plot in plots:
+            assert not [word for word in texts(plot) if "nan" in word]
+    titles = [str(each.text) for each in ET.parse(here / "chi2_c.svg").getroot().iter(f"{SVG}title")][1:]
+    assert [title.endswith("no star") for title in titles] == [True, False, True]
+
+
 def test_what_cannot_be_drawn_is_refused_by_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["a.cat", "-CHECKPLOT_DEV", "PNG", *WORDS]) == 2
     assert "CHECKPLOT_DEV = PNG: only SVG" in capsys.readouterr().err
