@@ -128,12 +128,13 @@ class CardValues:
 
 def sum_of(data: bytes | bytearray | memoryview, start: int = 0) -> int:
     """FITS checksum (ones' complement sum of 32-bit words) of `data`, whose length is a multiple of four."""
+    total = start
     if len(data) <= _SUMMED_BY_HAND:
-        total = start + sum(struct.unpack(f">{len(data) // 4}I", data))
+        total += sum(struct.unpack(f">{len(data) // 4}I", data))
     else:
         import numpy as np  # noqa: PLC0415  slow to import, and most sums are of headers
 
-        total = start + int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
+        total += int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
     return total
