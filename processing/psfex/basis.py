@@ -1,10 +1,13 @@
 """Vectors that a model of the PSF is refined with: what lets it go below the sampling of the image."""
 
 from dataclasses import dataclass
+from math import factorial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.errors import BadCatalogue, NotFits
 from processing.psfex.sample import Floats
 
 _REACH = 6
@@ -17,6 +20,8 @@ class Basis:
 
     vectors: Floats
     """(k, ny, nx)."""
+    alone: bool = False
+    """Whether the model is made of them alone; else they are added to what the polynomials of pixels give."""
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -103,3 +108,68 @@ def pixels_of(images: Floats, number: int) -> Pixels:
     vectors = np.zeros((many, size))
     vectors[np.arange(many), chosen] = 1.0
     return Pixels(vectors.reshape(many, *images.shape[1:]))
+
+
+def gauss_laguerre(shape: tuple[int, int], scale: float, number: int) -> Floats:
+    """Return polar shapelets (Massey & Refregier 2005, MNRAS 363, 197) of orders up to `number`.
+
+    The width of the Gaussian is `scale` times √(number + 1) pixels of the model. Each is the mean of 3 by 3 samples a
+    pixel. As in the original, those whose Laguerre polynomial is of degree d > 1 have a norm of d^-½, and cosine and
+    sine have half the square of a round one's.
+
+    Returns
+    -------
+    vectors : (k, ny, nx); by order, then by angular number, the cosine before the sine
+    """
+    vectors = np.zeros(((number + 1) * (number + 2) // 2, *shape))
+    width = scale * np.sqrt(number + 1.0)
+    for down in (-1.0, 0.0, 1.0):
+        for across in (-1.0, 0.0, 1.0):
+            y = (np.arange(shape[0]) - shape[0] // 2 + down / 3.0)[:, np.newaxis] / width
+            x = (np.arange(shape[1]) - shape[1] // 2 + across / 3.0) / width
+            square, angle = x**2 + y**2, np.arctan2(y, x)
+            light, k = np.exp(-square / 2.0) / width / 9.0, 0
+            for order in range(number + 1):
+                for turns in range(order % 2, order + 1, 2):
+                    degree = (order - turns) // 2
+                    norm = (-1) ** degree * np.sqrt(factorial(max(degree - 1, 0)) / factorial(degree + turns) / np.pi)
+                    radial = norm * square ** (turns / 2.0) * _laguerre(degree, turns, square) * light
+                    for wave in (np.cos, np.sin)[: 2 if turns else 1]:
+                        vectors[k] += radial * wave(turns * angle)
+                        k += 1
+    return vectors
+
+
+def _laguerre(degree: int, order: int, values: Floats) -> Floats:
+    """Return the associated Laguerre polynomial, by its recurrence (Abramowitz & Stegun 22.7.12)."""
+    before, last = np.zeros_like(values), np.ones_like(values)
+    for k in range(degree):
+        before, last = last, ((2 * k + 1 + order - values) * last - (k + order) * before) / (k + 1)
+    return last
+
+
+def of_file(path: Path, shape: tuple[int, int]) -> Floats:
+    """Read vectors, (k, ny, nx), from the first cube of a FITS file.
+
+    Raises
+    ------
+    NotFits
+        Where the file cannot be read.
+    BadCatalogue
+        Where it has no cube, its images have another shape than the model, or a pixel is no number.
+    """
+    from astropy.io import fits  # noqa: PLC0415  half a second that other bases do without
+
+    try:
+        with fits.open(path) as hdus:
+            cubes = [np.asarray(hdu.data, np.float64) for hdu in hdus if getattr(hdu.data, "ndim", 0) == 3]
+    except OSError as error:
+        raise NotFits(path, f"cannot be read ({error})", remedy="give a FITS cube in BASIS_NAME") from error
+    wanted = f"give a cube of images of {shape[1]} by {shape[0]} in BASIS_NAME, or set PSF_SIZE"
+    if not cubes:
+        raise BadCatalogue(path, "no cube of images", remedy=wanted)
+    if cubes[0].shape[1:] != shape:
+        raise BadCatalogue(path, f"images of {cubes[0].shape[2]} by {cubes[0].shape[1]}", remedy=wanted)
+    if not np.isfinite(cubes[0]).all():
+        raise BadCatalogue(path, "pixels that are no numbers", remedy=wanted)
+    return cubes[0]

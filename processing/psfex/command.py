@@ -11,7 +11,6 @@ from processing.psfex.keys import TOOL
 from processing.psfex.settings import Basis, Selection, Settings
 
 _NOT_DONE = {
-    "BASIS_TYPE": {"GAUSS-LAGUERRE", "FILE"},
     "NEWBASIS_TYPE": {"PCA_INDEPENDENT", "PCA_COMMON"},
     "MEF_TYPE": {"COMMON"},
     "STABILITY_TYPE": {"SEQUENCE"},
@@ -31,8 +30,10 @@ def _refuse(values: Values) -> None:
         for choice in texts[key].split(","):
             if choice in choices:
                 raise BadSetting(f"{key} = {choice} is not made here; take the original for it")
-    if values.numbers("PSF_PIXELSIZE") not in {(1.0,), (1.0, 1.0)}:
-        raise BadSetting(f"PSF_PIXELSIZE = {texts['PSF_PIXELSIZE']}: only 1.0 is made here")
+    if min(values.numbers("PSF_PIXELSIZE"), default=1.0) <= 0.0:
+        raise BadSetting(f"PSF_PIXELSIZE = {texts['PSF_PIXELSIZE']}: above 0 was expected")
+    if values.whole("BASIS_NUMBER") < 1 or values.number("BASIS_SCALE") <= 0.0:
+        raise BadSetting("BASIS_NUMBER from 1 and BASIS_SCALE above 0 were expected")
 
 
 def settings_of(values: Values) -> Settings:
@@ -84,7 +85,12 @@ def settings_of(values: Values) -> Settings:
         contexts=contexts,
         groups=groups,
         degrees=degrees,
-        basis=Basis(kind=values.text("BASIS_TYPE"), number=values.whole("BASIS_NUMBER")),
+        basis=Basis(
+            values.text("BASIS_TYPE"),
+            values.whole("BASIS_NUMBER"),
+            values.number("BASIS_SCALE"),
+            Path(values.text("BASIS_NAME")),
+        ),
         snapshots=values.whole("PSFVAR_NSNAP"),
         threads=values.whole("NTHREADS") or len(os.sched_getaffinity(0)),
     )

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.psfex.basis import Basis, pixels_of
+from processing.psfex.basis import Basis, gauss_laguerre, of_file, pixels_of
 from processing.psfex.resampling import lanczos
 from processing.psfex.sample import Floats, Sample
 from processing.psfex.settings import Settings
 
 PRIOR = 0.01
-"""Standard deviation that coefficients of vectors are expected to have, for stars of flux 1."""
+"""Standard deviation that coefficients of pixels are expected to have, for stars of flux 1."""
+_TINY = 1e-12
+"""Of the largest element of the diagonal: added where nothing is expected of coefficients."""
 NARROW = 3.0
 """Image pixels. PIXEL_AUTO refines the models of stars whose FWHM is below it: they are undersampled."""
 _AT_ONCE = 16
@@ -37,7 +39,9 @@ class Refinement:
     _factor: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
     def __call__(self, sample: Sample, images: Floats) -> Floats:
-        """Add to `images`, (terms, ny, nx), what of the vectors the stars have besides."""
+        """Add to `images`, (terms, ny, nx), what of the vectors the stars have besides, or return these alone."""
+        if self.basis.alone:
+            images = np.zeros_like(images)
         terms = sample.variation.basis(sample.contexts)
         places = np.tensordot(terms, images, 1)
         height, width = sample.vignettes.shape[1:]
@@ -68,7 +72,9 @@ class Refinement:
         for (one, other), found in zip(pairs, sums, strict=True):
             matrix[one, :, other] = matrix[other, :, one] = self.basis.square(found)
         whole = matrix.reshape(many * count, many * count)
-        whole[np.diag_indices_from(whole)] += 1.0 / PRIOR**2
+        diagonal = np.diag_indices_from(whole)
+        # what no star tells of vectors that stand alone gets 0, where the original's solution fails
+        whole[diagonal] += _TINY * whole[diagonal].max() if self.basis.alone else 1.0 / PRIOR**2
         factor: Floats = np.asarray(np.linalg.cholesky(whole), np.float64)
         return factor
 
@@ -81,9 +87,16 @@ def refinement_of(images: Floats, settings: Settings, fwhm: float, step: float) 
     fwhm : of stars, image pixels
     """
     kind = settings.basis.kind
-    if kind == "PIXEL" or (kind == "PIXEL_AUTO" and fwhm < NARROW):
-        return Refinement(pixels_of(images, settings.basis.number), step, settings.accuracy)
-    return None
+    shape = (images.shape[1], images.shape[2])
+    if kind == "GAUSS-LAGUERRE":
+        basis = Basis(gauss_laguerre(shape, settings.basis.scale, settings.basis.number), alone=True)
+    elif kind == "FILE":
+        basis = Basis(of_file(settings.basis.path, shape), alone=True)
+    elif kind == "PIXEL" or (kind == "PIXEL_AUTO" and fwhm < NARROW):
+        basis = pixels_of(images, settings.basis.number)
+    else:
+        return None
+    return Refinement(basis, step, settings.accuracy)
 
 
 def _substituted(factor: Floats, side: Floats) -> Floats:

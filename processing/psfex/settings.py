@@ -1,6 +1,7 @@
 """What PSFEx is asked for, as far as it is done here."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,13 @@ class Basis:
     """Vectors that all stars together refine the model with."""
 
     kind: str = "PIXEL_AUTO"
-    """NONE, PIXEL, PIXEL_AUTO (PIXEL for stars narrower than 3 pixels)."""
+    """NONE, PIXEL, PIXEL_AUTO (PIXEL for stars narrower than 3 pixels), GAUSS-LAGUERRE or FILE."""
     number: int = 20
-    """Pixels are the square of it."""
+    """Pixels are the square of it; of shapelets it is the highest order."""
+    scale: float = 1.0
+    """Of shapelets: width of the Gaussian over √(number + 1), pixels of the model."""
+    path: Path = Path("basis.fits")
+    """Cube of vectors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,6 @@ def test_the_tool_writes_a_model_an_image(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     "asked",
     [
-        "-BASIS_TYPE FILE",
         "-CHECKIMAGE_TYPE BASIS",
         "-MEF_TYPE COMMON",
         "-PSF_RECENTER Y",

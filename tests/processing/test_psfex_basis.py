@@ -1,11 +1,15 @@
 """Models of stars that the image does not sample well enough, on painted stars whose PSF is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from astropy.io import fits
 
+from processing.errors import BadCatalogue, NotFits
 from processing.psf_model import Variation
 from processing.psfex.basis import Basis as Vectors
-from processing.psfex.basis import pixels_of
+from processing.psfex.basis import gauss_laguerre, of_file, pixels_of
 from processing.psfex.model import fit_psf
 from processing.psfex.refinement import Refinement
 from processing.psfex.resampling import resampled
@@ -97,3 +101,55 @@ def test_the_refinement_is_the_least_squares_of_all_pixels() -> None:
     expected = normal_equations(sample, first, basis, step)
     # normal equations have the square of the condition of least squares
     assert Refinement(basis, step, 0.01)(sample, first) == pytest.approx(expected, abs=1e-8)
+
+
+def test_shapelets_are_orthogonal_and_end_up_where_they_should() -> None:
+    vectors = gauss_laguerre((61, 61), 1.0, 8)
+    assert len(vectors) == 45
+    flat = vectors.reshape(45, -1)
+    products = flat @ flat.T
+    # samples of 3 by 3 a pixel take a little from each
+    assert np.abs(products - np.diag(np.diag(products))).max() < 0.02
+    assert products[0, 0] == pytest.approx(1.0, abs=0.01)
+    # a cosine turned by a quarter of its period is the sine beside it
+    assert vectors[4].T[::-1] == pytest.approx(-vectors[4], abs=1e-12)
+    assert vectors[2] == pytest.approx(vectors[1].T, abs=1e-12)
+
+
+def test_a_model_of_shapelets_alone_is_in_their_span() -> None:
+    sample = sharp_stars()
+    basis = Basis("GAUSS-LAGUERRE", 4, 0.8)
+    model = fit_psf(sample, Settings(size=(21, 21), basis=basis, degrees=(0,)))
+    rows, columns = np.mgrid[:21, :21] - 10
+    # outside this circle the model is tapered
+    inside = rows**2 + columns**2 < 25
+    vectors = gauss_laguerre((21, 21), 0.8, 4)[:, inside].T
+    coefficients = np.linalg.lstsq(vectors, model.images[0][inside], rcond=None)[0]
+    # float32 coefficients
+    assert vectors @ coefficients == pytest.approx(model.images[0][inside], abs=1e-6)
+
+
+def test_vectors_of_a_file_are_those_of_the_basis_it_was_made_of(tmp_path: Path) -> None:
+    path = tmp_path / "cube.fits"
+    fits.PrimaryHDU(gauss_laguerre((21, 21), 1.0, 4)).writeto(path)
+    sample = sharp_stars()
+    same = [
+        fit_psf(sample, Settings(size=(21, 21), basis=basis, degrees=(0,)))
+        for basis in (Basis("FILE", path=path), Basis("GAUSS-LAGUERRE", 4))
+    ]
+    assert np.array_equal(same[0].images, same[1].images)
+
+
+def test_a_file_that_is_no_basis_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "cube.fits"
+    with pytest.raises(NotFits, match="BASIS_NAME"):
+        of_file(path, (25, 25))
+    fits.PrimaryHDU(np.zeros((25, 25))).writeto(path)
+    with pytest.raises(BadCatalogue, match="no cube"):
+        of_file(path, (25, 25))
+    fits.PrimaryHDU(np.zeros((3, 21, 31))).writeto(path, overwrite=True)
+    with pytest.raises(BadCatalogue, match="images of 31 by 21"):
+        of_file(path, (25, 25))
+    fits.PrimaryHDU(np.full((3, 25, 25), np.nan)).writeto(path, overwrite=True)
+    with pytest.raises(BadCatalogue, match="no numbers"):
+        of_file(path, (25, 25))

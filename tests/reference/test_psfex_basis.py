@@ -11,6 +11,7 @@ from astropy.io import fits
 from processing import ldac, psf_model
 from processing.ldac import Catalogue
 from processing.psf_model import PsfModel
+from processing.psfex.basis import gauss_laguerre
 from processing.psfex.command import main
 
 pytestmark = pytest.mark.reference
@@ -46,15 +47,17 @@ Both = Callable[[Sequence[Catalogue], Sequence[str]], tuple[list[PsfModel], list
 
 
 @pytest.fixture
-def both(program: Callable[[str, str], str], tmp_path: Path) -> Both:
+def both(program: Callable[[str, str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Both:
     """Return models of our tool and of the peer."""
     tool = program("psfex", "psfex")
 
     def make(catalogues: Sequence[Catalogue], words: Sequence[str]) -> tuple[list[PsfModel], list[PsfModel]]:
         ldac.write(tmp_path / "stars.cat", catalogues)
+        fits.PrimaryHDU(gauss_laguerre((25, 25), 1.0, 5)).writeto(tmp_path / "basis.fits", overwrite=True)
         command = [tool, "stars.cat", *QUIET, *words, "-PSF_SUFFIX", ".peer"]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-        assert main([str(tmp_path / "stars.cat"), "-VERBOSE_TYPE", "QUIET", *QUIET, *words]) == 0
+        monkeypatch.chdir(tmp_path)
+        assert main(["stars.cat", "-VERBOSE_TYPE", "QUIET", *QUIET, *words]) == 0
         return psf_model.read(tmp_path / "stars.psf"), psf_model.read(tmp_path / "stars.peer")
 
     return make
@@ -68,7 +71,16 @@ def apart(ours: PsfModel, peer: PsfModel) -> float:
     return float(np.abs(ours.many(at) - theirs).max() / theirs.max())
 
 
-@pytest.mark.parametrize("words", ["-PSFVAR_DEGREES 1", "-BASIS_NUMBER 5", "-BASIS_TYPE PIXEL -PSF_SAMPLING 0.8"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "-PSFVAR_DEGREES 1",
+        "-BASIS_NUMBER 5",
+        "-BASIS_TYPE PIXEL -PSF_SAMPLING 0.8",
+        "-BASIS_TYPE GAUSS-LAGUERRE -BASIS_NUMBER 7 -BASIS_SCALE 0.8",
+        "-BASIS_TYPE FILE -PSFVAR_DEGREES 1",
+    ],
+)
 def test_undersampled_stars_are_super_resolved_as_by_the_peer(both: Both, words: str) -> None:
     (ours,), (peer,) = both([painted()], words.split())
     assert (ours.loaded, ours.step, ours.fwhm) == (
