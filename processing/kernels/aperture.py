@@ -74,7 +74,7 @@ def circles(
                     total += share * value
                     spread += share * var
                     if by_weight and gain > 0.0 and value > 0.0:
-                        spread += share * value / gain * var / noise
+                        spread += value / gain * var / noise
             if not by_weight and gain > 0.0 and total > 0.0:
                 spread += total / gain
             flux[k, n] = total

@@ -21,7 +21,7 @@ CELL = 64
 @njit(cache=True, nogil=True)
 def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers hang together
     table: Array, power: float, nx: int, ny: int, delay: int, most: int, margin: int
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """Sweep over the objects in the order of their detection, as the original does while it reads the image.
 
     Each is compared with those that came before it and still stand in the list. An object leaves the list, to be
@@ -39,10 +39,13 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
     -------
     into : (n,) int64, the object that swallowed each, or -1
     order : (n - swallowed,) int64, objects in the order of their measurement
+    back : (n,) int32, row before which an object's pixels were given back to the image when it was swallowed. The
+        original has not yet blanked the last row of a newcomer then, does so later, and so hides it for good.
     """
     number = table.shape[0]
     into = np.full(number, -1, np.int64)
     order, measured = np.empty(number, np.int64), 0
+    back = np.zeros(number, np.int32)
     held, place, size = np.empty(number, np.int64), np.full(number, -1, np.int64), 0
     top, bottom = np.empty(number, np.int64), np.empty(number, np.int64)
     columns, rows = nx // CELL + 1, ny // CELL + 1
@@ -112,13 +115,13 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
                             if _explains(old, theirs, their_slope, power, dx, dy, new[shapes.MTHRESH]):
                                 eater = other
             if eater >= 0:
-                into[k] = eater
+                into[k], back[k] = eater, last_row - 1
                 _take_over(table, eater, k)
                 continue
             victims[:count].sort()
             for j in range(count - 1, -1, -1):
                 loser = held[victims[j]]
-                into[loser] = k
+                into[loser], back[loser] = k, last_row - 1
                 _take_over(table, k, loser)
                 size = _remove(held, place, victims[j], size)
             for row in range(y0, y1 + 1):
@@ -143,7 +146,7 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
     for k in range(number):  # what was swallowed by one that was swallowed later
         while into[k] >= 0 and into[into[k]] >= 0:
             into[k] = into[into[k]]
-    return into, order[:measured].copy()
+    return into, order[:measured].copy(), back
 
 
 @njit(cache=True, nogil=True)

@@ -1,6 +1,5 @@
 """Loops that part blends by a tree of thresholds (Bertin & Arnouts 1996, A&AS 117, 393, section 5)."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,12 @@ TWIG = 3
 
 
 @njit(cache=True, nogil=True)
-def deblend(
+def branches(
     starts: Array,
     x: Array,
     y: Array,
     value: Array,
+    raw: Array,
     bounds: Array,
     threshold: float,
     levels: int,
@@ -31,68 +31,109 @@ def deblend(
     least: int,
     first: int,
     end: int,
-    ends: Array,
+    owner: Array,
+    parts: Array,
 ) -> Array:
-    """Part groups `first` to `end` of pixels into objects.
+    """Find the objects that groups `first` to `end` of pixels are made of.
 
     Parameters
     ----------
-    starts, x, y, value : the groups; pixels of each are put in the order of its objects
+    starts, x, y, value : the groups, row by row; `raw` before they were filtered
     bounds : float32, the threshold of each pixel, or empty; an object's is then the least of its pixels
     threshold : of all groups, where there are no bounds
     levels : number of thresholds
     contrast : least share of the flux by which a branch stands alone
-    ends : (pixels of these groups,) int64, filled with the end of each object's pixels
+    owner : (pixels,) int32, filled for blends with the number of the object among those of its group whose branch a
+        pixel is in, -1 where it is in none
+    parts : (groups,) int32, filled with the number of objects of each
 
     Returns
     -------
-    table : (objects, FIELDS) float64
+    table : (objects, FIELDS) float64; those of blends are of their branches only
     """
     table = np.zeros((max(end - first, 1) * 2, FIELDS))
     count = 0
     for k in range(first, end):
         part = slice(starts[k], starts[k + 1])
-        gx, gy, gv, gb = x[part], y[part], value[part], bounds
+        gx, gy, gv, gr, gb = x[part], y[part], value[part], raw[part], bounds
         if bounds.size:
             gb = bounds[part]
             threshold = gb.min()
         whole = np.zeros(FIELDS)
-        describe(gx, gy, gv, gb, threshold, least, 0, whole)
-        owner, objects, overflow = _branches(gx, gy, gv, gb, whole, threshold, levels, contrast, min(least, TWIG))
+        describe(gx, gy, gv, gr, gb, threshold, least, 0, whole)
+        owners, objects, overflow = _branches(gx, gy, gv, gr, gb, whole, threshold, levels, contrast, min(least, TWIG))
         number = max(objects.shape[0], 1)
         if count + number > table.shape[0]:
             wider = np.zeros((2 * table.shape[0] + number, FIELDS))
             wider[:count] = table[:count]
             table = wider
+        parts[k] = number
         if objects.shape[0] < 2:
-            whole[shapes.PARENT] = k + 1
-            whole[shapes.FLAGS] = OVERFLOW if overflow else 0
             table[count] = whole
+        else:
+            owner[part] = owners
+            table[count : count + number] = objects
+        for row in range(count, count + number):
+            table[row, shapes.FLAGS] = OVERFLOW if overflow else 0
+            table[row, shapes.PARENT] = k + 1
+        count += number
+    return table[:count].copy()
+
+
+@njit(cache=True, nogil=True)
+def gather(
+    starts: Array,
+    x: Array,
+    y: Array,
+    value: Array,
+    raw: Array,
+    bounds: Array,
+    threshold: float,
+    least: int,
+    first: int,
+    end: int,
+    owner: Array,
+    parts: Array,
+    table: Array,
+    ends: Array,
+) -> None:
+    """Put pixels of groups `first` to `end` in the order of the objects that they were dealt to; describe those.
+
+    Parameters
+    ----------
+    owner : as `dealing.deal` leaves it
+    table : (objects of these groups, FIELDS), changed where a group is a blend
+    ends : (objects of these groups,) int64, filled with the end of each object's pixels
+    """
+    count = 0
+    for k in range(first, end):
+        if parts[k] == 1:
             ends[count] = starts[k + 1]
             count += 1
             continue
-        _deal(gx, gy, objects, owner)
-        _sort(gx, gy, gv, gb, owner, number)
+        part = slice(starts[k], starts[k + 1])
+        gx, gy, gv, gr, gb, owners = x[part], y[part], value[part], raw[part], bounds, owner[part]
+        if bounds.size:
+            gb = bounds[part]
+        _sort(gx, gy, gv, gr, gb, owners, parts[k])
         begin = 0
-        for j in range(number):
+        for j in range(parts[k]):
             stop = begin
-            while stop < gx.size and owner[stop] == 2 * j:
+            while stop < gx.size and owners[stop] == 2 * j:
                 stop += 1
             kept = stop - begin
-            while stop < gx.size and owner[stop] == 2 * j + 1:
+            while stop < gx.size and owners[stop] == 2 * j + 1:
                 stop += 1
             told = table[count]
-            told[:] = objects[j]
+            flags, parent = told[shapes.FLAGS], told[shapes.PARENT]
             mine = slice(begin, stop)
             own_bounds = gb[mine] if gb.size else gb
             least_bound = own_bounds.min() if gb.size else threshold
-            describe(gx[mine], gy[mine], gv[mine], own_bounds, least_bound, least, kept, told)
-            told[shapes.FLAGS] = MERGED | (OVERFLOW if overflow else 0)
-            told[shapes.PARENT] = k + 1
+            describe(gx[mine], gy[mine], gv[mine], gr[mine], own_bounds, least_bound, least, kept, told)
+            told[shapes.FLAGS], told[shapes.PARENT] = int(flags) | MERGED, parent
             ends[count] = starts[k] + stop
             begin = stop
             count += 1
-    return table[:count].copy()
 
 
 @njit(cache=True, nogil=True)
@@ -100,6 +141,7 @@ def _branches(  # noqa: C901, PLR0912  levels share the chart and the list of pi
     x: Array,
     y: Array,
     value: Array,
+    raw: Array,
     bounds: Array,
     whole: Array,
     threshold: float,
@@ -202,7 +244,8 @@ def _branches(  # noqa: C901, PLR0912  levels share the chart and the list of pi
         mine = np.nonzero(label[level] == node)[0]
         owner[mine] = j
         bound = threshold * (peak / threshold) ** (level / levels)
-        describe(x[mine], y[mine], value[mine], bounds[mine] if bounds.size else bounds, bound, least, 0, objects[j])
+        mine_bounds = bounds[mine] if bounds.size else bounds
+        describe(x[mine], y[mine], value[mine], raw[mine], mine_bounds, bound, least, 0, objects[j])
     return owner, objects, overflow
 
 
@@ -257,52 +300,7 @@ def _chosen(level: Array, parent: Array, excess: Array, least: float, used: int)
 
 
 @njit(cache=True, nogil=True)
-def _deal(x: Array, y: Array, objects: Array, owner: Array) -> None:
-    """Deal pixels that no object owns out by chance, in the shares of Gaussians; the chance is each pixel's own.
-
-    Pixels of object j get 2 j where they are of its branch, 2 j + 1 where they are dealt to it.
-    """
-    number = objects.shape[0]
-    height, share = np.empty(number), np.empty(number)
-    for j in range(number):
-        o = objects[j]
-        steep = o[shapes.NPIX] / (2.0 * math.pi * o[shapes.ABCOR] * o[shapes.A] * o[shapes.B])
-        height[j] = o[shapes.DETECTION] * math.exp(steep) if steep < 70.0 else 4.0 * o[shapes.PEAK]
-        height[j] = min(height[j], 4.0 * o[shapes.PEAK])
-    for k in range(x.size):
-        if owner[k] >= 0:
-            owner[k] *= 2
-            continue
-        total, nearest, least = 0.0, 0, 1e31
-        for j in range(number):
-            o = objects[j]
-            dx, dy = x[k] - o[shapes.X], y[k] - o[shapes.Y]
-            far = 0.5 * (o[shapes.CXX] * dx * dx + o[shapes.CYY] * dy * dy + o[shapes.CXY] * dx * dy) / o[shapes.ABCOR]
-            total += height[j] * math.exp(-far) if far < 70.0 else 0.0
-            share[j] = total
-            if far < least:
-                nearest, least = j, far
-        owner[k] = 2 * nearest + 1
-        if total > 1e-31:
-            drawn = total * _chance(x[k], y[k])
-            for j in range(number):
-                if share[j] >= drawn:
-                    owner[k] = 2 * j + 1
-                    break
-
-
-@njit(cache=True, nogil=True)
-def _chance(x: int, y: int) -> float:
-    """Return a number from 0 to 1 that is a pixel's own (splitmix64)."""
-    mixed = np.uint64(x) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(y) * np.uint64(0xC2B2AE3D27D4EB4F)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed = mixed ^ (mixed >> np.uint64(31))
-    return float(mixed >> np.uint64(11)) / 9007199254740992.0
-
-
-@njit(cache=True, nogil=True)
-def _sort(x: Array, y: Array, value: Array, bounds: Array, owner: Array, number: int) -> None:
+def _sort(x: Array, y: Array, value: Array, raw: Array, bounds: Array, owner: Array, number: int) -> None:
     """Put pixels in the order of their owners, those of a branch by rows, then those dealt as the group lists them."""
     places = np.zeros(2 * number + 1, np.int64)
     for k in range(owner.size):
@@ -311,7 +309,7 @@ def _sort(x: Array, y: Array, value: Array, bounds: Array, owner: Array, number:
         places[j + 1] += places[j]
     listed = lutz.order(x, y)
     old_x, old_y, old_value, old_owner = x.copy(), y.copy(), value.copy(), owner.copy()
-    old_bounds = bounds.copy()
+    old_raw, old_bounds = raw.copy(), bounds.copy()
     for dealt in range(2):
         for at in range(owner.size):
             k = listed[at] if dealt else at
@@ -319,7 +317,7 @@ def _sort(x: Array, y: Array, value: Array, bounds: Array, owner: Array, number:
                 continue
             to = places[old_owner[k]]
             places[old_owner[k]] += 1
-            x[to], y[to], value[to], owner[to] = old_x[k], old_y[k], old_value[k], old_owner[k]
+            x[to], y[to], value[to], raw[to], owner[to] = old_x[k], old_y[k], old_value[k], old_raw[k], old_owner[k]
             if bounds.size:
                 bounds[to] = old_bounds[k]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from processing.kernels import clean, convolve, deblend, label, meshes, shapes, splines
+from processing.kernels import clean, convolve, dealing, deblend, label, meshes, shapes, splines
 
 _SIDE = 8
 
@@ -27,10 +27,12 @@ def _detection() -> None:
     group, starts, begins = label.join(row, left, length, 5, 0)
     x, y = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
     kept, bounds = np.empty(starts[-1], np.float32), np.empty(0, np.float32)
-    label.lists(row, left, length, value, bound, group, begins, x, y, kept, bounds)
+    label.lists(row, left, length, value, value, bound, group, begins, x, y, kept, kept.copy(), bounds)
     label.specks(row, left, length, group)
-    ends = np.empty(kept.size, np.int64)
-    deblend.deblend(starts, x, y, kept, bounds, 1.0, 32, 0.005, 5, 0, 1, ends)
+    owner, parts, ends = np.full(kept.size, -1, np.int32), np.ones(1, np.int32), np.empty(1, np.int64)
+    table = deblend.branches(starts, x, y, kept, kept.copy(), bounds, 1.0, 32, 0.005, 5, 0, 1, owner, parts)
+    dealing.deal(starts, x, y, owner, parts, table, 1.0, dealing.seeded())
+    deblend.gather(starts, x, y, kept, kept.copy(), bounds, 1.0, 5, 0, 1, owner, parts, table, ends)
     clean.swept(np.ones((1, shapes.FIELDS)), 1.0, _SIDE, _SIDE, 4, 10, 0)
 
 

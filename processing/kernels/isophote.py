@@ -21,7 +21,9 @@ def isophote(
     variance: Array,
     bad: float,
     noise: float,
+    seen_noise: float,
     gain: float,
+    by_weight: bool,
     first: int,
     rows: Array,
     starts: Array,
@@ -34,6 +36,7 @@ def isophote(
     axes: Array,
     full: Array,
     thresholds: Array,
+    factor: float,
     sums: Array,
 ) -> None:
     """Fill `sums` (rows, FIELDS) float64, a row for each of the objects `rows`.
@@ -42,12 +45,15 @@ def isophote(
     ----------
     values : (ny, nx) measurement image less its background, from row `first` of the image on
     variance : the same shape, or (0, 0) where `noise` holds everywhere
+    seen_noise : of the detection image; errors of positions follow from it alone, with weights too, as the original's
+    by_weight : the gain follows the variance of each pixel
     starts, x, y, filtered : the pixels of all objects
     own : (rows,) how many of each, from the first, are not from swallowed ones
     centres : (rows, 2) float64, (x, y)
     axes : (rows,) float64, product of the semi-axes
     full : (rows,) float64, values from which a pixel is saturated: the profile goes without them
     thresholds : (rows,) float64, of the analysis
+    factor : 0, or the threshold of each pixel in its own standard deviations, for the area
     """
     for k in range(rows.size):
         told = sums[k]
@@ -55,22 +61,25 @@ def isophote(
         threshold = thresholds[k]
         begin, end = starts[rows[k]], starts[rows[k] + 1]
         mine = begin + own[k]
-        peak = -1e30
+        peak, brightest = -1e30, -1e30
         total, flux = 0.0, 0.0
         for at in range(begin, end):
             j, i = y[at] - first, x[at]
             value = float(values[j, i])
             var = float(variance[j, i]) if variance.size else noise
             told[FLUX] += value
+            brightest = max(brightest, value)
             if var < bad or not variance.size:
                 told[VARIANCE] += var
+                if by_weight and gain > 0.0 and value > 0.0:
+                    told[VARIANCE] += value / gain * var / noise
             else:
                 told[LOW] += 1
             if at >= mine:
                 continue
             peak = max(peak, value)
-            told[AREA] += value > threshold
-            spread = var
+            told[AREA] += value > (factor * math.sqrt(var) if factor > 0.0 else threshold)
+            spread = seen_noise
             if gain > 0.0 and filtered[at] > 0.0:
                 spread += filtered[at] / gain
             dx, dy = x[at] - centres[k, 0], y[at] - centres[k, 1]
@@ -80,7 +89,7 @@ def isophote(
             told[EY2] += spread * dy * dy
             told[EXY] += spread * dx * dy
         told[PEAK] = peak
-        if gain > 0.0 and told[FLUX] > 0.0:
+        if not by_weight and gain > 0.0 and told[FLUX] > 0.0:
             told[VARIANCE] += told[FLUX] / gain
         square = flux * flux
         told[EX2], told[EY2], told[EXY] = told[EX2] / square, told[EY2] / square, told[EXY] / square
@@ -88,6 +97,7 @@ def isophote(
             told[EX2] += total / square / 12.0
             told[EY2] += total / square / 12.0
         _levels(values, first, x, y, begin, mine, threshold, centres[k], axes[k], full[k], told)
+        told[PEAK] = brightest
 
 
 @njit(cache=True, nogil=True)

@@ -19,6 +19,9 @@ SHARE = 0.1
 
 @njit(cache=True, nogil=True)
 def ellipses(
+    seen: Array,
+    seen_variance: Array,
+    seen_bad: float,
     values: Array,
     labels: Array,
     variance: Array,
@@ -45,6 +48,7 @@ def ellipses(
 
     Parameters
     ----------
+    seen, seen_variance, seen_bad : as the next ones, of the detection image, in which the radius is measured
     values, labels, variance : (ny, nx) from row `first` of an image of `height` rows on
     shapes : (n, 5) float64: cxx, cyy, cxy, a, b
     factor, least : PHOT_AUTOPARAMS
@@ -56,7 +60,9 @@ def ellipses(
         round_one = estimation / 2.0 >= REACH * math.sqrt(a * b)
         form = (1.0, 1.0, 0.0, estimation / 2.0) if round_one else (cxx, cyy, cxy, REACH)
         bounds = box(cx, cy, form, values.shape, first, height)
-        moment, total, area, other = _moment(values, labels, variance, bad, k + 1, mask, first, cx, cy, form, bounds)
+        moment, total, area, other = _moment(
+            seen, labels, seen_variance, seen_bad, k + 1, mask, first, cx, cy, form, bounds
+        )
         size = 0.0
         if area > 0:
             size = max(factor * moment / total, least) if moment > 0.0 and total > 0.0 else least

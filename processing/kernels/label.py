@@ -161,10 +161,10 @@ def join(  # noqa: C901, PLR0912  one pass over runs, one over groups
 
 @njit(cache=True, nogil=True)
 def lists(
-    row: Array, left: Array, length: Array, value: Array, bound: Array, group: Array, begins: Array, x: Array, y: Array,
-    kept: Array, bounds: Array,
+    row: Array, left: Array, length: Array, value: Array, raw: Array, bound: Array, group: Array, begins: Array,
+    x: Array, y: Array, kept: Array, kept_raw: Array, bounds: Array,
 ) -> None:  # fmt: skip
-    """Fill `x`, `y` int32 and `kept`, `bounds` float32 with the pixels of all groups, each group's behind each other.
+    """Fill in the pixels of all groups, each group's behind each other: `x`, `y` int32, the others float32.
 
     `bounds` stay as they are where there is no `bound`.
     """
@@ -174,6 +174,7 @@ def lists(
             to = begins[run]
             for i in range(length[run]):
                 x[to + i], y[to + i], kept[to + i] = left[run] + i, row[run], value[at + i]
+                kept_raw[to + i] = raw[at + i]
                 if bound.size:
                     bounds[to + i] = bound[at + i]
         at += length[run]
@@ -197,13 +198,17 @@ def specks(row: Array, left: Array, length: Array, group: Array) -> Array:
 
 
 @njit(cache=True, nogil=True)
-def paint(labels: Array, first: int, starts: Array, low: Array, high: Array, x: Array, y: Array, specks: Array) -> None:
-    """Fill in k + 1 where object k is, and -1 where a speck is, in rows from `first` on.
+def paint(
+    labels: Array, first: int, starts: Array, own: Array, low: Array, high: Array, x: Array, y: Array, hidden: Array,
+    specks: Array,
+) -> None:  # fmt: skip
+    """Fill in k + 1 where object k is, and -1 where a speck or something hidden is, in rows from `first` on.
 
     Parameters
     ----------
     labels : (rows, nx) int32 of zeros
     starts, x, y : the pixels of each object; its rows are `low` to `high`, (n,) int32
+    own : (n,) int32, how many of each are its own; others are nobody's, and count for all but where `hidden`
     specks : (m, 2) int32, x and y
     """
     end = first + labels.shape[0]
@@ -214,5 +219,5 @@ def paint(labels: Array, first: int, starts: Array, low: Array, high: Array, x: 
         if high[k] < first or low[k] >= end:
             continue
         for at in range(starts[k], starts[k + 1]):
-            if first <= y[at] < end:
-                labels[y[at] - first, x[at]] = k + 1
+            if first <= y[at] < end and (at < starts[k] + own[k] or hidden[at]):
+                labels[y[at] - first, x[at]] = k + 1 if at < starts[k] + own[k] else -1

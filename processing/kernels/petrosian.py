@@ -22,6 +22,9 @@ RATIO = 0.2
 
 @njit(cache=True, nogil=True)
 def ellipses(
+    seen: Array,
+    seen_variance: Array,
+    seen_bad: float,
     values: Array,
     labels: Array,
     variance: Array,
@@ -55,7 +58,9 @@ def ellipses(
         round_one = estimation / 2.0 >= REACH * math.sqrt(a * b)
         form = (1.0, 1.0, 0.0, estimation / 2.0) if round_one else (cxx, cyy, cxy, REACH)
         bounds = box(cx, cy, form, values.shape, first, height)
-        pixels, other = _profile(values, labels, variance, bad, k + 1, mask, first, cx, cy, form, bounds, light, area)
+        pixels, other = _profile(
+            seen, labels, seen_variance, seen_bad, k + 1, mask, first, cx, cy, form, bounds, light, area
+        )
         size = 0.0
         if pixels > 0:
             size = max(factor * _radius(light, area) * form[3], least)

@@ -20,7 +20,7 @@ FIELDS = 26
 
 @njit(cache=True, nogil=True)
 def describe(
-    x: Array, y: Array, value: Array, bounds: Array, threshold: float, least: int, kept: int, told: Array
+    x: Array, y: Array, value: Array, raw: Array, bounds: Array, threshold: float, least: int, kept: int, told: Array
 ) -> None:
     """Fill a row `told` (FIELDS,) with the moments of pixels.
 
@@ -28,6 +28,7 @@ def describe(
     ----------
     x, y : (n,) int32
     value : (n,) float32, filtered pixels
+    raw : (n,) float32, pixels before they were filtered
     bounds : (n,) float32, what each had to stand above, or empty: `threshold`
     threshold : that all stand above
     least : fewest pixels of a detection
@@ -43,8 +44,8 @@ def describe(
         total += value[k]
         if value[k] > peak:
             peak, x_peak, y_peak = value[k], x[k], y[k]
-    half = 0.5 * (threshold + peak)
-    sx, sy, sxx, syy, sxy, bright = 0.0, 0.0, 0.0, 0.0, 0.0, 0
+    half = 0.5 * (threshold + raw.max())
+    sx, sy, sxx, syy, sxy, bright, above = 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0
     for k in range(number):
         v, i, j = float(value[k]), float(x[k] - x0), float(y[k] - y0)
         sx += v * i
@@ -52,7 +53,8 @@ def describe(
         sxx += v * i * i
         syy += v * j * j
         sxy += v * i * j
-        bright += value[k] > half
+        bright += raw[k] > half
+        above += raw[k] > threshold
     sx, sy, sxx, syy, sxy = sx / total, sy / total, sxx / total, syy / total, sxy / total
     if kept > 0:
         mx, my = told[X] - x0, told[Y] - y0
@@ -79,7 +81,7 @@ def describe(
     told[ABCOR] = 1.0
     ratio = threshold / half
     if ratio > 0.0 and bounds.size == 0:
-        area = float(bright - number)
+        area = float(bright - above)
         area = area if area < 0.0 else -1.0
         told[ABCOR] = min(area / (2.0 * math.pi * math.log(min(ratio, 0.99)) * major * minor), 1.0)
     told[FLUX], told[PEAK], told[X_PEAK], told[Y_PEAK] = total, peak, x_peak, y_peak

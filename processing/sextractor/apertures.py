@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.kernels import aperture, kron, petrosian, pixel
-from processing.sextractor.isophotal import variances
+from processing.sextractor.isophotal import seen, variances
 from processing.sextractor.records import Band, Detections, Group, Table
 from processing.sextractor.settings import Settings
 
@@ -41,6 +41,7 @@ def measure_ellipses(
     """Fill in AUTO fluxes, their errors and KRON_RADIUS."""
     noise = band.noise
     kron.ellipses(
+        *seen(band),
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first,
         band.height, rows, detections.centres, detections.shapes, *settings.phot_autoparams,
@@ -58,6 +59,7 @@ def measure_petrosian(
     """Fill in PETRO fluxes, their errors and PETRO_RADIUS."""
     noise = band.noise
     petrosian.ellipses(
+        *seen(band),
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first,
         band.height, rows, detections.centres, detections.shapes, *settings.phot_petroparams,

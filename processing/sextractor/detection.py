@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.kernels import clean, convolve, deblend, label, shapes
+from processing.kernels import clean, convolve, dealing, deblend, label, shapes
 from processing.sextractor.filtering import kernel
+from processing.sextractor.lots import Turn, first_turn
 from processing.sextractor.records import OBJECT, Detections, Pixels
 from processing.sextractor.settings import Settings
 
@@ -45,6 +46,7 @@ def detect(
     settings: Settings,
     *,
     relative: float = 0.0,
+    turn: Turn | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Detections:
     """Find the objects of an image.
@@ -55,6 +57,7 @@ def detect(
     shape : (ny, nx)
     thresholds : of the whole image
     relative : with weights, the threshold in standard deviations of each pixel; 0: that of the whole image
+    turn : to draw random numbers, by which pixels between the parts of blends are dealt; None: from the first on
     progress : receives the share done, from 0 to 1
 
     Returns
@@ -78,32 +81,47 @@ def detect(
             noise = np.empty_like(filtered)
             convolve.convolve(variance, filters, first - low, noise)
             noise[:] = relative * np.sqrt(noise, dtype=np.float64)
-        above: tuple[NDArray[Any], ...] = label.runs_above(filtered, noise, thresholds.detection, first)
-        return above
+        row, left, length, value, bound = label.runs_above(filtered, noise, thresholds.detection, first)
+        ends = np.cumsum(length, dtype=np.int64)
+        across = np.repeat(left - (ends - length), length) + np.arange(len(value))
+        return row, left, length, value, pixels[np.repeat(row - low, length), across], bound
 
     with ThreadPoolExecutor(settings.threads) as pool:
         found = []
         for piece in pool.map(runs, range(0, ny, height)):
             found.append(piece)
             progress(0.6 * min(len(found) * height / ny, 1.0))
-        row, left, length, value, bound = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        row, left, length, value, raw, bound = (np.concatenate(parts) for parts in zip(*found, strict=True))
         group, starts, begins = label.join(row, left, length, settings.detect_minarea, settings.detect_maxarea)
         x, y = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
-        filtered = np.empty(starts[-1], np.float32)
+        filtered, plain = np.empty(starts[-1], np.float32), np.empty(starts[-1], np.float32)
         bounds = np.empty(starts[-1] if bound.size else 0, np.float32)
-        label.lists(row, left, length, value, bound, group, begins, x, y, filtered, bounds)
+        label.lists(row, left, length, value, raw, bound, group, begins, x, y, filtered, plain, bounds)
         specks = label.specks(row, left, length, group)
         progress(0.7)
-        table, ends = _parted(pool, starts, (x, y, filtered, bounds), thresholds.detection, settings)
+        table, ends = _parted(
+            pool, starts, (x, y, filtered, plain, bounds), thresholds.detection, settings, turn or first_turn()
+        )
     begun = np.concatenate((np.zeros(1, np.int64), ends))
     progress(0.9)
     delay = min(settings.memory_bufsize, ny) - max(halo, 1) - LEAD
     power = settings.clean_param if settings.clean else 0.0
-    into, order = clean.swept(table, power, nx, ny, max(delay, 0), settings.memory_objstack, _margin(settings))
-    own = np.diff(begun)[order]
-    table, begun, x, y, filtered = _merged(into, order, table, begun, x, y, filtered)
+    into, order, back = clean.swept(table, power, nx, ny, max(delay, 0), settings.memory_objstack, _margin(settings))
+    lengths = np.diff(begun)
+    own = lengths[order]
+    hidden = np.repeat(into >= 0, lengths) & (y >= np.repeat(back, lengths))
+    table, begun, picked = _merged(into, order, table, begun)
     progress(1.0)
-    return Detections(_objects(table, own, thresholds, weighted=bool(bound.size)), begun, x, y, filtered, specks)
+    return Detections(
+        _objects(table, own, thresholds, weighted=bool(bound.size)),
+        begun,
+        x[picked],
+        y[picked],
+        filtered[picked],
+        plain[picked],
+        hidden[picked],
+        specks,
+    )
 
 
 def _margin(settings: Settings) -> int:
@@ -115,26 +133,39 @@ def _margin(settings: Settings) -> int:
 def _parted(
     pool: ThreadPoolExecutor,
     starts: NDArray[np.int64],
-    pixels: tuple[NDArray[np.int32], NDArray[np.int32], Pixels, Pixels],
+    pixels: tuple[NDArray[np.int32], NDArray[np.int32], Pixels, Pixels, Pixels],
     threshold: float,
     settings: Settings,
+    turn: Turn,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Objects of all groups, and the ends of their pixels."""
     groups = starts.size - 1
+    owner, parts = np.full(pixels[0].size, -1, np.int32), np.ones(groups, np.int32)
+    firsts = range(0, groups, _CHUNK)
 
-    def part(first: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        end = min(first + _CHUNK, groups)
-        ends = np.empty(max(starts[end] - starts[first], 1), np.int64)
-        table = deblend.deblend(
+    def branches(first: int) -> NDArray[np.float64]:
+        table: NDArray[np.float64] = deblend.branches(
             starts, *pixels, threshold, settings.deblend_nthresh, settings.deblend_mincont,
-            settings.detect_minarea, first, end, ends,
+            settings.detect_minarea, first, min(first + _CHUNK, groups), owner, parts,
         )  # fmt: skip
-        return table, ends[: len(table)]
+        return table
 
-    parts = list(pool.map(part, range(0, groups, _CHUNK)))
-    if not parts:
-        return np.zeros((0, shapes.FIELDS)), np.zeros(0, np.int64)
-    return np.concatenate([table for table, _ in parts]), np.concatenate([ends for _, ends in parts])
+    found = [np.zeros((0, shapes.FIELDS)), *pool.map(branches, firsts)]
+    table = np.concatenate(found)
+    begins = np.concatenate((np.zeros(1, np.int64), np.cumsum(parts, dtype=np.int64)))
+    with turn as state:
+        dealing.deal(starts, *pixels[:2], owner, parts, table, threshold, state)
+    ends = np.empty(len(table), np.int64)
+
+    def gather(first: int) -> None:
+        end = min(first + _CHUNK, groups)
+        mine = slice(begins[first], begins[end])
+        deblend.gather(
+            starts, *pixels, threshold, settings.detect_minarea, first, end, owner, parts, table[mine], ends[mine]
+        )
+
+    list(pool.map(gather, firsts))
+    return table, ends
 
 
 def _merged(
@@ -142,11 +173,8 @@ def _merged(
     order: NDArray[np.int64],
     table: NDArray[np.float64],
     begun: NDArray[np.int64],
-    x: NDArray[np.int32],
-    y: NDArray[np.int32],
-    filtered: Pixels,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], Pixels]:
-    """Put objects in `order`, and the pixels of swallowed ones behind those of what swallowed them."""
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Put objects in `order`; tell the places of their pixels, those of swallowed ones behind what swallowed them."""
     rank = np.empty(into.size, np.int64)
     rank[order] = np.arange(order.size)
     rank[into >= 0] = rank[into[into >= 0]]
@@ -156,7 +184,7 @@ def _merged(
     picked = first + np.arange(first.size)
     sizes = np.bincount(rank[sequence], weights=lengths, minlength=order.size).astype(np.int64)
     starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
-    return table[order], starts, x[picked], y[picked], filtered[picked]
+    return table[order], starts, picked
 
 
 def _objects(

@@ -4,7 +4,7 @@ An image of moderate size is read once and held without its background; of a lar
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,10 +13,11 @@ from processing.sextractor.detection import Thresholds, detect
 from processing.sextractor.exposure import Exposure
 from processing.sextractor.filtering import kernel
 from processing.sextractor.flagging import flags_of, weights_of
+from processing.sextractor.lots import Turn
 from processing.sextractor.measuring import measure
-from processing.sextractor.records import Detections, Noise, Pixels, Table
+from processing.sextractor.records import Detections, Noise, Pixels, Seen, Table
 from processing.sextractor.settings import Settings
-from processing.sextractor.weighting import BAD, plane
+from processing.sextractor.weighting import BAD, Plane, plane
 
 
 class Engine:
@@ -25,29 +26,40 @@ class Engine:
     Parameters
     ----------
     noise : numbers of the image; background and rms are put in here
+    turn : to draw the random numbers of deblending
     progress : receives the share of detection that is done
     """
 
     def __init__(
-        self, exposure: Exposure, settings: Settings, noise: Noise, *, progress: Callable[[float], None]
+        self,
+        exposure: Exposure,
+        settings: Settings,
+        noise: Noise,
+        *,
+        turn: Turn,
+        progress: Callable[[float], None],
     ) -> None:
         self.flag_maps = exposure.flags
         self.settings = settings
-        self.measured = plane(exposure.rows, exposure.weights[1], settings, 1)
+        filled = settings
+        if exposure.detection is not None:  # the original fills gaps of the detection image only
+            filled = replace(settings, interp_type=(settings.interp_type[0], "NONE"))
+        self.measured = plane(exposure.rows, exposure.weights[1], filled, 1)
         self.detected_in = self.measured
         if exposure.detection is not None or settings.weight_type[0] != settings.weight_type[1]:
             self.detected_in = plane(exposure.detection or exposure.rows, exposure.weights[0], settings, 0)
         self.background = self.measured.background
         bad = float(BAD) if self.measured.variances is not None else np.inf
         self.noise = replace(noise, background=self.background.mean, rms=self.background.rms, bad_variance=bad)
-        self.thresholds = thresholds(settings, self.detected_in.background.rms, noise)
+        self.thresholds = thresholds(settings, self.detected_in.background.rms, self.background.rms, noise)
         self.weight_scales = (self.measured.scale, self.detected_in.scale)
         relative = 0.0
         if settings.thresh_type == "RELATIVE" and len(settings.detect_thresh) == 1:
             relative = settings.detect_thresh[0]
         self.detections: Detections = detect(
-            self.detected_in.strip, exposure.rows.shape, self.thresholds, settings, relative=relative, progress=progress
-        )
+            self.detected_in.strip, exposure.rows.shape, self.thresholds, settings, relative=relative, turn=turn,
+            progress=progress,
+        )  # fmt: skip
         self.detected = len(self.detections.objects)
 
     def filtered(self, first: int, end: int) -> Pixels:
@@ -60,25 +72,53 @@ class Engine:
         convolve.convolve(self.detected_in.strip(low, high)[0], filters, first - low, made)
         return made
 
+    def _look(self, first: int, end: int) -> Seen:
+        """Rows of a detection image of its own."""
+        values, variance = self.detected_in.strip(first, end)
+        return Seen(values, variance, self.detected_in.background.rms, np.inf if variance is None else float(BAD))
+
     def measure(self, wanted: frozenset[str], *, progress: Callable[[float], None]) -> Table:
         """Return the columns `wanted`, and others that come with them."""
         table = measure(
             self.measured.strip, self.measured.rows.shape, self.detections, self.settings, self.noise, wanted,
-            level=self.background.at, progress=progress,
+            level=self.background.at, look=None if self.detected_in is self.measured else self._look,
+            progress=progress,
         )  # fmt: skip
         if any("IMAFLAGS" in name for name in wanted):
             table |= flags_of(self.detections, self.flag_maps, self.settings.flag_type)
         if any("LOW" in name or name == "FLAGS_WEIGHT" for name in wanted):
-            table |= weights_of(self.detections, self.measured.variances, self.detected_in.variances, float(BAD))
+            measured, detected = _filled(self.measured), _filled(self.detected_in)
+            table |= weights_of(self.detections, measured, detected, float(BAD))
         return table
 
 
-def thresholds(settings: Settings, rms: float, noise: Noise) -> Thresholds:
-    """Return thresholds in ADU, of numbers of standard deviations, of ADU, or of surface brightnesses."""
+@dataclass(frozen=True, slots=True)
+class _Variances:
+    """Variances of an image after its gaps are filled."""
 
-    def one(given: tuple[float, ...]) -> float:
+    plane: Plane
+    shape: tuple[int, int]
+
+    def read(self, first: int, end: int) -> Pixels:
+        """Rows `first` to `end`."""
+        variance = self.plane.strip(first, end)[1]
+        assert variance is not None
+        return variance
+
+
+def _filled(plane: Plane) -> _Variances | None:
+    return None if plane.variances is None else _Variances(plane, plane.rows.shape)
+
+
+def thresholds(settings: Settings, rms: float, measured_rms: float, noise: Noise) -> Thresholds:
+    """Return thresholds in ADU, of numbers of standard deviations, of ADU, or of surface brightnesses.
+
+    That of the analysis is for the image that is measured, and so is its noise, `measured_rms`.
+    """
+
+    def one(given: tuple[float, ...], rms: float) -> float:
         if len(given) == 2:
             return float(noise.pixel_scale**2 * 10.0 ** (-0.4 * (given[0] - given[1])))
         return given[0] * (rms if settings.thresh_type == "RELATIVE" else 1.0)
 
-    return Thresholds(one(settings.detect_thresh), one(settings.analysis_thresh))
+    return Thresholds(one(settings.detect_thresh, rms), one(settings.analysis_thresh, measured_rms))

@@ -23,6 +23,7 @@ from processing.sextractor.engine import Engine
 from processing.sextractor.exposure import Exposure, Names, of_array, of_files
 from processing.sextractor.extraction import Caution, Extraction, Statistics, Warned
 from processing.sextractor.images import FiniteRows, FiniteWeights, not_numbers
+from processing.sextractor.lots import Lots, Turn
 from processing.sextractor.parameters import Wanted, wanted
 from processing.sextractor.records import Noise, Rows, Table
 from processing.sextractor.settings import Settings
@@ -97,6 +98,7 @@ def extract_all(
     together = max(1, min(threads, len(exposures)))
     inner = replace(settings, threads=max(1, threads // together))
     shares = [0.0] * len(exposures)
+    lots = Lots(len(exposures))
 
     def one(index: int) -> Extraction:
         def told(share: float) -> None:
@@ -104,7 +106,11 @@ def extract_all(
             if progress is not None:
                 progress(sum(shares) / len(shares))
 
-        return extract_one(exposures[index], inner, columns, checks=checks or {}, progress=told)
+        try:
+            turn = lots.turn(index)
+            return extract_one(exposures[index], inner, columns, turn=turn, checks=checks or {}, progress=told)
+        finally:
+            lots.release(index)
 
     with ThreadPoolExecutor(together, thread_name_prefix="images") as pool:
         made = list(pool.map(one, range(len(exposures))))
@@ -120,6 +126,7 @@ def extract_one(
     settings: Settings,
     columns: Sequence[Wanted],
     *,
+    turn: Turn,
     checks: Mapping[str, Path],
     progress: Progress,
 ) -> Extraction:
@@ -130,7 +137,7 @@ def extract_one(
     cautions += found
     if any(_nothing(rows, kind) for kind, rows in zip(settings.weight_type, exposure.weights, strict=True)):
         cautions.append(Caution(Warned.NO_WEIGHT, "no pixel has a weight: none takes part, and nothing is detected"))
-    engine = Engine(exposure, settings, noise, progress=lambda share: progress(_DETECTION * share))
+    engine = Engine(exposure, settings, noise, turn=turn, progress=lambda share: progress(_DETECTION * share))
     needed = base_columns(each.name for each in columns)
     base = engine.measure(needed, progress=lambda share: progress(_DETECTION + (1.0 - _DETECTION) * share))
     if any(each.name in association.NAMES for each in columns):

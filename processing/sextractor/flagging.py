@@ -92,7 +92,7 @@ def weights_of(detections: Detections, measured: Rows | None, detected: Rows | N
 
     Parameters
     ----------
-    measured, detected : variances of both images, before gaps are filled; None without weights
+    measured, detected : variances of both images, after gaps are filled; None without weights
     bad : variance from which a pixel has no weight
     """
     number = len(detections.objects)

@@ -43,6 +43,11 @@ def variances(variance: NDArray[np.float32] | None) -> NDArray[np.float32]:
     return _NOTHING if variance is None else variance
 
 
+def seen(band: Band) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """Values and variances of the detection image, and the variance from which one is bad, as kernels take them."""
+    return band.detection.values, variances(band.detection.variance), band.detection.bad_variance
+
+
 def ellipse(
     x2: NDArray[np.float64], y2: NDArray[np.float64], xy: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -54,20 +59,23 @@ def ellipse(
     return np.sqrt(middle + root), np.sqrt(np.maximum(middle - root, 0.0)), np.degrees(angle)
 
 
-def measure(band: Band, detections: Detections, rows: NDArray[np.int64], _: Settings, table: Table) -> None:
+def measure(band: Band, detections: Detections, rows: NDArray[np.int64], settings: Settings, table: Table) -> None:
     """Fill the cells of `rows`."""
     chosen = detections.objects[rows]
     found = np.empty((len(rows), isophote.FIELDS))
     noise = band.noise
     bright = noise.saturation - band.level(chosen["x"], chosen["y"])
+    factor = _factor(band, settings)
+    thresholds = _thresholds(band, detections, rows, factor)
     isophote.isophote(
-        band.values, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain, band.first, rows,
+        band.values, variances(band.variance), noise.bad_variance, noise.rms**2,
+        band.detection.rms**2, noise.gain, noise.weight_gain and band.variance is not None, band.first, rows,
         detections.starts, chosen["own"].astype(np.int64), detections.x, detections.y, detections.filtered,
         detections.centres[rows], np.ascontiguousarray(chosen["singular"]),
-        chosen["a"].astype(np.float64) * chosen["b"], bright, chosen["threshold"].astype(np.float64), found,
+        chosen["a"].astype(np.float64) * chosen["b"], bright, thresholds, factor, found,
     )  # fmt: skip
     _shape(chosen, found, rows, table)
-    _light(band, chosen, found, rows, table)
+    _light(band, chosen, thresholds, found, rows, table)
     flags = chosen["flags"].astype(np.int16)
     edge = (chosen["x_min"] == 0) | (chosen["x_max"] == band.values.shape[1] - 1)
     edge |= (chosen["y_min"] == 0) | (chosen["y_max"] == band.height - 1)
@@ -96,23 +104,48 @@ def _shape(chosen: NDArray[Any], found: NDArray[np.float64], rows: NDArray[np.in
             table[f"ERR{name}_IMAGE"][rows] = values / determinant
 
 
-def _light(band: Band, chosen: NDArray[Any], found: NDArray[np.float64], rows: NDArray[np.int64], table: Table) -> None:
+def _factor(band: Band, settings: Settings) -> float:
+    """Threshold of the analysis in standard deviations of each pixel; 0 where it follows from that of the detection."""
+    apart = band.values is not band.detection.values and band.variance is not None
+    known = settings.thresh_type == "RELATIVE" and len(settings.analysis_thresh) == 1
+    return settings.analysis_thresh[0] if apart and known else 0.0
+
+
+def _thresholds(band: Band, detections: Detections, rows: NDArray[np.int64], factor: float) -> NDArray[np.float64]:
+    """Threshold of the analysis of each object, ADU: of its least noisy pixel where it has weights of its own."""
+    thresholds = detections.objects["threshold"][rows].astype(np.float64)
+    if band.variance is None or factor == 0.0:
+        return thresholds
+    for place, k in enumerate(rows):
+        own = slice(detections.starts[k], detections.starts[k] + detections.objects["own"][k])
+        least = band.variance[detections.y[own] - band.first, detections.x[own]].min()
+        if least < band.noise.bad_variance:
+            thresholds[place] = factor * np.sqrt(least, dtype=np.float64)
+    return thresholds
+
+
+def _light(
+    band: Band,
+    chosen: NDArray[Any],
+    thresholds: NDArray[np.float64],
+    found: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    table: Table,
+) -> None:
     """Fill in fluxes, areas, thresholds and peaks."""
     flux, error = found[:, isophote.FLUX], np.sqrt(found[:, isophote.VARIANCE])
     table["FLUX_ISO"][rows], table["FLUXERR_ISO"][rows] = flux, error
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         share = chosen["npix"] * chosen["detection_threshold"].astype(np.float64) / flux
-        part = 1.0 - 0.196099 * share - 0.751208 * share**2
-        part = np.where((flux > 0) & (part > 0), part, np.nan)
-        whole = np.where(np.isfinite(part), flux / part, flux)
-        table["FLUX_ISOCOR"][rows] = whole
+        share = np.where(flux > 0, np.clip(share, 0.0, 1.0), 0.0)
+        table["FLUX_ISOCOR"][rows] = flux / (1.0 - 0.196099 * share - 0.751208 * share**2)
         steep = 0.196099 + 2.0 * 0.751208 * share
         deep = chosen["npix"] * chosen["detection_threshold"].astype(np.float64) ** 2
         extra = np.sqrt(error**2 * (1.0 + (share * steep) ** 2) + deep * steep**2)
-        table["FLUXERR_ISOCOR"][rows] = np.where(np.isfinite(part), extra, error)
+        table["FLUXERR_ISOCOR"][rows] = np.where(flux > 0, extra, error)
     table["FLUX_MAX"][rows] = found[:, isophote.PEAK]
     table["THRESHOLD"][rows] = chosen["detection_threshold"]
-    table["ANALYSIS_THRESHOLD"][rows] = chosen["threshold"]
+    table["ANALYSIS_THRESHOLD"][rows] = thresholds
     table["FWHM_IMAGE"][rows] = found[:, isophote.FWHM]
     table["XPEAK_IMAGE"][rows] = chosen["x_peak"] + 1
     table["YPEAK_IMAGE"][rows] = chosen["y_peak"] + 1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from processing.kernels import label
 from processing.sextractor.groups import GROUPS, needed
-from processing.sextractor.records import Band, Detections, Group, Noise, Pixels, Table
+from processing.sextractor.records import Band, Detections, Group, Noise, Pixels, Seen, Table
 from processing.sextractor.settings import Settings
 
 WHOLE = 1 << 25
@@ -23,6 +23,8 @@ CHUNK = 128
 
 Strip = Callable[[int, int], tuple[Pixels, Pixels | None]]
 """Rows from a first to an end: pixels less their background, and variances where there are weights."""
+Look = Callable[[int, int], Seen]
+"""Rows of the detection image from a first to an end."""
 Level = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 """Background at places x and y."""
 
@@ -36,6 +38,7 @@ def measure(
     wanted: frozenset[str],
     *,
     level: Level,
+    look: Look | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Table:
     """Measure columns of all detections.
@@ -46,6 +49,7 @@ def measure(
     shape : (ny, nx)
     wanted : base columns; those that no group gives are not in the table
     level : background as the column BACKGROUND has it
+    look : gives rows of the detection image; None: it is the same
 
     Returns
     -------
@@ -66,7 +70,7 @@ def measure(
                 if index == len(parts):
                     return None
                 first, end = parts[index][1]
-                return ahead.submit(_band, strip, detections, first, end, shape[0], noise, level)
+                return ahead.submit(_band, strip, detections, first, end, shape[0], noise, level, look)
 
             coming = begun(0)
             for index, (rows, _) in enumerate(parts):
@@ -111,8 +115,10 @@ def _band(
     height: int,
     noise: Noise,
     level: Level,
+    look: Look | None,
 ) -> Band:
     values, variance = strip(first, end)
+    seen = look(first, end) if look else Seen(values, variance, noise.rms, noise.bad_variance)
     labels = np.zeros(values.shape, np.int32)
     _paint(labels, first, detections)
     return Band(
@@ -120,6 +126,7 @@ def _band(
         height=height,
         values=values,
         variance=variance,
+        detection=seen,
         labels=labels,
         noise=noise,
         level=level,
@@ -128,5 +135,8 @@ def _band(
 
 def _paint(labels: NDArray[np.int32], first: int, detections: Detections) -> None:
     """Paint k + 1 where object k is, and -1 where something too small stands above the threshold: it is nobody's."""
-    low, high = (np.ascontiguousarray(detections.objects[name]) for name in ("y_min", "y_max"))
-    label.paint(labels, first, detections.starts, low, high, detections.x, detections.y, detections.specks)
+    own, low, high = (np.ascontiguousarray(detections.objects[name]) for name in ("own", "y_min", "y_max"))
+    label.paint(
+        labels, first, detections.starts, own, low, high, detections.x, detections.y, detections.hidden,
+        detections.specks,
+    )  # fmt: skip

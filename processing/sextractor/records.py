@@ -76,6 +76,10 @@ class Detections:
     y: NDArray[np.int32]
     filtered: Pixels
     """Value of the filtered detection image there, ADU above the background."""
+    raw: Pixels
+    """Value of the detection image before it was filtered, ADU above the background."""
+    hidden: NDArray[np.bool_]
+    """Whether a pixel of what CLEAN took away counts for no object."""
     specks: NDArray[np.int32]
     """(m, 2): x and y of pixels above the threshold that are in no object; they count for none."""
 
@@ -113,6 +117,20 @@ class Noise:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """Rows of the image in which sources are detected: those that are measured, where it is the same."""
+
+    values: Pixels
+    """(rows, nx) less its background."""
+    variance: Pixels | None
+    """(rows, nx), ADU**2; None: ``rms**2`` everywhere."""
+    rms: float
+    """Global, ADU."""
+    bad_variance: float
+    """Variance from which a pixel is bad; infinite without weights."""
+
+
+@dataclass(frozen=True, slots=True)
 class Band:
     """Rows of an image in memory, with a margin around those whose detections are measured."""
 
@@ -124,6 +142,7 @@ class Band:
     """(rows, nx) measurement image less its background."""
     variance: Pixels | None
     """(rows, nx), ADU**2; at or above ``noise.bad_variance`` where bad. None: ``noise.rms**2`` everywhere."""
+    detection: Seen
     labels: NDArray[np.int32]
     """(rows, nx): k + 1 where object k of the detections is, -1 where a speck is, else 0."""
     noise: Noise

@@ -16,7 +16,16 @@ def detections() -> Detections:
     """Two sources of four pixels and one of one."""
     x, y = np.array([0, 1, 0, 1, 4, 5, 6, 6, 3], np.int32), np.array([0, 0, 1, 1, 5, 5, 5, 6, 8], np.int32)
     starts = np.array([0, 4, 8, 9])
-    return Detections(np.zeros(3, OBJECT), starts, x, y, np.ones(9, np.float32), np.zeros((0, 2), np.int32))
+    return Detections(
+        np.zeros(3, OBJECT),
+        starts,
+        x,
+        y,
+        np.ones(9, np.float32),
+        np.ones(9, np.float32),
+        np.zeros(9, np.bool_),
+        np.zeros((0, 2), np.int32),
+    )
 
 
 @pytest.mark.parametrize(
