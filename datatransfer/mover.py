@@ -7,35 +7,25 @@ end, and the source stays until the database knows the new place.
 """
 
 import contextlib
-import ctypes
 import errno
 import hashlib
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from datatransfer.copying import Copied, copy
 from datatransfer.errors import DigestMismatch, DiskFull, NodeUnreachable, SourceGone, Stopped
 from terapix.identity import Digest
-from terapix.part import hold
 from terapix.steps import reached
 
 BLOCK = 1 << 20
-"""Bytes read, hashed and written at once: what was read is still in the processor's cache when it is written."""
-AHEAD = 8
-"""Blocks that may wait for their digest."""
-FLUSH = 16 << 20
-"""Bytes after which the disk begins to write: with each block, the writer waits for the disk's queue; bench_move.py."""
-WRITE = 2
-"""SYNC_FILE_RANGE_WRITE of the kernel."""
+"""Bytes of a file that are read and digested at once."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What a disk without room says."""
 NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
 """What a file system says that cannot give a file a second name there: then it is copied."""
-_libc = ctypes.CDLL(None, use_errno=True)
 PART = ".part"
 """Ending of a file that is not whole yet."""
 
@@ -183,69 +173,26 @@ def _link_or_copy(
 
 
 def _copy(haul: Haul, progress: Callable[[int], None], stop: threading.Event, tell: Callable[[str], None]) -> int:
-    """Copy into the part; the digest is taken in a second thread, and the disk writes, while the next block is read."""
-    md5 = hashlib.md5(usedforsecurity=False)
-    ring = [memoryview(bytearray(min(BLOCK, haul.size or BLOCK))) for _ in range(AHEAD)]
-    behind: deque[Future[None]] = deque()
-    written = number = 0
+    """Copy into the part, and compare the digest that was taken on the way."""
+    copied = Copied()
     told = False
+
+    def follow(written: int) -> None:
+        nonlocal told
+        progress(written)
+        if not told and 2 * written >= haul.size:
+            tell("move.half")
+            told = True
+
     try:
-        with (
-            ThreadPoolExecutor(1, thread_name_prefix="digest") as hasher,
-            haul.source.open("rb", buffering=0) as source,
-            haul.part.open("wb", buffering=0) as part,
-        ):
-            hold(part.fileno(), haul.size)
-            flush = _Flush(part.fileno())
-            while True:
-                if len(behind) == AHEAD:
-                    behind.popleft().result()
-                buffer = ring[number % AHEAD]
-                count = source.readinto(buffer)
-                if not count:
-                    break
-                if stop.is_set():
-                    raise Stopped
-                behind.append(hasher.submit(md5.update, buffer[:count]))
-                _write_all(part.fileno(), buffer[:count])
-                number += 1
-                written += count
-                flush.follow(written)
-                progress(written)
-                if not told and 2 * written >= haul.size:
-                    tell("move.half")
-                    told = True
-            os.fsync(part.fileno())
-            for digested in behind:
-                digested.result()
+        copy(haul.source, haul.part, haul.size, copied=copied, progress=follow, stop=stop)
     except OSError as problem:
         if problem.errno in FULL:
-            raise DiskFull(haul.part, written=written, size=haul.size) from problem
+            raise DiskFull(haul.part, written=copied.size, size=haul.size) from problem
         raise
-    found = str(Digest("md5", md5.hexdigest()))
-    if found != haul.digest:
-        raise DigestMismatch(haul.source, expected=haul.digest, found=found)
-    return written
-
-
-@dataclass(slots=True)
-class _Flush:
-    """Has the disk begin to write what was written, and does not wait: the flush at the end finds little to do."""
-
-    handle: int
-    begun: int = 0
-    """Bytes that the disk writes."""
-
-    def follow(self, written: int) -> None:
-        if written - self.begun >= FLUSH:
-            begin, count = ctypes.c_int64(self.begun), ctypes.c_int64(written - self.begun)
-            _libc.sync_file_range(self.handle, begin, count, WRITE)
-            self.begun = written
-
-
-def _write_all(handle: int, block: memoryview) -> None:
-    while block:
-        block = block[os.write(handle, block) :]
+    if copied.digest != haul.digest:
+        raise DigestMismatch(haul.source, expected=haul.digest, found=copied.digest)
+    return copied.size
 
 
 def _told(problem: OSError, haul: Haul, written: int) -> Exception:

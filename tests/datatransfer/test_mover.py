@@ -1,6 +1,7 @@
 """The mover on real file systems: one, and across two."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -12,11 +13,12 @@ from uuid import uuid4
 
 import pytest
 
-from datatransfer import mover
+from datatransfer import copying, mover
+from datatransfer.copying import PIECE, Copied, copy
 from datatransfer.errors import DigestMismatch, DiskFull, NodeUnreachable, SourceGone, Stopped
-from datatransfer.mover import BLOCK, Carried, Haul, carry, digest_of
+from datatransfer.mover import Carried, Haul, carry, digest_of
 
-CONTENT = bytes(range(256)) * ((3 * BLOCK + 1000) // 256)
+CONTENT = bytes(range(256)) * ((3 * PIECE + 1000) // 256) + b"odd"
 DIGEST = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 
 
@@ -87,7 +89,7 @@ def test_moving_again_finds_what_an_earlier_attempt_brought(haul: Haul) -> None:
 
 def test_a_part_of_a_killed_mover_is_begun_anew(haul: Haul) -> None:
     haul.part.parent.mkdir(parents=True)
-    haul.part.write_bytes(CONTENT[: BLOCK + 5])
+    haul.part.write_bytes(CONTENT[: PIECE + 5])
 
     run(haul)
 
@@ -151,17 +153,17 @@ def test_a_disk_that_fills_up_is_told_with_what_was_written(
     haul = Haul(source, far / "frames" / source.name, far, DIGEST, len(CONTENT))
     written: list[int] = []
 
-    def write(handle: int, block: memoryview) -> int:
-        if written:
+    def write(handle: int, block: memoryview, at: int) -> int:
+        if at:
             raise OSError(code, os.strerror(code))
         written.append(len(block))
         return len(block)
 
-    monkeypatch.setattr(mover.os, "write", write)
+    monkeypatch.setattr(copying.os, "pwrite", write)
 
     with pytest.raises(DiskFull) as told:
         run(haul)
-    assert told.value.written == BLOCK
+    assert told.value.written == PIECE
     assert not told.value.counts
     assert left(haul) == []
 
@@ -189,3 +191,44 @@ def test_a_symbolic_link_in_the_reception_is_not_followed_out(tmp_path: Path) ->
     with pytest.raises(SourceGone):
         run(haul)
     assert left(haul) == [Path("979412p.fits.fz"), Path("secret")]
+
+
+@pytest.mark.parametrize("refuses", ["open", "write", "neither"])
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, PIECE - 1, PIECE, PIECE + 1, 9 * PIECE + 7])
+def test_a_copy_has_every_byte_whether_or_not_the_disk_is_written_past_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, refuses: str
+) -> None:
+    content = os.urandom(size)
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(content)
+    opens, writes = os.open, os.pwrite
+
+    def open_(path: Path, flags: int, mode: int = 0o777) -> int:
+        if refuses == "open" and flags & os.O_DIRECT:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return opens(path, flags, mode)
+
+    def write(handle: int, block: memoryview, at: int) -> int:
+        if refuses == "write" and fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return writes(handle, block, at)
+
+    monkeypatch.setattr(copying.os, "open", open_)
+    monkeypatch.setattr(copying.os, "pwrite", write)
+    copied, told = Copied(), list[int]()
+
+    copy(source, target, size, copied=copied, progress=told.append, stop=threading.Event())
+
+    assert target.read_bytes() == content
+    assert copied == Copied(size, f"md5:{hashlib.md5(content).hexdigest()}")
+    assert told == sorted(told)
+    assert told[-1:] == ([size] if size else [])
+
+
+def test_a_file_that_is_longer_or_shorter_than_thought_is_copied_as_it_is(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    for size, thought in ((3 * PIECE, 100), (100, 3 * PIECE)):
+        source.write_bytes(os.urandom(size))
+        copied = Copied()
+        copy(source, target, thought, copied=copied, progress=lambda _: None, stop=threading.Event())
+        assert (copied.size, target.read_bytes()) == (size, source.read_bytes())
