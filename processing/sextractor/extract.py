@@ -25,6 +25,7 @@ from processing.sextractor.extraction import Caution, Extraction, Statistics, Wa
 from processing.sextractor.images import FiniteRows, FiniteWeights, not_numbers
 from processing.sextractor.lots import Lots, Turn
 from processing.sextractor.parameters import Wanted, wanted
+from processing.sextractor.point_sources import with_psf
 from processing.sextractor.records import Noise, Rows, Table
 from processing.sextractor.settings import Settings
 from processing.sextractor.world import World, world_of
@@ -137,8 +138,9 @@ def extract_one(
     cautions += found
     if any(_nothing(rows, kind) for kind, rows in zip(settings.weight_type, exposure.weights, strict=True)):
         cautions.append(Caution(Warned.NO_WEIGHT, "no pixel has a weight: none takes part, and nothing is detected"))
-    engine = Engine(exposure, settings, noise, turn=turn, progress=lambda share: progress(_DETECTION * share))
     needed = base_columns(each.name for each in columns)
+    settings, needed = with_psf(settings, needed, exposure.number, exposure.told)
+    engine = Engine(exposure, settings, noise, turn=turn, progress=lambda share: progress(_DETECTION * share))
     base = engine.measure(needed, progress=lambda share: progress(_DETECTION + (1.0 - _DETECTION) * share))
     if any(each.name in association.NAMES for each in columns):
         objects = engine.detections.objects

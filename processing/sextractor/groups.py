@@ -1,9 +1,15 @@
 """All groups of measured columns, in the order in which they may need each other."""
 
-from processing.sextractor import apertures, classifier, isophotal, windows
+from processing.sextractor import apertures, classifier, isophotal, point_sources, windows
 from processing.sextractor.records import Group
 
-GROUPS: tuple[Group, ...] = (*isophotal.GROUPS, *apertures.GROUPS, *windows.GROUPS, *classifier.GROUPS)
+GROUPS: tuple[Group, ...] = (
+    *isophotal.GROUPS,
+    *apertures.GROUPS,
+    *windows.GROUPS,
+    *classifier.GROUPS,
+    *point_sources.GROUPS,
+)
 
 
 def needed(wanted: frozenset[str], columns: dict[str, frozenset[str]]) -> list[Group]:

@@ -4,7 +4,9 @@ The keywords with their texts, choices and comments stand in command.py; here is
 what they become, so that the engine can be called without any file.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from processing.sextractor.point_spread import PointSpread
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Settings:
     fits_unsigned: bool = False
     psf_name: tuple[str, ...] = ("default.psf",)
     psf_nmax: int = 1
+    psf: PointSpread | None = field(default=None, repr=False)
+    """The PSF over the measured image; None: that of `psf_name`, where a column needs it."""
     assoc_name: str = "sky.list"
     assoc_data: tuple[int, ...] = (2, 3, 4)
     assoc_params: tuple[int, ...] = (2, 3, 4)

@@ -1,0 +1,80 @@
+"""Which model of the PSF holds for an image, and what it says there."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from processing.cards import CardValues
+from processing.errors import BadSetting
+from processing.psf_model import PsfModel, read
+from processing.sextractor.columns import measured
+from processing.sextractor.deriving import rules
+from processing.sextractor.point_spread import NARROW, PointSpread, widened
+
+
+def point_spread(model: PsfModel, told: CardValues, *, where: str) -> PointSpread:
+    """Return a model as it holds for an image with the header `told`.
+
+    Raises
+    ------
+    BadSetting
+        The model follows a column that is not measured, or a keyword that the header does not have.
+    """
+    variation, images = model.variation, model.images.astype(np.float64)
+    terms = np.array(variation.powers, np.int64).reshape(len(images), -1)
+    kept: list[int] = []
+    for axis, name in enumerate(variation.names):
+        if not name.startswith(":"):
+            _known(name, where)
+            kept.append(axis)
+            continue
+        value = told.number(name[1:])
+        if value is None:
+            raise BadSetting(f"PSF_NAME = {where}: its PSF follows {name[1:]}, which the image's header does not have")
+        scaled = (value - variation.zeros[axis]) / variation.scales[axis]
+        images = images * (scaled ** terms[:, axis])[:, None, None]
+    left = [tuple(int(power) for power in term) for term in terms[:, kept]]
+    powers = sorted(set(left), key=left.index)
+    images = np.stack([sum(image for image, term in zip(images, left, strict=True) if term == one) for one in powers])
+    zeros, scales = (tuple(values[axis] for axis in kept) for values in (variation.zeros, variation.scales))
+    names = tuple(variation.names[axis] for axis in kept)
+    wider = widened(images, model.fwhm / NARROW / model.step)
+    return PointSpread(images, wider, model.step, model.fwhm, names, zeros, scales, tuple(powers))
+
+
+def _known(name: str, where: str) -> None:
+    if name in rules() or name not in measured():
+        raise BadSetting(
+            f"PSF_NAME = {where}: its PSF follows {name}, which is not measured before the PSF; "
+            "make the model with PSFVAR_KEYS X_IMAGE,Y_IMAGE"
+        )
+
+
+def chosen(names: Sequence[str], number: int, told: CardValues, *, fitted_together: int = 1) -> PointSpread:
+    """Return the PSF of image `number` of a file, from 1: a .psf file has one model for all, or one for each.
+
+    Raises
+    ------
+    BadSetting
+        There is no such file, it has too few models, or more than one PSF is to be fitted to a source.
+    BadCatalogue
+        The file cannot be read.
+    """
+    if fitted_together != 1:
+        raise BadSetting(f"PSF_NMAX = {fitted_together}: one PSF is fitted to each source here; take 1")
+    if len(names) != 1:
+        raise BadSetting(f"PSF_NAME = {','.join(names)}: one file for the measured image was expected")
+    path = Path(names[0])
+    if not path.is_file():
+        raise BadSetting(f"PSF_NAME = {path}: no such file; make one with psfex, or take the columns of the PSF out")
+    models = _models(path, path.stat().st_mtime_ns)
+    if len(models) != 1 and number > len(models):
+        raise BadSetting(f"PSF_NAME = {path}: {len(models)} models, but the file has an image {number}")
+    return point_spread(models[0] if len(models) == 1 else models[number - 1], told, where=str(path))
+
+
+@lru_cache(maxsize=2)
+def _models(path: Path, _: int) -> list[PsfModel]:
+    return read(path)
