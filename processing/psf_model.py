@@ -156,12 +156,9 @@ def write(path: Path, models: Sequence[PsfModel]) -> None:
     write_tables(path, [_bytes(model) for model in models])
 
 
-def _bytes(model: PsfModel) -> bytes:
-    variation = model.variation
-    entries: list[Entry] = [
-        ("LOADED", model.loaded, "stars taken"), ("ACCEPTED", model.accepted, "stars left"),
-        ("CHI2", float(model.chi2), "mean reduced chi2"), ("POLNAXIS", len(variation.names), "contexts"),
-    ]  # fmt: skip
+def variation_entries(variation: Variation) -> list[Entry]:
+    """Return the keywords that tell of contexts and degrees."""
+    entries: list[Entry] = [("POLNAXIS", len(variation.names), "contexts")]
     for number, (name, group, zero, scale) in enumerate(
         zip(variation.names, variation.groups, variation.zeros, variation.scales, strict=True), 1
     ):
@@ -169,6 +166,14 @@ def _bytes(model: PsfModel) -> bytes:
         entries += [(f"POLZERO{number}", float(zero)), (f"POLSCAL{number}", float(scale))]
     entries.append(("POLNGRP", len(variation.degrees), "groups of contexts"))
     entries += [(f"POLDEG{number}", degree) for number, degree in enumerate(variation.degrees, 1)]
+    return entries
+
+
+def _bytes(model: PsfModel) -> bytes:
+    entries: list[Entry] = [
+        ("LOADED", model.loaded, "stars taken"), ("ACCEPTED", model.accepted, "stars left"),
+        ("CHI2", float(model.chi2), "mean reduced chi2"), *variation_entries(model.variation),
+    ]  # fmt: skip
     terms, height, width = model.images.shape
     entries += [
         ("PSF_FWHM", float(model.fwhm), "image pixels"), ("PSF_SAMP", float(model.step), "image pixels a sample"),

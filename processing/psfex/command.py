@@ -8,7 +8,7 @@ from pathlib import Path
 from processing.astromatic import Values, files_and_settings
 from processing.errors import BadSetting
 from processing.psfex.keys import TOOL
-from processing.psfex.settings import Basis, Selection, Settings
+from processing.psfex.settings import Basis, Homogenisation, Selection, Settings
 
 _NOT_DONE = {
     "NEWBASIS_TYPE": {"PCA_INDEPENDENT", "PCA_COMMON"},
@@ -16,7 +16,6 @@ _NOT_DONE = {
     "STABILITY_TYPE": {"SEQUENCE"},
     "HIDDENMEF_TYPE": {"INDEPENDENT"},
     "SAMPLEVAR_TYPE": {"NONE"},
-    "HOMOBASIS_TYPE": {"GAUSS-LAGUERRE"},
     "PSF_RECENTER": {"Y"},
     "PSF_DGEOCORRECT": {"Y"},
 }
@@ -34,6 +33,18 @@ def _refuse(values: Values) -> None:
         raise BadSetting(f"PSF_PIXELSIZE = {texts['PSF_PIXELSIZE']}: above 0 was expected")
     if values.whole("BASIS_NUMBER") < 1 or values.number("BASIS_SCALE") <= 0.0:
         raise BadSetting("BASIS_NUMBER from 1 and BASIS_SCALE above 0 were expected")
+
+
+def _homogenisation(values: Values) -> Homogenisation | None:
+    if values.text("HOMOBASIS_TYPE") == "NONE":
+        return None
+    number, scale = values.whole("HOMOBASIS_NUMBER"), values.number("HOMOBASIS_SCALE")
+    profile = values.numbers("HOMOPSF_PARAMS")
+    if number < 0 or scale <= 0.0:
+        raise BadSetting("HOMOBASIS_NUMBER from 0 and HOMOBASIS_SCALE above 0 were expected")
+    if len(profile) != 2 or profile[0] <= 0.0 or profile[1] <= 1.0:
+        raise BadSetting("HOMOPSF_PARAMS: an FWHM above 0 and a beta above 1 were expected")
+    return Homogenisation(number, scale, profile[0], profile[1])
 
 
 def settings_of(values: Values) -> Settings:
@@ -92,6 +103,7 @@ def settings_of(values: Values) -> Settings:
             Path(values.text("BASIS_NAME")),
         ),
         snapshots=values.whole("PSFVAR_NSNAP"),
+        homogenisation=_homogenisation(values),
         threads=values.whole("NTHREADS") or len(os.sched_getaffinity(0)),
     )
 

@@ -13,7 +13,7 @@ from processing.astromatic import Values
 from processing.errors import BadSetting
 from processing.ldac import read
 from processing.placing import place
-from processing.psfex import checkimages, stars
+from processing.psfex import checkimages, homogenisation, stars
 from processing.psfex.diagnostics import Diagnosis, diagnose
 from processing.psfex.field import Field
 from processing.psfex.keys import TOOL
@@ -37,7 +37,10 @@ def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Se
     fields = []
     for number, path in enumerate(paths):
         fields.append(_field(path, settings, partial(_part, bar, number, len(paths)), look=wanted))
-        psf_model.write(_out(path, values), [each.model for each in fields[-1].made])
+        models = [each.model for each in fields[-1].made]
+        psf_model.write(_out(path, values), models)
+        if settings.homogenisation:
+            homogenisation.write(_out(path, values, "HOMOKERNEL"), models, settings.homogenisation)
         for kind, name in checks.items():
             target = name.with_name(f"{name.stem}_{path.stem}.fits")
             checkimages.write(target, kind, fields[-1], settings, cube=values.switch("CHECKIMAGE_CUBE"))
@@ -173,9 +176,9 @@ def told(field: Field) -> list[str]:
     return lines
 
 
-def _out(catalogue: Path, values: Values) -> Path:
-    directory = values.text("PSF_DIR")
-    return (Path(directory) if directory else catalogue.parent) / (catalogue.stem + values.text("PSF_SUFFIX"))
+def _out(catalogue: Path, values: Values, what: str = "PSF") -> Path:
+    directory = values.text(f"{what}_DIR")
+    return (Path(directory) if directory else catalogue.parent) / (catalogue.stem + values.text(f"{what}_SUFFIX"))
 
 
 def write_text(path: Path, text: str) -> None:

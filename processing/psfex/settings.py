@@ -43,6 +43,19 @@ class Basis:
 
 
 @dataclass(frozen=True, slots=True)
+class Homogenisation:
+    """Kernels that bring the PSF to a Moffat profile."""
+
+    number: int = 10
+    """Highest order of shapelets."""
+    scale: float = 1.0
+    """Width of their Gaussian over √(number + 1), pixels of the model."""
+    fwhm: float = 2.0
+    """Of the profile, image pixels."""
+    beta: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One run; defaults are those of PSFEx 3.21."""
 
@@ -64,4 +77,6 @@ class Settings:
     """Places an axis of contexts at which the model is looked at."""
     basis: Basis = Basis()
     """Of the model's refinement."""
+    homogenisation: Homogenisation | None = None
+    """None: no kernels."""
     threads: int = 1

@@ -88,7 +88,7 @@ def test_the_tool_writes_a_model_an_image(tmp_path: Path, capsys: pytest.Capture
         "-CHECKIMAGE_TYPE BASIS",
         "-MEF_TYPE COMMON",
         "-PSF_RECENTER Y",
-        "-HOMOBASIS_TYPE GAUSS-LAGUERRE",
+        "-HOMOPSF_PARAMS 2.0 -HOMOBASIS_TYPE GAUSS-LAGUERRE",
     ],
 )
 def test_what_is_not_made_is_refused_by_name(tmp_path: Path, asked: str, capsys: pytest.CaptureFixture[str]) -> None:
