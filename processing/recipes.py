@@ -5,7 +5,7 @@ import json
 import sys
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -28,6 +28,8 @@ from terapix.installation import etc_directory
 
 WEIGHT_STAGE = "weight 3"
 """Name and version of the stage; the version counts up whenever the same recipe would give other bits."""
+SOURCES_STAGE = "sources 1"
+"""Likewise, of catalogues and PSFs."""
 
 
 class WeightRecipe(BaseModel):
@@ -113,14 +115,99 @@ class WeightRecipe(BaseModel):
         return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
 
 
+class PsfSample(BaseModel):
+    """Which sources tell the PSF, and how its model varies over a CCD."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    signal_to_noise: Annotated[float, Field(gt=0)] = 20.0
+    """Least ratio of signal to noise of a star."""
+    ellipticity: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """Largest (A-B)/(A+B) of a star."""
+    fwhm: tuple[float, float] = (2.0, 12.0)
+    """Pixels. FWHM that stars may have."""
+    variability: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Allowed of the FWHM over a CCD, relative."""
+    flags: tuple[str, ...] = ("BAD", "OVERSCAN", "SATURATED", "LOW_RESPONSE", "HIGH_RESPONSE", "COSMIC", "BLEED",
+                              "SATELLITE", "HOT", "DEAD", "HAND")  # fmt: skip
+    """Flags of the flag map that no pixel of a star may have."""
+    vignette: Annotated[int, Field(ge=15, le=101)] = 35
+    """Pixels across the images of stars that the model is made of."""
+    size: Annotated[int, Field(ge=9, le=101)] = 25
+    """Samples across the model."""
+    degree: Annotated[int, Field(ge=0, le=5)] = 2
+    """Of the polynomial in x and y; less where a CCD has too few stars for it."""
+
+    @field_validator("flags")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in PixelFlag.__members__:
+                raise ValueError(f"{name} is none of {', '.join(PixelFlag.__members__)}")
+        return names
+
+    @property
+    def mask(self) -> PixelFlag:
+        """The flags together."""
+        found = PixelFlag(0)
+        for name in self.flags:
+            found |= PixelFlag[name]
+        return found
+
+
+class SourcesRecipe(BaseModel):
+    """How the catalogue and the PSF of a weighted frame are made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    threshold: Annotated[float, Field(gt=0)] = 1.5
+    """Of detection, standard deviations of the background."""
+    least_area: Annotated[int, Field(ge=1)] = 5
+    """Pixels above the threshold that make a source."""
+    contrast: Annotated[float, Field(ge=0, le=1)] = 0.005
+    """Share of its light that parts a piece from a blend."""
+    mesh: Annotated[int, Field(ge=8, le=4096)] = 128
+    """Pixels across a mesh of the background."""
+    apertures: tuple[float, ...] = (10.0, 16.0)
+    """Diameters, pixels; the first one gives the fluxes that the PSF is scaled with."""
+    zero_point: float = 30.0
+    """Magnitude of one ADU."""
+    psf: PsfSample = PsfSample()
+    """Of which sources the PSF is made, and how."""
+
+    @field_validator("apertures")
+    @classmethod
+    def _positive(cls, sizes: tuple[float, ...]) -> tuple[float, ...]:
+        if not sizes or min(sizes) <= 0:
+            raise ValueError("at least one diameter above 0 was expected")
+        return sizes
+
+    def digest_with(self, weights: WeightRecipe) -> str:
+        """``sha256:<hex>`` of these values, of the stage's version, and of the recipe of the weights it reads."""
+        content = json.dumps({"stage": SOURCES_STAGE, **self.model_dump(), "weights": weights.digest}, sort_keys=True)
+        return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
+
+
+Recipe = TypeVar("Recipe", bound=BaseModel)
+
+
 def load_recipe(name: str, *, directory: Path | None = None) -> WeightRecipe:
-    """Read recipe `name` from `directory`, or from those that come with TERAPIX.
+    """Read recipe `name` of the weight stage from `directory`, or from those that come with TERAPIX.
 
     Raises
     ------
     BadRecipe
         Names the file, the key, what was expected and the nearest known key.
     """
+    return _load(WeightRecipe, name, directory)
+
+
+def load_sources_recipe(name: str, *, directory: Path | None = None) -> SourcesRecipe:
+    """Read recipe `name` of the sources stage, likewise."""
+    return _load(SourcesRecipe, name, directory)
+
+
+def _load(kind: type[Recipe], name: str, directory: Path | None) -> Recipe:
     path = (directory or etc_directory() / "recipes") / f"{safe_name(name)}.toml"
     try:
         content = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
@@ -130,18 +217,18 @@ def load_recipe(name: str, *, directory: Path | None = None) -> WeightRecipe:
     except (TOMLKitError, UnicodeDecodeError) as problem:
         raise BadRecipe(f"{path}: is no TOML ({problem})") from problem
     try:
-        return WeightRecipe.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as problem:
-        raise BadRecipe("; ".join(f"{path}: {_told(error)}" for error in problem.errors())) from problem
+        raise BadRecipe("; ".join(f"{path}: {_told(kind, error)}" for error in problem.errors())) from problem
 
 
-def _told(error: object) -> str:
+def _told(kind: type[BaseModel], error: object) -> str:
     assert isinstance(error, dict)
     key = ".".join(map(str, error["loc"])) or "the recipe"
     if error["type"] != "extra_forbidden":
         return f"{key} = {error['input']!r}: {error['msg']}"
     *tables, last = error["loc"]
-    model: Any = WeightRecipe
+    model: Any = kind
     for table in tables:
         model = model.model_fields[table].annotation
     near = get_close_matches(str(last), model.model_fields, n=1)
@@ -163,4 +250,5 @@ def in_full(recipe: BaseModel) -> str:
 
 
 if __name__ == "__main__":
-    print(in_full(load_recipe(*sys.argv[1:] or ["weight"])), end="")  # noqa: T201  that is what it is asked for
+    asked = (*sys.argv[1:], "weight")[0]
+    print(in_full((load_sources_recipe if asked == "sources" else load_recipe)(asked)), end="")  # noqa: T201  as asked

@@ -31,6 +31,10 @@ STEPS: Final = (
     "job.written",
     "job.renamed",
     "job.recorded",
+    "sources.half",
+    "sources.written",
+    "sources.renamed",
+    "sources.recorded",
 )
 """All names, in the order in which a frame passes them."""
 

@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from processing.weightwatcher.stage import MadeFile, WeighedFrame, weigh_frame
+    from processing.weightwatcher.stage import WeighedFrame, weigh_frame
 
-__all__ = ["MadeFile", "WeighedFrame", "weigh_frame"]
+__all__ = ["WeighedFrame", "weigh_frame"]
 
 
 def __getattr__(name: str) -> Any:

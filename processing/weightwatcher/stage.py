@@ -1,8 +1,6 @@
 """The weight stage: a frame, its flat and its mask become a weight map, a flag map and their pictures."""
 
 import contextlib
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +13,8 @@ from processing.defects.neighbours import stars_beside
 from processing.defects.trail_search import find_trails
 from processing.defects.trails import Trail
 from processing.flags import PixelFlag
-from processing.mosaic import MosaicWriter, Written, place, primary_bytes
+from processing.mosaic import MosaicWriter, primary_bytes
+from processing.products import MadeFile, publish
 from processing.provenance import history, software, told
 from processing.recipes import WEIGHT_STAGE, WeightRecipe
 from processing.regions import read_regions
@@ -25,27 +24,13 @@ from processing.weightwatcher.bright_stars import catalogue_stars
 from processing.weightwatcher.ccd import CcdCoding, CcdFound, CcdMaps, CcdWork, search_ccd, weigh_ccd
 from processing.weightwatcher.detectors import detector_of
 from processing.weightwatcher.outlines import Outlines
-from processing.weightwatcher.workplace import bases_of, workplace
+from processing.weightwatcher.workplace import bases_of
+from processing.workplace import workplace
 from terapix.identity import FrameId
 from terapix.steps import reached
 
 _SEARCH = 0.6
 """Share of the work that is done when all CCDs were searched."""
-
-
-@dataclass(frozen=True, slots=True)
-class MadeFile:
-    """A product under its final name."""
-
-    kind: str
-    """weight, flag, picture-frame, picture-weight, picture-flag, regions or moc."""
-    path: Path
-    size: int
-    """Bytes."""
-    md5: str
-    """Hexadecimal."""
-    provenance: dict[str, Any]
-    """Software, stage, recipe, inputs with their digests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +158,7 @@ def weigh_frame(
                 made[kind] = writer.finish()
         reached("job.written")
         into.mkdir(parents=True, exist_ok=True)
-        products = tuple(_publish(kind, file, into, facts) for kind, file in made.items())
+        products = tuple(publish(kind, file, into, facts) for kind, file in made.items())
         reached("job.renamed")
     progress(1.0)
     return WeighedFrame(products, _summary(tasks, found, trails, maps, [*said, *outlines.notes]))
@@ -232,20 +217,6 @@ def _pictures(layout: focal_plane.Layout, found: Sequence[CcdFound], maps: Seque
         "picture-weight": focal_plane.weight_picture(layout, [each.weight_bins for each in maps]),
         "picture-flag": focal_plane.flag_picture(layout, [each.flag_bins for each in maps]),
     }
-
-
-def _publish(kind: str, file: Written, into: Path, facts: dict[str, Any]) -> MadeFile:
-    """Rename a complete file into `into`; over a border of file systems it is copied first."""
-    target = into / file.path.name
-    source = file.path
-    if source.stat().st_dev != into.stat().st_dev:
-        source = into / f"{target.name}.part"
-        with file.path.open("rb") as reader, source.open("wb") as copy:
-            shutil.copyfileobj(reader, copy)
-            copy.flush()
-            os.fsync(copy.fileno())
-    place(source, target)
-    return MadeFile(kind, target, file.size, file.md5, dict(facts))
 
 
 def _summary(

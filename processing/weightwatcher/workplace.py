@@ -1,61 +1,15 @@
-"""Directories of the stage: one of its own for each job, and the maps that all frames of a run share."""
+"""The maps that all frames of a run share, kept on a node for the next of them."""
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 KEPT_BASES = 6
 """Pairs of flat and mask whose maps are kept on a node, about 0.3 GB each for MegaCam; the oldest go first."""
-
-
-@contextlib.contextmanager
-def workplace(scratch: Path, name: str) -> Iterator[Path]:
-    """A directory in `scratch` for one job, removed at its end; those of killed jobs are removed on the way."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    with _locked(scratch):
-        for old in scratch.glob("weigh-*"):
-            _remove_if_abandoned(old)
-        place = scratch / f"weigh-{name}-{uuid4().hex[:12]}"
-        place.mkdir()
-        handle = os.open(place, os.O_RDONLY)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _remove_if_abandoned(place: Path) -> None:
-    """Remove the directory of a job whose process is gone: the kernel has dropped its lock."""
-    try:
-        handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(place, ignore_errors=True)
-    except BlockingIOError:
-        pass
-    finally:
-        os.close(handle)
 
 
 def bases_of(scratch: Path, facts: Mapping[str, Any]) -> Path:
