@@ -19,6 +19,8 @@ FLAG_SHARE: Final = 0.05
 """Share of its unpacked 8-bit size that a tile-compressed flag map takes until products were measured; mostly zeros."""
 REGIONS_SHARE: Final = 0.005
 """Regions and MOC over the unpacked frame until products were measured: 0.001 on painted frames, with all defects."""
+SOURCES_SHARE: Final = 0.02
+"""Catalogue and PSF over the unpacked frame until they were measured: 0.01 on painted frames, twice that to be sure."""
 UNPACKED_SHARE: Final = 3.0
 """Unpacked size of a frame over its file, where the header did not tell: Rice gains about two on MegaCam pixels."""
 RULE_2003: Final = 4
@@ -32,7 +34,7 @@ class Need:
     frame: int
     """The file as the archive serves it (tile-compressed)."""
     products: int
-    """Weight and flag maps as we write them, from the growth measured so far."""
+    """Maps, catalogue and PSF as we write them, from the growth measured so far."""
     scratch: int
     """Unpacked pixels of what is worked on at once."""
 
@@ -88,8 +90,8 @@ def need_of(
 
     Parameters
     ----------
-    needs : bytes by part as its header told (frame, unpacked, weight, flag, scratch); parts may be absent, and no maps
-        are to be made where they are told to take nothing
+    needs : bytes by part as its header told (frame, unpacked, weight, flag, sources, scratch); parts may be absent, and
+        no maps are to be made where they are told to take nothing
     size : bytes of the file
     growth : bytes of a product over the unpacked bytes of its frame, by kind, as measured so far; measured beats told
     compression : share of its unpacked size that a tile-compressed weight map takes until then
@@ -105,6 +107,8 @@ def need_of(
     }
     if not growth:
         guesses["regions"] = unpacked * REGIONS_SHARE
+    if "catalogue" not in growth:  # measured stage by stage: a night's first frames have maps before a catalogue
+        guesses["sources"] = told.get("sources") or unpacked * SOURCES_SHARE
     products = sum(unpacked * growth[kind] if kind in growth else guess for kind, guess in guesses.items())
     products += sum(unpacked * share for kind, share in growth.items() if kind not in guesses)
     return Need(frame, int(products), int(told.get("scratch") or unpacked))

@@ -15,6 +15,7 @@ from datatransfer.nodes import Roster, Standing
 from dbclient.database import Database
 from dbclient.records import FrameRecord, ReplicaRecord
 from dbclient.schema import FrameKind, FrameState, ProductState, ReplicaState
+from dbclient.stages import SOURCES
 from dbclient.stores import Frames, Inventory, Leases, Nodes, Products, Replicas
 from terapix.clock import Clock
 from terapix.identity import FrameId, UnsafeName
@@ -190,8 +191,7 @@ class Sweep:
                 await Leases().release(session, frame_id, now=self._clock.now())
         return len(lost)
 
-    @staticmethod
-    async def _lost(session: AsyncSession) -> tuple[tuple[int, str], ...]:
+    async def _lost(self, session: AsyncSession) -> tuple[tuple[int, str], ...]:
         leases = await Leases().open(session)
         if not leases:
             return ()
@@ -202,7 +202,9 @@ class Sweep:
             for replica in await Replicas().of_frame(session, frame_id):
                 if replica.state is ReplicaState.HELD:
                     placed[frame_id] = replica.node_id
-        return judge(leases, frames, await Inventory().open_moves(session), placed=placed)
+        followed = SOURCES in self._settings.processing.stages
+        due = {number for number, frame in frames.items() if followed and frame.catalogued_at is None}
+        return judge(leases, frames, await Inventory().open_moves(session), placed=placed, due=due)
 
 
 def _parts(root: Path) -> list[Path]:

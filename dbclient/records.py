@@ -77,6 +77,7 @@ class FrameRecord:
     valid_at: datetime | None
     placed_at: datetime | None
     weighted_at: datetime | None
+    catalogued_at: datetime | None
     acknowledged_at: datetime | None
     supersedes: int | None
 

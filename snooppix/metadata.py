@@ -31,6 +31,8 @@ FARTHEST: Final = math.radians(5.0)
 """Radians from the middle of the mosaic; MegaCam's corners are at 0.8 degrees, and no camera of ours sees 5."""
 FLOAT: Final = 4
 """Bytes of a weight map's pixel before compression."""
+SOURCES: Final = 0.04
+"""Bytes of catalogue and PSF for each pixel of the frame: 0.02 on painted frames, twice that to be sure."""
 BYTE: Final = 1
 """Bytes of a flag map's pixel before compression."""
 
@@ -116,7 +118,7 @@ def observed_at(headers: Headers) -> datetime | None:
 
 
 def needs(headers: Headers, *, size: int, compression: float, maps: bool = True) -> dict[str, int]:
-    """Room that the frame and its maps, if there will be any, take on a node, in bytes.
+    """Room that the frame and its maps and catalogue, if there will be any, take on a node, in bytes.
 
     The scratch holds the maps of single CCDs, each a file of its own, until they are put together.
     """
@@ -124,7 +126,11 @@ def needs(headers: Headers, *, size: int, compression: float, maps: bool = True)
     pixels = sum(counts)
     unpacked = sum(n * abs(header.bitpix or 0) // 8 for n, header in zip(counts, headers.images, strict=True))
     weight, flag = [math.ceil(pixels * each * compression) if maps else 0 for each in (FLOAT, BYTE)]
-    return {"frame": size, "unpacked": unpacked, "weight": weight, "flag": flag, "scratch": weight + flag}
+    sources = math.ceil(pixels * SOURCES) if maps else 0
+    scratch = weight + flag
+    return {
+        "frame": size, "unpacked": unpacked, "weight": weight, "flag": flag, "sources": sources, "scratch": scratch
+    }  # fmt: skip
 
 
 def footprint(headers: Headers) -> tuple[tuple[float, float], list[list[float]]]:

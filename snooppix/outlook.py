@@ -28,7 +28,7 @@ from dbclient.stores.prospects import Prospect
 from snooppix.archive import Archive
 from snooppix.errors import ArchiveError, FetchError, NoNode, NoRoom, Rejection, TooLarge
 from snooppix.headers import BLOCK, CARD, Headers, data_size, read_dump
-from snooppix.metadata import BYTE, FLOAT, needs
+from snooppix.metadata import BYTE, FLOAT, SOURCES, needs
 from snooppix.reception import Reception, Receptions
 from terapix.identity import Digest
 from terapix.instruments import Instrument
@@ -97,13 +97,14 @@ def guess(instrument: Instrument, size: int | None, *, compression: float) -> Ne
     """What a frame of a camera needs at most, before anything was asked about it."""
     pixels = max(instrument.ccd_counts) * instrument.width * instrument.height
     maps = math.ceil(pixels * FLOAT * compression) + math.ceil(pixels * BYTE * compression) if instrument.weights else 0
-    return Need(size if size is not None else pixels * WIDEST + HEADERS, maps, maps)
+    made = maps + (math.ceil(pixels * SOURCES) if maps else 0)
+    return Need(size if size is not None else pixels * WIDEST + HEADERS, made, maps)
 
 
 def need_of(told: Mapping[str, float], size: int | None) -> Need:
     """What a frame needs as its headers told."""
     frame = size if size is not None else int(told["frame"])
-    return Need(frame, int(told["weight"] + told["flag"]), int(told["scratch"]))
+    return Need(frame, int(told["weight"] + told["flag"] + told.get("sources", 0)), int(told["scratch"]))
 
 
 def file_size(text: str) -> int:
@@ -225,7 +226,7 @@ class Outlook:
             async with self.database.write() as session:
                 await Frames().describe(session, frame.id, needs=told)
         log.info("headers tell what a frame needs", frame=frame.name, needs=told)
-        return Need(size, told["weight"] + told["flag"], told["scratch"])
+        return need_of(told, size)
 
 
 def _whole(headers: Headers, kind: FrameKind) -> Headers:

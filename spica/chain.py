@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.records import DaemonRecord, NodeRecord, NodeRoom
 from dbclient.schema import FrameState, JobState, NodeState
+from dbclient.stages import SOURCES
 from dbclient.stores import Frames, Jobs, Nodes
 from terapix.instruments import load_instrument
 from terapix.quantities import counted
@@ -70,9 +71,14 @@ class Summary:
     unweighted: str | None = None
     """Why no maps are made, where the camera's frames do not allow it: then a placed frame has come to its end."""
 
+    uncatalogued: int = 0
+    """Weighted frames that lack catalogue and PSF and will get them: those whose job has failed do not count."""
+
     @property
     def finished(self) -> bool:
-        """True when every frame is weighted, rejected or failed; or placed, where no weights are made."""
+        """True when every frame is weighted and catalogued, rejected or failed; or placed, where nothing is made."""
+        if self.uncatalogued:
+            return False
         settled = {FrameState.WEIGHTED, FrameState.REJECTED, FrameState.FAILED, FrameState.SUPERSEDED}
         settled |= {FrameState.PLACED} if self.unweighted else set()
         return bool(self.states) and all(state in settled for state, count in self.states.items() if count)
@@ -83,9 +89,13 @@ async def summarise(session: AsyncSession, *, now: datetime, settings: Settings)
     states, unweighted = await Frames().counts(session), _unweighted(settings.snooppix.instrument)
     total = sum(states.values())
     chain = []
+    lacking, given_up = await Jobs().uncatalogued(session) if _catalogues(settings) else (0, 0)
     for name, passed in PASSED:
         count = sum(states.get(state, 0) for state in passed)
         chain.append(Step(name, count, count / total if total else 0.0))
+        if name == "weighted" and _catalogues(settings):
+            count = max(count - lacking, 0)
+            chain.append(Step("catalogued", count, count / total if total else 0.0))
     rooms = {room.name: room for room in await Nodes().room(session, runs=False)}
     nodes = bars(await Nodes().all(session), rooms)
     daemons = tuple(await Nodes().daemons(session))
@@ -94,7 +104,7 @@ async def summarise(session: AsyncSession, *, now: datetime, settings: Settings)
         *_resting(daemons),
         *_ill_nodes(nodes),
         *_silent(daemons, now),
-        *_ill_frames(states),
+        *_ill_frames(states, given_up),
     )
     return Summary(
         sentence=_sentence(
@@ -107,7 +117,13 @@ async def summarise(session: AsyncSession, *, now: datetime, settings: Settings)
         jobs=await Jobs().counts(session, *OPEN_JOBS),
         warnings=warnings,
         unweighted=unweighted,
+        uncatalogued=lacking - given_up,
     )
+
+
+def _catalogues(settings: Settings) -> bool:
+    """Whether weighted frames get catalogues."""
+    return SOURCES in settings.processing.stages and _unweighted(settings.snooppix.instrument) is None
 
 
 def bars(nodes: Sequence[NodeRecord], rooms: Mapping[str, NodeRoom]) -> tuple[NodeBar, ...]:
@@ -162,9 +178,12 @@ def _silent(daemons: tuple[DaemonRecord, ...], now: datetime) -> list[str]:
     ]
 
 
-def _ill_frames(states: dict[FrameState, int]) -> list[str]:
+def _ill_frames(states: dict[FrameState, int], given_up: int) -> list[str]:
     failed = states.get(FrameState.FAILED, 0)
-    return [f"{counted(failed, 'frame')} failed: terapix frames --state failed shows why"] if failed else []
+    told = [f"{counted(failed, 'frame')} failed: terapix frames --state failed shows why"] if failed else []
+    if given_up:
+        told.append(f"{counted(given_up, 'weighted frame')} got no catalogue: terapix why FRAME tells why")
+    return told
 
 
 def _sentence(

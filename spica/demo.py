@@ -14,13 +14,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any, Self
 
 import tomlkit
 from yarl import URL
 
 from dbclient.database import Database
-from dbclient.schema import FrameState
+from dbclient.records import JobRecord
+from dbclient.schema import FrameState, JobState
+from dbclient.stages import SOURCES
 from dbclient.stores import Frames, Jobs, Products
 from processing.skymaker.painter import paint_run
 from snooppix.standin.server import StandIn
@@ -312,8 +315,13 @@ def hosts_of(night: Night, loaded: Loaded) -> list[Supervisor]:
     return found
 
 
-async def account(database: Database, *, seconds: float) -> dict[str, Any]:
-    """Sum the night up: each frame, what became of it, and how long it took."""
+async def account(database: Database, *, seconds: float, catalogues: bool = True) -> dict[str, Any]:
+    """Sum the night up: each frame, what became of it, and how long it took.
+
+    Parameters
+    ----------
+    catalogues : whether weighted frames get catalogues
+    """
     async with database.read() as session:
         frames = await Frames().search(session, limit=100_000)
         listed = []
@@ -334,14 +342,29 @@ async def account(database: Database, *, seconds: float) -> dict[str, Any]:
                         product.kind: {"path": product.path, "size": product.size, "digest": product.digest}
                         for product in products
                     },
-                    "jobs": [{"stage": job.stage, "state": job.state.value, "attempts": job.attempts} for job in jobs],
+                    "catalogued": _seconds(frame.spotted_at, frame.catalogued_at),
+                    **_found(jobs),
+                    "jobs": [
+                        {
+                            "stage": job.stage,
+                            "state": job.state.value,
+                            "attempts": job.attempts,
+                            "seconds": _seconds(job.started_at, job.ended_at),
+                        }
+                        for job in jobs
+                    ],
                 }
             )
     weighted = sum(frame["state"] == FrameState.WEIGHTED.value for frame in listed)
+    catalogued = sum(frame["catalogued"] is not None for frame in listed)
+    seeings = [frame["seeing"] for frame in listed if frame["seeing"] is not None]
     return {
         "frames": len(listed),
         "weighted": weighted,
-        "ok": weighted == len(listed) > 0,
+        "catalogued": catalogued,
+        "sources": sum(frame["sources"] or 0 for frame in listed),
+        "seeing": median(seeings) if seeings else None,
+        "ok": weighted == len(listed) > 0 and (catalogued == weighted or not catalogues),
         "seconds": round(seconds, 1),
         "night": listed,
     }
@@ -349,3 +372,10 @@ async def account(database: Database, *, seconds: float) -> dict[str, Any]:
 
 def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
     return round((end - begin).total_seconds(), 2) if begin and end else None
+
+
+def _found(jobs: Sequence[JobRecord]) -> dict[str, Any]:
+    """What the latest sources job counted: sources, stars, and the seeing (")."""
+    done = [job.summary for job in jobs if job.stage == SOURCES and job.state is JobState.DONE and job.summary]
+    last = done[-1] if done else {}
+    return {key: last.get(key) for key in ("sources", "stars", "seeing")}

@@ -20,7 +20,7 @@ from spica.chain import Summary
 if TYPE_CHECKING:
     from spica.demo import Demo
 
-STYLES = {"weighted": "green", "rejected": "yellow", "failed": "red"}
+STYLES = {"weighted": "green", "catalogued": "green", "rejected": "yellow", "failed": "red"}
 EVENTS = 8
 """Latest events shown."""
 REDRAW = 0.5

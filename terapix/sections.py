@@ -204,8 +204,12 @@ class ProcessingSection(Section):
 
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that one job may use; 0: one a core."""
+    stages: tuple[Literal["weight", "sources"], ...] = ("weight", "sources")
+    """What is made of a placed frame: its maps, and after them its catalogue and PSF; weight is always made."""
     recipe: str = "weight"
-    """Recipe in etc/recipes that a placed frame is due for."""
+    """Recipe in etc/recipes of the weight and flag maps."""
+    sources_recipe: str = "sources"
+    """Recipe in etc/recipes of the catalogue and the PSF."""
     attempts: Annotated[int, Field(ge=1)] = 3
     """Tries of one job before it counts as failed."""
     lease: Seconds = 60.0

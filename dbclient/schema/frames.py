@@ -38,6 +38,10 @@ _WEIGHTED = text("weighted_at IS NOT NULL")
 _DONE = Index("ix_frames_weighted", "weighted_at", sqlite_where=_WEIGHTED, postgresql_where=_WEIGHTED)
 """When frames became weighted; likewise a listing does not touch it."""
 
+_LACKING = text("state = 'weighted' AND catalogued_at IS NULL")
+_NEXT = Index("ix_frames_uncatalogued", "id", sqlite_where=_LACKING, postgresql_where=_LACKING)
+"""Weighted frames without a catalogue of their present maps: those that are due for one, and some that failed."""
+
 _HERE = text("state IN ('valid', 'placed', 'weighted')")
 _FIELD = Index("ix_frames_field", "object", "id", sqlite_where=_HERE, postgresql_where=_HERE)
 """Of the frames that are here, so that a field can be kept together; a listing does not touch it either."""
@@ -58,6 +62,7 @@ class Frame(Base):
         Index("ix_frames_states", "kind", "current", "state", "id"),
         _WAITING,
         _DONE,
+        _NEXT,
         _FIELD,
         _TURNS,
     )
@@ -140,7 +145,7 @@ class Frame(Base):
     elixir: Mapped[dict[str, Any] | None]
     """EL_SYS, DATEPROC, IMRED_* and PHOT_* as read from the primary header."""
     needs: Mapped[dict[str, Any] | None]
-    """Bytes it will take on a node: frame, unpacked, weight, flag, scratch."""
+    """Bytes it will take on a node: frame, unpacked, weight, flag, sources, scratch."""
 
     spotted_at: Mapped[datetime]
     """When it was first listed by the archive."""
@@ -152,6 +157,8 @@ class Frame(Base):
     """When it was on its node."""
     weighted_at: Mapped[datetime | None]
     """When it was weighted."""
+    catalogued_at: Mapped[datetime | None]
+    """When catalogue and PSF were made with its present maps."""
     acknowledged_at: Mapped[datetime | None]
     """When its publisher was told that a product is safely here; none for frames."""
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("frames.id"))

@@ -36,7 +36,7 @@ class Product(Base):
     stage: Mapped[str] = mapped_column(Text(30))
     """Name of the stage that made it."""
     kind: Mapped[str] = mapped_column(Text(30))
-    """weight, flag, picture-frame, picture-weight, picture-flag, regions, moc."""
+    """weight, flag, picture-frame, picture-weight, picture-flag, regions, moc; catalogue, psf."""
     state: Mapped[ProductState] = mapped_column(Word(ProductState, 12), default=ProductState.HELD)
     path: Mapped[str]
     """Path below the node's root."""

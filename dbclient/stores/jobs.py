@@ -4,19 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dbclient import stages
 from dbclient.errors import NoSuchRow
-from dbclient.records import FrameRecord, JobRecord, NewProduct, NodeRecord, record
+from dbclient.records import JobRecord, NewProduct
 from dbclient.schema import (
-    Frame,
-    FrameKind,
     FrameState,
     Job,
     JobState,
     Level,
-    Node,
     Product,
     ProductState,
     Replica,
@@ -27,41 +25,13 @@ from dbclient.stores.frames import Frames
 from dbclient.stores.growths import Growths
 from dbclient.stores.insertion import insert_unless_there
 from dbclient.stores.transfers import Leases
+from dbclient.stores.wanted import WantedJobs
 
 LATEST: Final = 500
 """Jobs from which the speed of nodes is taken."""
 
 
-class Jobs:
-    async def wanted(
-        self, session: AsyncSession, *, stage: str, recipe: str, limit: int = 500
-    ) -> list[tuple[FrameRecord, NodeRecord]]:
-        """Give placed exposures that have no job for this stage and recipe, with the node that holds each.
-
-        Weighted ones are looked through only if another recipe was ever in use:
-        else they have their job.
-        """
-        states = [FrameState.PLACED]
-        if await self._other_recipe(session, stage=stage, recipe=recipe):
-            states.append(FrameState.WEIGHTED)
-        query = (
-            select(Frame, Node)
-            .join(Replica, and_(Replica.frame_id == Frame.id, Replica.state == ReplicaState.HELD))
-            .join(Node, Node.id == Replica.node_id)
-            .outerjoin(Job, and_(Job.frame_id == Frame.id, Job.stage == stage, Job.recipe == recipe))
-            .where(Frame.state.in_(states), Frame.kind == FrameKind.OBJECT, Job.id.is_(None))
-            .order_by(Frame.priority.desc(), Frame.id, Replica.id)
-            .limit(limit)
-        )
-        found: dict[int, tuple[FrameRecord, NodeRecord]] = {}
-        for frame, node in (await session.execute(query)).all():
-            found.setdefault(frame.id, (record(FrameRecord, frame), record(NodeRecord, node)))
-        return list(found.values())
-
-    async def _other_recipe(self, session: AsyncSession, *, stage: str, recipe: str) -> bool:
-        ends = [await session.scalar(select(end(Job.recipe)).where(Job.stage == stage)) for end in (func.min, func.max)]
-        return any(end not in {None, recipe} for end in ends)
-
+class Jobs(WantedJobs):
     async def create(
         self, session: AsyncSession, *, frame_id: int, node_id: int, stage: str, recipe: str, now: datetime
     ) -> int | None:
@@ -80,15 +50,6 @@ class Jobs:
             row = await session.get_one(Job, number)
             await self._event(session, row, "job-due", f"is due for {stage}", now=now, source="spica")
         return number
-
-    async def due(
-        self, session: AsyncSession, *, now: datetime, node_id: int | None = None, limit: int = 100
-    ) -> list[JobRecord]:
-        """Give jobs whose next try is due and whose frame is on a node, by priority."""
-        here = Frame.state.in_((FrameState.PLACED, FrameState.WEIGHTED))
-        query = self._query().where(Job.state == JobState.DUE, or_(Job.retry_at.is_(None), Job.retry_at <= now), here)
-        query = query if node_id is None else query.where(Job.node_id == node_id)
-        return await self._list(session, query.order_by(Frame.priority.desc(), Job.id).limit(limit))
 
     async def claim(
         self, session: AsyncSession, job_id: int, *, worker: str, token: str, now: datetime, lease: float | None = None
@@ -144,8 +105,14 @@ class Jobs:
         summary: dict[str, Any],
         now: datetime,
         source: str,
+        followed: bool = False,
     ) -> bool:
-        """End a job with its products, in this one transaction; False if the claim is no longer ours."""
+        """End a job with its products, in this one transaction; False if the claim is no longer ours.
+
+        Parameters
+        ----------
+        followed : whether another stage is wanted of the frame, whose room stays promised
+        """
         row = await self._held(session, job_id, token)
         if row is None:
             return False
@@ -173,8 +140,9 @@ class Jobs:
                 product.provenance,
             )
             session.add(made)
-        await Leases().settle(session, row.frame_id, row.node_id, products=True, frame=True, now=now)
         frame = await Frames().get(session, row.frame_id)
+        left = int((frame.needs or {}).get(stages.SOURCES) or 0) if followed else 0
+        await Leases().settle(session, row.frame_id, row.node_id, products=True, frame=True, left=left, now=now)
         await Growths().note(
             session,
             instrument=frame.instrument,
@@ -185,14 +153,40 @@ class Jobs:
             now=now,
         )
         seconds = (now - row.started_at).total_seconds() if row.started_at else 0.0
-        message = f"has its weight and flag maps, made in {seconds:.1f} s"
-        if frame.state is FrameState.PLACED:
-            await Frames().advance(
-                session, row.frame_id, FrameState.WEIGHTED, now=now, source=source, message=message, event="weighted"
-            )
+        if row.stage == stages.SOURCES:
+            message = f"has its catalogue and PSF{_found(summary)}, made in {seconds:.1f} s"
+            await Frames().describe(session, row.frame_id, catalogued_at=now)
+            await self._event(session, row, "catalogued", message, now=now, source=source)
         else:
-            await self._event(session, row, "job-done", message, now=now, source=source)
+            message = f"has its weight and flag maps, made in {seconds:.1f} s"
+            if frame.state is FrameState.PLACED:
+                await Frames().advance(
+                    session, frame.id, FrameState.WEIGHTED, now=now, source=source, message=message, event="weighted"
+                )
+            else:
+                await self._event(session, row, "job-done", message, now=now, source=source)
+        await self._read_anew(session, row, now=now, source=source)
         return True
+
+    async def _read_anew(self, session: AsyncSession, row: Job, *, now: datetime, source: str) -> None:
+        """Make jobs due again that read other maps of the frame than it has now, or failed on others."""
+        await session.flush()
+        maps = select(Product.kind, Product.digest).where(
+            Product.frame_id == row.frame_id, Product.stage == stages.WEIGHT, Product.state == ProductState.HELD
+        )
+        held = dict((await session.execute(maps)).all())
+        others = select(Job).where(
+            Job.frame_id == row.frame_id,
+            Job.stage != stages.WEIGHT,
+            Job.state.in_((JobState.DONE, JobState.FAILED) if row.stage == stages.WEIGHT else (JobState.DONE,)),
+        )
+        for job in list(await session.scalars(others)):
+            read = await session.scalar(select(Product.provenance).where(Product.job_id == job.id).limit(1)) or {}
+            changed = [k for k in stages.READS[job.stage] if k in held and not str(read.get(k, "")).endswith(held[k])]
+            if not changed and job.state is JobState.DONE:
+                continue
+            await self.lost(session, job.id, reason="its maps were made anew", now=now, source=source)
+            job.node_id, job.attempts = row.node_id, 0
 
     async def fail(
         self,
@@ -212,11 +206,12 @@ class Jobs:
         row.claim, row.reason, row.retry_at, row.done_share = None, reason, retry_at, 0.0
         if retry_at is None:
             row.state, row.ended_at = JobState.FAILED, now
-            await Frames().fail(session, row.frame_id, reason=f"{row.stage}: {reason}", now=now, source=source)
+            await self._given_up(session, row, reason, now=now, source=source)
         else:
             row.state = JobState.DUE
             said = f"{row.stage} is tried again: {reason}"
-            await Frames().describe(session, row.frame_id, reason=said, retry_at=retry_at)
+            if await self._tells(session, row):
+                await Frames().describe(session, row.frame_id, reason=said, retry_at=retry_at)
             await self._event(
                 session,
                 row,
@@ -228,18 +223,35 @@ class Jobs:
             )
         return True
 
+    async def _given_up(self, session: AsyncSession, row: Job, reason: str, *, now: datetime, source: str) -> None:
+        """A frame without maps has failed; one without a catalogue keeps its maps, and tells what it lacks."""
+        said = f"{row.stage}: {reason}"
+        if row.stage == stages.WEIGHT:
+            await Frames().fail(session, row.frame_id, reason=said, now=now, source=source)
+            return
+        await Leases().settle(session, row.frame_id, row.node_id, products=True, now=now)
+        if await self._tells(session, row):
+            await Frames().describe(session, row.frame_id, reason=said, retry_at=None)
+        await self._event(session, row, "job-failed", f"failed: {said}", now=now, source=source, level=Level.ERROR)
+
+    async def _tells(self, session: AsyncSession, row: Job) -> bool:
+        """Whether the frame's reason is this job's: not where it waits for its maps meanwhile."""
+        return row.stage == stages.WEIGHT or (await Frames().get(session, row.frame_id)).state is FrameState.WEIGHTED
+
     async def stale(self, session: AsyncSession, *, before: datetime) -> list[JobRecord]:
         """Give running jobs whose worker has been silent since before a moment."""
         query = self._query().where(Job.state == JobState.RUNNING, Job.beat_at < before)
         return await self._list(session, query.order_by(Job.id))
 
     async def lost(self, session: AsyncSession, job_id: int, *, reason: str, now: datetime, source: str) -> None:
-        """Make a running or done job due again: its worker died, or its product is gone."""
+        """Make a running, done or failed job due again: worker dead, product gone, or what it reads is new."""
         row = await session.get(Job, job_id, with_for_update=True)
         if row is None:
             raise NoSuchRow("job", job_id)
-        if row.state not in {JobState.RUNNING, JobState.DONE}:
+        if row.state not in {JobState.RUNNING, JobState.DONE, JobState.FAILED}:
             return
+        if row.stage == stages.SOURCES:
+            await Frames().describe(session, row.frame_id, catalogued_at=None)
         row.state, row.claim, row.ended_at, row.done_share, row.reason = JobState.DUE, None, None, 0.0, reason
         await self._event(
             session, row, "job-lost", f"{row.stage} is due again: {reason}", now=now, source=source, level=Level.WARNING
@@ -274,18 +286,6 @@ class Jobs:
         )
         return int(retired.rowcount)  # type: ignore[attr-defined]
 
-    async def get(self, session: AsyncSession, job_id: int) -> JobRecord:
-        found = await self._list(session, self._query().where(Job.id == job_id))
-        if not found:
-            raise NoSuchRow("job", job_id)
-        return found[0]
-
-    async def of_frame(self, session: AsyncSession, frame_id: int) -> list[JobRecord]:
-        return await self._list(session, self._query().where(Job.frame_id == frame_id).order_by(Job.id))
-
-    async def in_state(self, session: AsyncSession, state: JobState, *, limit: int = 500) -> list[JobRecord]:
-        return await self._list(session, self._query().where(Job.state == state).order_by(Job.id).limit(limit))
-
     async def counts(self, session: AsyncSession, *states: JobState) -> dict[JobState, int]:
         """Count jobs by state; of all unless some are named: those that are done are as many as frames."""
         query = select(Job.state, func.count()).group_by(Job.state)
@@ -293,10 +293,15 @@ class Jobs:
         return dict((await session.execute(query)).all())
 
     async def seconds(self, session: AsyncSession) -> dict[int, float]:
-        """Give the mean time of a job on each node, by node row, over the latest that were done."""
+        """Give the mean time in which maps are made on each node, by node row, over the latest that were done."""
         latest = (
             select(Job.node_id, Job.started_at, Job.ended_at)
-            .where(Job.state == JobState.DONE, Job.started_at.is_not(None), Job.ended_at.is_not(None))
+            .where(
+                Job.state == JobState.DONE,
+                Job.stage == stages.WEIGHT,
+                Job.started_at.is_not(None),
+                Job.ended_at.is_not(None),
+            )
             .order_by(Job.id.desc())
             .limit(LATEST)
         )
@@ -309,16 +314,6 @@ class Jobs:
     async def _held(self, session: AsyncSession, job_id: int, token: str) -> Job | None:
         query = select(Job).where(Job.id == job_id, Job.claim == token, Job.state == JobState.RUNNING).with_for_update()
         return (await session.scalars(query)).one_or_none()
-
-    def _query(self) -> Select[Job, str, str]:
-        return (
-            select(Job, Frame.name, Node.name).join(Frame, Frame.id == Job.frame_id).join(Node, Node.id == Job.node_id)
-        )
-
-    async def _list(self, session: AsyncSession, query: Select[Job, str, str]) -> list[JobRecord]:
-        return [
-            record(JobRecord, row, frame=frame, node=node) for row, frame, node in (await session.execute(query)).all()
-        ]
 
     async def _event(
         self,
@@ -342,3 +337,12 @@ class Jobs:
             node_id=row.node_id,
             now=now,
         )
+
+
+def _found(summary: dict[str, Any]) -> str:
+    """What the sources stage counted, as a person says it."""
+    seeing = summary.get("seeing")
+    if "sources" not in summary:
+        return ""
+    told = f": {summary['sources']} sources, {summary.get('stars', 0)} stars"
+    return f'{told}, seeing {seeing:.2f}"' if seeing else f"{told}, no PSF"

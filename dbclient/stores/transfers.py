@@ -232,14 +232,20 @@ class Leases:
         now: datetime,
         frame: bool = False,
         products: bool = False,
+        left: int = 0,
     ) -> None:
-        """Take off what is on the disk now: the frame, or products and scratch; nothing left ends the lease."""
+        """Take off what is on the disk now: the frame, or products and scratch; nothing left ends the lease.
+
+        Parameters
+        ----------
+        left : bytes of products that a later stage will write still
+        """
         query = select(Lease).where(Lease.frame_id == frame_id, Lease.node_id == node_id, Lease.ended_at.is_(None))
         for row in await session.scalars(query):
             if frame:
                 row.frame_bytes = 0
             if products:
-                row.product_bytes = row.scratch_bytes = 0
+                row.product_bytes, row.scratch_bytes = min(left, row.product_bytes), 0
             if not (row.frame_bytes or row.product_bytes or row.scratch_bytes):
                 row.ended_at = now
 

@@ -88,7 +88,7 @@ FRAMES: Tasks = (
 )
 """What stages call on the nodes, which never paint."""
 CATALOGUES: Tasks = (*detecting.TASKS, *gaps.TASKS)
-"""What makes catalogues of them; the nodes do not yet."""
+"""What makes catalogues of them."""
 PAINTER: Tasks = (*_PACKING, *_MAPS, *sky.TASKS, *camera.TASKS)
 """What SkyMaker and the painter of frames call."""
 

@@ -95,9 +95,7 @@ def psf_settings(sample: PsfSample, degree: int) -> psfex.Settings:
         ellipticity=sample.ellipticity,
         image_flags=int(sample.mask),
     )
-    return psfex.Settings(
-        selection=selection, size=(sample.size, sample.size), degrees=(degree,), super_resolved=False
-    )
+    return psfex.Settings(selection=selection, size=(sample.size, sample.size), degrees=(degree,), super_resolved=False)
 
 
 def find_sources(work: CcdWork) -> CcdSources:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from dbclient.database import Database
+from dbclient.stages import SOURCES
 from spica.accounts import ensure_operator
 from spica.cli.answers import ConfigOption, Exit, JsonOption, err, out, say_json, settings, stop
 from spica.nightwatch import follow
@@ -39,7 +40,7 @@ def demo(
     as_json: JsonOption = False,
     timeout: Annotated[float, typer.Option("--timeout", help="With --once: give up after so many seconds.")] = 3600.0,
 ) -> None:
-    """Simulate a night: frames are painted, spotted, fetched, verified, placed and weighted, and a page shows it."""
+    """Simulate a night: frames are painted, fetched, placed, weighted and catalogued, and a page shows it."""
     cache = os.environ.get("TERAPIX_PATHS__CACHE") or directory.absolute() / "cache"
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(cache) / "numba"))
     from spica.demo import Demo, Night, account, prepare  # noqa: PLC0415 - numba looks for its cache when it is loaded
@@ -51,11 +52,16 @@ def demo(
             interrupted = await follow(running, once=once, quiet=as_json, deadline=timeout if once else None)
             if not once:
                 return Exit.OK
-            summed = await account(running.database, seconds=time.monotonic() - begin)
+            catalogues = SOURCES in running.loaded.settings.processing.stages
+            summed = await account(running.database, seconds=time.monotonic() - begin, catalogues=catalogues)
         if as_json:
             say_json(summed)
         else:
-            out.print(f"{summed['weighted']} of {summed['frames']} frames weighted in {summed['seconds']:.0f} s.")
+            seeing = f", seeing {summed['seeing']:.2f} arcsec" if summed["seeing"] else ""
+            out.print(
+                f"{summed['weighted']} of {summed['frames']} frames weighted and {summed['catalogued']} catalogued in "
+                f"{summed['seconds']:.0f} s: {summed['sources']} sources{seeing}."
+            )
         if interrupted:
             return 128 + signal.SIGINT
         return Exit.OK if summed["ok"] else Exit.SOME_FAILED

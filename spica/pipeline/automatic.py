@@ -3,6 +3,7 @@
 import asyncio
 import os
 
+from dbclient import stages
 from dbclient.database import Database
 from dbclient.records import JobRecord, NodeRecord
 from dbclient.schema import NodeState
@@ -12,7 +13,7 @@ from spica.pipeline.engine import Engine
 from spica.pipeline.marks import Marks
 from spica.pipeline.orders import Order, Outcome
 from spica.pipeline.recovery import Recovery
-from spica.pipeline.worker import recipe_digest
+from spica.pipeline.stages import digests
 from terapix.clock import Clock
 from terapix.errors import TerapixError
 from terapix.instruments import load_instrument
@@ -35,7 +36,8 @@ class Pipeline:
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._recipe = ""
+        self._recipes: dict[str, str] = {}
+        """Digests of the stages that are wanted."""
         self._closing = False
         self._check_at = clock.monotonic()
         section = settings.processing
@@ -48,8 +50,9 @@ class Pipeline:
 
     async def start(self) -> None:
         """Open the engine; workers join on their own time."""
-        self._recipe = await asyncio.to_thread(recipe_digest, self._settings.processing.recipe)
-        await self.dispatcher.retire(self._recipe)
+        self._recipes = await asyncio.to_thread(digests, self._settings.processing)
+        for stage, recipe in self._recipes.items():
+            await self.dispatcher.retire(recipe, stage=stage)
         await self.engine.start()
 
     async def pass_(self) -> str:
@@ -60,7 +63,7 @@ class Pipeline:
         here = [node for node in nodes if node.address in {None, self._settings.agent.own}]
         self.engine.staff([node.name for node in here])
         await self.recovery.pass_()
-        await self.recovery.take_up(stage=STAGE, recipe=self._recipe)
+        await self.recovery.take_up(stage=STAGE, recipe=self._recipes[STAGE])
         check = self._clock.monotonic() >= self._check_at
         if await asyncio.to_thread(self._marks.look) or check:
             await self.recovery.follow(self._marks, stage=STAGE)
@@ -68,7 +71,9 @@ class Pipeline:
             await self.recovery.check_products(here)
             await self.recovery.remake()
             self._check_at = self._clock.monotonic() + CHECK_EVERY
-        _, waiting = await self.dispatcher.pass_(self._recipe)
+        _, waiting = await self.dispatcher.pass_(self._recipes[STAGE])
+        for stage in set(self._recipes) - {STAGE}:
+            await self.dispatcher.follow_up(stage, self._recipes[stage], weights=self._recipes[STAGE])
         await self._submit_due()
         said = [_jobs(len(self.engine.busy))]
         if waiting:
@@ -82,7 +87,8 @@ class Pipeline:
         """Hand every job that is due to the engine, where its node answers."""
         async with self._database.read() as session:
             nodes = {node.id: node for node in await Nodes().all(session) if node.state.answers}
-            due = await Jobs().due(session, now=self._clock.now(), limit=AT_ONCE + len(self.engine.busy))
+            limit = AT_ONCE + len(self.engine.busy)
+            due = await Jobs().due(session, now=self._clock.now(), limit=limit, wanted=list(self._recipes))
         for job in due:
             node = nodes.get(job.node_id)
             if node:
@@ -112,12 +118,14 @@ class Pipeline:
             node=node.name,
             directory=node.directory,
             url=self._settings.database_url,
-            recipe=section.recipe,
+            recipe=section.recipe if job.stage == STAGE else section.sources_recipe,
             workers=section.workers or len(os.sched_getaffinity(0)),
             lease=section.lease,
             attempts=section.attempts,
             masks=str(self._settings.at(section.masks)),
             star_catalogues=tuple(str(self._settings.at(path)) for path in section.star_catalogues),
+            weight_recipe=section.recipe if stages.READS[job.stage] else "",
+            after=tuple(stage for stage in self._recipes if job.stage == STAGE and stage != STAGE),
         )
 
     async def _died(self, node: str, pid: int) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dbclient import stages
 from dbclient.database import Database
 from dbclient.records import FrameRecord, NodeRecord
 from dbclient.schema import FrameState, Level
@@ -16,7 +17,7 @@ from terapix.steps import reached
 
 log = logger("spica.dispatcher")
 
-STAGE = "weight"
+STAGE = stages.WEIGHT
 """The stage that every placed frame is due for."""
 AT_ONCE = 500
 """Frames looked at in one pass."""
@@ -109,12 +110,28 @@ class Dispatcher:
         self._source = source
         self._unweighted = unweighted
 
-    async def retire(self, recipe: str) -> None:
-        """Set jobs aside that wait under another recipe than the one that is wanted now."""
+    async def retire(self, recipe: str, *, stage: str = STAGE) -> None:
+        """Set jobs of a stage aside that wait under another recipe than the one that is wanted now."""
         async with self._database.write() as session:
-            retired = await Jobs().retire(session, stage=STAGE, recipe=recipe, now=self._clock.now())
+            retired = await Jobs().retire(session, stage=stage, recipe=recipe, now=self._clock.now())
         if retired:
-            log.info("jobs of another recipe are set aside", stage=STAGE, jobs=retired)
+            log.info("jobs of another recipe are set aside", stage=stage, jobs=retired)
+
+    async def follow_up(self, stage: str, recipe: str, *, weights: str) -> int:
+        """Make jobs of a stage that reads maps, for weighted frames where these lie; return how many were made."""
+        async with self._database.read() as session:
+            if not await Jobs().wanted_after(session, stage=stage, recipe=recipe, weights=weights, limit=1):
+                return 0
+        made = 0
+        async with self._database.write() as session:
+            wanted = await Jobs().wanted_after(session, stage=stage, recipe=recipe, weights=weights, limit=AT_ONCE)
+            for frame, node in wanted:
+                job = await Jobs().create(
+                    session, frame_id=frame.id, node_id=node.id, stage=stage, recipe=recipe, now=self._clock.now()
+                )
+                made += job is not None
+        log.info("jobs made", stage=stage, jobs=made)
+        return made
 
     async def pass_(self, recipe: str) -> tuple[int, int]:
         """Make the jobs that are due under a recipe's digest; return how many were made, and how many frames wait."""

@@ -18,7 +18,7 @@ class Order:
     url: str
     """Address of the database."""
     recipe: str
-    """Name of the recipe in etc/recipes."""
+    """Name of the stage's recipe in etc/recipes."""
     workers: int
     """Processes that the job may use."""
     lease: float
@@ -29,6 +29,10 @@ class Order:
     """Directory of what people mark; empty: none is looked at."""
     star_catalogues: tuple[str, ...] = ()
     """Tables of bright stars; none: saturated cores tell of them."""
+    weight_recipe: str = ""
+    """Name of the recipe of the maps that the stage reads; empty: it reads none."""
+    after: tuple[str, ...] = ()
+    """Stages that are wanted of the frame after this one."""
 
 
 class Outcome(enum.StrEnum):

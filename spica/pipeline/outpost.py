@@ -24,13 +24,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_journal(settings, daemon=f"worker-{arguments.node}")
     cache = settings.at(settings.paths.cache)
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache / "numba"))
+    from spica.pipeline.stages import warm, warm_sources  # noqa: PLC0415 - as above
     from spica.pipeline.station import serve  # noqa: PLC0415 - numba looks for its cache when it is loaded
-    from spica.pipeline.worker import warm  # noqa: PLC0415 - as above
 
     access = Access.of(settings)
     place = cache / "dask" / arguments.node
     place.mkdir(parents=True, exist_ok=True)
     warm(place.parent)
+    warm_sources(place.parent)
     asyncio.run(
         serve(
             scheduler=f"{access.scheme}://{settings.spica.scheduler}",

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dbclient import stages
 from dbclient.database import Database
 from dbclient.records import JobRecord, NodeRecord, ProductRecord
 from dbclient.schema import FrameState, JobState, ReplicaState
@@ -23,7 +24,7 @@ LOST = 10
 """Tries after which a job whose workers died each time counts as failed: it may be the job that kills them."""
 
 
-MAP = "weight"
+MAP = stages.WEIGHT
 """Kind of the product whose provenance tells what a job read."""
 
 
@@ -125,7 +126,7 @@ class Recovery:
         again = 0
         for bereft in found:
             async with self._database.write() as session:
-                again += await self._make_again(session, bereft.job_id, "a map of it was lost", home=bereft.node_id)
+                again += await self._make_again(session, bereft.job_id, "a product of it was lost", home=bereft.node_id)
         return again
 
     async def check_products(self, nodes: Sequence[NodeRecord]) -> int:
@@ -170,7 +171,7 @@ class Recovery:
         return again
 
     async def _make_again(self, session: AsyncSession, job_id: int, reason: str, *, home: int | None = None) -> bool:
-        """Put job and frame back, where the frame itself is still on the job's node, or has another home."""
+        """Put the job back, where the frame is on its node or has another home; the frame too if it lacks its maps."""
         job = await Jobs().get(session, job_id)
         frame = await Frames().get(session, job.frame_id)
         replicas = await Replicas().of_frame(session, frame.id)
@@ -181,6 +182,8 @@ class Recovery:
         now = self._clock.now()
         await Jobs().lost(session, job.id, reason=reason, now=now, source=self._source)
         await Jobs().rehome(session, frame.id, home)
+        if job.stage != stages.WEIGHT:
+            return True
         await Frames().advance(
             session, frame.id, FrameState.PLACED, now=now, source=self._source, message=f"is due again: {reason}"
         )

@@ -12,7 +12,8 @@ from distributed import Worker
 
 from spica.pipeline.access import KEY, Access
 from spica.pipeline.engine import calm, configure
-from spica.pipeline.worker import idle, stopping, warm
+from spica.pipeline.stages import warm, warm_sources
+from spica.pipeline.worker import idle, stopping
 from terapix.journal import logger, open_journal
 from terapix.sections import JournalSection
 
@@ -75,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not key:
         parser.error(f"{KEY} does not hold the key of the scheduler's channel")
     warm(arguments.directory.parent)
+    warm_sources(arguments.directory.parent)
     access = Access.read(key)
     asyncio.run(serve(scheduler=arguments.scheduler, node=arguments.node, directory=arguments.directory, access=access))
     return 0

@@ -8,26 +8,25 @@ its job was given to another one, loses the token and leaves nothing behind.
 import asyncio
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import socket
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dbclient import stages as names
 from dbclient.database import Database
 from dbclient.records import FrameRecord, JobRecord, NewProduct
-from dbclient.schema import ReplicaState
-from dbclient.stores import Frames, Jobs, Nodes, Replicas
+from dbclient.schema import ProductState, ReplicaState
+from dbclient.stores import Frames, Jobs, Nodes, Products, Replicas
 from spica.pipeline.marks import marked_by_hand
 from spica.pipeline.orders import Order, Outcome
+from spica.pipeline.stages import STAGES, Inputs, Made, Stage
 from terapix.clock import Clock, SystemClock
 from terapix.errors import TerapixError
 from terapix.identity import safe_name
@@ -64,105 +63,6 @@ class InputGone(TerapixError):
     """A file that the job needs is not on the node."""
 
     retryable: ClassVar[bool] = True
-
-
-class OtherVersion(TerapixError):
-    """The node's software would not make what the job was made for."""
-
-    retryable: ClassVar[bool] = True
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What a stage works on."""
-
-    frame: FrameRecord
-    path: Path
-    flat: Path | None
-    mask: Path | None
-    regions: tuple[Path, ...]
-    """What people marked on the frame, and on all frames of its run."""
-    hot: Path | None
-    """What is hot all over the run."""
-    star_catalogues: tuple[Path, ...]
-    """Stars whose haloes, spikes and ghosts are marked."""
-    into: Path
-    """Directory of the products."""
-    scratch: Path
-    """Directory for what the stage unpacks; it clears up after itself there, also after one that was killed."""
-    recipe: str
-    """Digest that the job was made for."""
-    provenance: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What a stage made."""
-
-    products: tuple[NewProduct, ...]
-    """Paths are absolute still."""
-    summary: dict[str, Any]
-
-
-Stage = Callable[[Order, Inputs, Callable[[float], None]], Made]
-
-
-def warm(directory: Path) -> None:
-    """See that every kernel is compiled: takes half a minute once, and a second when the cache has them.
-
-    The first process that comes compiles, the others of this host wait for it.
-    """
-    from processing.kernels import compile as kernels  # noqa: PLC0415 - compilers are loaded on the nodes alone
-
-    directory.mkdir(parents=True, exist_ok=True)
-    begin = time.monotonic()
-    with (directory / "compile.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        kernels.warm()
-    log.info("kernels are compiled", seconds=round(time.monotonic() - begin, 1))
-
-
-def recipe_digest(name: str) -> str:
-    """Digest of a recipe with the software that runs it."""
-    from processing.recipes import load_recipe  # noqa: PLC0415 - so that the console can ask without loading pixels
-
-    return str(load_recipe(name).digest)
-
-
-def weigh(order: Order, inputs: Inputs, progress: Callable[[float], None]) -> Made:
-    """Make weight and flag maps of a frame."""
-    from processing.recipes import load_recipe  # noqa: PLC0415 - as above
-    from processing.weightwatcher import weigh_frame  # noqa: PLC0415 - as above
-
-    recipe = load_recipe(order.recipe)
-    if recipe.digest != inputs.recipe:
-        raise OtherVersion(
-            f"{order.node} has another version of recipe {order.recipe}: {recipe.digest}, wanted is {inputs.recipe}"
-        )
-    made = weigh_frame(
-        inputs.path,
-        flat=inputs.flat,
-        mask=inputs.mask,
-        regions=inputs.regions,
-        hot=inputs.hot,
-        star_catalogues=inputs.star_catalogues,
-        into=inputs.into,
-        recipe=recipe,
-        scratch=inputs.scratch,
-        workers=order.workers,
-        progress=progress,
-        provenance=inputs.provenance,
-    )
-    products = tuple(
-        NewProduct(
-            kind=file.kind, path=str(file.path), size=file.size, digest=f"md5:{file.md5}", provenance=file.provenance
-        )
-        for file in made.products
-    )
-    return Made(products, dict(made.summary))
-
-
-STAGES: Mapping[str, Stage] = {"weight": weigh}
 
 
 def work(order: Order, *, stages: Mapping[str, Stage] = STAGES, clock: Clock | None = None) -> Outcome:
@@ -223,7 +123,7 @@ class Attempt:
             return Outcome.FAILED
         if not recorded:
             return Outcome.NOT_OURS
-        reached("job.recorded")
+        reached("job.recorded" if self._order.stage == names.WEIGHT else f"{self._order.stage}.recorded")
         log.info("job done", job=self._order.job, frame=inputs.frame.name, node=self._order.node)
         return Outcome.DONE
 
@@ -240,28 +140,22 @@ class Attempt:
         async with database.read() as session:
             frame = await Frames().get(session, job.frame_id)
             held = await self._held(session, frame.id)
-            paths: dict[str, Path | None] = {}
             provenance = {"frame": held[1] if held else "", "generation": str(frame.generation)}
-            for kind, name in (("flat", frame.flat), ("mask", frame.mask)):
-                calibration = await Frames().named(session, name) if name else None
-                found = await self._held(session, calibration.id) if calibration else None
-                if name and found is None:
-                    raise InputGone(f"{kind} {name} is not on {self._order.node}")
-                paths[kind] = found[0] if found else None
-                if found:
-                    provenance[kind] = found[1]
+            read = await self._read(session, frame)
         if held is None or not held[0].is_file():
             raise InputGone(
                 f"{frame.name} is not on {self._order.node}: {held[0] if held else 'no replica'} is missing"
             )
         into = self._root / "products" / _directory(frame.runid)
         await asyncio.to_thread(into.mkdir, parents=True, exist_ok=True)
+        paths = {kind: path for kind, (path, _) in read.items()}
+        provenance |= {kind: digest for kind, (_, digest) in read.items()}
         regions, hot = await asyncio.to_thread(marked_by_hand, self._order.masks, frame.name, frame.runid)
         return Inputs(
             frame,
             held[0],
-            paths["flat"],
-            paths["mask"],
+            paths.get("flat"),
+            paths.get("mask"),
             regions,
             hot,
             tuple(map(Path, self._order.star_catalogues)),
@@ -269,7 +163,31 @@ class Attempt:
             self._root / "scratch",
             job.recipe,
             provenance,
+            paths,
         )
+
+    async def _read(self, session: AsyncSession, frame: FrameRecord) -> dict[str, tuple[Path, str]]:
+        """Path and digest of what the stage reads beside the frame: its calibrations, or its maps."""
+        found: dict[str, tuple[Path, str]] = {}
+        wanted = names.READS[self._order.stage]
+        if wanted:
+            node = await Nodes().named(session, self._order.node)
+            for product in await Products().of_frame(session, frame.id):
+                here = node is not None and product.node_id == node.id and product.state is ProductState.HELD
+                if here and product.stage == names.WEIGHT and product.kind in wanted:
+                    found[product.kind] = self._root / product.path, product.digest
+            for kind in wanted:
+                if kind not in found or not found[kind][0].is_file():
+                    raise InputGone(f"the {kind} map of {frame.name} is not on {self._order.node}")
+            return found
+        for kind, name in (("flat", frame.flat), ("mask", frame.mask)):
+            calibration = await Frames().named(session, name) if name else None
+            held = await self._held(session, calibration.id) if calibration else None
+            if name and held is None:
+                raise InputGone(f"{kind} {name} is not on {self._order.node}")
+            if held:
+                found[kind] = held
+        return found
 
     async def _held(self, session: AsyncSession, frame_id: int) -> tuple[Path, str] | None:
         """Path and digest of a frame or calibration on this node."""
@@ -319,6 +237,7 @@ class Attempt:
                 summary={"seconds": round(seconds, 3), **made.summary},
                 now=self._clock.now(),
                 source=source,
+                followed=bool(self._order.after),
             )
 
     async def _give_back(self, database: Database, reason: str, *, source: str) -> None:

@@ -42,6 +42,7 @@ STATE_TONES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         Level.INFO: ("plain", "dot"),
         Level.WARNING: ("warning", "triangle"),
         Level.ERROR: ("failed", "cross"),
+        "catalogued": ("done", "layers"),
         "debug": ("waiting", "dot"),
         PublicationState.OFFERED: ("moving", "eye"),
         PublicationState.ACKNOWLEDGED: ("done", "filled-tick"),

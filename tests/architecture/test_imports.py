@@ -65,13 +65,13 @@ def test_kernels_import_numpy_math_and_numba_only() -> None:
     assert {path: names for path, names in found.items() if names} == {}
 
 
-def test_in_spica_only_the_worker_and_the_demo_import_processing() -> None:
+def test_in_spica_only_the_stages_and_the_demo_import_processing() -> None:
     found = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "spica").rglob("*.py")
         if any(module.split(".")[0] == "processing" for module, _ in imported(path))
     }
-    assert found == {"spica/demo.py", "spica/pipeline/worker.py"}
+    assert found == {"spica/demo.py", "spica/pipeline/stages.py"}
 
 
 def test_every_package_has_its_place_in_the_law() -> None:

@@ -31,9 +31,13 @@ def test_need_comes_from_the_header_and_measured_growth_beats_the_guess():
     guessed = need_of(needs, 310, growth={}, compression=0.5)
     told = need_of(needs, 310, growth={"weight": 0.2, "flag": 0.01, "picture-frame": 0.001}, compression=0.5)
 
-    # weight and flag map; regions and coverage, of which nothing is told beforehand
-    assert guessed == Need(310, int(700 * 2 * 0.5 + 350 * 0.05 + 700 * 0.005), 90)
-    assert told == Need(310, 147, 90)
+    # weight and flag map; regions and coverage, of which nothing is told beforehand; catalogue and PSF
+    assert guessed == Need(310, int(700 * 2 * 0.5 + 350 * 0.05 + 700 * 0.005 + 700 * 0.02), 90)
+    assert told == Need(310, 147 + 14, 90), "a night's first frames have maps before a catalogue"
+    catalogued = {"weight": 0.2, "flag": 0.01, "catalogue": 0.03, "psf": 0.01}
+    assert need_of(needs, 310, growth=catalogued, compression=0.5) == Need(310, 175, 90)
+    needs["sources"] = 20
+    assert need_of(needs, 310, growth={"weight": 0.2, "flag": 0.01}, compression=0.5) == Need(310, 167, 90)
     assert need_of(None, 100, growth={}, compression=0.3).total > 100
 
 

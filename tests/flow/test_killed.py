@@ -12,7 +12,7 @@ from spica.demo import Night
 from terapix.steps import STEPS
 from tests.flow.conftest import FRAMES
 from tests.support.databases import Cluster, apart
-from tests.support.host import host
+from tests.support.host import BOTH_STAGES, host
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(400), pytest.mark.xdist_group("flow")]
 
@@ -27,9 +27,9 @@ def dying(steps: list[str], directory: Path) -> dict[str, str]:
 
 async def test_processes_killed_at_every_step_lose_nothing(night: Night, tmp_path: Path) -> None:
     died = tmp_path / "died"
-    async with host(night, environment=dying(list(STEPS), died)) as running:
+    async with host(night, environment=dying(list(STEPS), died) | BOTH_STAGES) as running:
         await running.until_weighted(FRAMES, seconds=300)
-        await running.until_in_order()
+        await running.until_in_order(seconds=120)
 
     assert sorted(path.name for path in died.iterdir()) == sorted(STEPS)
 
@@ -58,7 +58,7 @@ async def test_processes_killed_at_random_moments_lose_nothing(
     seed: int, kind: str, night: Night, request: pytest.FixtureRequest
 ) -> None:
     chance = random.Random(seed)
-    environment = {}
+    environment = dict(BOTH_STAGES)
     if kind == "postgresql":
         server: Cluster = request.getfixturevalue("postgresql")
         environment["TERAPIX_DATABASE__URL"] = server.url(apart(server.fresh()))
@@ -68,4 +68,4 @@ async def test_processes_killed_at_random_moments_lose_nothing(
             if running.processes():
                 running.kill_one(chance)
         await running.until_weighted(FRAMES, seconds=300)
-        await running.until_in_order()
+        await running.until_in_order(seconds=120)

@@ -17,7 +17,7 @@ from terapix.clock import SystemClock
 from terapix.settings import load
 from terapix.steps import BETWEEN_HOSTS
 from tests.flow.conftest import FRAMES
-from tests.support.host import AT_ONCE, IN_A_HURRY, KERNELS, Host, host
+from tests.support.host import AT_ONCE, BOTH_STAGES, IN_A_HURRY, KERNELS, Host, host
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(400), pytest.mark.xdist_group("flow")]
 
@@ -69,10 +69,10 @@ async def test_coordinator_and_agents_killed_at_every_step_between_hosts_lose_no
 ) -> None:
     died = tmp_path / "died"
     died.mkdir()
-    environment = {"TERAPIX_DIE_AT": ",".join(DEADLY), "TERAPIX_DIE_ONCE": str(died)}
+    environment = {"TERAPIX_DIE_AT": ",".join(DEADLY), "TERAPIX_DIE_ONCE": str(died), **BOTH_STAGES}
     async with two_hosts(replace(night, hosts=2), environment) as running:
         await running.until_weighted(FRAMES, seconds=300)
-        await running.until_in_order()
+        await running.until_in_order(seconds=120)
         for step in died.iterdir():
             step.unlink()
 
@@ -80,7 +80,7 @@ async def test_coordinator_and_agents_killed_at_every_step_between_hosts_lose_no
         assert (order.state, await lying(running, "node1")) == (RequestState.DONE, 0), order.answer
         await running.until_in_order(seconds=90)
         assert await lying(running, "node2") == FRAMES
-        assert " with 7 products, and no more on node1" in await running.story("980103p")
+        assert " with 9 products, and no more on node1" in await running.story("980103p")
         deaths = sorted(step.name for step in died.iterdir())
 
     assert deaths == sorted(DEADLY)

@@ -111,6 +111,7 @@ def test_needs_follow_from_the_pixels(tmp_path: Path) -> None:
         "unpacked": 2 * pixels,
         "weight": -(-pixels * 4 * 3 // 10),
         "flag": -(-pixels * 3 // 10),
+        "sources": -(-pixels * 4 // 100),
         "scratch": -(-pixels * 4 * 3 // 10) + -(-pixels * 3 // 10),
     }
 

@@ -48,7 +48,7 @@ async def test_a_spotted_frame_is_counted_once_and_is_on_the_way(database):
     async with database.read() as session:
         summary = await summarise(session, now=NOW, settings=Settings())
     assert {step.name: step.count for step in summary.chain} == {
-        "spotted": 2, "fetched": 0, "valid": 0, "placed": 0, "weighted": 0, "rejected": 0, "failed": 0,
+        "spotted": 2, "fetched": 0, "valid": 0, "placed": 0, "weighted": 0, "catalogued": 0, "rejected": 0, "failed": 0,
     }  # fmt: skip
     assert summary.sentence == "All is well: 0 of 2 frames weighted, 2 frames on the way."
 

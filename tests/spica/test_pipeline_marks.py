@@ -12,7 +12,8 @@ from processing.provenance import told
 from spica.pipeline.marks import Marks
 from spica.pipeline.orders import Order, Outcome
 from spica.pipeline.recovery import Recovery
-from spica.pipeline.worker import Attempt, Inputs, Made
+from spica.pipeline.stages import Inputs, Made
+from spica.pipeline.worker import Attempt
 from tests.support.site import Site, open_site
 
 

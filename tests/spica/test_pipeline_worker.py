@@ -16,14 +16,12 @@ from spica.pipeline import worker
 from spica.pipeline.marks import marked_by_hand
 from spica.pipeline.orders import Order, Outcome
 from spica.pipeline.recovery import Recovery
+from spica.pipeline.stages import Inputs, Made, Stage
 from spica.pipeline.worker import (
     LOST,
     Attempt,
     ClaimLost,
     InputGone,
-    Inputs,
-    Made,
-    Stage,
     again,
     in_words,
 )

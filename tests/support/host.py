@@ -34,12 +34,15 @@ KERNELS = Path(tempfile.gettempdir()) / f"terapix-kernels-{os.getuid()}"
 """Compiled kernels, shared by all hosts of the flow tests."""
 IN_A_HURRY = {
     "TERAPIX_DATATRANSFER__INTERVAL": "2",
+    "TERAPIX_PROCESSING__STAGES": '["weight"]',
     "TERAPIX_PROCESSING__LEASE": "5",
     "TERAPIX_SNOOPPIX__POLL": "1",
     "TERAPIX_SNOOPPIX__READ_TIMEOUT": "8",
     "TERAPIX_SPICA__PORT": "0",
 }
 """Settings of a host whose nights are short."""
+BOTH_STAGES = {"TERAPIX_PROCESSING__STAGES": '["weight", "sources"]'}
+"""The whole chain, for the nights that are about it: a frame takes twice as long."""
 AT_ONCE = Backoff(first=0.05, factor=1.0, ceiling=0.05, attempts=1_000_000)
 """A daemon that was killed is started again."""
 WORKING = ("scratch", "cache", "log")
@@ -168,10 +171,12 @@ class Host:
             wrong = [f"open lease of frame {lease.frame_id}" for lease in await Leases().open(session)]
             wrong += [f"transfer of {t.frame} still {t.state}" for t in await Transfers().running(session)]
             known: set[Path] = set()
+            stages = list(self.settings.processing.stages)
             for frame in frames:
                 jobs = await Jobs().of_frame(session, frame.id)
-                if frame.state is FrameState.WEIGHTED and [job.state for job in jobs] != [JobState.DONE]:
-                    wrong.append(f"{frame.name} has jobs {[job.state.value for job in jobs]}")
+                done = [job.stage for job in jobs if job.state is JobState.DONE]
+                if frame.state is FrameState.WEIGHTED and (done != stages or len(jobs) != len(done)):
+                    wrong.append(f"{frame.name} has jobs {[(job.stage, job.state.value) for job in jobs]}")
                 for product in await Products().of_frame(session, frame.id):
                     known.add(path := Path(nodes[product.node_id].directory) / product.path)
                     if product.state is ProductState.HELD:

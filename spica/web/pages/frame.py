@@ -22,6 +22,7 @@ from spica.web.console import Console, console_of, is_fragment, render
 from spica.web.defects import defects_of
 from spica.web.gate import Access, access
 from spica.web.pages.actions import readback
+from spica.web.seen import seen_of
 from terapix.flags import FLAGS
 from terapix.identity import UnsafeName, safe_name
 
@@ -90,6 +91,7 @@ async def frame(request: web.Request) -> web.Response:
             "pictures": _pictures(products),
             "captions": CAPTIONS,
             "defects": defects_of(jobs),
+            "seen": seen_of(jobs),
             "order": request.query.get("by", "")[:20],
             "flags": FLAGS,
             "shown_width": SHOWN,

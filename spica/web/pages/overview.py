@@ -65,7 +65,11 @@ def hearts(summary: Summary, now: datetime) -> list[Heart]:
 async def look(session: AsyncSession, *, now: datetime, settings: Settings) -> Mapping[str, Any]:
     """Gather everything that the first page shows."""
     summary = await summarise(session, now=now, settings=settings)
-    links, beside = drawing.chain(summary.chain, {state.value: count for state, count in summary.states.items()})
+    here = {state.value: count for state, count in summary.states.items()}
+    for step in summary.chain:
+        if step.name == "catalogued":
+            here |= {"weighted": here.get("weighted", 0) - step.count, step.name: step.count}
+    links, beside = drawing.chain(summary.chain, here)
     frames: Sequence[FrameRow] = await Frames().search(session, limit=SHOWN)
     events: Sequence[EventRecord] = await Events().latest(session, limit=SHOWN)
     return {
