@@ -112,17 +112,19 @@ def fit(images: Images, step: float, fwhm: float) -> tuple[Moffats, Moffats]:
     middle = flat.mean(axis=0, keepdims=True)
     guess = np.array([(images.shape[2] - 1) / 2.0, (images.shape[1] - 1) / 2.0, (step / fwhm) ** 2, 0.0])
     first = np.array([[max(float(middle.max()), 1e-30), *guess, guess[2], 3.0]])
-    first, _ = _fitted(middle, first, grid, single, single)
+    rules = ((single, single), (fine, coarse))
+    whole, _ = _fitted(middle, first, grid, *rules[0])
+    bare, _ = _fitted(middle, whole, grid, *rules[1])
     found: tuple[list[Floats], list[Floats]] = ([], [])
     wrong: tuple[list[Floats], list[Floats]] = ([], [])
     for begin in range(0, len(flat), _CHUNK):
         data = flat[begin : begin + _CHUNK]
-        start = np.repeat(first, len(data), axis=0)
-        for number, (values, slopes) in enumerate(((single, single), (fine, coarse))):
+        start = np.repeat(whole, len(data), axis=0)
+        for number, (values, slopes) in enumerate(rules):
             place, fitted = _fitted(data, start, grid, values, slopes)
             found[number].append(place)
             wrong[number].append(_difference(data, fitted))
-            start = _narrowed(place, step)
+            start = _narrowed(place, whole, bare)
     bounds = fwhm / _RATIO, fwhm * _RATIO
     plain, free = (
         _profiles(np.concatenate(places), np.concatenate(residuals), step, bounds, subpixels)
@@ -131,15 +133,18 @@ def fit(images: Images, step: float, fwhm: float) -> tuple[Moffats, Moffats]:
     return plain, free
 
 
-def _narrowed(place: Floats, step: float) -> Floats:
-    """Guess what profiles are without the pixel, about 0.64 pixel² less in the square of the FWHM."""
-    result = place.copy()
-    squares = np.linalg.inv(place[:, [[3, 4], [4, 5]]]) - 0.64 / step**2 * np.eye(2)
-    wide = (np.linalg.eigvalsh(squares) > 0.0).all(axis=1)
-    forms = np.linalg.inv(squares[wide])
-    result[wide, 3], result[wide, 4], result[wide, 5] = forms[:, 0, 0], forms[:, 0, 1], forms[:, 1, 1]
-    result[wide, 0] *= np.sqrt((place[wide, 3] * place[wide, 5]) ** -0.5 / (forms[:, 0, 0] * forms[:, 1, 1]) ** -0.5)
-    return result
+def _narrowed(place: Floats, whole: Floats, bare: Floats) -> Floats:
+    """Guess what profiles are without the pixel from what it changes in that of the mean image."""
+    result = place + (bare - whole)
+    squares, before, after = (np.linalg.inv(each[:, [[3, 4], [4, 5]]]) for each in (place, whole, bare))
+    squares += after - before
+    # what is left of a profile that is hardly wider than a pixel may be no ellipse
+    usable = (np.linalg.eigvalsh(squares) > 1e-3).all(axis=1)
+    forms = np.linalg.inv(squares[usable])
+    result[:, 3:6] = place[:, 3:6]
+    result[usable, 3], result[usable, 4], result[usable, 5] = forms[:, 0, 0], forms[:, 0, 1], forms[:, 1, 1]
+    result[:, 0] = place[:, 0] * bare[0, 0] / whole[0, 0]
+    return _bounded(result)
 
 
 def _rule(samples: list[tuple[float, float]], spacing: float) -> _Nodes:

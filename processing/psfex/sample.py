@@ -236,7 +236,15 @@ def recentred(vignettes: Floats, offsets: Floats, sigmas: Floats) -> Floats:
     """
     result = offsets.copy()
     moving = np.arange(len(offsets))
-    rows, columns = (np.arange(size) - float(size // 2) for size in vignettes.shape[1:])
+    # further out no window reaches: those that go 2 standard deviations are given up
+    reach = int(np.ceil(6.0 * sigmas.max(initial=0.0) + np.abs(offsets).max(initial=0.0) + 2.0))
+    middles = [size // 2 for size in vignettes.shape[1:]]
+    low, left = (max(middle - reach, 0) for middle in middles)
+    vignettes = vignettes[:, low : middles[0] + reach + 1, left : middles[1] + reach + 1]
+    rows, columns = (
+        np.arange(size) + float(first - middle)
+        for size, first, middle in zip(vignettes.shape[1:], (low, left), middles, strict=True)
+    )
     for _ in range(16):
         across = columns - result[moving, 0, np.newaxis]
         along = rows - result[moving, 1, np.newaxis]
