@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from processing.cards import HeaderLike
 from processing.errors import BadSetting
-from processing.sextractor import association
+from processing.sextractor import association, star_locus
 from processing.sextractor.checkimages import Seen, assemble_checks, write_part
 from processing.sextractor.deriving import Place, base_columns, derive
 from processing.sextractor.engine import Engine
@@ -142,6 +142,7 @@ def extract_one(
     settings, needed = with_psf(settings, needed, exposure.number, exposure.told)
     engine = Engine(exposure, settings, noise, turn=turn, progress=lambda share: progress(_DETECTION * share))
     base = engine.measure(needed, progress=lambda share: progress(_DETECTION + (1.0 - _DETECTION) * share))
+    base = star_locus.with_probability(base, needed)
     if any(each.name in association.NAMES for each in columns):
         objects = engine.detections.objects
         base = association.associated(base, columns, objects["x"] + 1.0, objects["y"] + 1.0, settings)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from processing.cards import CardValues
 from processing.errors import BadSetting
 from processing.kernels import psf_fit
+from processing.sextractor import star_locus
 from processing.sextractor.apertures import MASKS
 from processing.sextractor.isophotal import ellipse, variances
 from processing.sextractor.point_spread import PointSpread
@@ -122,6 +123,8 @@ def with_psf(
     BadSetting, BadCatalogue
         There is no model, or it cannot be used for this image.
     """
+    if star_locus.NAME in needed:
+        needed |= star_locus.NEEDS
     if not needed & NAMES:
         return settings, needed
     model = settings.psf or chosen(settings.psf_name, number, told, fitted_together=settings.psf_nmax)
