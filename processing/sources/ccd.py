@@ -11,12 +11,14 @@ from processing.errors import BadCatalogue, BadSetting
 from processing.ldac import Catalogue, catalogue_bytes
 from processing.psf_model import PsfModel
 from processing.psfex import settings as psfex
-from processing.psfex.model import Made, model_of
+from processing.psfex.model import made_of
+from processing.psfex.sample import select
 from processing.recipes import PsfSample, SourcesRecipe
 from processing.sextractor.exposure import Exposure
 from processing.sextractor.extract import extract_one
 from processing.sextractor.extraction import Extraction
 from processing.sextractor.image_header import header_cards
+from processing.sextractor.lots import first_turn
 from processing.sextractor.parameters import wanted
 from processing.sextractor.settings import Settings
 from processing.sextractor.table_header import rows_of
@@ -95,7 +97,7 @@ def psf_settings(sample: PsfSample, degree: int) -> psfex.Settings:
         ellipticity=sample.ellipticity,
         image_flags=int(sample.mask),
     )
-    return psfex.Settings(selection=selection, size=(sample.size, sample.size), degrees=(degree,), super_resolved=False)
+    return psfex.Settings(selection=selection, size=(sample.size, sample.size), degrees=(degree,))
 
 
 def find_sources(work: CcdWork) -> CcdSources:
@@ -107,15 +109,16 @@ def find_sources(work: CcdWork) -> CcdSources:
         Pixels of the frame or of a map cannot be read.
     """
     settings = settings_of(work.recipe)
-    found = extract_one(work.exposure, settings, wanted(settings.columns), checks={}, progress=lambda _: None)
+    found = extract_one(
+        work.exposure, settings, wanted(settings.columns), turn=first_turn(), checks={}, progress=lambda _: None
+    )
     whole = _catalogue(found, settings)
     model, shape, verdict = None, None, None
     try:
-        made = _modelled(work, whole)
+        model = _modelled(work, whole)
     except (BadCatalogue, BadSetting, np.linalg.LinAlgError) as problem:
         verdict = problem.found if isinstance(problem, BadCatalogue) else str(problem)
     else:
-        model = made.model
         rows, columns = work.exposure.rows.shape
         centre = {"X_IMAGE": columns / 2.0, "Y_IMAGE": rows / 2.0}
         shape = _in_pixels(shape_of(model.at(*(centre[name] for name in model.variation.names))), model.step)
@@ -139,14 +142,16 @@ def _catalogue(found: Extraction, settings: Settings) -> Catalogue:
     return Catalogue(found.cards + text_of(more), rows_of(found.wanted, [found.table]), units, displays)
 
 
-def _modelled(work: CcdWork, catalogue: Catalogue) -> Made:
-    """The model of the highest degree, up to the recipe's, that the CCD has stars for."""
-    sample, place = work.recipe.psf, work.exposure.file
-    for degree in range(sample.degree, 0, -1):
-        made = model_of(Path(place), catalogue, psf_settings(sample, degree))
-        if made.model.loaded >= _STARS_A_TERM * (degree + 1) * (degree + 2) // 2:
-            return made
-    return model_of(Path(place), catalogue, psf_settings(sample, 0))
+def _modelled(work: CcdWork, catalogue: Catalogue) -> PsfModel:
+    """The model of the highest degree, up to the recipe's, that the CCD has stars for; NoStars where it has none."""
+    wanted_, place = work.recipe.psf, Path(work.exposure.file)
+    settings = psf_settings(wanted_, wanted_.degree)
+    sample = select(place, catalogue, settings)
+    enough = (d for d in range(wanted_.degree, 0, -1) if len(sample.rows) >= _STARS_A_TERM * (d + 1) * (d + 2) // 2)
+    if (degree := next(enough, 0)) < wanted_.degree:
+        settings = psf_settings(wanted_, degree)
+        sample = select(place, catalogue, settings)
+    return made_of(sample, settings).model
 
 
 def _in_pixels(shape: Shape | None, step: float) -> Shape | None:

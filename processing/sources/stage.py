@@ -7,15 +7,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 from processing import psf_model
 from processing.cards import text_of
 from processing.crew import Crew, cores, crew
 from processing.mosaic import MosaicWriter, primary_bytes
 from processing.products import MadeFile, publish
 from processing.provenance import history, software, told
-from processing.psf_model import PsfModel
+from processing.psf_model import PsfModel, Variation
 from processing.recipes import SOURCES_STAGE, SourcesRecipe, WeightRecipe
 from processing.sextractor.exposure import Names, of_files
 from processing.sextractor.table_header import PRIMARY
@@ -130,7 +128,7 @@ def _find_all(
 
 def _nothing(recipe: SourcesRecipe) -> PsfModel:
     """The model of a CCD of which nothing is known."""
-    return PsfModel(np.zeros((1, recipe.psf.size, recipe.psf.size), np.float32), 1.0, 0.0)
+    return psf_model.without_stars((recipe.psf.size, recipe.psf.size), Variation())
 
 
 def _summary(found: Sequence[CcdSources]) -> dict[str, Any]:
