@@ -116,7 +116,15 @@ def _profiles(image: Image) -> Images:
     return image.seen.free.images((shape[0], shape[1]), image.made.model.step)
 
 
+def _basis(image: Image, *, cube: bool) -> Images:
+    """Return vectors; where there is none, a sheet is a row of 0, as in the original, and a cube has no plane."""
+    vectors = image.made.basis
+    found = np.empty((0, *image.made.model.images.shape[1:])) if vectors is None else vectors
+    return found.astype(np.float32) if cube else montage(found.astype(np.float32), max(_columns(len(found)), _ROW))
+
+
 KINDS: Mapping[str, Callable[[Image, bool], Images]] = {
+    "BASIS": lambda image, cube: _basis(image, cube=cube),
     "CHI": lambda image, cube: _stars(image.made.residuals.chi, image, cube=cube),
     "RESIDUALS": lambda image, cube: _stars(image.made.residuals.images, image, cube=cube),
     "RESIDUALS_GRID": lambda image, cube: _grid(image.made.residuals.images, image, cube=cube),

@@ -74,8 +74,15 @@ def tapered(images: Floats, fwhm: float) -> Floats:
     return result
 
 
-def fit(sample: Sample, settings: Settings, step: float) -> tuple[PsfModel, Sample]:
-    """Fit the model of an image in passes, and return it, without its chi2, with the stars that are left."""
+def fit(sample: Sample, settings: Settings, step: float) -> tuple[PsfModel, Sample, Floats]:
+    """Fit the model of an image in passes.
+
+    Returns
+    -------
+    model : without its chi2
+    stars : that are left
+    basis : (k, ny, nx), vectors with which it was refined; none where it was not
+    """
     shape = settings.size[1], settings.size[0]
     refine: Refinement | None = None
     left = sample
@@ -89,6 +96,6 @@ def fit(sample: Sample, settings: Settings, step: float) -> tuple[PsfModel, Samp
             chi = np.sqrt(reduced_chi2(left, images, step, accuracy, settings.accuracy))
             left = left.of(chi <= limit_of(chi))
     images = tapered(images, sample.fwhm / step)
-    return PsfModel(
-        images.astype(np.float32), step, sample.fwhm, sample.variation, len(sample.rows), len(left.rows)
-    ), left
+    pixels, counts = images.astype(np.float32), (len(sample.rows), len(left.rows))
+    basis = refine.basis.vectors if refine else np.empty((0, *shape))
+    return PsfModel(pixels, step, sample.fwhm, sample.variation, *counts), left, basis

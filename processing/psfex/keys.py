@@ -67,7 +67,7 @@ TOOL = Tool(
         Key("CHECKPLOT_NAME", _T, "selfwhm,fwhm,ellipticity,counts,countfrac,chi2,resi", "files of check-plots", _K,
             many=True),
         Key("CHECKIMAGE_TYPE", _T, "CHI,PROTOTYPES,SAMPLES,RESIDUALS,SNAPSHOTS",
-            "also MOFFAT, -MOFFAT, -SYMMETRICAL, WEIGHTS, …_GRID, …_IMRES; or NONE", _I, many=True),
+            "also MOFFAT, -MOFFAT, -SYMMETRICAL, WEIGHTS, BASIS, …_GRID, …_IMRES; or NONE", _I, many=True),
         Key("CHECKIMAGE_NAME", _T, "chi.fits,proto.fits,samp.fits,resi.fits,snap.fits", "files of check-images", _I,
             many=True),
         Key("CHECKIMAGE_CUBE", _Y, "N", "as cubes (Y/N)?", _I, extended=True),

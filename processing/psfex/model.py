@@ -11,7 +11,7 @@ from processing.ldac import Catalogue, read
 from processing.psf_model import PsfModel, without_stars
 from processing.psfex.fitting import fit
 from processing.psfex.residuals import Residuals, look, of_none
-from processing.psfex.sample import NoStars, Sample, nothing, select
+from processing.psfex.sample import Floats, NoStars, Sample, nothing, select
 from processing.psfex.settings import Settings
 
 _STEPS = 0.5 / 2.35
@@ -29,16 +29,18 @@ class Made:
     """All that were loaded."""
     residuals: Residuals
     """Of all that were loaded."""
+    basis: Floats | None = None
+    """(k, ny, nx): vectors with which the model was refined; none where it was not."""
     verdict: str = ""
     """Why there is no model, where there is none."""
 
 
 def made_of(sample: Sample, settings: Settings) -> Made:
     """Fit the PSF of an image to its stars, and look at each of them with it."""
-    model, stars = fit(sample, settings, float(np.float32(settings.step or sample.fwhm * _STEPS)))
+    model, stars, basis = fit(sample, settings, float(np.float32(settings.step or sample.fwhm * _STEPS)))
     seen = look(sample, model, settings.accuracy)
     told = replace(model, accepted=int(np.count_nonzero(seen.accepted)), chi2=seen.mean_chi2)
-    return Made(told, stars, sample, seen)
+    return Made(told, stars, sample, seen, basis)
 
 
 def fit_psf(sample: Sample, settings: Settings) -> PsfModel:
@@ -56,7 +58,7 @@ def model_of(path: Path, catalogue: Catalogue, settings: Settings) -> Made:
     except NoStars as told:
         sample = nothing(path, catalogue, settings)
         blank = without_stars((settings.size[1], settings.size[0]), sample.variation)
-        return Made(blank, sample, sample, of_none(sample.vignettes.shape[1:]), told.found)
+        return Made(blank, sample, sample, of_none(sample.vignettes.shape[1:]), verdict=told.found)
     return made_of(sample, settings)
 
 

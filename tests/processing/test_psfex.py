@@ -85,7 +85,7 @@ def test_the_tool_writes_a_model_an_image(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     "asked",
     [
-        "-CHECKIMAGE_TYPE BASIS",
+        "-CHECKIMAGE_TYPE GREAT10",
         "-MEF_TYPE COMMON",
         "-PSF_RECENTER Y",
         "-HOMOPSF_PARAMS 2.0 -HOMOBASIS_TYPE GAUSS-LAGUERRE",

@@ -79,6 +79,16 @@ def test_cubes_have_an_axis_of_small_images(here: Path) -> None:
     assert np.count_nonzero(found[4].max(axis=(2, 3)) > 0.0) > 10
 
 
+def test_vectors_of_a_basis_are_drawn_where_there_are_any(here: Path) -> None:
+    assert main(["a.cat", "-BASIS_TYPE", "PIXEL", "-BASIS_NUMBER", "5", *checks("BASIS")]) == 0
+    found = fits.getdata(here / "basis0_a.fits", 1)
+    assert found.shape == (75, 250)
+    # 25 pixels, each its own vector
+    assert (found.sum(), found.max()) == (25.0, 1.0)
+    assert main(["a.cat", *checks("BASIS")]) == 0
+    assert not fits.getdata(here / "basis0_a.fits", 1).any()
+
+
 def test_a_catalogue_of_one_image_has_it_as_the_primary_one(here: Path) -> None:
     written(here / "b.cat", stars())
     assert main(["b.cat", *checks("SNAPSHOTS")]) == 0
