@@ -1,7 +1,8 @@
 """Assignment: the frames that are due get a node, and the promise is written down before a byte moves."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -43,6 +44,10 @@ class Way:
     """Its lane."""
     origin_id: int | None = None
     """The node it comes from; none: the reception."""
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 class Assignment:
@@ -112,7 +117,7 @@ class Assignment:
         rooms = [(frame, node, need.frame, need.products, need.scratch) for frame, node, need in needs]
         await Leases().promise_all(session, rooms, now=now)
         moves = [
-            {"frame_id": frame, "node_id": node, "bytes_total": need.frame, **asdict(ways[frame])}
+            {"frame_id": frame, "node_id": node, "bytes_total": need.frame, **ways[frame].columns}
             for frame, node, need in needs
         ]
         await Transfers().promise_all(session, moves, now=now)

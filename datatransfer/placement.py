@@ -269,14 +269,19 @@ class _Board:
                 pools.setdefault(disk, room.available)
         self.standings = {room.name: _Standing(room, pools) for room in rooms if room.accepts}
 
-    def ranked(self, item: Wanted, policy: Policy) -> list[_Standing]:
-        """Nodes that may take the frame, best first."""
+    def ranked(self, item: Wanted, policy: Policy) -> Iterator[_Standing]:
+        """Nodes that may take the frame, best first; the others are compared only when those before have no room."""
         if item.pinned:
-            return [self.standings[item.pinned]] if item.pinned in self.standings else []
+            yield from [self.standings[item.pinned]] if item.pinned in self.standings else []
+            return
         able = [standing for name, standing in self.standings.items() if name not in item.avoid]
         if policy == "balance":
-            return sorted(able, key=lambda s: (s.filled / s.room.speed, s.room.name))
-        if policy == "together" and item.group:
-            group = item.group
-            return sorted(able, key=lambda s: (-s.groups.get(group, 0), -s.open_bytes * s.room.speed, s.room.name))
-        return sorted(able, key=lambda s: (-s.open_bytes * s.room.speed, s.room.name))
+            yield from sorted(able, key=lambda s: (s.filled / s.room.speed, s.room.name))
+            return
+        if policy == "together" and (group := item.group):
+            company = [standing for standing in able if standing.groups.get(group)]
+            yield from sorted(
+                company, key=lambda s: (-s.groups.get(group, 0), -s.open_bytes * s.room.speed, s.room.name)
+            )
+            able = [standing for standing in able if not standing.groups.get(group)]
+        yield from sorted(able, key=lambda s: (-s.open_bytes * s.room.speed, s.room.name))

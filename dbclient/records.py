@@ -1,9 +1,9 @@
 """Rows as values: frozen, slotted, with the tables' own field names (a test proves it)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from dbclient.schema import (
@@ -387,9 +387,15 @@ class BookmarkRecord:
     looked_at: datetime
 
 
-_names: Callable[[Any], tuple[str, ...]] = cache(lambda kind: tuple(field.name for field in fields(kind)))
+@cache
+def _taken(kind: Any, more: frozenset[str]) -> tuple[tuple[str, ...], Any]:
+    """Name the fields that a row gives, and give what takes them from it, the first twice: always more than one."""
+    names = tuple(field.name for field in fields(kind) if field.name not in more)
+    return names, attrgetter(*names, names[0])
 
 
 def record(kind: type[T], row: Any, **more: Any) -> T:
     """Make a record from a mapped row: fields of the same name are taken over, `more` gives the rest."""
-    return kind(**{name: getattr(row, name) for name in _names(kind) if name not in more}, **more)
+    chosen: Any = kind
+    names, take = _taken(chosen, frozenset(more))
+    return kind(**dict(zip(names, take(row), strict=False)), **more)
