@@ -56,6 +56,10 @@ _FIELD = (
     Column("Catalog_Name", "char", "meta.id;meta.table;meta.file"), Column("Image_Ident", "char", "meta.id;obs.field"),
     Column("NExtensions", "int", "meta.number"),
 )  # fmt: skip
+_WARNINGS = (
+    Column("Catalog_Name", "char", "meta.id;meta.table;meta.file"), Column("Extension", "int", "meta.record"),
+    Column("Msg", "char", "meta"),
+)  # fmt: skip
 _EXTENSION = (Column("Extension", "int", "meta.record"),)
 
 
@@ -63,7 +67,7 @@ def summary(call: Call, fields: Sequence[Field]) -> str:
     """Return the document of a call."""
     extensions = max((len(each.made) for each in fields), default=0)
     drawn = list(dict.fromkeys(kind for each in fields for kind in each.plots))
-    axes = len(fields[0].seen[0].contexts[0]) if fields and fields[0].seen else 0
+    axes = max((each.contexts.shape[1] for one in fields for each in one.seen), default=0)
     rows = [
         (each.path.name, CardValues(each.catalogues[0].cards).text("OBJECT"), len(each.made),
          *_row(list(zip(each.made, each.seen, strict=True))), *(each.plots.get(kind) for kind in drawn))
@@ -81,27 +85,35 @@ def summary(call: Call, fields: Sequence[Field]) -> str:
     counts: dict[str, int | tuple[int, ...]] = {"NFields": len(fields), "CurrField": len(fields)}
     if axes:
         counts["NSnapshots"] = (fields[0].seen[0].snapshots,) * axes
+    doubtful = [
+        (each.path.name, number, made.verdict)
+        for each in fields
+        for number, made in enumerate(each.made, 1)
+        if made.verdict
+    ]
     tables = (
         Table("PSF_Fields", "The PSF of every catalogue", [*_columns(_FIELD), *plots], rows, counts),
         Table("PSF_Extensions", "The PSF of every extension, over all catalogues", _columns(_EXTENSION), across,
               {"NExtensions": extensions}),
+        Table("Warnings", "Images without a model", _WARNINGS, doubtful),
     )  # fmt: skip
     return votable(call, tables)
 
 
 def _row(images: Sequence[tuple[Made, Diagnosis]]) -> list[object]:
-    """Return the cells that tell about several images."""
+    """Return the cells that tell about several images; those without stars count as such only."""
     cells: list[object] = []
     for counts in ([made.model.loaded for made, _ in images], [made.model.accepted for made, _ in images]):
         cells += [sum(counts), min(counts), float(np.mean(counts)), max(counts)]
+    told = [(made, seen) for made, seen in images if not made.model.empty]
     for name, _, _ in _QUANTITIES:
-        found = [each for made, seen in images if (each := _range(name, made, seen)) is not None]
+        found = [each for made, seen in told if (each := _range(name, made, seen)) is not None]
         if not found:
             cells += [None] * 3
             continue
         mean = float(np.mean([each.mean for each in found]))
         cells += [min(each.least for each in found), mean, max(each.most for each in found)]
-    cells += [float(np.mean([value(seen) for _, seen in images])) for *_, value in _MIDDLES]
+    cells += [float(np.mean([value(seen) for _, seen in told])) if told else None for *_, value in _MIDDLES]
     return cells
 
 

@@ -107,6 +107,23 @@ def test_the_document_tells_catalogues_and_extensions(tmp_path: Path, monkeypatc
     assert settings["Psfvar_Nsnap"] == 3
 
 
+def test_images_without_stars_count_but_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    none = stars(8)
+    none.sources["SNR_WIN"] = 1.0
+    written(tmp_path / "a.cat", none, stars())
+    assert main(["a.cat", "-PSFVAR_NSNAP", "3", "-VERBOSE_TYPE", "QUIET", *BARE[2:]]) == 0
+    document = parse(tmp_path / "psfex.xml", verify="exception")
+    fields, extensions, warnings = (
+        document.get_table_by_id(name).to_table() for name in ("PSF_Fields", "PSF_Extensions", "Warnings")
+    )
+    assert (fields["NStars_Loaded_Min"][0], fields["NStars_Loaded_Max"][0]) == (0, 60)
+    assert fields["FWHM_Min"][0] > 4.0
+    assert np.ma.is_masked(extensions["FWHM_Mean"][0])
+    assert extensions["FWHM_Mean"][1] == fields["FWHM_Mean"][0]
+    assert (warnings["Extension"][0], "no star among 8 sources" in warnings["Msg"][0]) == (1, True)
+
+
 def test_no_document_is_written_where_none_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ldac.write(tmp_path / "a.cat", [stars()])
