@@ -21,7 +21,7 @@ CELL = 64
 @njit(cache=True, nogil=True)
 def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers hang together
     table: Array, power: float, nx: int, ny: int, delay: int, most: int, margin: int
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array]:
     """Sweep over the objects in the order of their detection, as the original does while it reads the image.
 
     Each is compared with those that came before it and still stand in the list. An object leaves the list, to be
@@ -39,13 +39,14 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
     -------
     into : (n,) int64, the object that swallowed each, or -1
     order : (n - swallowed,) int64, objects in the order of their measurement
+    since : (n - swallowed,) int32, first row of the buffer when each of them was measured
     back : (n,) int32, row before which an object's pixels were given back to the image when it was swallowed. The
         original has not yet blanked the last row of a newcomer then, does so later, and so hides it for good.
     """
     number = table.shape[0]
     into = np.full(number, -1, np.int64)
     order, measured = np.empty(number, np.int64), 0
-    back = np.zeros(number, np.int32)
+    back, since = np.zeros(number, np.int32), np.zeros(number, np.int32)
     held, place, size = np.empty(number, np.int64), np.full(number, -1, np.int64), 0
     top, bottom = np.empty(number, np.int64), np.empty(number, np.int64)
     columns, rows = nx // CELL + 1, ny // CELL + 1
@@ -72,7 +73,7 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
                 for j in range(size - 1, -1, -1):
                     other = held[j]
                     if top[other] <= row - delay:
-                        order[measured] = other
+                        order[measured], since[measured] = other, row - delay
                         measured += 1
                         size = _remove(held, place, j, size)
                     else:
@@ -85,7 +86,7 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
             for j in range(1, size):
                 if bottom[held[j]] < bottom[held[first]]:
                     first = j
-            order[measured] = held[first]
+            order[measured], since[measured] = held[first], max(last_row - delay, 0)
             measured += 1
             size = _remove(held, place, first, size)
         new = table[k]
@@ -140,13 +141,13 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
         bottom[k] = min(max(int(new[shapes.Y_MAX]) + around, middle + margin), ny)
         soonest = min(soonest, top[k])
     while size > 0:
-        order[measured] = held[0]
+        order[measured], since[measured] = held[0], max(ny - delay, 0)
         measured += 1
         size = _remove(held, place, 0, size)
     for k in range(number):  # what was swallowed by one that was swallowed later
         while into[k] >= 0 and into[into[k]] >= 0:
             into[k] = into[into[k]]
-    return into, order[:measured].copy(), back
+    return into, order[:measured].copy(), since[:measured].copy(), back
 
 
 @njit(cache=True, nogil=True)

@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from processing.kernels.aperture import CUT
 from processing.kernels.pixel import counted
 
 Array = NDArray[Any]
@@ -34,8 +35,10 @@ def radii(
     least: float,
     flux: Array,
     shares: Array,
+    held: Array,
     radius: Array,
     half: Array,
+    flags: Array,
 ) -> None:
     """Fill rows `rows` of `radius` (n, shares) and `half` (n,), float32: within which shares of the flux lie.
 
@@ -45,13 +48,16 @@ def radii(
     shapes : (n, 5) float64: cxx, cyy, cxy, a, b
     least : smallest reach, pixels
     flux : (n,) float32, of which the shares are taken
+    held : (n, 2) int32, first row and end of what is looked at for each
+    flags : (n,) int16, to which CUT is added
     """
     curve = np.empty(STEPS)
     for k in rows:
         cx, cy = centres[k, 0], centres[k, 1]
         reach = max(least, REACH * shapes[k, 3])
         step = reach / STEPS
-        _curve(values, labels, variance, bad, noise, mask, first, k + 1, cx, cy, reach, curve)
+        inside = _curve(values, labels, variance, bad, noise, mask, first, k + 1, cx, cy, reach, held[k], curve)
+        flags[k] |= 0 if inside else CUT
         for n in range(shares.size):
             radius[k, n] = within(curve, shares[n] * flux[k], step)
         half[k] = max(within(curve, 0.5 * flux[k], step), LEAST)
@@ -70,15 +76,19 @@ def _curve(  # noqa: C901  whole pixels and parts of pixels in one loop
     cx: float,
     cy: float,
     reach: float,
+    held: Array,
     curve: Array,
-) -> None:
-    """Fill `curve` (STEPS,) with the flux within each radius."""
+) -> bool:
+    """Fill `curve` (STEPS,) with the flux within each radius; tell whether all of it is in the image."""
     curve[:] = 0.0
     outer = (reach + 1.5) ** 2
     inverse = STEPS / reach
     ny, nx = values.shape
     x0, x1 = max(int(cx - reach + 0.499999), 0), min(int(cx + reach + 1.499999), nx)
-    y0, y1 = max(int(cy - reach + 0.499999), first), min(int(cy + reach + 1.499999), first + ny)
+    y0, y1 = int(cy - reach + 0.499999), int(cy + reach + 1.499999)
+    inside = cx - reach + 0.499999 > -1.0 and cy - reach + 0.499999 > -1.0 and int(cx + reach + 1.499999) <= nx
+    inside = inside and held[0] <= y0 and y1 <= held[1]
+    y0, y1 = max(y0, first, held[0]), min(y1, first + ny, held[1])
     part = 1.0 / OVER
     start = 0.5 * (part - 1.0)
     for y in range(y0, y1):
@@ -111,6 +121,7 @@ def _curve(  # noqa: C901  whole pixels and parts of pixels in one loop
                         curve[at] += value
     for k in range(1, STEPS):
         curve[k] += curve[k - 1]
+    return inside
 
 
 @njit(cache=True, nogil=True)

@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from processing.kernels.aperture import CUT
 from processing.kernels.circle import share as share_of
 from processing.kernels.pixel import counted
 
@@ -23,8 +24,11 @@ PIXEL = 0.0833
 """Variance of a place within its pixel, as the original rounds it."""
 OVER = 11
 """Parts of a pixel's side at the edge of the window."""
-LOST = 1
-"""Flag: no light under the window."""
+FAR = 1.0
+"""Pixels: a window is no longer on its object if it went farther than that along both axes."""
+CROSSED, NEGATIVE, LOST, AWAY = 1, 2, 4, 8
+"""Flags: moments that are no ellipse's, negative ones, no light under the window, the window left the object. With any
+of them, position and shape are the isophotal ones."""
 
 
 @njit(cache=True, nogil=True)
@@ -42,25 +46,34 @@ def windowed(
     centres: Array,
     half: Array,
     isophotal: Array,
+    held: Array,
     found: Array,
+    windowed_flags: Array,
     flags: Array,
 ) -> None:
-    """Fill `found` (rows, FIELDS) float64 for the objects `rows`, and their cells of `flags` (n,) int16.
+    """Fill `found` (rows, FIELDS) float64 for the objects `rows`, and their cells of `windowed_flags` (n,) int16.
+
+    The shape is that under the window's last place but one, from which the last position follows.
 
     Parameters
     ----------
     values, labels, variance : (ny, nx) from row `first` of the image on
     half : (n,) float32, half-light radii from which the window's width follows
     isophotal : (rows, 6) float64: moments x2, y2, xy and their errors, for objects that have none under the window
+    held : (n, 2) int32, first row and end of what is looked at for each
+    flags : (n,) int16, to which CUT is added
     """
     for place in range(rows.size):
         k, told = rows[place], found[place]
         told[:] = 0.0
         x, y = centres[k, 0], centres[k, 1]
         sigma = half[k] * 2.0 / 2.35
-        turns = 0
+        turns, dx, dy, inside = 0, 0.0, 0.0, True
+        last_x, last_y = x, y
         while turns < TURNS_MOST:
-            total, sx, sy = _centre(values, labels, variance, bad, noise, mask, first, k + 1, x, y, sigma)
+            last_x, last_y = x, y
+            inside = inside and _within(x, y, REACH * sigma, values.shape[1], held[k])
+            total, sx, sy = _centre(values, labels, variance, bad, noise, mask, first, k + 1, x, y, sigma, held[k])
             turns += 1
             if not total > 0.0:
                 break
@@ -69,15 +82,34 @@ def windowed(
             y += 2.0 * dy
             if dx * dx + dy * dy < STOP * STOP:
                 break
+        else:
+            turns += 1
         told[TURNS] = turns
-        far = (x - centres[k, 0]) ** 2 + (y - centres[k, 1]) ** 2
-        if not total > 0.0 or not far < 1e10:
-            x, y = centres[k, 0], centres[k, 1]
-        told[X], told[Y] = x, y
+        flags[k] |= 0 if inside else CUT
         _moments(
-            values, labels, variance, bad, noise, gain, by_weight, mask, first, k + 1, x, y, sigma, isophotal[place],
-            told, flags, k,
+            values, labels, variance, bad, noise, gain, by_weight, mask, first, k + 1, last_x, last_y, sigma, held[k],
+            told,
         )  # fmt: skip
+        told[X2] -= dx * dx
+        told[Y2] -= dy * dy
+        told[XY] -= dx * dy
+        flag = LOST if not told[FLUX] > 0.0 else 0
+        flag |= NEGATIVE if told[X2] < 0.0 or told[Y2] < 0.0 else 0
+        flag |= CROSSED if told[X2] * told[Y2] - told[XY] * told[XY] < 0.0 else 0
+        flag |= AWAY if abs(x - centres[k, 0]) > FAR and abs(y - centres[k, 1]) > FAR else 0
+        if flag:
+            x, y = centres[k, 0], centres[k, 1]
+            told[X2 : EX2 + 3] = isophotal[place]
+        told[X], told[Y] = x, y
+        windowed_flags[k] = flag
+
+
+@njit(cache=True, nogil=True)
+def _within(cx: float, cy: float, reach: float, width: int, held: Array) -> bool:
+    """Tell whether all of a window is in the image."""
+    x0, x1 = int(cx - reach + 0.499999), int(cx + reach + 1.499999)
+    y0, y1 = int(cy - reach + 0.499999), int(cy + reach + 1.499999)
+    return x0 >= 0 and x1 <= width and held[0] <= y0 and y1 <= held[1]
 
 
 @njit(cache=True, nogil=True)
@@ -102,13 +134,15 @@ def _centre(
     cx: float,
     cy: float,
     sigma: float,
+    held: Array,
 ) -> tuple[float, float, float]:
     """Light under the window and its first moments about its centre."""
     reach = REACH * sigma
     scale = -0.5 / (sigma * sigma)
     ny, nx = values.shape
     x0, x1 = max(int(cx - reach + 0.499999), 0), min(int(cx + reach + 1.499999), nx)
-    y0, y1 = max(int(cy - reach + 0.499999), first), min(int(cy + reach + 1.499999), first + ny)
+    y0, y1 = max(int(cy - reach + 0.499999), held[0]), min(int(cy + reach + 1.499999), held[1])
+    y0, y1 = max(y0, first), min(y1, first + ny)
     total, sx, sy = 0.0, 0.0, 0.0
     across = _profile(x0, x1, cx, scale)
     inner, outer = max(reach - 0.75, 0.0) ** 2, (reach + 0.75) ** 2
@@ -148,17 +182,16 @@ def _moments(
     cx: float,
     cy: float,
     sigma: float,
-    isophotal: Array,
+    held: Array,
     told: Array,
-    flags: Array,
-    k: int,
 ) -> None:
     """Second moments under the window, errors of the position, and the light."""
     reach = REACH * sigma
     scale = -0.5 / (sigma * sigma)
     ny, nx = values.shape
     x0, x1 = max(int(cx - reach + 0.499999), 0), min(int(cx + reach + 1.499999), nx)
-    y0, y1 = max(int(cy - reach + 0.499999), first), min(int(cy + reach + 1.499999), first + ny)
+    y0, y1 = max(int(cy - reach + 0.499999), held[0]), min(int(cy + reach + 1.499999), held[1])
+    y0, y1 = max(y0, first), min(y1, first + ny)
     total, sxx, syy, sxy = 0.0, 0.0, 0.0, 0.0
     ex, ey, exy, spread_all = 0.0, 0.0, 0.0, 0.0
     across = _profile(x0, x1, cx, scale)
@@ -194,12 +227,7 @@ def _moments(
             spread_all += spread
     told[FLUX] = total
     told[ERROR] = math.sqrt(spread_all)
-    flags[k] = 0
-    if total > 0.0:
+    if total != 0.0:
         square = total * total
         told[X2], told[Y2], told[XY] = sxx / total, syy / total, sxy / total
         told[EX2], told[EY2], told[EXY] = 4.0 * ex / square, 4.0 * ey / square, 4.0 * exy / square
-        return
-    flags[k] = LOST
-    told[X2], told[Y2], told[XY] = isophotal[0], isophotal[1], isophotal[2]
-    told[EX2], told[EY2], told[EXY] = isophotal[3], isophotal[4], isophotal[5]

@@ -22,6 +22,8 @@ _COLUMNS = (
 """Of the kernels' table, in their order."""
 LEAD = 4
 """Rows, beside those that the filter needs, which the original's buffer holds ahead of the one it looks at."""
+BELOW = 2
+"""Rows that it still holds below those by which it tells objects to measure."""
 _VIGNET = re.compile(r"VIGNET\(\s*\d+\s*,\s*(\d+)\s*\)")
 _CHUNK = 256
 """Groups that a thread parts at once."""
@@ -106,7 +108,10 @@ def detect(
     progress(0.9)
     delay = min(settings.memory_bufsize, ny) - max(halo, 1) - LEAD
     power = settings.clean_param if settings.clean else 0.0
-    into, order, back = clean.swept(table, power, nx, ny, max(delay, 0), settings.memory_objstack, _margin(settings))
+    into, order, since, back = clean.swept(
+        table, power, nx, ny, max(delay, 0), settings.memory_objstack, _margin(settings)
+    )
+    since = np.maximum(since - BELOW, 0).astype(np.int32)
     lengths = np.diff(begun)
     own = lengths[order]
     hidden = np.repeat(into >= 0, lengths) & (y >= np.repeat(back, lengths))
@@ -120,6 +125,7 @@ def detect(
         filtered[picked],
         plain[picked],
         hidden[picked],
+        np.stack((since, np.minimum(since + settings.memory_bufsize, ny)), axis=1),
         specks,
     )
 

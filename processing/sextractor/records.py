@@ -80,6 +80,9 @@ class Detections:
     """Value of the detection image before it was filtered, ADU above the background."""
     hidden: NDArray[np.bool_]
     """Whether a pixel of what CLEAN took away counts for no object."""
+    held: NDArray[np.int32]
+    """(n, 2): first row and end of what the original holds in memory when it measures each; its widest apertures end
+    there."""
     specks: NDArray[np.int32]
     """(m, 2): x and y of pixels above the threshold that are in no object; they count for none."""
 

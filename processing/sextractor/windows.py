@@ -35,7 +35,7 @@ def measure_radii(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2,
         MASKS[settings.mask_type], band.first, rows, detections.centres, detections.shapes,
         settings.phot_autoapers[1] / 2.0, table["FLUX_AUTO"], np.array(settings.phot_fluxfrac, np.float64),
-        table["FLUX_RADIUS"], table["HALF_LIGHT_RADIUS"],
+        detections.held, table["FLUX_RADIUS"], table["HALF_LIGHT_RADIUS"], table["FLAGS"],
     )  # fmt: skip
 
 
@@ -58,7 +58,8 @@ def measure_windowed(
     windowed.windowed(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first, rows,
-        detections.centres, table["HALF_LIGHT_RADIUS"], isophotal, told, table["FLAGS_WIN"],
+        detections.centres, table["HALF_LIGHT_RADIUS"], isophotal, detections.held, told,
+        table["FLAGS_WIN"], table["FLAGS"],
     )  # fmt: skip
     table["XWIN_IMAGE"][rows], table["YWIN_IMAGE"][rows] = told[:, windowed.X] + 1.0, told[:, windowed.Y] + 1.0
     table["NITER_WIN"][rows] = told[:, windowed.TURNS]
@@ -94,7 +95,7 @@ def measure_cut(band: Band, detections: Detections, rows: NDArray[np.int64], set
 
 
 GROUPS = (
-    Group("growth", _radii, ("FLUX_AUTO",), measure_radii),
+    Group("growth", _radii, ("FLUX_AUTO", "FLAGS"), measure_radii),
     Group("windowed", _windowed, ("HALF_LIGHT_RADIUS", "X2_IMAGE", "ERRX2_IMAGE"), measure_windowed),
     Group("vignet", _cut, (), measure_cut),
 )
