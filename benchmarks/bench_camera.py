@@ -16,7 +16,7 @@ from figures import Row, command_line
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from processing.skymaker.exposures import exposure_of
-from processing.skymaker.sources import psf_on
+from processing.skymaker.field import psf_on
 from processing.skymaker.survey import main
 from terapix.instruments import load_instrument
 
@@ -60,7 +60,7 @@ def agreement(directory: Path) -> Agreement:
 
 
 def _fluxes(pixels, marks, sources, psf):
-    samples = psf.at(0, 0)
+    samples = psf.at(1024, 2306)
     half = samples.shape[0] // 2
     j, i = np.mgrid[: samples.shape[0], : samples.shape[1]] - half
     held = samples[np.hypot(i, j) < (RADIUS + 0.05) * psf.oversampling].sum(dtype=float) / samples.sum(dtype=float)

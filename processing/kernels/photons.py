@@ -18,12 +18,13 @@ FEW = 64.0
 
 
 @njit(cache=True, nogil=True)
-def add_noise(image: Array, read: Array, key: np.uint64, first: int, last: int) -> None:
+def add_noise(image: Array, read: Array, least: float, key: np.uint64, first: int, last: int) -> None:
     """Turn mean electrons into noisy ones, in the rows from `first` to `last`.
 
     `read` is the rms of the read noise in electrons, of one pixel for all or of the whole image; a pixel whose rms is
-    no number becomes 0. Many electrons are a normal deviate with the skewness of the counts (Cornish & Fisher 1938);
-    few are drawn exactly, with the read noise added.
+    no number becomes 0. Of the electrons of a pixel, (least / rms)**2 were counted, the share of the exposures that
+    saw it; all of them where `least` is 0. Many electrons are a normal deviate with the skewness of the counts (Cornish
+    & Fisher 1938); few are drawn exactly, with the read noise added.
     """
     width = image.shape[1]
     deviates = np.empty(width + width % 2, np.float32)
@@ -35,12 +36,17 @@ def add_noise(image: Array, read: Array, key: np.uint64, first: int, last: int) 
             mean = image[j, i]
             if not math.isfinite(rms):
                 image[j, i] = 0.0
-            elif mean >= FEW:
-                variance = mean + rms * rms
+                continue
+            share = np.float32((least / rms) ** 2) if least > 0.0 and rms > 0.0 else np.float32(1.0)
+            counted = mean * share
+            if counted >= FEW:
+                variance = mean / share + rms * rms
                 z = deviates[i]
-                image[j, i] = mean + math.sqrt(variance) * z + mean / (6.0 * variance) * (z * z - np.float32(1.0))
+                skew = mean / (share * share) / (6.0 * variance)
+                image[j, i] = mean + math.sqrt(variance) * z + skew * (z * z - np.float32(1.0))
             else:
-                image[j, i] = (poisson_few(mean, key + GOLDEN, j, i) if mean > 0.0 else 0.0) + rms * deviates[i]
+                drawn = poisson_few(counted, key + GOLDEN, j, i) / share if counted > 0.0 else 0.0
+                image[j, i] = drawn + rms * deviates[i]
 
 
 @njit(cache=True, nogil=True)

@@ -44,7 +44,7 @@ def _galaxies() -> None:
 
 def _detector() -> None:
     light = np.full((_SIDE, _SIDE), 100.0, np.float32)
-    photons.add_noise(light, np.ones((1, 1), np.float32), np.uint64(1), 0, _SIDE)
+    photons.add_noise(light, np.ones((1, 1), np.float32), 0.0, np.uint64(1), 0, _SIDE)
     photons.to_levels(light, 1.5, 65535.0, light.copy(), 0, _SIDE)
     bleed(light, 90.0)
 

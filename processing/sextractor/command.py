@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from processing.astromatic import Values, files_and_settings
+from processing.compiler import start_compiler
 from processing.errors import BadSetting
 from processing.sextractor.filtering import read_filter
 from processing.sextractor.keys import TOOL
@@ -154,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if len(files) != 1 or files[0].count(",") > 1:
             raise BadSetting(f"{len(files)} images are given; IMAGE, or DETECTION,MEASUREMENT was expected")
         values = TOOL.read(rest)
+        start_compiler()
         from processing.sextractor.run import run  # noqa: PLC0415  brings the compiler
 
         return run(files[0].split(","), values, arguments)

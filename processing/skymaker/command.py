@@ -11,6 +11,7 @@ import numpy as np
 
 from processing.astromatic import Values
 from processing.cards import RECORD, Entry, descriptive, padding, text_of
+from processing.compiler import start_compiler
 from processing.errors import BadSetting, ProcessingError
 from processing.provenance import software
 from processing.skymaker.lists import read_list, write_list
@@ -128,17 +129,6 @@ def run(values: Values, listed: str, configured: str) -> Made:
     return made
 
 
-def _load_numba() -> None:
-    """Let numba look around without SciPy, whose linear algebra no kernel uses and which takes 0.3 s to import."""
-    if "scipy" in sys.modules or "numba.np.arraymath" in sys.modules:
-        return
-    sys.modules["scipy"] = None  # type: ignore[assignment]
-    try:
-        import numba.np.arraymath  # noqa: F401, PLC0415
-    finally:
-        del sys.modules["scipy"]
-
-
 def _split(argv: Sequence[str]) -> tuple[str, list[str]]:
     """Name of the list, and the options."""
     listed, options = "", []
@@ -163,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def do() -> str:
         begin = time.monotonic()
-        _load_numba()
+        start_compiler()
         listed, options = _split(arguments)
         values = TOOL.read(options)
         configured = options[options.index("-c") + 1] if "-c" in options else TOOL.default_file

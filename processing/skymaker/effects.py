@@ -193,6 +193,20 @@ class Bias(Effect):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Points(Effect):
+    """The image of a point changes over the field; without this it is that of a CCD's middle all over the CCD."""
+
+    curvature: Amount = 0.08
+    """Share by which the seeing is wider in the corner of the field than on the axis; as the square of the distance."""
+    elongation: Amount = 0.08
+    """Arcsec: root of the variance that images in the corner have more along the radius than across."""
+    aureole: float = 16.0
+    """Mag per square arcsec at 1 arcmin from a star of magnitude 0."""
+    aureole_radius: Annotated[int, Field(ge=0, le=512)] = 0
+    """Pixels in which light is scattered; 0: none is, and apertures hold what the truth tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
     """All effects of a frame."""
 
@@ -212,6 +226,7 @@ class Effects:
     distortion: Distortion = Distortion()
     refraction: Refraction = field(default_factory=Refraction)
     bias: Bias = Bias()
+    points: Points = Points()
 
     def plain(self) -> Self:
         """Sources on an even sky with the noise of photons and of reading, and nothing else."""

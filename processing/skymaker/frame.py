@@ -115,7 +115,7 @@ def light_of(
     wells.fill_sky(level, glow, slope_u, slope_v, optics_of(instrument, ccd, effects.response), light)
     noise_rms = math.sqrt(level + ccd.read_noise**2)
     seen = seen_by(instrument, ccd, shot.exposure, effects, shot.stock, seed=shot.seed)
-    add_sources(light, seen, instrument, ccd, shot.exposure, faint=FAINT * noise_rms, threads=shot.threads)
+    add_sources(light, seen, instrument, ccd, shot.exposure, effects, faint=FAINT * noise_rms, threads=shot.threads)
     if effects.ghosts.on:
         add_ghosts(light, instrument, ccd, shot.exposure, effects, shot.stock, seed=shot.seed)
     crossing = _add_trails(shot, light, marks, noise_rms)

@@ -43,9 +43,18 @@ def in_bands(height: int, threads: int, work: Callable[[int, int], None]) -> Non
             pass
 
 
-def noisy(electrons: Images, rms: Images, *, key: np.uint64, threads: int) -> None:
-    """Add photon and read noise to mean `electrons` (ny, nx), in place; `rms` (1, 1) or (ny, nx) in electrons."""
-    in_bands(electrons.shape[0], threads, lambda first, last: add_noise(electrons, rms, key, first, last))
+def noisy(electrons: Images, rms: Images, *, key: np.uint64, threads: int, least: float = 0.0) -> None:
+    """Add photon and read noise to mean `electrons` (ny, nx), in place.
+
+    Parameters
+    ----------
+    rms : (1, 1) or (ny, nx) float32
+        Read noise in electrons.
+    least : float
+        Read noise at which `electrons` are what was counted; where it is larger, (least / rms)**2 of them were. 0: all
+        were counted everywhere.
+    """
+    in_bands(electrons.shape[0], threads, lambda first, last: add_noise(electrons, rms, least, key, first, last))
 
 
 def overflow(electrons: Images, well: float) -> None:

@@ -54,6 +54,18 @@ def noise_map(values: Values, shape: tuple[int, int]) -> Images:
     return np.ascontiguousarray(found)
 
 
+def least_noise(values: Values, rms: Images | None) -> float:
+    """Read noise in electrons of the pixels to which GAIN belongs: the best ones; 0 where all have that gain.
+
+    With WEIGHT_GAIN, a pixel that has more noise than the best is one that fewer exposures have seen: its photons
+    are fewer in proportion to 1 / rms**2, and their noise is larger.
+    """
+    if rms is None or rms.size == 1 or not values.switch("WEIGHT_GAIN"):
+        return 0.0
+    good = rms[np.isfinite(rms) & (rms > 0)]
+    return float(good.min()) if good.size else 0.0
+
+
 def header_of(values: Values) -> Any:
     """Header that the user gives: an astropy Header, or None.
 

@@ -22,7 +22,7 @@ from processing.skymaker.sources import Stock
 from processing.skymaker.truth import CcdTruth, truth_of
 from terapix.instruments import Instrument, load_instrument
 
-EDITION = 3
+EDITION = 4
 """Raised whenever the painter's files change, so that files of an earlier one are painted again."""
 FLAT_STEP = 0.004
 """Step to which flats are rounded: an eighth of their grain. Half the size of a file without loss."""

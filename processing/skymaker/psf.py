@@ -7,8 +7,9 @@ over the pixel. The steps and constants are those of SkyMaker (Bertin 2009, MmSA
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,10 @@ class Psf:
     """Share of the light that a pixel gets at 1 pixel from the source; falls as the square of the distance."""
     aureole_radius: int = 0
     """Pixels."""
+    typical: tuple[float, ...] = ()
+    """Weights of a mean image; empty: those at the first pixel."""
+    prepared: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What painters make of the components once, whatever their weights are."""
 
     def at(self, x: float, y: float) -> Images:
         """Image at pixel (x, y) of the frame, from 0, without aureole."""
@@ -76,11 +81,14 @@ class Psf:
     def scattering(self, surface_brightness: float, radius: int) -> "Psf":
         """Give the same PSF another aureole: mag per square arcsec at 1 arcmin of a star of magnitude 0, and pixels."""
         share = share_at_one_pixel(surface_brightness) if radius else 0.0
-        return replace(self, aureole=share, aureole_radius=radius)
+        return replace(self, aureole=share, aureole_radius=radius, prepared={})
 
     @cached_property
     def mean(self) -> Images:
         """Mean image."""
+        if self.typical:
+            image: Images = np.tensordot(np.array(self.typical, np.float32), self.components, axes=1)
+            return image
         return self.at(0.0, 0.0)
 
     @cached_property
@@ -122,6 +130,20 @@ def transfer(optics: Optics, *, sample: float, size: int) -> NDArray[np.float32]
         else:
             passed *= np.sinc(major * along / (2.0 * math.pi)) * np.exp(-0.5 * minor**2 * square)
     return passed.astype(np.float32)
+
+
+def motion_of(optics: Optics) -> float:
+    """Rms in arcsec, along an axis, of the motion that the image of a short exposure lacks.
+
+    A short exposure's transfer function is the long one's without a Gaussian; this is the Gaussian's (Fried 1966): many
+    short exposures, each moved by it, add up to a long one.
+    """
+    if optics.exposure is not Exposure.SHORT:
+        return 0.0
+    waves = optics.wavelength * 1e-6
+    fried = FRIED * waves / (optics.seeing * ARCSEC)
+    variance = KOLMOGOROV / (2.0 * math.pi**2) * waves**2 * fried ** (-5.0 / 3.0) * optics.m1_diameter ** (-1.0 / 3.0)
+    return math.sqrt(variance) / ARCSEC
 
 
 def image_of(

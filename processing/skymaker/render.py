@@ -37,9 +37,11 @@ class Painter:
         self._psf = psf
         self._faint = faint
         self._threads = max(threads, 1)
-        self._phases, wings = phases_of(psf, threads)
+        if "phases" not in psf.prepared:
+            psf.prepared["phases"] = phases_of(psf, threads)
+        self._phases, wings = psf.prepared["phases"]
         self._sharpness = float((self._phases[0, 0, 0].astype(float) ** 2).sum()) / _square_sum(psf)
-        self._transfers: dict[tuple[int, int], NDArray[np.complex64]] = {}
+        self._transfers: dict[tuple[int, int], NDArray[np.complex64]] = psf.prepared.setdefault("transfers", {})
         self._rings = rings_of(self._phases)
         largest = self._phases.shape[3] // 2 - 2
         self._radii = np.array([radius for radius in RADII if radius < largest] + [largest])

@@ -66,7 +66,7 @@ TOOL = Tool(
         ),
         _text("WEIGHT_IMAGE", "sky.weight.fits", "weight map to read", _W, extended=True),
         _number("WEIGHT_FACTOR", "1.0", "factor of the noise that the map gives", _W, extended=True),
-        Key("WEIGHT_GAIN", Kind.SWITCH, "Y", "for compatibility; photon noise follows the light", _W, extended=True),
+        Key("WEIGHT_GAIN", Kind.SWITCH, "Y", "noise of photons too follows the map (Y/N)?", _W, extended=True),
         _number("WEIGHT_THRESH", "", "weight, rms or variance from which pixels are bad", _W, many=True, extended=True),
         _number("GAIN", "1.0", "gain (e-/ADU)", _D),
         _number("WELL_CAPACITY", "0", "full well capacity in e-; 0: infinite", _D),

@@ -14,8 +14,8 @@ from processing.errors import BadSetting
 from processing.kernels.photons import to_levels
 from processing.skymaker.image import Detector, correlated, in_bands, interpolant, noisy, overflow
 from processing.skymaker.lists import GALAXY, RASTER, SERSIC, Sources
-from processing.skymaker.maps import noise_map
-from processing.skymaker.psf import Field, Psf, image_of, light_of, psf_of, transfer, whole
+from processing.skymaker.maps import least_noise, noise_map
+from processing.skymaker.psf import Field, Psf, image_of, light_of, motion_of, psf_of, transfer, whole
 from processing.skymaker.psf_files import Centre, psf_from
 from processing.skymaker.pupil import Optics, amplitude
 from processing.skymaker.rasters import paint_rasters
@@ -177,12 +177,16 @@ def sky_image(values: Values, listed: Sources | None) -> Made:
     )
     psf = psf_for(values, optics)
     read = noise_map(values, (height, width)) if noise else None
+    least = least_noise(values, read)
     pixels = np.empty((height, width), np.dtype(">f4"))
     area = np.zeros(len(sources))
+    chance = np.random.default_rng([seeds["SEED_MOTION"], 3])
+    motion = motion_of(optics) * steps / values.number("PIXEL_SIZE") if values.text("PSF_TYPE") == "INTERNAL" else 0.0
+    drift = chance.normal(0.0, motion, (steps**2, 2))
     for step in range(steps**2):
         along, up = step % steps, step // steps
         light = np.zeros((height // steps, width // steps), np.float32)
-        moved = _moved(scene, along, up, steps)
+        moved = _moved(scene, (along - drift[step, 0], up - drift[step, 1]), steps)
         area = paint_and_measure(
             light, moved, psf, pixel_scale=values.number("PIXEL_SIZE"),
             faint=FAINT * rms if noise else FAINT_ELECTRONS, threads=threads,
@@ -191,7 +195,7 @@ def sky_image(values: Values, listed: Sources | None) -> Made:
         light += np.float32(sky)
         part = None if read is None else np.ascontiguousarray(read[up::steps, along::steps] if read.size > 1 else read)
         key = key_of(seeds["SEED_STARPOS"], seeds["SEED_MOTION"], step)
-        finished = _expose(light, part, detector, values, key=key, threads=threads)
+        finished = _expose(light, part, detector, values, key=key, least=least, threads=threads)
         target = pixels[up::steps, along::steps]
 
         def store(first: int, last: int, finished: Images = finished, target: NDArray[np.float32] = target) -> None:
@@ -208,13 +212,20 @@ def _store(electrons: Images, detector: Detector, target: NDArray[np.float32], f
 
 
 def _expose(
-    light: Images, read: Images | None, detector: Detector, values: Values, *, key: np.uint64, threads: int
+    light: Images,
+    read: Images | None,
+    detector: Detector,
+    values: Values,
+    *,
+    key: np.uint64,
+    least: float,
+    threads: int,
 ) -> Images:
     """Add noise, correlate and fill wells."""
     kind = values.text("CORREL_TYPE")
     mean = light.copy() if kind == "NOISE" and read is not None else None
     if read is not None:
-        noisy(light, read, key=key, threads=threads)
+        noisy(light, read, key=key, threads=threads, least=least)
     if kind != "NONE" and (read is not None or kind == "ALL"):
         weights = interpolant(values.text("CORREL_FUNC_TYPE"), values.number("CORREL_SCALE"))
         light = correlated(light, weights) if mean is None else mean + correlated(light - mean, weights)
@@ -252,7 +263,7 @@ def _scene(sources: Sources, zero_point: float, electrons: float) -> Scene:
     )
 
 
-def _moved(scene: Scene, along: int, up: int, steps: int) -> Scene:
-    """Positions in the pixels of one step of a microscan."""
+def _moved(scene: Scene, by: tuple[float, float], steps: int) -> Scene:
+    """Positions in the pixels of one step of a microscan, whose first pixel lies at `by`."""
     columns = {name: getattr(scene, name) for name in scene.__dataclass_fields__}
-    return Scene(**{**columns, "x": (scene.x - along) / steps, "y": (scene.y - up) / steps})
+    return Scene(**{**columns, "x": (scene.x - by[0]) / steps, "y": (scene.y - by[1]) / steps})

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +13,13 @@ from processing.skymaker.detector import optics_of
 from processing.skymaker.distortion import project, refracted
 from processing.skymaker.effects import Effects
 from processing.skymaker.exposures import FIELD_DEC, FIELD_RA, Exposure
+from processing.skymaker.field import psf_on
 from processing.skymaker.objects import read_objects
-from processing.skymaker.psf import Optics, Psf, psf_of
 from processing.skymaker.scene import Scene, paint_scene
 from terapix.instruments import Ccd, Instrument
 
 MARGIN = 300.0
 """Pixels round a CCD within which objects may still shed light on it."""
-M2_DIAMETER = 1.5
-"""Metres that the cage at the prime focus hides of the mirror of 3.6 metres."""
-WAVELENGTHS = {"u": 0.38, "g": 0.49, "r": 0.63, "i": 0.77, "z": 0.89, "Y": 1.02, "J": 1.25, "H": 1.63, "K": 2.15}
-"""Microns, by the first letter of a band's name."""
-FIELD_CURVATURE = 0.08
-"""Share by which images are wider in the corner of the field."""
 MIDDLE_COLOUR = 0.75
 """g - r of the sources that refraction lifts as much as the guide star."""
 Floats = NDArray[np.float64]
@@ -110,6 +103,7 @@ def add_sources(
     instrument: Instrument,
     ccd: Ccd,
     exposure: Exposure,
+    effects: Effects,
     *,
     faint: float,
     threads: int,
@@ -124,21 +118,8 @@ def add_sources(
         objects.bulge_ratio[number], bulge, objects.scale[number], objects.ratio[number], disc,
         objects.index[number] if objects.index.size else objects.index,
     )  # fmt: skip
-    psf = psf_on(instrument, ccd, exposure)
+    psf = psf_on(instrument, ccd, exposure, effects)
     paint_scene(light, scene, psf, pixel_scale=instrument.pixel_scale, faint=faint, threads=threads)
-
-
-def psf_on(instrument: Instrument, ccd: Ccd, exposure: Exposure) -> Psf:
-    """Give the PSF in the middle of a CCD: the seeing, wider towards the corners of the field."""
-    u0, du, v0, dv = optics_of(instrument, ccd, _EVEN)[:4]
-    square = (u0 + du * instrument.ccd_width / 2) ** 2 + (v0 + dv * instrument.ccd_height / 2) ** 2
-    seeing = exposure.fwhm * (1.0 + FIELD_CURVATURE * float(square))
-    return _psf(round(seeing, 4), WAVELENGTHS.get(exposure.band.name[0], 0.65), instrument.pixel_scale)
-
-
-@lru_cache(maxsize=4)
-def _psf(seeing: float, wavelength: float, pixel_scale: float) -> Psf:
-    return psf_of(Optics(seeing=seeing, wavelength=wavelength, m2_diameter=M2_DIAMETER), pixel_scale=pixel_scale)
 
 
 _EVEN = Effects().plain().response

@@ -54,3 +54,14 @@ def test_a_frame_meets_compiled_kernels_only(tmp_path: Path, script: str) -> Non
         check=False,
     )
     assert run.returncode == 0, run.stderr
+
+
+def test_the_compiler_starts_without_linear_algebra_which_is_there_later() -> None:
+    script = (
+        "import sys; from processing.compiler import start_compiler; start_compiler()\n"
+        "import numpy as np; from processing.kernels.psf import box_sum\n"
+        "summed = np.empty((6, 6), np.float32); box_sum(np.ones((10, 10), np.float32), 5, summed)\n"
+        "assert summed[0, 0] == 25.0 and 'scipy.linalg' not in sys.modules\n"
+        "import scipy.linalg; assert scipy.linalg.inv(np.eye(2))[0, 0] == 1.0\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=600)

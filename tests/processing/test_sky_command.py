@@ -263,3 +263,37 @@ def test_the_tool_meets_compiled_kernels_only(place: Path) -> None:
         check=False,
     )
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(("switch", "factor"), [("Y", 16.0), ("N", 1.0)])
+def test_a_pixel_that_fewer_exposures_saw_has_more_noise_of_photons(place: Path, switch: str, factor: float) -> None:
+    rms = np.full((112, 128), 5.0, np.float32)
+    rms[:, 64:] = 20.0
+    fits.writeto(place / "rms.fits", rms)
+    # 120,000 electrons of sky, of which a sixteenth of the exposures counted 7,500; then 12 and 0.75, one by one
+    for back in (16.0, 26.0):
+        more = ["-WEIGHT_TYPE", "MAP_RMS", "-WEIGHT_IMAGE", "rms.fits", "-WEIGHT_GAIN", switch, "-SATUR_LEVEL", "1e9"]
+        assert main([*SMALL, *more, "-BACK_MAG", str(back)]) == 0
+        image = pixels()
+        electrons = 0.2**2 * 10 ** (0.4 * (26 - back)) * 300.0
+        for part, read, share in ((image[:, :64], 5.0, 1.0), (image[:, 64:], 20.0, factor)):
+            expected = electrons * share + read**2
+            # 7168 pixels: the variance is right to 1.7 %, the mean to its own error; 5 sigma each
+            assert part.var() == pytest.approx(expected, rel=0.085)
+            assert abs(part.mean() - electrons) < 5 * np.sqrt(expected / part.size)
+
+
+def test_a_short_exposure_moves_as_a_whole_with_its_seed(place: Path) -> None:
+    (place / "one.list").write_text("100 64.0 56.0 15.0\n")
+    places = []
+    for seed in ("4", "4", "5"):
+        more = ["-SEEING_TYPE", "SHORT_EXPOSURE", "-IMAGE_TYPE", "SKY_NONOISE", "-BACK_MAG", "40", "-SEED_MOTION", seed]
+        assert main(["one.list", *SMALL, *more]) == 0
+        image = pixels()
+        rows, columns = np.mgrid[:112, :128] + 1
+        core = image * (np.hypot(columns - 64, rows - 56) < 20)
+        places.append(((core * columns).sum() / core.sum(), (core * rows).sum() / core.sum()))
+    assert places[0] == places[1]
+    assert np.hypot(places[0][0] - places[2][0], places[0][1] - places[2][1]) > 0.05
+    row = (place / "sky.list").read_text().split()
+    assert row[1:3] == ["64.0000", "56.0000"], "the list tells where the source is, not where its image was"

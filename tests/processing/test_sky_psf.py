@@ -1,9 +1,11 @@
 """The pupil and the image of a point source."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from processing.skymaker.psf import Aberration, Exposure, Field, Optics, Tracking, psf_of, transfer
+from processing.skymaker.psf import Aberration, Exposure, Field, Optics, Tracking, motion_of, psf_of, transfer
 from processing.skymaker.pupil import amplitude
 
 SAMPLE = 0.186 / 5
@@ -60,3 +62,18 @@ def test_a_short_exposure_is_sharper() -> None:
 def test_a_map_that_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be made"):
         psf_of(Optics(), pixel_scale=0.2, size=8)
+
+
+def test_many_short_exposures_that_move_are_a_long_one() -> None:
+    sample, size = 0.04, 256
+    short = Optics(seeing=0.8, exposure=Exposure.SHORT)
+    seen = transfer(short, sample=sample, size=size)
+    sigma = motion_of(short)
+    fy, fx = np.fft.fftfreq(size, sample)[:, None], np.arange(size // 2 + 1) / (size * sample)
+    square = fx**2 + fy**2
+    expected = transfer(replace(short, exposure=Exposure.LONG), sample=sample, size=size)
+    passes = square * (short.wavelength * 1e-6 / short.m1_diameter) ** 2 * (3600 * 180 / np.pi) ** 2 < 1
+    np.testing.assert_allclose((seen * np.exp(-2 * np.pi**2 * sigma**2 * square))[passes], expected[passes], atol=1e-6)
+    assert motion_of(Optics(exposure=Exposure.LONG)) == 0.0
+    # Martin (1987, PASP 99, 1360) has 0.18 (wavelength / D)^2 (D / r0)^(5/3) for an axis: here (0.216 arcsec)^2
+    assert 0.2 < sigma < 0.23
