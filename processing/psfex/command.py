@@ -12,10 +12,8 @@ from processing.psfex.settings import Basis, Homogenisation, Selection, Settings
 
 _NOT_DONE = {
     "NEWBASIS_TYPE": {"PCA_INDEPENDENT", "PCA_COMMON"},
-    "MEF_TYPE": {"COMMON"},
     "STABILITY_TYPE": {"SEQUENCE"},
     "HIDDENMEF_TYPE": {"INDEPENDENT"},
-    "SAMPLEVAR_TYPE": {"NONE"},
     "PSF_RECENTER": {"Y"},
     "PSF_DGEOCORRECT": {"Y"},
 }
@@ -103,6 +101,7 @@ def settings_of(values: Values) -> Settings:
             Path(values.text("BASIS_NAME")),
         ),
         snapshots=values.whole("PSFVAR_NSNAP"),
+        common=values.text("MEF_TYPE") == "COMMON",
         homogenisation=_homogenisation(values),
         threads=values.whole("NTHREADS") or len(os.sched_getaffinity(0)),
     )

@@ -27,7 +27,7 @@ def coefficients(sample: Sample, shape: tuple[int, int], step: float, accuracy: 
     """
     raw = resampled(sample.vignettes, shape, sample.offsets, step, max(step, 1.0)).reshape(len(sample.rows), -1)
     # as in the original, the noise of photons does not weigh here; it does in chi2
-    variance = sample.noise**2 + (accuracy * raw) ** 2
+    variance = sample.background[:, np.newaxis] ** 2 + (accuracy * raw) ** 2
     flux = sample.fluxes[:, np.newaxis]
     weights = flux**2 / variance
     basis = sample.variation.basis(sample.contexts)

@@ -11,7 +11,18 @@ from processing.ldac import Catalogue, read
 from processing.psf_model import PsfModel, without_stars
 from processing.psfex.fitting import fit
 from processing.psfex.residuals import Residuals, look, of_none
-from processing.psfex.sample import Floats, NoStars, Sample, nothing, select
+from processing.psfex.sample import (
+    Floats,
+    NoStars,
+    Sample,
+    context_values,
+    joined,
+    mode_of,
+    nothing,
+    select,
+    variation_of,
+    widths_of,
+)
 from processing.psfex.settings import Settings
 
 _STEPS = 0.5 / 2.35
@@ -35,12 +46,21 @@ class Made:
     """Why there is no model, where there is none."""
 
 
+def _told(model: PsfModel, stars: Sample, sample: Sample, settings: Settings, basis: Floats) -> Made:
+    """Look at each star of an image with its model."""
+    seen = look(sample, model, settings.accuracy)
+    accepted, loaded = int(np.count_nonzero(seen.accepted)), len(sample.rows)
+    return Made(replace(model, loaded=loaded, accepted=accepted, chi2=seen.mean_chi2), stars, sample, seen, basis)
+
+
+def _fitted(sample: Sample, settings: Settings) -> tuple[PsfModel, Sample, Floats]:
+    return fit(sample, settings, float(np.float32(settings.step or sample.fwhm * _STEPS)))
+
+
 def made_of(sample: Sample, settings: Settings) -> Made:
     """Fit the PSF of an image to its stars, and look at each of them with it."""
-    model, stars, basis = fit(sample, settings, float(np.float32(settings.step or sample.fwhm * _STEPS)))
-    seen = look(sample, model, settings.accuracy)
-    told = replace(model, accepted=int(np.count_nonzero(seen.accepted)), chi2=seen.mean_chi2)
-    return Made(told, stars, sample, seen, basis)
+    model, stars, basis = _fitted(sample, settings)
+    return _told(model, stars, sample, settings, basis)
 
 
 def fit_psf(sample: Sample, settings: Settings) -> PsfModel:
@@ -56,14 +76,50 @@ def model_of(path: Path, catalogue: Catalogue, settings: Settings) -> Made:
     try:
         sample = select(path, catalogue, settings)
     except NoStars as told:
-        sample = nothing(path, catalogue, settings)
-        blank = without_stars((settings.size[1], settings.size[0]), sample.variation)
-        return Made(blank, sample, sample, of_none(sample.vignettes.shape[1:]), verdict=told.found)
+        return _without(path, catalogue, settings, told)
     return made_of(sample, settings)
+
+
+def _without(path: Path, catalogue: Catalogue, settings: Settings, told: NoStars) -> Made:
+    sample = nothing(path, catalogue, settings)
+    blank = without_stars((settings.size[1], settings.size[0]), sample.variation)
+    return Made(blank, sample, sample, of_none(sample.vignettes.shape[1:]), verdict=told.found)
+
+
+def common_of(path: Path, catalogues: Sequence[Catalogue], settings: Settings) -> Sequence[Made]:
+    """Fit one PSF to the stars of all images, whose mode of FWHMs and ranges of contexts are those of all sources.
+
+    What is told of an image, its stars, chi2 and residuals, is its own. Where it has no star, it still has the model.
+    """
+    widths = np.concatenate([widths_of(path, catalogue, settings) for catalogue in catalogues])
+    mode = mode_of(widths, settings.selection.variability) if len(widths) else None
+    variation = variation_of(
+        np.concatenate([context_values(path, catalogue, settings) for catalogue in catalogues]), settings
+    )
+    found: list[Sample | NoStars] = []
+    for catalogue in catalogues:
+        try:
+            found.append(select(path, catalogue, settings, mode, variation))
+        except NoStars as told:
+            found.append(told)
+    samples = [each for each in found if isinstance(each, Sample)]
+    if not samples:
+        return [model_of(path, catalogue, settings) for catalogue in catalogues]
+    model, _, basis = _fitted(joined(path, samples), settings)
+    made = []
+    for catalogue, each in zip(catalogues, found, strict=True):
+        if isinstance(each, Sample):
+            made.append(_told(model, each, each, settings, basis))
+        else:
+            blank = _without(path, catalogue, settings, each)
+            made.append(replace(blank, model=replace(model, loaded=0, accepted=0), verdict=""))
+    return made
 
 
 def models_of(path: Path, settings: Settings) -> Sequence[Made]:
     """Make the models of all images of a catalogue, by threads; their number changes no bit."""
     catalogues = read(path)
+    if settings.common:
+        return common_of(path, catalogues, settings)
     with ThreadPoolExecutor(max(settings.threads, 1)) as pool:
         return list(pool.map(lambda catalogue: model_of(path, catalogue, settings), catalogues))

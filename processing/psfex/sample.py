@@ -1,7 +1,7 @@
 """Choosing stars of a catalogue: a window about the mode of FWHMs, and cuts that are counted one by one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -49,12 +49,20 @@ class Sample:
     variation: Variation
     cuts: Mapping[str, int]
     """Sources that each cut by itself takes."""
+    images: tuple[Floats, Floats] | None = None
+    """Noise of the background and electrons a unit of each star, where they are of several images."""
+
+    @property
+    def background(self) -> Floats:
+        """Standard deviation of the background, of each star."""
+        return np.full(len(self.rows), self.noise) if self.images is None else self.images[0]
 
     def weights(self, accuracy: float) -> Floats:
         """Return inverse variances, (n, ny, nx), of background, photons and `accuracy` times the value."""
-        variance = self.noise**2 + (accuracy * self.vignettes) ** 2
-        if self.gain > 0.0:
-            variance += np.maximum(self.vignettes, 0.0) / self.gain
+        variance = self.background[:, np.newaxis, np.newaxis] ** 2 + (accuracy * self.vignettes) ** 2
+        gains = np.full(len(self.rows), self.gain) if self.images is None else self.images[1]
+        photons = np.divide(1.0, gains, out=np.zeros(len(gains)), where=gains > 0.0)
+        variance += np.maximum(self.vignettes, 0.0) * photons[:, np.newaxis, np.newaxis]
         return np.where(self.good, 1.0 / variance, 0.0)
 
     def of(self, kept: NDArray[np.bool_]) -> "Sample":
@@ -67,7 +75,34 @@ class Sample:
             offsets=self.offsets[kept],
             fluxes=self.fluxes[kept],
             contexts=self.contexts[kept],
+            images=None if self.images is None else (self.images[0][kept], self.images[1][kept]),
         )
+
+
+def joined(path: Path, samples: Sequence[Sample]) -> Sample:
+    """Return stars of several images as those of one; their rows are numbered through.
+
+    Raises
+    ------
+    BadCatalogue
+        Where vignettes have different sizes.
+    """
+    if len({sample.vignettes.shape[1:] for sample in samples}) > 1:
+        raise BadCatalogue(path, "vignettes of several sizes", remedy="set MEF_TYPE to INDEPENDENT")
+    noises, gains = (
+        np.concatenate([np.full(len(sample.rows), value) for sample, value in zip(samples, values, strict=True)])
+        for values in ([each.noise for each in samples], [each.gain for each in samples])
+    )
+    return replace(
+        samples[0],
+        rows=np.arange(len(noises)),
+        vignettes=np.concatenate([each.vignettes for each in samples]),
+        good=np.concatenate([each.good for each in samples]),
+        offsets=np.concatenate([each.offsets for each in samples]),
+        fluxes=np.concatenate([each.fluxes for each in samples]),
+        contexts=np.concatenate([each.contexts for each in samples]),
+        images=(noises, gains),
+    )
 
 
 def column(path: Path, catalogue: Catalogue, name: str) -> Floats:
@@ -121,12 +156,33 @@ def cuts_of(path: Path, catalogue: Catalogue, choice: Selection) -> dict[str, ND
     return left
 
 
-def select(path: Path, catalogue: Catalogue, settings: Settings, mode: float | None = None) -> Sample:
+def _passed(
+    path: Path, catalogue: Catalogue, settings: Settings
+) -> tuple[dict[str, NDArray[np.bool_]], Floats, Floats]:
+    """Return what each cut but that about the mode leaves, with positions and fluxes."""
+    left = cuts_of(path, catalogue, settings.selection)
+    centres = np.stack([column(path, catalogue, name) for name in settings.centre], axis=1)
+    fluxes = column(path, catalogue, settings.flux)
+    left["without flux or position"] = (fluxes > 0.0) & np.isfinite(fluxes) & np.isfinite(centres).all(axis=1)
+    return left, centres, fluxes
+
+
+def widths_of(path: Path, catalogue: Catalogue, settings: Settings) -> Floats:
+    """Return twice the half-light radii of sources among which the mode is looked for."""
+    left, _, _ = _passed(path, catalogue, settings)
+    widths: Floats = 2.0 * column(path, catalogue, "FLUX_RADIUS")[np.logical_and.reduce(list(left.values()))]
+    return widths
+
+
+def select(
+    path: Path, catalogue: Catalogue, settings: Settings, mode: float | None = None, variation: Variation | None = None
+) -> Sample:
     """Choose the stars of an image.
 
     Parameters
     ----------
     mode : FWHM of stars where it is known already, pixels
+    variation : of the PSF where it is known already
 
     Raises
     ------
@@ -136,11 +192,9 @@ def select(path: Path, catalogue: Catalogue, settings: Settings, mode: float | N
         Where a column or a keyword of the header is missing.
     """
     choice = settings.selection
-    left = cuts_of(path, catalogue, choice)
-    centres = np.stack([column(path, catalogue, name) for name in settings.centre], axis=1)
-    fluxes = column(path, catalogue, settings.flux)
-    left["without flux or position"] = (fluxes > 0.0) & np.isfinite(fluxes) & np.isfinite(centres).all(axis=1)
-    contexts, variation = _contexts(path, catalogue, settings)
+    left, centres, fluxes = _passed(path, catalogue, settings)
+    contexts = context_values(path, catalogue, settings)
+    variation = variation or variation_of(contexts, settings)
     widths = 2.0 * column(path, catalogue, "FLUX_RADIUS")
     kept = np.logical_and.reduce(list(left.values()))
     if not kept.any():
@@ -178,7 +232,8 @@ def select(path: Path, catalogue: Catalogue, settings: Settings, mode: float | N
 
 def nothing(path: Path, catalogue: Catalogue, settings: Settings) -> Sample:
     """Return the sample of an image without stars."""
-    contexts, variation = _contexts(path, catalogue, settings)
+    contexts = context_values(path, catalogue, settings)
+    variation = variation_of(contexts, settings)
     rows = np.empty(0, np.int64)
     vignettes = _vignettes(path, catalogue.sources, catalogue.hdu, rows)
     values = CardValues(catalogue.cards)
@@ -201,10 +256,10 @@ def _vignettes(path: Path, sources: Rows, hdu: int, rows: NDArray[np.int64]) -> 
     return np.asarray(sources["VIGNET"][rows], np.float64)
 
 
-def _contexts(path: Path, catalogue: Catalogue, settings: Settings) -> tuple[Floats, Variation]:
-    """Return values of contexts; they are scaled to the range of all sources, stars or not."""
-    columns, names, groups = [], [], []
-    for name, group in zip(settings.contexts, settings.groups, strict=True):
+def context_values(path: Path, catalogue: Catalogue, settings: Settings) -> Floats:
+    """Return contexts of all sources, (n, contexts): columns, or a keyword's value."""
+    columns = []
+    for name in settings.contexts if any(settings.degrees) else ():
         if name.startswith(":"):
             value = CardValues(catalogue.cards).number(name[1:])
             if value is None:
@@ -215,17 +270,17 @@ def _contexts(path: Path, catalogue: Catalogue, settings: Settings) -> tuple[Flo
             columns.append(np.full(len(catalogue.sources), value))
         else:
             columns.append(column(path, catalogue, name))
-        names.append(name)
-        groups.append(group)
-    if not columns or not len(catalogue.sources) or not any(settings.degrees):
-        return np.empty((len(catalogue.sources), 0)), Variation()
-    contexts = np.stack(columns, axis=1)
+    return np.stack(columns, axis=1) if columns else np.empty((len(catalogue.sources), 0))
+
+
+def variation_of(contexts: Floats, settings: Settings) -> Variation:
+    """Return how the PSF varies; contexts, (n, contexts), are scaled to the range of all sources, stars or not."""
+    if not contexts.size:
+        return Variation()
     low, high = np.nanmin(contexts, axis=0), np.nanmax(contexts, axis=0)
-    scales = np.where(high > low, high - low, 1.0)
+    scales = tuple(float(scale) for scale in np.where(high > low, high - low, 1.0))
     zeros = tuple(float(value) for value in (low + high) / 2.0)
-    return contexts, Variation(
-        tuple(names), tuple(groups), zeros, tuple(float(scale) for scale in scales), settings.degrees
-    )
+    return Variation(settings.contexts, settings.groups, zeros, scales, settings.degrees)
 
 
 def recentred(vignettes: Floats, offsets: Floats, sigmas: Floats) -> Floats:

@@ -77,6 +77,8 @@ class Settings:
     """Places an axis of contexts at which the model is looked at."""
     basis: Basis = Basis()
     """Of the model's refinement."""
+    common: bool = False
+    """Whether all images of a catalogue have one model."""
     homogenisation: Homogenisation | None = None
     """None: no kernels."""
     threads: int = 1

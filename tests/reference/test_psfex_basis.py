@@ -116,3 +116,13 @@ def test_kernels_of_homogenisation_are_the_peer_s(both: Both, tmp_path: Path, wo
             assert np.abs(mine.data - theirs.data).max() < 1e-3 * theirs.data.max()
             for keyword in ("POLNAXIS", "POLNGRP", "PSF_FWHM", "PSF_BETA"):
                 assert mine.header[keyword] == theirs.header[keyword]
+
+
+def test_one_model_of_all_images_is_the_peer_s(both: Both) -> None:
+    catalogues = [painted(40 + 5 * k, k, 4.2 + 0.2 * k, (4.0, 5.5)) for k in range(3)]
+    ours, peer = both(catalogues, ["-MEF_TYPE", "COMMON", "-PSFVAR_DEGREES", "1"])
+    for one, other in zip(ours, peer, strict=True):
+        assert one.fwhm == pytest.approx(other.fwhm, rel=1e-6)
+        assert one.variation.zeros == pytest.approx(other.variation.zeros, rel=1e-9)
+        # found 1e-5
+        assert apart(one, other) < 3e-4
