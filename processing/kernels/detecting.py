@@ -4,25 +4,30 @@ from collections.abc import Callable
 
 import numpy as np
 
-from processing.kernels import clean, convolve, dealing, deblend, label, meshes, shapes, splines
+from processing.kernels import clean, convolve, dealing, deblend, label, meshes, shapes, splines, stored, weights
 
 _SIDE = 8
 
 
 def _background() -> None:
     pixels, none = np.zeros((_SIDE, _SIDE), np.float32), np.empty((0, 0), np.float32)
+    stored.whole(np.zeros((1, _SIDE), np.uint16), np.float32(1.0), np.float32(0.0), pixels)
+    stored.floating(np.zeros((1, _SIDE), np.uint32), pixels.view(np.uint32))
+    weights.variances(pixels.copy(), weights.WEIGHT, np.float32(0.0), meshes.BIG)
+    weights.scale(pixels.copy(), np.float32(1.0), meshes.BIG)
     room = np.zeros((2, 3, 2), np.float32)
     meshes.measure_strip(pixels, none, meshes.BIG, 1, _SIDE // 2, room[:, 0], room[:, 1])
     knots = np.zeros((2, 2), np.float32)
     splines.bend(knots[0], knots[1])
     splines.draw_rows(knots, knots, 0, 4, 4, pixels)
-    splines.take_rows(knots, knots, 0, 4, 4, pixels, pixels.copy())
+    splines.take_rows(knots, knots, 0, 4, 4, pixels)
 
 
 def _detection() -> None:
     pixels, none = np.zeros((_SIDE, _SIDE), np.float32), np.empty((0, 0), np.float32)
     pixels[2:6, 2:6] = 9.0
     convolve.convolve(pixels, np.ones((1, 1), np.float32), 0, pixels.copy())
+    weights.bounds(pixels, np.ones((1, 1), np.float32), 0, 1.5, pixels, pixels.copy())
     row, left, length, value, bound = label.runs_above(pixels, none, 1.0, 0)
     group, starts, begins = label.join(row, left, length, 5, 0)
     x, y = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)

@@ -7,6 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+STEP = 64
+"""Pixels of a row that are looked at together: most pieces have nothing above the threshold."""
 
 
 @njit(cache=True, nogil=True)
@@ -35,56 +37,67 @@ def runs_above(
 
 
 @njit(cache=True, nogil=True)
+def _none_above(line: Array, bound: Array, threshold: np.float32) -> bool:
+    """Say whether no pixel of a piece of a row is above its own threshold, or above the only one."""
+    one, zero = np.int32(1), np.int32(0)
+    some = zero  # a number of as many bits as a pixel: several are compared at once
+    if bound.size:
+        for i in range(line.size):
+            some = np.int32(some + (one if line[i] > bound[i] else zero))
+    else:
+        for i in range(line.size):
+            some = np.int32(some + (one if line[i] > threshold else zero))
+    return bool(some == zero)
+
+
+@njit(cache=True, nogil=True)
 def _counts(filtered: Array, bounds: Array, threshold: np.float32) -> tuple[int, int]:
     """Runs, and pixels in them: counted first, as lists that grow keep the compiler from making fast loops."""
     runs, pixels = 0, 0
+    none = bounds[:0].reshape(-1)
     for j in range(filtered.shape[0]):
         line = filtered[j]
-        if bounds.size:
-            before = False
-            for i in range(line.size):
-                above = line[i] > bounds[j, i]
+        bound = bounds[j] if bounds.size else none
+        before = False
+        for begin in range(0, line.size, STEP):
+            end = min(begin + STEP, line.size)
+            if _none_above(line[begin:end], bound[begin:end], threshold):
+                before = False
+                continue
+            for i in range(begin, end):
+                above = line[i] > (bound[i] if bound.size else threshold)
                 pixels += above
                 runs += above and not before
                 before = above
-        else:
-            runs += line[0] > threshold
-            pixels += line[0] > threshold
-            for i in range(1, line.size):
-                pixels += line[i] > threshold
-                runs += (line[i] > threshold) & (line[i - 1] <= threshold)
     return runs, pixels
 
 
 @njit(cache=True, nogil=True)
 def _fill_runs(
     filtered: Array, bounds: Array, threshold: np.float32, first: int, row: Array, left: Array, length: Array,
-    value: Array, bound: Array,
+    value: Array, kept: Array,
 ) -> None:  # fmt: skip
     count, held = -1, 0
-    step = 16
+    none = bounds[:0].reshape(-1)
     for j in range(filtered.shape[0]):
         line = filtered[j]
+        bound = bounds[j] if bounds.size else none
         before = False
-        for begin in range(0, line.size, step):
-            end = min(begin + step, line.size)
-            if bounds.size == 0:
-                some = False
-                for i in range(begin, end):
-                    some |= line[i] > threshold
-                if not some:
-                    before = False
-                    continue
+        for begin in range(0, line.size, STEP):
+            end = min(begin + STEP, line.size)
+            if _none_above(line[begin:end], bound[begin:end], threshold):
+                before = False
+                continue
             for i in range(begin, end):
-                above = line[i] > (bounds[j, i] if bounds.size else threshold)
+                above = line[i] > (bound[i] if bound.size else threshold)
                 if above:
                     if not before:
                         count += 1
                         row[count], left[count], length[count] = first + j, i, 0
                     length[count] += 1
                     value[held] = line[i]
-                    if bounds.size:
-                        bound[held] = bounds[j, i]
+                    if bound.size:
+                        kept[held] = bound[i]
                     held += 1
                 before = above
 

@@ -19,45 +19,62 @@ HALF = 5.0
 LEAST = np.float32(0.5)
 """Share of the pixels of a mesh that has to be good."""
 ITERATIONS = 100
+ROOM = 1 << 14
+"""Pixels of a mesh that are looked at together: they and what is counted of them stay near to the processor."""
+
+
+@njit(cache=True, nogil=True)
+def _copy(rows: Array, x0: int, x1: int, first: int, step: int, count: int, tile: Array) -> int:
+    """Put `count` rows from `first` on, every `step`-th, behind each other; return the number of pixels."""
+    at, wide = 0, x1 - x0
+    for k in range(count):
+        tile[at : at + wide] = rows[first + k * step, x0:x1]
+        at += wide
+    return at
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
-def _sums(pixels: Array, weights: Array, x0: int, x1: int, low: Array, high: Array, sums: Array) -> None:
-    """Fill in number, sum and sum of squares of good pixels between two cuts, and the same of their variances.
+def _add(tile: Array, number: int, low: float, high: float, sums: Array) -> None:
+    """Add number, sum and sum of squares of the pixels between two cuts.
 
-    Squares are of double precision: mini-maps are then those of the original to the last bit.
+    All is of double precision: mini-maps are then those of the original to the last bit.
     """
-    good, total, square = 0, 0.0, 0.0
-    if weights.size == 0:
-        for j in range(pixels.shape[0]):
-            line = pixels[j, x0:x1]
-            for value in line:
-                use = (value >= low[0]) & (value <= high[0])
-                kept = value if use else np.float32(0.0)
-                good += 1 if use else 0
-                wide = np.float64(kept)
-                total += wide
-                square += wide * wide
-        sums[0, 0], sums[0, 1], sums[0, 2] = good, total, square
-        return
-    count, weight, heavy = 0, 0.0, 0.0
-    for j in range(pixels.shape[0]):
-        for i in range(x0, x1):
-            value, other = pixels[j, i], weights[j, i]
-            use = (value >= low[0]) & (value <= high[0]) & (other < high[2])
-            kept = value if use else np.float32(0.0)
-            good += 1 if use else 0
-            wide = np.float64(kept)
-            total += wide
-            square += wide * wide
-            use &= (other >= low[1]) & (other <= high[1])
-            kept = other if use else np.float32(0.0)
-            count += 1 if use else 0
-            wide = np.float64(kept)
-            weight += wide
-            heavy += wide * wide
-    sums[0, 0], sums[0, 1], sums[0, 2] = good, total, square
-    sums[1, 0], sums[1, 1], sums[1, 2] = count, weight, heavy
+    good, total, square = 0.0, 0.0, 0.0
+    for i in range(number):
+        value = np.float64(tile[i])
+        use = (value >= low) & (value <= high)
+        kept = value if use else 0.0
+        good += 1.0 if use else 0.0
+        total += kept
+        square += kept * kept
+    sums[0] += good
+    sums[1] += total
+    sums[2] += square
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _add_both(tile: Array, noise: Array, number: int, low: Array, high: Array, limit: float, sums: Array) -> None:
+    """Add the same of pixels whose variances are below `limit`, and of their variances between cuts of their own."""
+    low0, high0, low1, high1 = low[0], high[0], low[1], high[1]
+    good, total, square, count, weight, heavy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(number):
+        value, other = np.float64(tile[i]), np.float64(noise[i])
+        use = (value >= low0) & (value <= high0) & (other < limit)
+        kept = value if use else 0.0
+        good += 1.0 if use else 0.0
+        total += kept
+        square += kept * kept
+        use &= (other >= low1) & (other <= high1)
+        kept = other if use else 0.0
+        count += 1.0 if use else 0.0
+        weight += kept
+        heavy += kept * kept
+    sums[0, 0] += good
+    sums[0, 1] += total
+    sums[0, 2] += square
+    sums[1, 0] += count
+    sums[1, 1] += weight
+    sums[1, 2] += heavy
 
 
 @njit(cache=True, nogil=True)
@@ -69,36 +86,61 @@ def _spread(sums: Array) -> tuple[float, float]:
 
 
 @njit(cache=True, nogil=True)
-def guess(counts: Array, levels: int) -> tuple[float, float, float]:
-    """Mean, median and standard deviation, in bins, of a histogram clipped at three of the latter until they stay."""
+def add_up(counts: Array, levels: int, sums: Array) -> None:
+    """Fill `sums` (levels + 1, 3) int64: of the bins below each, the numbers, these times the bin, times its square.
+
+    `counts` (2, levels or more) int32 are added; the first bin holds what is outside of the histogram.
+    """
+    one, two, above = counts[0], counts[1], sums[1 : levels + 1]
+    one[0], two[0] = 0, 0
+    sums[0, :] = 0
+    number, first, second = np.int64(0), np.int64(0), np.int64(0)
+    for i in range(above.shape[0]):
+        count = np.int64(one[i]) + np.int64(two[i])
+        number += count
+        count *= i
+        first += count
+        second += count * i
+        above[i, 0], above[i, 1], above[i, 2] = number, first, second
+
+
+@njit(cache=True, nogil=True)
+def guess(sums: Array, levels: int) -> tuple[float, float, float]:
+    """Mean, median and standard deviation, in bins, of a histogram clipped at three of the latter until they stay.
+
+    The original walks from both ends of the histogram at once, always on the side on which it has fewer pixels. The
+    bin where it arrives is the first one at which the pixels below it, counted with it and without it, make up all;
+    with sums at hand it is found by halving. All numbers are whole ones below 2**53: their order does not matter.
+    """
     low, high, last = 0, levels - 1, levels - 1
     sigma, before, mean, median = 10.0 * last, 1.0, 0.0, 0.0
     left = ITERATIONS
     while left > 0 and sigma >= 0.1 and abs(sigma / before - 1.0) > 1e-4:
         left -= 1
         before = sigma
-        total, mean, sigma = 0.0, 0.0, 0.0
-        below, above, at, back = 0, 0, low, high
-        for i in range(low, high + 1):
-            if below < above:
-                below += counts[at]
-                at += 1
+        end = max(high + 1, low)
+        base = sums[low, 0]
+        whole = sums[end, 0] - base
+        mean, sigma = float(sums[end, 1] - sums[low, 1]), float(sums[end, 2] - sums[low, 2])
+        at, beyond = low, end
+        while at < beyond:
+            middle = (at + beyond) >> 1
+            if sums[middle, 0] + sums[middle + 1, 0] - 2 * base >= whole:
+                beyond = middle
             else:
-                above += counts[back]
-                back -= 1
-            count = float(counts[i])
-            total += count
-            mean += count * i
-            sigma += count * i * i
+                at = middle + 1
+        back = high - (end - at)
+        below = sums[at, 0] - base
+        above = whole - below
         median = 0.0
         if back >= 0:
-            most = counts[back]
+            most = sums[back + 1, 0] - sums[back, 0]
             if at < levels:
-                most = max(most, counts[at])
+                most = max(most, sums[at + 1, 0] - sums[at, 0])
             median = back + 0.5 + (float(above) - float(below)) / (2.0 * most) if most > 0 else back + 0.5
-        if total > 0.0:
-            mean /= total
-            sigma = sigma / total - mean * mean
+        if whole > 0:
+            mean /= whole
+            sigma = sigma / whole - mean * mean
         sigma = math.sqrt(sigma) if sigma > 0.0 else 0.0
         bound = median - 3.0 * sigma
         low = int(bound + 0.5) if bound > 0.0 else 0
@@ -108,34 +150,91 @@ def guess(counts: Array, levels: int) -> tuple[float, float, float]:
 
 
 @njit(cache=True, nogil=True)
-def _histogram(
-    pixels: Array, x0: int, x1: int, scale: np.float32, shift: np.float32, levels: int, counts: Array
-) -> None:
-    counts[:levels] = 0
-    top, bottom = np.float32(levels), np.float32(1.0)
-    for j in range(pixels.shape[0]):
-        line = pixels[j, x0:x1]
-        for value in line:
-            at = value / scale + shift
-            if at >= bottom and at < top:
-                counts[int(at)] += 1
+def _place(tile: Array, number: int, scale: np.float32, shift: np.float32, levels: int, places: Array) -> None:
+    """Fill in the bin of each pixel, 0 outside of the histogram."""
+    top, bottom, zero = np.float32(levels), np.float32(1.0), np.float32(0.0)
+    for i in range(number):
+        at = tile[i] / scale + shift
+        places[i] = np.uint32(np.int32(at if (at >= bottom) & (at < top) else zero))
+
+
+@njit(cache=True, nogil=True)
+def _leave_out(noise: Array, number: int, limit: np.float32, places: Array, others: Array) -> None:
+    """Take out pixels without weight, and the variances of pixels that are out."""
+    none = np.uint32(0)
+    for i in range(number):
+        places[i] = places[i] if noise[i] < limit else none
+        others[i] = others[i] if places[i] != none else none
+
+
+@njit(cache=True, nogil=True)
+def _count(places: Array, number: int, counts: Array) -> None:
+    """Count pixels in bins, by turns in one of two rows: a bin is seldom wanted before it is written."""
+    one, two = counts[0], counts[1]
+    for i in range(0, number - 1, 2):
+        one[places[i]] += 1
+        two[places[i + 1]] += 1
+    if number % 2:
+        one[places[number - 1]] += 1
+
+
+@njit(cache=True, nogil=True)
+def _sums(
+    pixels: Array, weights: Array, sides: tuple[int, int], limit: np.float32, sample: int, tile: Array, low: Array,
+    high: Array, sums: Array,
+) -> None:  # fmt: skip
+    """Fill `sums` (2, 3) from every `sample`-th row of a mesh between two columns, first without cuts, then with.
+
+    The cuts are left in `low` and `high`. A mesh with too few good pixels has a number of -1.
+    """
+    x0, x1 = sides
+    some = pixels.shape[0] // sample
+    together = tile.shape[1] // max(x1 - x0, 1)
+    both = weights.size > 0
+    low[:], high[:] = -BIG, BIG
+    for turn in range(2):
+        sums[:] = 0.0
+        for first in range(0, some, together):
+            lines, begin = min(together, some - first), sample // 2 + first * sample
+            number = _copy(pixels, x0, x1, begin, sample, lines, tile[0])
+            if both:
+                _copy(weights, x0, x1, begin, sample, lines, tile[1])
+                _add_both(tile[0], tile[1], number, low, high, np.float64(limit), sums)
+            else:
+                _add(tile[0], number, low[0], high[0], sums[0])
+        if turn == 0:
+            if np.float32(sums[0, 0]) < np.float32((x1 - x0) * some) * LEAST:
+                sums[0, 0] = -1.0
+                return
+            for kind in range(2 if both else 1):
+                mean, spread = _spread(sums[kind])
+                low[kind] = np.float64(np.float32(mean - 2.0 * spread))
+                high[kind] = np.float64(np.float32(mean + 2.0 * spread))
 
 
 @njit(cache=True, nogil=True)
 def _histograms(
-    pixels: Array, weights: Array, x0: int, x1: int, bins: Array, levels: Array, limit: np.float32, counts: Array
-) -> None:
-    """Both histograms: a variance counts where its pixel does. `bins` hold scale and shift of each, (2, 2)."""
-    counts[:] = 0
-    one = np.float32(1.0)
-    for j in range(pixels.shape[0]):
-        for i in range(x0, x1):
-            at = pixels[j, i] / bins[0, 0] + bins[0, 1]
-            if at >= one and at < levels[0] and weights[j, i] < limit:
-                counts[0, int(at)] += 1
-                at = weights[j, i] / bins[1, 0] + bins[1, 1]
-                if at >= one and at < levels[1]:
-                    counts[1, int(at)] += 1
+    pixels: Array, weights: Array, sides: tuple[int, int], limit: np.float32, tile: Array, bins: Array, levels: Array,
+    places: Array, counts: Array,
+) -> None:  # fmt: skip
+    """Fill both histograms: a variance counts where its pixel does. `bins` hold scale and shift of each, (2, 2)."""
+    x0, x1 = sides
+    rows = pixels.shape[0]
+    together = tile.shape[1] // max(x1 - x0, 1)
+    kinds = 2 if weights.size else 1
+    for kind in range(kinds):
+        counts[kind, :, : levels[kind]] = 0
+    for first in range(0, rows, together):
+        lines = min(together, rows - first)
+        number = _copy(pixels, x0, x1, first, 1, lines, tile[0])
+        if kinds == 2:
+            _copy(weights, x0, x1, first, 1, lines, tile[1])
+        for kind in range(kinds):
+            _place(tile[kind], number, bins[kind, 0], bins[kind, 1], levels[kind], places[kind])
+        if kinds == 2:
+            _leave_out(tile[1], number, limit, places[0], places[1])
+        for kind in range(kinds):
+            _count(places[kind], number, counts[kind])
 
 
 @njit(cache=True, nogil=True)
@@ -148,40 +247,31 @@ def measure_strip(
     mesh with too few good pixels becomes -1e30. Every `sample`-th row, from the middle of the
     first few on, gives the range of the histograms.
     """
-    rows = pixels.shape[0] // sample
-    some, heavy = pixels[sample // 2 :: sample][:rows], weights[sample // 2 :: sample][:rows]
-    counts, levels = np.zeros((2, LEVELS), np.int32), np.empty(2, np.int64)
+    tile = np.empty((2, min(max(ROOM // width, 1), pixels.shape[0]) * width), np.float32)
+    places = np.empty(tile.shape, np.uint32)
+    counts, levels = np.zeros((2, 2, LEVELS), np.int32), np.empty(2, np.int64)
+    below = np.empty((LEVELS + 1, 3), np.int64)
     bins, zeros = np.empty((2, 2), np.float32), np.empty(2, np.float32)
     sums = np.zeros((2, 3))
-    low, high = np.empty(2, np.float32), np.empty(3, np.float32)
-    kinds = 1 if weights.size == 0 else 2
+    low, high = np.empty(2), np.empty(2)
     for mesh in range(level.shape[1]):
-        x0 = mesh * width
-        x1 = min(x0 + width, pixels.shape[1])
-        low[:], high[:] = -BIG, BIG
-        high[2] = limit
-        _sums(some, heavy, x0, x1, low, high, sums)
-        if np.float32(sums[0, 0]) < np.float32((x1 - x0) * some.shape[0]) * LEAST:
+        sides = mesh * width, min((mesh + 1) * width, pixels.shape[1])
+        _sums(pixels, weights, sides, limit, sample, tile, low, high, sums)
+        if sums[0, 0] < 0.0:
             level[:, mesh] = -BIG
             sigma[:, mesh] = -BIG
             continue
-        for kind in range(kinds):
-            mean, spread = _spread(sums[kind])
-            low[kind], high[kind] = np.float32(mean - 2.0 * spread), np.float32(mean + 2.0 * spread)
-        _sums(some, heavy, x0, x1, low, high, sums)
-        for kind in range(kinds):
+        for kind in range(2 if weights.size else 1):
             mean, spread = _spread(sums[kind])
             levels[kind] = min(int(STEP * sums[kind, 0] + 1.0), LEVELS)
             bins[kind, 0] = np.float32(2.0 * HALF * spread / levels[kind]) if spread > 0.0 else np.float32(1.0)
             zeros[kind] = np.float32(mean - HALF * spread)
             bins[kind, 1] = np.float32(0.499999 - zeros[kind] / bins[kind, 0])
-        if kinds == 1:
-            _histogram(pixels, x0, x1, bins[0, 0], bins[0, 1], levels[0], counts[0])
-        else:
-            _histograms(pixels, weights, x0, x1, bins, levels, limit, counts)
-        for kind in range(kinds):
+        _histograms(pixels, weights, sides, limit, tile, bins, levels, places, counts)
+        for kind in range(2 if weights.size else 1):
+            add_up(counts[kind], levels[kind], below)
             zero, scale = np.float64(zeros[kind]), np.float64(bins[kind, 0])
-            middle, median, spread = guess(counts[kind], levels[kind])
+            middle, median, spread = guess(below, levels[kind])
             at = middle
             if spread > 0.0:
                 at = 2.5 * median - 1.5 * middle if abs((middle - median) / spread) < 0.3 else median

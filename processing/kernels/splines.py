@@ -45,15 +45,16 @@ def draw_rows(knots: Array, bends: Array, first: int, width: int, height: int, d
 
 
 @njit(cache=True, nogil=True)
-def take_rows(knots: Array, bends: Array, first: int, width: int, height: int, values: Array, left: Array) -> None:
-    """Fill `left` with `values` less that surface; both (rows, nx) float32."""
+def take_rows(knots: Array, bends: Array, first: int, width: int, height: int, values: Array) -> None:
+    """Take that surface off `values` (rows, nx) float32 in place."""
     line, curve = np.empty(knots.shape[1], np.float32), np.empty(knots.shape[1], np.float32)
     drawn = np.empty(values.shape[1], np.float32)
     for j in range(values.shape[0]):
         _bend_line(knots, bends, first + j, height, line, curve)
         _draw_line(line, curve, width, drawn)
+        row = values[j]
         for i in range(drawn.size):
-            left[j, i] = values[j, i] - drawn[i]
+            row[i] -= drawn[i]
 
 
 @njit(cache=True, nogil=True)

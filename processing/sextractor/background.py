@@ -6,6 +6,7 @@ Bertin & Arnouts 1996 (A&AS 117, 393), section 3; the estimator is the one that 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -18,7 +19,7 @@ MOST = 1 << 20
 """Pixels of a row of meshes above which only some of its rows take part in the first guess (BACK_BUFSIZE)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Background:
     """Level and noise on a mesh, and what is drawn between."""
 
@@ -38,15 +39,18 @@ class Background:
     variance: Pixels | None = None
     """(rows, columns) of meshes, level of the variances that came with the image, filtered; None without any."""
 
+    @cached_property
+    def _bends(self) -> Pixels:
+        """Bends of the surface along y at each knot of the level."""
+        return _bends(self.level)
+
     def rows(self, first: int, end: int) -> Pixels:
         """Background of rows `first` to `end`, (end - first, nx) float32."""
         return _drawn(self.level, self, first, end)
 
-    def taken_from(self, values: Pixels, first: int) -> Pixels:
-        """Return rows of the image, from `first` on, less the background: in one pass."""
-        kept, left = np.ascontiguousarray(values, np.float32), np.empty(values.shape, np.float32)
-        splines.take_rows(self.level, _bends(self.level), first, self.width, self.height, kept, left)
-        return left
+    def take(self, values: Pixels, first: int) -> None:
+        """Take the background off rows of the image from `first` on, in place."""
+        splines.take_rows(self.level, self._bends, first, self.width, self.height, values)
 
     def at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Levels at places counted from 0, drawn straight between the middles of meshes: the column BACKGROUND."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.kernels import clean, convolve, dealing, deblend, label, shapes
+from processing.kernels import clean, convolve, dealing, deblend, label, shapes, weights
 from processing.sextractor.filtering import kernel
 from processing.sextractor.lots import Turn, first_turn
 from processing.sextractor.records import OBJECT, Detections, Pixels
@@ -81,8 +81,7 @@ def detect(
         noise = nothing
         if variance is not None and relative:
             noise = np.empty_like(filtered)
-            convolve.convolve(variance, filters, first - low, noise)
-            noise[:] = relative * np.sqrt(noise, dtype=np.float64)
+            weights.bounds(variance, filters, first - low, relative, filtered, noise)
         row, left, length, value, bound = label.runs_above(filtered, noise, thresholds.detection, first)
         ends = np.cumsum(length, dtype=np.int64)
         across = np.repeat(left - (ends - length), length) + np.arange(len(value))

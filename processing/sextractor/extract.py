@@ -22,7 +22,7 @@ from processing.sextractor.deriving import Place, base_columns, derive
 from processing.sextractor.engine import Engine
 from processing.sextractor.exposure import Exposure, Names, of_array, of_files
 from processing.sextractor.extraction import Caution, Extraction, Statistics, Warned
-from processing.sextractor.images import FiniteRows, FiniteWeights, not_numbers
+from processing.sextractor.images import FiniteRows, FiniteWeights, OddPixels, not_numbers
 from processing.sextractor.lots import Lots, Turn
 from processing.sextractor.parameters import Wanted, wanted
 from processing.sextractor.point_sources import with_psf
@@ -134,8 +134,15 @@ def extract_one(
     """Return the sources of one image."""
     begin = time.monotonic()
     world, noise, cautions = _facts(exposure, settings)
-    exposure, settings, found = _finite(exposure, settings)
-    cautions += found
+    if not all(getattr(rows, "tells_odd", False) for rows in _images(exposure)):
+        exposure, settings, found = _finite(exposure, settings)
+        cautions += found
+    try:
+        engine = Engine(exposure, settings, noise, turn=turn, progress=lambda share: progress(_DETECTION * share))
+    except OddPixels:  # seldom: whoever looked for them before would read every image once more
+        exposure, settings, found = _finite(exposure, settings)
+        cautions += found
+        engine = Engine(exposure, settings, noise, turn=turn, progress=lambda share: progress(_DETECTION * share))
     if any(_nothing(rows, kind) for kind, rows in zip(settings.weight_type, exposure.weights, strict=True)):
         cautions.append(Caution(Warned.NO_WEIGHT, "no pixel has a weight: none takes part, and nothing is detected"))
     needed = base_columns(each.name for each in columns)
@@ -228,10 +235,15 @@ def _nothing(rows: Rows | None, kind: str) -> bool:
     return not any((rows.read(at, min(at + _LOOK, height)) > 0).any() for at in range(0, height, _LOOK))
 
 
+def _images(exposure: Exposure) -> list[Rows]:
+    """What sources are detected and measured in."""
+    return [rows for rows in (exposure.detection, exposure.rows) if rows is not None]
+
+
 def _finite(exposure: Exposure, settings: Settings) -> tuple[Exposure, Settings, list[Caution]]:
     """The exposure with 0 and no weight where a pixel is no number; itself where all are."""
     images = (exposure.detection or exposure.rows, exposure.rows)
-    counts = [not_numbers(rows) for rows in (images if exposure.detection is not None else images[1:])]
+    counts = [not_numbers(rows) for rows in _images(exposure)]
     if not any(counts):
         return exposure, settings, []
     kinds, maps = [], []

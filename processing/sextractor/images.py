@@ -4,6 +4,7 @@ Names may end in a number of an HDU in brackets, as in ``image.fits[2]``.
 """
 
 import re
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,17 @@ from numpy.typing import NDArray
 
 from processing.cards import CARD
 from processing.errors import BadHeader, BadSetting, ShapeMismatch, Truncated
+from processing.kernels import stored
 from processing.reading import Extension, Mosaic, read_pixels
 from processing.sextractor.records import Pixels, Rows
 
 _NAME = re.compile(r"(.*?)\[(\d+)\]")
+_LITTLE = sys.byteorder == "little"
 _RAW = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+
+
+class OddPixels(Exception):
+    """A pixel of an image that is measured is no number."""
 
 
 class FitsRows:
@@ -40,6 +47,8 @@ class FitsRows:
         self._kind = np.dtype(kind)
         self._unsigned = unsigned and extension.bitpix in {16, 32} and not extension.bzero
         self._stored: NDArray[Any] | None = None
+        self.odd = False
+        """Whether a pixel that was read is no number; told of plain images of float32 only."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -55,6 +64,10 @@ class FitsRows:
     def read(self, first: int, end: int) -> NDArray[Any]:
         """Rows `first` to `end`, C-contiguous and the caller's own."""
         raw = self._raw(first, end)
+        if self._quick:
+            rows = np.empty(raw.shape, np.float32)
+            self._turn(raw, rows)
+            return rows
         if self._unsigned:
             raw = raw.view(raw.dtype.str.replace("i", "u"))
         extension = self.extension
@@ -67,6 +80,34 @@ class FitsRows:
             rows *= self._kind.type(extension.bscale)
         rows += self._kind.type(extension.bzero)
         return rows
+
+    def fill(self, first: int, rows: Pixels) -> None:
+        """Fill `rows` (any, nx) with those from `first` on."""
+        if self._quick:
+            self._turn(self._raw(first, first + len(rows)), rows)
+        else:
+            rows[:] = self.read(first, first + len(rows))
+
+    @property
+    def tells_odd(self) -> bool:
+        """Whether `odd` is told."""
+        return self._quick and self.extension.bitpix < 0
+
+    @property
+    def _quick(self) -> bool:
+        """Whether words become pixels in one loop."""
+        extension = self.extension
+        if extension.compressed or self._unsigned or self._kind != np.float32 or not _LITTLE:
+            return False
+        plain = (extension.bscale, extension.bzero) == (1.0, 0.0)
+        return extension.bitpix == 16 or (extension.bitpix == -32 and plain)
+
+    def _turn(self, raw: NDArray[Any], rows: Pixels) -> None:
+        extension = self.extension
+        if extension.bitpix == 16:
+            stored.whole(raw.view("u2"), np.float32(extension.bscale), np.float32(extension.bzero), rows)
+        elif stored.floating(raw.view("u4"), rows.view("u4")):
+            self.odd = True
 
     def _raw(self, first: int, end: int) -> NDArray[Any]:
         """Rows as they are stored; those of plain images are read, not mapped, so that a stack fills no memory."""

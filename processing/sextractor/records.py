@@ -6,7 +6,7 @@ Pixels are counted from 0 in here; the catalogue counts from 1.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,22 @@ class Rows(Protocol):
 
     def read(self, first: int, end: int) -> NDArray[Any]:
         """Rows `first` to `end`, (end - first, nx); whoever reads them does not change them."""
+
+
+@runtime_checkable
+class Filling(Rows, Protocol):
+    """An image that puts rows where they are wanted, so that no memory is asked for again and again."""
+
+    def fill(self, first: int, rows: Pixels) -> None:
+        """Fill `rows` (any, nx) float32 with those from `first` on."""
+
+
+def fill(image: Rows, first: int, rows: Pixels) -> None:
+    """Fill `rows` with those of an image from `first` on."""
+    if isinstance(image, Filling):
+        image.fill(first, rows)
+    else:
+        rows[:] = image.read(first, first + len(rows))
 
 
 OBJECT = np.dtype(

@@ -9,15 +9,18 @@ from threading import Lock
 
 import numpy as np
 
-from processing.kernels import gaps
+from processing.kernels import gaps, weights
 from processing.sextractor.background import Background, flat, measure
-from processing.sextractor.records import Pixels, Rows
+from processing.sextractor.images import OddPixels
+from processing.sextractor.records import Pixels, Rows, fill
 from processing.sextractor.settings import Settings
 
 BAD = np.float32(1e30)
 """Variance of a pixel that does not count."""
 _WHOLE = 1 << 25
 """Pixels up to which a plane is held."""
+_TOGETHER = 64
+"""Rows of a held plane from which the background is taken off at once: they stay in a processor's memory."""
 _ABOVE = 64
 """Rows above a band from which its pixels without weight may be filled."""
 
@@ -39,15 +42,33 @@ class Variances:
 
     def read(self, first: int, end: int) -> Pixels:
         """Rows `first` to `end`, ADU**2 over the scale."""
-        values = self._rows.read(first, end)
-        if self._kind == "MAP_WEIGHT":
-            good = values > np.float32(self._threshold or 0.0)
-            with np.errstate(divide="ignore", over="ignore"):
-                return np.where(good, np.float32(1.0) / np.where(good, values, np.float32(1.0)), BAD)
-        limit = BAD if self._threshold is None else np.float32(self._threshold)
-        good = (values < limit) & (values >= 0)
-        kept: Pixels = np.where(good, values, np.float32(0.0))
-        return np.where(good, kept * kept if self._kind == "MAP_RMS" else kept, BAD)
+        rows = np.empty((end - first, self.shape[1]), np.float32)
+        self.fill(first, rows)
+        return rows
+
+    def fill(self, first: int, rows: Pixels) -> None:
+        """Fill `rows` (any, nx) with those from `first` on."""
+        fill(self._rows, first, rows)
+        limit = self._threshold
+        if limit is None:
+            limit = 0.0 if self._kind == "MAP_WEIGHT" else float(BAD)
+        kinds = {"MAP_WEIGHT": weights.WEIGHT, "MAP_VAR": weights.VARIANCE, "MAP_RMS": weights.RMS}
+        weights.variances(rows, kinds[self._kind], np.float32(limit), BAD)
+
+
+class _Kept:
+    """Rows that stay in memory when they are read for the first time, all of them once."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.shape = rows.shape
+        self.pixels = np.empty(rows.shape, np.float32)
+
+    def read(self, first: int, end: int) -> Pixels:
+        """Rows `first` to `end`."""
+        rows: Pixels = self.pixels[first:end]
+        fill(self._rows, first, rows)
+        return rows
 
 
 @dataclass
@@ -65,59 +86,75 @@ class Plane:
     settings: Settings
     place: int
     """0 of the detection image, 1 of the measurement image."""
+    raw: tuple[Pixels, Pixels | None] | None = field(default=None, repr=False)
+    """Pixels and variances of an image of moderate size as they were read; they become the plane when it is needed."""
     _held: tuple[Pixels, Pixels | None] | None = field(default=None, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def strip(self, first: int, end: int) -> tuple[Pixels, Pixels | None]:
         """Rows less their background, and variances; whoever reads them does not change them."""
-        height, width = self.rows.shape
-        if height * width > _WHOLE:
+        width = self.rows.shape[1]
+        if self.raw is None:
             begin = max(first - _ABOVE, 0) if self.variances is not None else first
-            values, variance = self._made(begin, end)
+            values = np.empty((end - begin, width), np.float32)
+            fill(self.rows, begin, values)
+            variance = None if self.variances is None else self.variances.read(begin, end)
+            values, variance = self._made(values, variance, begin)
             return values[first - begin :], None if variance is None else variance[first - begin :]
         with self._lock:
             if self._held is None:
-                self._held = self._made(0, height)
+                self._held = self._made(*self.raw, 0)
         values, variance = self._held
         return values[first:end], None if variance is None else variance[first:end]
 
-    def _made(self, first: int, end: int) -> tuple[Pixels, Pixels | None]:
-        values = self.background.taken_from(self.rows.read(first, end), first)
+    def _made(self, values: Pixels, variance: Pixels | None, first: int) -> tuple[Pixels, Pixels | None]:
+        """Take the background off rows from `first` on, scale their variances and fill their gaps, in place."""
+        for begin in range(0, len(values), _TOGETHER):
+            part = slice(begin, begin + _TOGETHER)
+            self.background.take(values[part], first + begin)
+            if variance is not None and self.scale != 1.0:
+                weights.scale(variance[part], np.float32(self.scale**2), BAD)
         if self.local_noise:
-            return values, self.background.noise(first, end) ** 2
-        if self.variances is None:
-            return values, None
-        variance: Pixels = self.variances.read(first, end)
-        if self.scale != 1.0:
-            variance = np.where(variance < BAD, variance * np.float32(self.scale**2), BAD)
+            return values, self.background.noise(first, first + len(values)) ** 2
         kind = self.settings.interp_type[self.place]
-        if kind != "NONE":
+        if variance is not None and kind != "NONE":
             lags = self.settings.interp_maxxlag, self.settings.interp_maxylag
-            gaps.fill(values, np.ascontiguousarray(variance, np.float32), BAD, *lags, kind == "ALL")
+            gaps.fill(values, variance, BAD, *lags, kind == "ALL")
         return values, variance
 
 
-def plane(rows: Rows, weights: Rows | None, settings: Settings, place: int) -> Plane:
+def plane(rows: Rows, weight_map: Rows | None, settings: Settings, place: int) -> Plane:
     """Measure the background of an image with its weights.
 
     Parameters
     ----------
-    weights : of the kind that ``settings.weight_type[place]`` says
+    weight_map : of the kind that ``settings.weight_type[place]`` says
     place : 0 of the detection image, 1 of the measurement image
+
+    Raises
+    ------
+    OddPixels
+        The image tells that pixels are no numbers.
     """
     kind = settings.weight_type[place]
     variances = None
-    if weights is not None and kind.startswith("MAP"):
-        variances = Variances(weights, kind, settings.weight_thresh[place])
+    if weight_map is not None and kind.startswith("MAP"):
+        variances = Variances(weight_map, kind, settings.weight_thresh[place])
+    kept = kept_variances = None
+    if rows.shape[0] * rows.shape[1] <= _WHOLE:
+        kept = _Kept(rows)
+        kept_variances = None if variances is None else _Kept(variances)
     found = measure(
-        rows,
+        kept or rows,
         size=settings.back_size,
         filtered=settings.back_filtersize,
         threshold=settings.back_filtthresh,
-        variance=variances,
+        variance=kept_variances or variances,
         bad=float(BAD),
         threads=settings.threads,
     )
+    if getattr(rows, "odd", False):
+        raise OddPixels
     scale = 0.0
     if variances is not None:
         scale = 1.0
@@ -125,7 +162,8 @@ def plane(rows: Rows, weights: Rows | None, settings: Settings, place: int) -> P
             scale = _scale(found)
     if settings.back_type[place] == "MANUAL":
         found = flat(settings.back_value[place], found.rms, rows.shape)
-    return Plane(rows, found, variances, scale, kind == "BACKGROUND", settings, place)
+    raw = None if kept is None else (kept.pixels, None if kept_variances is None else kept_variances.pixels)
+    return Plane(rows, found, variances, scale, kind == "BACKGROUND", settings, place, raw)
 
 
 def _scale(found: Background) -> float:

@@ -107,9 +107,9 @@ def surface(knots: Pixels, first: int, shape: tuple[int, int]) -> Pixels:
         line = np.empty(knots.shape[0], np.float32)
         splines.bend(np.ascontiguousarray(knots[:, column]), line)
         bends[:, column] = line
-    drawn, left = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    drawn, left = np.empty(shape, np.float32), np.ones(shape, np.float32)
     splines.draw_rows(knots, bends, first, 16, 20, drawn)
-    splines.take_rows(knots, bends, first, 16, 20, np.ones(shape, np.float32), left)
+    splines.take_rows(knots, bends, first, 16, 20, left)
     assert np.array_equal(left, np.float32(1.0) - drawn)
     return drawn
 

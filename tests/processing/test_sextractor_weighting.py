@@ -1,10 +1,14 @@
 """Weights of SExtractor: variances, their scale, and pixels without weight."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from processing.kernels import convolve, label, weights
 from processing.kernels.gaps import fill
+from processing.mosaic import Compression, assemble, hdu_bytes, primary_bytes
 from processing.sextractor.exposure import of_array
 from processing.sextractor.extract import extract, extract_all
 from processing.sextractor.extraction import Warned
@@ -14,6 +18,7 @@ from processing.sextractor.weighting import BAD, Variances, plane
 
 Pixels = NDArray[np.float32]
 SETTINGS = Settings(columns=("X_IMAGE", "Y_IMAGE", "FLUX_AUTO"), weight_type=("MAP_WEIGHT", "MAP_WEIGHT"))
+PLAIN = Settings(columns=SETTINGS.columns)
 
 
 def plainly(values: Pixels, bad: NDArray[np.bool_], across: int, down: int) -> Pixels:
@@ -74,8 +79,8 @@ def field() -> Pixels:
 
 
 def test_the_scale_brings_variances_to_the_noise_of_the_background() -> None:
-    weights = ArrayRows(np.full((200, 220), 4.0, np.float32))
-    found = plane(ArrayRows(field()), weights, SETTINGS, 1)
+    weight_map = ArrayRows(np.full((200, 220), 4.0, np.float32))
+    found = plane(ArrayRows(field()), weight_map, SETTINGS, 1)
     # the map says 0.5 where the noise is 5, known to 1/sqrt(2 * 4096) a mesh
     assert found.scale == pytest.approx(10.0, rel=0.02)
     variance = found.strip(10, 20)[1]
@@ -106,3 +111,42 @@ def test_no_weight_at_all_gives_no_source_and_says_so() -> None:
     (found,) = extract_all([exposure], SETTINGS)
     assert found.sources == 0
     assert {Warned.NO_WEIGHT, Warned.EMPTY} <= {caution.kind for caution in found.warnings}
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (7, 3), (1, 9)])
+@pytest.mark.parametrize("kind", ["even", "holes", "slope", "nothing", "negative filter"])
+def test_thresholds_are_worked_out_where_a_pixel_may_be_above_them(shape: tuple[int, int], kind: str) -> None:
+    draw = np.random.default_rng(2)
+    pixels = draw.normal(0.0, 1.0, (20, 200)).astype(np.float32)
+    pixels[draw.uniform(size=pixels.shape) < 0.01] += 20.0
+    variance = draw.normal(1.0, 0.05, pixels.shape).astype(np.float32) ** 2
+    variance[draw.uniform(size=pixels.shape) < (0.1 if kind == "holes" else 0.0)] = BAD
+    variance *= np.linspace(0.1, 5.0, 200, dtype=np.float32) if kind == "slope" else 1.0
+    variance *= kind != "nothing"
+    kernel = np.abs(draw.normal(1.0, 0.3, shape)).astype(np.float32)
+    kernel[0, 0] *= -0.2 if kind == "negative filter" and kernel.size > 1 else 1.0
+    filtered, noise, bound = np.empty((3, 9, 200), np.float32)
+    for first in (0, 5, 11):
+        convolve.convolve(pixels, kernel, first, filtered)
+        convolve.convolve(variance, kernel, first, noise)
+        wanted = (1.5 * np.sqrt(noise, dtype=np.float64)).astype(np.float32)
+        weights.bounds(variance, kernel, first, 1.5, filtered, bound)
+        assert np.array_equal(filtered > bound, filtered > wanted)
+        assert np.array_equal(bound[filtered > wanted], wanted[filtered > wanted])
+        for each in zip(
+            label.runs_above(filtered, bound, 0.0, 0), label.runs_above(filtered, wanted, 0.0, 0), strict=True
+        ):
+            assert np.array_equal(*each)
+
+
+def test_odd_pixels_of_a_file_are_told_while_it_is_read(tmp_path: Path) -> None:
+    pixels = field()
+    pixels[100:140, 10:12] = np.nan
+    header = primary_bytes({"NEXTEND": 1})
+    part = hdu_bytes(pixels, header={}, name="odd", compression=Compression.NONE)
+    assemble(tmp_path / "odd.fits", header, [part])
+    from_file = extract(str(tmp_path / "odd.fits"), settings=PLAIN)
+    from_array = extract(pixels, settings=PLAIN)
+    assert len(from_file["X_IMAGE"]) == 3
+    for name in from_file:
+        assert np.array_equal(from_file[name], from_array[name]), name
