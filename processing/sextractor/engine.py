@@ -16,6 +16,7 @@ from processing.sextractor.flagging import flags_of, weights_of
 from processing.sextractor.lots import Turn
 from processing.sextractor.measuring import measure
 from processing.sextractor.records import Detections, Noise, Pixels, Seen, Table
+from processing.sextractor.rooms import Rooms
 from processing.sextractor.settings import Settings
 from processing.sextractor.weighting import BAD, Plane, plane
 
@@ -27,6 +28,7 @@ class Engine:
     ----------
     noise : numbers of the image; background and rms are put in here
     turn : to draw the random numbers of deblending
+    rooms : where memory is had; `leave` gives it back
     progress : receives the share of detection that is done
     """
 
@@ -38,16 +40,19 @@ class Engine:
         *,
         turn: Turn,
         progress: Callable[[float], None],
+        rooms: Rooms | None = None,
     ) -> None:
+        rooms = self._rooms = rooms or Rooms()
         self.flag_maps = exposure.flags
         self.settings = settings
         filled = settings
         if exposure.detection is not None:  # the original fills gaps of the detection image only
             filled = replace(settings, interp_type=(settings.interp_type[0], "NONE"))
-        self.measured = plane(exposure.rows, exposure.weights[1], filled, 1)
+        self.measured = plane(exposure.rows, exposure.weights[1], filled, 1, rooms=rooms)
         self.detected_in = self.measured
         if exposure.detection is not None or settings.weight_type[0] != settings.weight_type[1]:
-            self.detected_in = plane(exposure.detection or exposure.rows, exposure.weights[0], settings, 0)
+            image = exposure.detection or exposure.rows
+            self.detected_in = plane(image, exposure.weights[0], settings, 0, rooms=rooms)
         self.background = self.measured.background
         bad = float(BAD) if self.measured.variances is not None else np.inf
         self.noise = replace(noise, background=self.background.mean, rms=self.background.rms, bad_variance=bad)
@@ -61,6 +66,12 @@ class Engine:
             progress=progress,
         )  # fmt: skip
         self.detected = len(self.detections.objects)
+
+    def leave(self) -> None:
+        """Give the memory of the pixels back: nothing can be measured any more."""
+        self.measured.leave(self._rooms)
+        if self.detected_in is not self.measured:
+            self.detected_in.leave(self._rooms)
 
     def filtered(self, first: int, end: int) -> Pixels:
         """Rows of the detection image less its background, filtered."""
@@ -82,7 +93,7 @@ class Engine:
         table = measure(
             self.measured.strip, self.measured.rows.shape, self.detections, self.settings, self.noise, wanted,
             level=self.background.at, look=None if self.detected_in is self.measured else self._look,
-            progress=progress,
+            rooms=self._rooms, progress=progress,
         )  # fmt: skip
         if any("IMAFLAGS" in name for name in wanted):
             table |= flags_of(self.detections, self.flag_maps, self.settings.flag_type)

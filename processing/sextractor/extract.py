@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 from processing.cards import HeaderLike
 from processing.errors import BadSetting
 from processing.sextractor import association, star_locus
-from processing.sextractor.checkimages import Seen, assemble_checks, write_part
 from processing.sextractor.deriving import Place, base_columns, derive
 from processing.sextractor.engine import Engine
 from processing.sextractor.exposure import Exposure, Names, of_array, of_files
@@ -27,6 +27,7 @@ from processing.sextractor.lots import Lots, Turn
 from processing.sextractor.parameters import Wanted, wanted
 from processing.sextractor.point_sources import with_psf
 from processing.sextractor.records import Noise, Rows, Table
+from processing.sextractor.rooms import Rooms
 from processing.sextractor.settings import Settings
 from processing.sextractor.world import World, world_of
 
@@ -99,7 +100,7 @@ def extract_all(
     together = max(1, min(threads, len(exposures)))
     inner = replace(settings, threads=max(1, threads // together))
     shares = [0.0] * len(exposures)
-    lots = Lots(len(exposures))
+    lots, rooms = Lots(len(exposures)), Rooms()
 
     def one(index: int) -> Extraction:
         def told(share: float) -> None:
@@ -109,14 +110,19 @@ def extract_all(
 
         try:
             turn = lots.turn(index)
-            return extract_one(exposures[index], inner, columns, turn=turn, checks=checks or {}, progress=told)
+            return extract_one(
+                exposures[index], inner, columns, turn=turn, rooms=rooms, checks=checks or {}, progress=told
+            )
         finally:
             lots.release(index)
 
     with ThreadPoolExecutor(together, thread_name_prefix="images") as pool:
         made = list(pool.map(one, range(len(exposures))))
-    for path in (checks or {}).values():
-        assemble_checks(path, exposures)
+    if checks:
+        from processing.sextractor.checkimages import assemble_checks  # noqa: PLC0415  brings all that writes files
+
+        for path in checks.values():
+            assemble_checks(path, exposures)
     if progress is not None:
         progress(1.0)
     return made
@@ -130,24 +136,19 @@ def extract_one(
     turn: Turn,
     checks: Mapping[str, Path],
     progress: Progress,
+    rooms: Rooms | None = None,
 ) -> Extraction:
     """Return the sources of one image."""
     begin = time.monotonic()
     world, noise, cautions = _facts(exposure, settings)
-    if not all(getattr(rows, "tells_odd", False) for rows in _images(exposure)):
-        exposure, settings, found = _finite(exposure, settings)
-        cautions += found
-    try:
-        engine = Engine(exposure, settings, noise, turn=turn, progress=lambda share: progress(_DETECTION * share))
-    except OddPixels:  # seldom: whoever looked for them before would read every image once more
-        exposure, settings, found = _finite(exposure, settings)
-        cautions += found
-        engine = Engine(exposure, settings, noise, turn=turn, progress=lambda share: progress(_DETECTION * share))
-    if any(_nothing(rows, kind) for kind, rows in zip(settings.weight_type, exposure.weights, strict=True)):
-        cautions.append(Caution(Warned.NO_WEIGHT, "no pixel has a weight: none takes part, and nothing is detected"))
     needed = base_columns(each.name for each in columns)
     settings, needed = with_psf(settings, needed, exposure.number, exposure.told)
-    engine = Engine(exposure, settings, noise, turn=turn, progress=lambda share: progress(_DETECTION * share))
+
+    start = partial(Engine, noise=noise, turn=turn, rooms=rooms, progress=lambda share: progress(_DETECTION * share))
+    engine, exposure, settings, found = _begun(exposure, settings, start)
+    cautions += found
+    if any(_nothing(rows, kind) for kind, rows in zip(settings.weight_type, exposure.weights, strict=True)):
+        cautions.append(Caution(Warned.NO_WEIGHT, "no pixel has a weight: none takes part, and nothing is detected"))
     base = engine.measure(needed, progress=lambda share: progress(_DETECTION + (1.0 - _DETECTION) * share))
     base = star_locus.with_probability(base, needed)
     if any(each.name in association.NAMES for each in columns):
@@ -166,10 +167,13 @@ def extract_one(
     if not len(engine.detections.objects):
         cautions.append(Caution(Warned.EMPTY, f"nothing is above the threshold, {engine.thresholds.detection:.6g}"))
     if checks:
+        from processing.sextractor.checkimages import Seen, write_part  # noqa: PLC0415  brings all that writes files
+
         seen = Seen(exposure.rows, engine.background, engine.detections, engine.filtered, noise.rms, base)
         seen = replace(seen, apertures=settings.phot_apertures if "FLUX_APER" in base else ())
         for kind, path in checks.items():
             write_part(path, kind, seen, exposure, mesh=settings.back_size)
+    engine.leave()
     statistics = Statistics(
         background=noise.background,
         rms=noise.rms,
@@ -233,6 +237,20 @@ def _nothing(rows: Rows | None, kind: str) -> bool:
         return False
     height = rows.shape[0]
     return not any((rows.read(at, min(at + _LOOK, height)) > 0).any() for at in range(0, height, _LOOK))
+
+
+def _begun(
+    exposure: Exposure, settings: Settings, start: Callable[[Exposure, Settings], Engine]
+) -> tuple[Engine, Exposure, Settings, list[Caution]]:
+    """Detect sources where all pixels are numbers, and tell what was made of the image to have that."""
+    found: list[Caution] = []
+    if not all(getattr(rows, "tells_odd", False) for rows in _images(exposure)):
+        exposure, settings, found = _finite(exposure, settings)
+    try:
+        return start(exposure, settings), exposure, settings, found
+    except OddPixels:  # seldom: whoever looked for them before would read every image once more
+        exposure, settings, found = _finite(exposure, settings)
+        return start(exposure, settings), exposure, settings, found
 
 
 def _images(exposure: Exposure) -> list[Rows]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.sextractor.records import Detections, Rows, Table
+from processing.sextractor.records import Detections, Picking, Rows, Table
 
 _BAND = 4096
 """Rows of a map that are read together."""
@@ -21,7 +21,8 @@ def at_pixels(rows: Rows, detections: Detections, kind: str) -> NDArray[Any]:
     for first in range(0, height, _BAND):
         end = min(first + _BAND, height)
         here = slice(None) if end - first == height else np.nonzero((detections.y >= first) & (detections.y < end))[0]
-        found[here] = rows.read(first, end)[detections.y[here] - first, detections.x[here]]
+        y, x = detections.y[here], detections.x[here]
+        found[here] = rows.at(y, x, first, end) if isinstance(rows, Picking) else rows.read(first, end)[y - first, x]
     return found
 
 

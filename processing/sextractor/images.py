@@ -68,6 +68,14 @@ class FitsRows:
             rows = np.empty(raw.shape, np.float32)
             self._turn(raw, rows)
             return rows
+        return self._physical(raw)
+
+    def at(self, y: NDArray[np.int32], x: NDArray[np.int32], first: int, end: int) -> NDArray[Any]:
+        """Return the pixels (n,) at places within rows `first` to `end`."""
+        return self._physical(self._raw(first, end)[y - first, x])
+
+    def _physical(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Stored values as physical ones."""
         if self._unsigned:
             raw = raw.view(raw.dtype.str.replace("i", "u"))
         extension = self.extension

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from processing.kernels import label
 from processing.sextractor.groups import GROUPS, needed
 from processing.sextractor.records import Band, Detections, Group, Noise, Pixels, Seen, Table
+from processing.sextractor.rooms import Rooms
 from processing.sextractor.settings import Settings
 
 WHOLE = 1 << 25
@@ -39,6 +40,7 @@ def measure(
     *,
     level: Level,
     look: Look | None = None,
+    rooms: Rooms | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Table:
     """Measure columns of all detections.
@@ -58,6 +60,7 @@ def measure(
     number = len(detections.objects)
     gives = {group.name: dict(group.gives(settings)) for group in GROUPS}
     groups = needed(wanted, {name: frozenset(columns) for name, columns in gives.items()})
+    rooms = rooms or Rooms()
     table: Table = {}
     for group in groups:
         for name, (kind, cell) in gives[group.name].items():
@@ -70,7 +73,8 @@ def measure(
                 if index == len(parts):
                     return None
                 first, end = parts[index][1]
-                return ahead.submit(_band, strip, detections, first, end, shape[0], noise, level, look)
+                labels = rooms.labels((end - first, shape[1]))
+                return ahead.submit(_band, strip, detections, labels, first, shape[0], noise, level, look)
 
             coming = begun(0)
             for index, (rows, _) in enumerate(parts):
@@ -80,6 +84,9 @@ def measure(
                 for at, group in enumerate(groups):
                     list(pool.map(partial(_measured, group, band, detections, settings, table), chunks))
                     progress((index + (at + 1) / len(groups)) / len(parts))
+                if len(parts) == 1:  # bands differ in height: their labels are of no use to others
+                    _wipe(band.labels, detections)
+                    rooms.leave_labels(band.labels)
     progress(1.0)
     return table
 
@@ -110,16 +117,16 @@ def _bands(
 def _band(
     strip: Strip,
     detections: Detections,
+    labels: NDArray[np.int32],
     first: int,
-    end: int,
     height: int,
     noise: Noise,
     level: Level,
     look: Look | None,
 ) -> Band:
+    end = first + len(labels)
     values, variance = strip(first, end)
     seen = look(first, end) if look else Seen(values, variance, noise.rms, noise.bad_variance)
-    labels = np.zeros(values.shape, np.int32)
     _paint(labels, first, detections)
     return Band(
         first=first,
@@ -140,3 +147,9 @@ def _paint(labels: NDArray[np.int32], first: int, detections: Detections) -> Non
         labels, first, detections.starts, own, low, high, detections.x, detections.y, detections.hidden,
         detections.specks,
     )  # fmt: skip
+
+
+def _wipe(labels: NDArray[np.int32], detections: Detections) -> None:
+    """Make the labels of a whole image zeros again."""
+    labels[detections.y, detections.x] = 0
+    labels[detections.specks[:, 1], detections.specks[:, 0]] = 0

@@ -37,6 +37,14 @@ class Filling(Rows, Protocol):
         """Fill `rows` (any, nx) float32 with those from `first` on."""
 
 
+@runtime_checkable
+class Picking(Rows, Protocol):
+    """An image of which a few pixels are had for less than all."""
+
+    def at(self, y: NDArray[np.int32], x: NDArray[np.int32], first: int, end: int) -> NDArray[Any]:
+        """Return the pixels (n,) at places within rows `first` to `end`."""
+
+
 def fill(image: Rows, first: int, rows: Pixels) -> None:
     """Fill `rows` with those of an image from `first` on."""
     if isinstance(image, Filling):

@@ -13,6 +13,7 @@ from processing.kernels import gaps, weights
 from processing.sextractor.background import Background, flat, measure
 from processing.sextractor.images import OddPixels
 from processing.sextractor.records import Pixels, Rows, fill
+from processing.sextractor.rooms import Rooms
 from processing.sextractor.settings import Settings
 
 BAD = np.float32(1e30)
@@ -59,10 +60,10 @@ class Variances:
 class _Kept:
     """Rows that stay in memory when they are read for the first time, all of them once."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, rooms: Rooms) -> None:
         self._rows = rows
         self.shape = rows.shape
-        self.pixels = np.empty(rows.shape, np.float32)
+        self.pixels = rooms.pixels(rows.shape)
 
     def read(self, first: int, end: int) -> Pixels:
         """Rows `first` to `end`."""
@@ -107,6 +108,13 @@ class Plane:
         values, variance = self._held
         return values[first:end], None if variance is None else variance[first:end]
 
+    def leave(self, rooms: Rooms) -> None:
+        """Give the memory back; the plane cannot be used any more."""
+        for array in self.raw or ():
+            if array is not None:
+                rooms.leave_pixels(array)
+        self.raw = self._held = None
+
     def _made(self, values: Pixels, variance: Pixels | None, first: int) -> tuple[Pixels, Pixels | None]:
         """Take the background off rows from `first` on, scale their variances and fill their gaps, in place."""
         for begin in range(0, len(values), _TOGETHER):
@@ -123,13 +131,14 @@ class Plane:
         return values, variance
 
 
-def plane(rows: Rows, weight_map: Rows | None, settings: Settings, place: int) -> Plane:
+def plane(rows: Rows, weight_map: Rows | None, settings: Settings, place: int, *, rooms: Rooms | None = None) -> Plane:
     """Measure the background of an image with its weights.
 
     Parameters
     ----------
     weight_map : of the kind that ``settings.weight_type[place]`` says
     place : 0 of the detection image, 1 of the measurement image
+    rooms : where memory for it may be had; it is given back by `Plane.leave`
 
     Raises
     ------
@@ -142,8 +151,9 @@ def plane(rows: Rows, weight_map: Rows | None, settings: Settings, place: int) -
         variances = Variances(weight_map, kind, settings.weight_thresh[place])
     kept = kept_variances = None
     if rows.shape[0] * rows.shape[1] <= _WHOLE:
-        kept = _Kept(rows)
-        kept_variances = None if variances is None else _Kept(variances)
+        rooms = rooms or Rooms()
+        kept = _Kept(rows, rooms)
+        kept_variances = None if variances is None else _Kept(variances, rooms)
     found = measure(
         kept or rows,
         size=settings.back_size,

@@ -1,11 +1,14 @@
 """Flags of maps inside sources, and pixels without weight."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from processing.mosaic import Compression, assemble, hdu_bytes, primary_bytes
 from processing.sextractor.extract import extract
 from processing.sextractor.flagging import flags_of, weights_of
-from processing.sextractor.images import ArrayRows
+from processing.sextractor.images import ArrayRows, images
 from processing.sextractor.records import OBJECT, Detections
 from processing.sextractor.settings import Settings
 
@@ -68,3 +71,14 @@ def test_several_maps_give_a_vector() -> None:
     assert found["IMAFLAGS_ISO"].tolist() == [[4, 2]]
     count = found["NIMAFLAGS_ISO"][0]
     assert 0 < count[0] < count[1] == found["ISOAREAF_IMAGE"][0]
+
+
+def test_pixels_of_a_file_are_picked_as_they_are_read(tmp_path: Path) -> None:
+    flags = np.random.default_rng(6).integers(-3, 30000, (40, 30)).astype(np.int16)
+    for name, pixels in (("plain", flags), ("shifted", flags.astype(np.uint16))):
+        part = hdu_bytes(pixels, {}, name=name, compression=Compression.NONE)
+        assemble(tmp_path / f"{name}.fits", primary_bytes({"NEXTEND": 1}), [part])
+        rows = images(str(tmp_path / f"{name}.fits")).rows(0, kind="i4")
+        y, x = np.array([11, 20, 12], np.int32), np.array([0, 29, 5], np.int32)
+        assert np.array_equal(rows.at(y, x, 10, 25), rows.read(10, 25)[y - 10, x])
+        assert np.array_equal(rows.at(y, x, 10, 25), pixels[y, x])
