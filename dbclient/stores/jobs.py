@@ -292,6 +292,20 @@ class Jobs(WantedJobs):
         query = query.where(Job.state.in_(states)) if states else query
         return dict((await session.execute(query)).all())
 
+    async def stage_seconds(self, session: AsyncSession) -> dict[str, float]:
+        """Give the mean time that a frame takes in each stage, over the latest jobs that were done."""
+        latest = (
+            select(Job.stage, Job.started_at, Job.ended_at)
+            .where(Job.state == JobState.DONE, Job.started_at.is_not(None), Job.ended_at.is_not(None))
+            .order_by(Job.id.desc())
+            .limit(LATEST)
+        )
+        times: dict[str, list[float]] = {}
+        for stage, begun, ended in await session.execute(latest):
+            if begun and ended:
+                times.setdefault(stage, []).append((ended - begun).total_seconds())
+        return {stage: sum(times[stage]) / len(times[stage]) for stage in stages.STAGES if stage in times}
+
     async def seconds(self, session: AsyncSession) -> dict[int, float]:
         """Give the mean time in which maps are made on each node, by node row, over the latest that were done."""
         latest = (

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Boolean, ColumnElement, Select, and_, exists, func, literal_column, or_, select
+from sqlalchemy import Boolean, ColumnElement, Select, and_, exists, func, literal_column, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -103,12 +103,12 @@ class WantedJobs:
 
     async def uncatalogued(self, session: AsyncSession) -> tuple[int, int]:
         """Count the weighted exposures without a catalogue of their present maps, and those whose job has failed."""
-        lacking = select(func.count()).select_from(Frame).where(UNCATALOGUED, Frame.kind == FrameKind.OBJECT)
+        newest = (UNCATALOGUED, Frame.kind == FrameKind.OBJECT, Frame.current == true())
+        lacking = select(func.count()).select_from(Frame).where(*newest)
         given_up = (
             select(func.count(func.distinct(Frame.id)))
             .join(Job, Job.frame_id == Frame.id)
-            .where(UNCATALOGUED, Frame.kind == FrameKind.OBJECT, Job.stage == stages.SOURCES)
-            .where(Job.state == JobState.FAILED)
+            .where(*newest, Job.stage == stages.SOURCES, Job.state == JobState.FAILED)
         )
         return int(await session.scalar(lacking) or 0), int(await session.scalar(given_up) or 0)
 

@@ -102,6 +102,8 @@ async def frame(request: web.Request) -> web.Response:
             "can_retry": held.state in {FrameState.FAILED, FrameState.REJECTED} or bool(held.reason),
         }
     plane = drawing.focal_plane(console.instrument, held.ccds)
+    seen = context["seen"]
+    context["widths"] = list(zip(plane.places, seen.rows, strict=False)) if seen else []
     context |= {"plane": plane, "elixir": sorted((held.elixir or {}).items())[:ELIXIR]}
     path = file_of(console.settings, held, replicas, nodes)
     context |= await _header(request, path, len(plane.places))

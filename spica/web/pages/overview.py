@@ -81,6 +81,7 @@ async def look(session: AsyncSession, *, now: datetime, settings: Settings) -> M
         "hearts": hearts(summary, now),
         "frames": frames,
         "events": events,
+        "took": await Jobs().stage_seconds(session),
         "lately": await Frames().weighted_since(session, now - HOUR),
         "newest": await Events().newest_id(session),
     }
