@@ -380,13 +380,6 @@ class ConfigurationRecord:
     saved_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class BookmarkRecord:
-    archive: str
-    reached: datetime
-    looked_at: datetime
-
-
 @cache
 def _taken(kind: Any, more: frozenset[str]) -> tuple[tuple[str, ...], Any]:
     """Name the fields that a row gives, and give what takes them from it, the first twice: always more than one."""

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dbclient.records import BookmarkRecord, record
+from dbclient.bookmark import BookmarkRecord
+from dbclient.records import record
 from dbclient.schema import Bookmark
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Subquery, and_, case, func, literal, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dbclient.bookmark import BookmarkRecord
 from dbclient.records import (
-    BookmarkRecord,
     DifferenceRecord,
     FrameRecord,
     HostRecord,
