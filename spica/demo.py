@@ -122,6 +122,7 @@ def paint(night: Night, progress: Callable[[str, float], None]) -> None:
         ccds=night.ccds,
         seed=night.seed,
         workers=os.cpu_count() or 1,
+        truth=night.directory / "truth",
         progress=progress,
     )
 

@@ -60,6 +60,7 @@ def paint_run(
     ccds: int = 36,
     seed: int = 1,
     workers: int = 1,
+    truth: Path | None = None,
     progress: Callable[[str, float], None] = lambda _name, _share: None,
 ) -> list[Path]:
     """Paint `frames` processed frames and all that goes with them.
@@ -77,6 +78,9 @@ def paint_run(
         Everything follows from it, to the bit.
     workers : int
         Processes; 1 paints in this one.
+    truth : Path
+        Directory for a table of every frame's sources, trails, cosmic rays and defects; made if it is not there. None:
+        they are not written.
     progress : callable
         Receives the name of the file that is painted and the share of the whole that is done, from 0 to 1. What it
         raises ends the painting within a second and leaves complete files only.
@@ -98,7 +102,7 @@ def paint_run(
         raise ValueError(f"{frames} frames cannot be painted")
     instrument = load_instrument("megacam").with_ccds(ccds)
     wanted = paintings(frames, ccds=len(instrument.ccds), seed=seed)
-    return paint_all(directory, wanted, instrument=instrument, workers=workers, progress=progress)
+    return paint_all(directory, wanted, instrument=instrument, workers=workers, truth=truth, progress=progress)
 
 
 def paint_all(
@@ -107,14 +111,17 @@ def paint_all(
     *,
     instrument: Instrument,
     workers: int = 1,
+    truth: Path | None = None,
     progress: Callable[[str, float], None] = lambda _name, _share: None,
 ) -> list[Path]:
     """Paint files, in order; those that were painted before from the same plan are kept. As `paint_run` otherwise."""
     directory.mkdir(parents=True, exist_ok=True)
-    missing = [painting for painting in wanted if not is_painted(directory, painting)]
+    if truth is not None:
+        truth.mkdir(parents=True, exist_ok=True)
+    missing = [painting for painting in wanted if not (is_painted(directory, painting) and _is_told(painting, truth))]
     if missing:
         with _scratch(directory) as scratch:
-            _paint(instrument, missing, directory, scratch, workers, progress)
+            _paint(instrument, missing, directory, scratch, workers, truth, progress)
     progress("", 1.0)
     return [directory / name for painting in wanted for name in files_of(painting)]
 
@@ -134,6 +141,11 @@ def paintings(frames: int, *, ccds: int, seed: int) -> list[Painting]:
             name = f"{exposure.number}o"
             listed[name] = Painting(Kind.RAW, name, ccds, seed, exposure)
     return list(listed.values())
+
+
+def _is_told(painting: Painting, truth: Path | None) -> bool:
+    """Tell whether the truth about a frame is there, where it is wanted."""
+    return truth is None or painting.kind is not Kind.PROCESSED or (truth / truth_files(painting.name)[0]).is_file()
 
 
 @contextmanager
@@ -158,13 +170,14 @@ def _paint(
     directory: Path,
     scratch: Path,
     workers: int,
+    truth: Path | None,
     progress: Callable[[str, float], None],
 ) -> None:
     """Paint all files of `wanted`, CCD by CCD."""
     _ensure_room(directory, wanted)
     told = Progress(progress, sum(painting.extensions for painting in wanted))
     tasks = [
-        Task(painting, index, scratch / f"{painting.name}.{index:02}")
+        Task(painting, index, scratch / f"{painting.name}.{index:02}", told=truth is not None)
         for painting in wanted
         for index in range(painting.extensions)
     ]
@@ -174,7 +187,7 @@ def _paint(
             for _ in range(painting.extensions):
                 made.append(next(results))
                 told.step(painting.name)
-            _finish(instrument, painting, made, directory, scratch)
+            _finish(instrument, painting, made, directory, scratch, truth)
 
 
 @contextmanager
@@ -188,7 +201,12 @@ def _hands(workers: int) -> Iterator[Callable[[Iterable[Task]], Generator[Painte
 
 
 def _finish(
-    instrument: Instrument, painting: Painting, made: Sequence[Painted], directory: Path, scratch: Path
+    instrument: Instrument,
+    painting: Painting,
+    made: Sequence[Painted],
+    directory: Path,
+    scratch: Path,
+    truth: Path | None,
 ) -> None:
     """Put the HDUs of a file behind each other, what goes with it first: the file itself says that all is there."""
     parts = [scratch / f"{painting.name}.{index:02}" for index in range(painting.extensions)]
@@ -200,8 +218,10 @@ def _finish(
     truths = [ccd.truth for ccd in made if ccd.truth is not None]
     if truths and painting.exposure is not None:
         table, mask = truth_files(painting.name)
-        write_truth(directory / table, truths, painting.exposure, frame=painting.file)
-        assemble(directory / mask, primary, [marks_part(part) for part in parts])
+        beside = directory if painting.truth or truth is None else truth
+        write_truth(beside / table, truths, painting.exposure, frame=painting.file)
+        if painting.truth:
+            assemble(directory / mask, primary, [marks_part(part) for part in parts])
     assemble(directory / painting.file, primary, parts)
     for part in parts:
         part.unlink()

@@ -103,6 +103,8 @@ class Task:
     painting: Painting
     index: int
     part: Path
+    told: bool = False
+    """Whether the truth is wanted beside a preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,8 @@ def paint_ccd(task: Task) -> Painted:
     levels, exposed = processed(shot)
     task.part.write_bytes(hdu_bytes(levels, header, name=ccd.name, bzero=instrument.bzero))
     if not painting.truth:
-        return Painted(tile=tile_of(instrument, ccd, levels))
+        truth = truth_of(shot, exposed, levels) if task.told else None
+        return Painted(tile=tile_of(instrument, ccd, levels), truth=truth)
     truth = truth_of(shot, exposed, levels)
     _leave_marks(task, instrument, ccd.name, exposed)
     return Painted(truth=truth)

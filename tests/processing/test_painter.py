@@ -90,6 +90,23 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_workers(run, 
     assert all(path.read_bytes() == (run / path.name).read_bytes() for path in files)
 
 
+def test_the_truth_lies_beside_the_run_and_is_made_where_it_lacks(tmp_path):
+    told = tmp_path / "truth"
+    files = paint_run(tmp_path / "run", frames=1, ccds=CCDS, seed=SEED, truth=told)
+    (table,) = told.iterdir()
+    frame = next(path for path in files if path.name.endswith("p.fits.fz"))
+    assert fits.getheader(table)["FRAME"] == frame.name
+    sources = fits.getdata(table, "SOURCES")
+    assert sources["CCD"].max() == CCDS - 1
+    assert not [path for path in (tmp_path / "run").iterdir() if "truth" in path.name]
+
+    content = frame.read_bytes()
+    table.unlink()
+    paint_run(tmp_path / "run", frames=1, ccds=CCDS, seed=SEED, truth=told)
+    assert table.is_file()
+    assert frame.read_bytes() == content
+
+
 def test_what_is_there_is_kept_and_what_is_missing_is_painted(run):
     before = {path.name: path.stat().st_mtime_ns for path in run.iterdir()}
     lost = run / "2003A.mask.0.36.01.fits.fz"
