@@ -24,7 +24,6 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    text,
     type_coerce,
     union_all,
     update,
@@ -131,31 +130,28 @@ class Tallies:
             return False
         return _dialect(session) != "sqlite" or await _newest(session) <= (await _mark(session) or 0)
 
-    async def recount(self, session: AsyncSession) -> int:
-        """Count all frames anew, in a write unit, in the place of what is kept; give how many sums were others.
+    async def recount(self, session: AsyncSession) -> Sums:
+        """Count all frames anew, in a read unit, and give by how much the sums that are told are too small.
 
-        Whoever writes waits meanwhile: half a minute for a million frames of many days, runs and filters.
+        It takes half a minute for a million frames of many days, runs and filters, and nobody waits meanwhile: both
+        are of one moment, and what is written later adds to either in the same way.
         """
-        if _dialect(session) != "sqlite":  # SQLite's write units are alone already
-            await session.execute(text("LOCK TABLE frames, replicas, tally_changes IN SHARE ROW EXCLUSIVE MODE"))
-        while (await self.fold(session)).more:
-            pass
-        wrong = await self.differing(session)
-        found = await _counted_anew(session)
-        await session.execute(delete(TallyChange))
-        await session.execute(delete(Tally))
-        await _write(session, found)
-        await _set_mark(session, await _newest(session))
-        return len(wrong)
-
-    async def differing(self, session: AsyncSession) -> set[Group]:
-        """Count all frames anew, and give the groups of which the sums that are told are others."""
         told: Sums = defaultdict(lambda: [0] * len(MEASURES))
         for level in TallyLevel:
             _add(told, await _summed(session, select(self.counted(session, level))), only=level)
         found = await _counted_anew(session)
         nothing = [0] * len(MEASURES)
-        return {group for group in told.keys() | found.keys() if told.get(group, nothing) != found.get(group, nothing)}
+        lacking = {
+            group: [
+                right - said for right, said in zip(found.get(group, nothing), told.get(group, nothing), strict=True)
+            ]
+            for group in told.keys() | found.keys()
+        }
+        return {group: measures for group, measures in lacking.items() if any(measures)}
+
+    async def mend(self, session: AsyncSession, lacking: Sums) -> None:
+        """Add to the kept sums what a count anew found them to lack, in a write unit."""
+        await _write(session, lacking)
 
     async def _fold_new(self, session: AsyncSession, sums: Sums, most: int) -> int:
         """Add frames behind the mark, and move it on; give how many rows that were."""

@@ -65,8 +65,12 @@ def _recount(config: Any) -> NoReturn:
     """Count anew, say whether the sums were right, and end."""
 
     async def count(database: Database, _: Loaded) -> int:
-        async with database.write() as session:
-            return await Tallies().recount(session)
+        async with database.read() as session:
+            lacking = await Tallies().recount(session)
+        if lacking:
+            async with database.write() as session:
+                await Tallies().mend(session, lacking)
+        return len(lacking)
 
     wrong = ask(config, count)
     if wrong:
