@@ -171,15 +171,19 @@ def table_bytes(name: str, rows: Rows, cards: Sequence[Entry] = (), *, catalogue
     return table_hdu(name, stored.itemsize, len(rows), [*cards, *entries], fields=fields) + data + filling(len(data))
 
 
-def catalogue_bytes(catalogue: Catalogue) -> bytes:
-    """Return the two HDUs of an image."""
-    cards = catalogue.cards + "END".ljust(CARD)
+def header_bytes(cards: str) -> bytes:
+    """Return the table of an image's header; `cards` are card images behind each other, without END."""
+    cards += "END".ljust(CARD)
     head: list[Entry] = [
         ("TTYPE1", "Field Header Card"), ("TFORM1", f"{len(cards)}A"), ("TDIM1", f"({CARD}, {len(cards) // CARD})"),
     ]  # fmt: skip
     text = cards.encode("ascii", errors="replace")
-    first = table_hdu("LDAC_IMHEAD", len(text), 1, head, fields=1) + text + filling(len(text))
-    return first + table_bytes("LDAC_OBJECTS", catalogue.sources, catalogue=catalogue)
+    return table_hdu("LDAC_IMHEAD", len(text), 1, head, fields=1) + text + filling(len(text))
+
+
+def catalogue_bytes(catalogue: Catalogue) -> bytes:
+    """Return the two HDUs of an image."""
+    return header_bytes(catalogue.cards) + table_bytes("LDAC_OBJECTS", catalogue.sources, catalogue=catalogue)
 
 
 def write(path: Path, catalogues: Sequence[Catalogue]) -> None:

@@ -18,6 +18,7 @@ from processing.kernels import (
     defects,
     detecting,
     gaps,
+    measures,
     outlines,
     picture,
     plio,
@@ -87,7 +88,7 @@ FRAMES: Tasks = (
     *outlines.TASKS,
 )
 """What stages call on the nodes, which never paint."""
-CATALOGUES: Tasks = (*detecting.TASKS, *gaps.TASKS)
+CATALOGUES: Tasks = (*detecting.TASKS, *gaps.TASKS, *measures.TASKS)
 """What makes catalogues of them."""
 PAINTER: Tasks = (*_PACKING, *_MAPS, *sky.TASKS, *camera.TASKS)
 """What SkyMaker and the painter of frames call."""

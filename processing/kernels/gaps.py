@@ -57,7 +57,7 @@ def fill(values: Array, variance: Array, bad: float, across: int, down: int, pix
 
 def _fill() -> None:
     plane = np.zeros((2, 3), np.float32)
-    fill(plane, plane.copy(), 1e30, 16, 16, True)
+    fill(plane, plane.copy(), np.float32(1e30), 16, 16, True)
 
 
 TASKS: tuple[Callable[[], None], ...] = (_fill,)

@@ -11,8 +11,9 @@ from html import escape
 from pathlib import Path
 from typing import IO
 
-from processing.cards import CARD, Entry, text_of
+from processing.cards import Entry, text_of
 from processing.errors import BadSetting
+from processing.ldac import header_bytes
 from processing.placing import place
 from processing.provenance import software
 from processing.sextractor.columns import VOTABLE_TYPES
@@ -70,13 +71,7 @@ def _table(
 def _ldac(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
     stream.write(PRIMARY)
     for extraction in extractions:
-        cards = extraction.cards + text_of(header_cards(extraction, settings)) + "END".ljust(CARD)
-        count = len(cards) // CARD
-        form: list[Entry] = [
-            ("TTYPE1", "Field Header Card"), ("TFORM1", f"{len(cards)}A"), ("TDIM1", f"({CARD}, {count})"),
-        ]  # fmt: skip
-        stream.write(table_hdu("LDAC_IMHEAD", len(cards), 1, form, fields=1))
-        stream.write(cards.encode("ascii", errors="replace") + filling(len(cards)))
+        stream.write(header_bytes(extraction.cards + text_of(header_cards(extraction, settings))))
         _table(stream, "LDAC_OBJECTS", [extraction], (), ours=False)
 
 

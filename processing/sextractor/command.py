@@ -138,8 +138,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["-dp"]:
         from processing.sextractor.columns import measured  # noqa: PLC0415  for this answer only
+        from processing.sextractor.deriving import base_columns  # noqa: PLC0415
+        from processing.sextractor.groups import given  # noqa: PLC0415
 
+        base = given(Settings(columns=("VIGNET(1,1)",)))
         for each in measured().values():
+            if base_columns([each.name]) - base:
+                continue
             sys.stdout.write(
                 f"#{each.name:<24} {each.meaning:<80} {f'[{each.unit}]' if each.unit else ''}".rstrip() + "\n"
             )

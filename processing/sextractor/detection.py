@@ -125,6 +125,7 @@ def detect(
         plain[picked],
         hidden[picked],
         np.stack((since, np.minimum(since + settings.memory_bufsize, ny)), axis=1),
+        into.size,
         specks,
     )
 

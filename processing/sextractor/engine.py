@@ -65,7 +65,7 @@ class Engine:
             self.detected_in.strip, exposure.rows.shape, self.thresholds, settings, relative=relative, turn=turn,
             progress=progress,
         )  # fmt: skip
-        self.detected = len(self.detections.objects)
+        self.detected = self.detections.found
 
     def leave(self) -> None:
         """Give the memory of the pixels back: nothing can be measured any more."""

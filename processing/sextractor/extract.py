@@ -22,6 +22,7 @@ from processing.sextractor.deriving import Place, base_columns, derive
 from processing.sextractor.engine import Engine
 from processing.sextractor.exposure import Exposure, Names, of_array, of_files
 from processing.sextractor.extraction import Caution, Extraction, Statistics, Warned
+from processing.sextractor.groups import given
 from processing.sextractor.images import FiniteRows, FiniteWeights, OddPixels, not_numbers
 from processing.sextractor.lots import Lots, Turn
 from processing.sextractor.parameters import Wanted, wanted
@@ -96,6 +97,8 @@ def extract_all(
     checks : files of check-images by their kinds
     """
     columns = wanted(settings.columns)
+    if lacking := [each.name for each in columns if base_columns([each.name]) - given(settings)]:
+        raise BadSetting(f"{', '.join(lacking)}: not measured yet; take them out")
     threads = settings.threads or len(os.sched_getaffinity(0))
     together = max(1, min(threads, len(exposures)))
     inner = replace(settings, threads=max(1, threads // together))
@@ -154,8 +157,6 @@ def extract_one(
     if any(each.name in association.NAMES for each in columns):
         objects = engine.detections.objects
         base = association.associated(base, columns, objects["x"] + 1.0, objects["y"] + 1.0, settings)
-    if lacking := sorted(needed - set(base) - {"EXT_NUMBER"}):
-        raise BadSetting(f"{', '.join(lacking)}: not measured yet; take the columns that need it out")
     base["EXT_NUMBER"] = np.full(len(engine.detections.objects), exposure.number, np.int16)
     place = Place(world or _LINEAR, noise.zero_point, settings.pixel_scale)
     made = derive(association.selected(base, settings), [each.name for each in columns], place)

@@ -2,6 +2,7 @@
 
 from processing.sextractor import apertures, classifier, isophotal, point_sources, windows
 from processing.sextractor.records import Group
+from processing.sextractor.settings import Settings
 
 GROUPS: tuple[Group, ...] = (
     *isophotal.GROUPS,
@@ -10,6 +11,18 @@ GROUPS: tuple[Group, ...] = (
     *classifier.GROUPS,
     *point_sources.GROUPS,
 )
+
+
+APART = frozenset(
+    {"IMAFLAGS_ISO", "NIMAFLAGS_ISO", "NLOWWEIGHT_ISO", "NLOWDWEIGHT_ISO", "FLAGS_WEIGHT", "VECTOR_ASSOC"}
+    | {"NUMBER_ASSOC", "EXT_NUMBER"}
+)
+"""Columns that come from maps and lists, beside the groups."""
+
+
+def given(settings: Settings) -> frozenset[str]:
+    """Return the base columns that can be measured."""
+    return APART.union(*(group.gives(settings) for group in GROUPS))
 
 
 def needed(wanted: frozenset[str], columns: dict[str, frozenset[str]]) -> list[Group]:

@@ -107,6 +107,8 @@ class Detections:
     held: NDArray[np.int32]
     """(n, 2): first row and end of what the original holds in memory when it measures each; its widest apertures end
     there."""
+    found: int
+    """Objects before CLEAN took some away."""
     specks: NDArray[np.int32]
     """(m, 2): x and y of pixels above the threshold that are in no object; they count for none."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from processing.astromatic import Values
 from processing.errors import BadSetting
 from processing.kernels import loading
+from processing.sextractor import compiling
 from processing.sextractor.catalogue import FORMS, write
 from processing.sextractor.command import settings_of
 from processing.sextractor.exposure import Names, of_files
@@ -42,6 +43,9 @@ def run(files: Sequence[str], values: Values, arguments: Sequence[str]) -> str:
     quiet = values.text("VERBOSE_TYPE") == "QUIET"
     exposures = of_files(names, settings)
     checks = _checks(values)
+    if not quiet and compiling.cold():
+        sys.stderr.write("----- Compiling: once on this machine\n")
+        compiling.warm(Bar())
     made = extract_all(exposures, settings, checks=checks, progress=None if quiet else Bar())
     if not quiet:
         for each in made:

@@ -41,9 +41,35 @@ paint_run(Path(sys.argv[2]), frames=1, ccds=1, seed=1, workers=1)
 assert sorted(cache.rglob("*.nbc")) == compiled, set(cache.rglob("*.nbc")) - set(compiled)
 """
 
+EXTRACTED = """
+import sys
+from pathlib import Path
+import numpy as np
+from processing.kernels import compile
+from processing.sextractor import compiling
+from processing.sextractor.extract import extract
+from processing.sextractor.settings import Settings
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("script", [WEIGHED, PAINTED], ids=["weighed", "painted"])
+assert compiling.cold()
+compile.warm(tasks=compile.CATALOGUES)
+assert not compiling.cold()
+cache = Path(sys.argv[1])
+compiled = sorted(cache.rglob("*.nbc"))
+assert compiled
+y, x = np.mgrid[:200, :200]
+pixels = np.random.default_rng(1).normal(0.0, 1.0, x.shape)
+for at in ((50, 60), (56, 62), (120, 130)):
+    pixels += 200.0 * np.exp(-0.5 * ((x - at[0]) ** 2 + (y - at[1]) ** 2) / 4.0)
+columns = ("X_IMAGE", "FLUX_APER", "MAG_AUTO", "MAG_PETRO", "FLUX_RADIUS", "XWIN_IMAGE", "VIGNET(9,9)", "MAG_ISOCOR")
+for weight in (None, np.where(x == 20, 0.0, 1.0).astype(np.float32)):
+    found = extract(pixels.astype(np.float32), weight, settings=Settings(columns=columns))
+    assert len(found["X_IMAGE"]) == 3
+assert sorted(cache.rglob("*.nbc")) == compiled, set(cache.rglob("*.nbc")) - set(compiled)
+"""
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("script", [WEIGHED, PAINTED, EXTRACTED], ids=["weighed", "painted", "extracted"])
 def test_a_frame_meets_compiled_kernels_only(tmp_path: Path, script: str) -> None:
     run = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "cache"), str(tmp_path / "frames")],

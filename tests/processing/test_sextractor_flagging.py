@@ -28,6 +28,7 @@ def detections() -> Detections:
         np.ones(9, np.float32),
         np.zeros(9, np.bool_),
         np.tile(np.array([0, 9], np.int32), (3, 1)),
+        3,
         np.zeros((0, 2), np.int32),
     )
 
