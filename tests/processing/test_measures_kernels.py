@@ -1,0 +1,225 @@
+"""Kernels of measures against plain twins in numpy; test_uncompiled.py runs this file again without the compiler."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from processing.kernels import aperture, circle, growth, isophote, kron, petrosian, pixel, vignet, windowed
+
+Floats = NDArray[np.float64]
+SIDE = 40
+AT = (19.317, 20.571)
+"""x and y of the source."""
+NONE = np.empty((0, 0), np.float32)
+ROWS = np.zeros(1, np.int64)
+CENTRES = np.array([AT])
+SHAPE = (0.30, 0.22, 0.10, 2.4, 1.9)
+"""cxx, cyy, cxy, a, b."""
+SINGLE = 1e-5
+"""Results are stored in single precision."""
+
+
+@pytest.fixture
+def image() -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Pixels of a source with noise, and labels: its own, and a neighbour whose pixels do not count."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    light = 300.0 * np.exp(-0.5 * (0.3 * (x - AT[0]) ** 2 + 0.22 * (y - AT[1]) ** 2))
+    values = light + np.random.default_rng(4).normal(0.0, 2.0, light.shape)
+    labels = np.where(light > 20, 1, 0).astype(np.int32)
+    values[24:27, 25:28] += 500.0
+    labels[24:27, 25:28] = 2
+    return values.astype(np.float32), labels
+
+
+def cell(*shape: int) -> NDArray[np.float32]:
+    return np.zeros((1, *shape), np.float32)
+
+
+def offsets() -> tuple[Floats, Floats]:
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float64)
+    return x - AT[0], y - AT[1]
+
+
+def corrected(values: NDArray[np.float32], labels: NDArray[np.int32]) -> Floats:
+    """Pixels of neighbours replaced by those on the other side of the centre, or by 0 where these are others' too."""
+    made = values.astype(np.float64)
+    for y, x in np.argwhere(labels > 1):
+        other_y, other_x = int(2 * AT[1] + 0.49999 - y), int(2 * AT[0] + 0.49999 - x)
+        made[y, x] = values[other_y, other_x] if labels[other_y, other_x] in (0, 1) else 0.0
+    return made
+
+
+def shares(radius: float, over: int) -> Floats:
+    """Share of each pixel within a circle, as the middles of its parts tell it."""
+    dx, dy = offsets()
+    parts = (np.arange(over) + 0.5) / over - 0.5
+    square = (dx[..., None, None] + parts) ** 2 + (dy[..., None, None] + parts[:, None]) ** 2
+    return np.asarray((square < radius * radius).mean(axis=(2, 3)))
+
+
+@pytest.mark.parametrize("radius", [0.3, 1.7, 6.2])
+def test_the_share_of_a_pixel_is_counted_in_parts(radius: float) -> None:
+    dx, dy = offsets()
+    found = np.array([circle.share(a, b, radius, 5) for a, b in zip(dx.ravel(), dy.ravel(), strict=True)])
+    assert np.allclose(found.reshape(dx.shape), shares(radius, 5))
+
+
+@pytest.mark.parametrize("mask", [pixel.NONE, pixel.BLANK, pixel.CORRECT])
+def test_light_in_circles(image: tuple[NDArray[np.float32], NDArray[np.int32]], mask: int) -> None:
+    values, labels = image
+    flux, error, flags = cell(2), cell(2), np.zeros(1, np.int16)
+    aperture.circles(
+        values, labels, NONE, np.inf, 4.0, 2.0, False, mask, 0, SIDE, ROWS, CENTRES, np.array([7.0, 60.0]), flux, error,
+        flags,
+    )  # fmt: skip
+    counted = {
+        pixel.NONE: values.astype(np.float64), pixel.BLANK: np.where(labels > 1, 0.0, values),
+        pixel.CORRECT: corrected(values, labels),
+    }[mask]  # fmt: skip
+    inside = shares(3.5, aperture.OVER)
+    total = (inside * counted).sum()
+    assert flux[0, 0] == pytest.approx(total, rel=SINGLE)
+    assert error[0, 0] == pytest.approx(np.sqrt(4.0 * inside.sum() + total / 2.0), rel=SINGLE)
+    assert flags[0] == aperture.CUT  # the large one reaches beyond the image
+
+
+def ellipse() -> Floats:
+    """Distance of each pixel in semi-axes."""
+    dx, dy = offsets()
+    cxx, cyy, cxy, _, _ = SHAPE
+    return np.asarray(np.sqrt(cxx * dx * dx + cyy * dy * dy + cxy * dx * dy))
+
+
+def test_light_in_an_ellipse_of_kron(image: tuple[NDArray[np.float32], NDArray[np.int32]]) -> None:
+    values, labels = image
+    radius, flux, error, flags = cell(), cell(), cell(), np.zeros(1, np.int16)
+    kron.ellipses(
+        values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, SIDE, ROWS, CENTRES,
+        np.array([SHAPE]), 2.5, 3.5, 0.0, 0.0, radius, flux, error, flags,
+    )  # fmt: skip
+    far = ellipse()
+    own = (far <= kron.REACH) & (labels < 2)
+    expected = max(2.5 * (far * values)[own].sum() / values[own].sum(), 3.5)
+    assert radius[0] == pytest.approx(expected, rel=SINGLE)
+    inside = far <= expected
+    total = corrected(values, labels)[inside].sum()
+    assert flux[0] == pytest.approx(total, rel=SINGLE)
+    assert error[0] == pytest.approx(np.sqrt(4.0 * inside.sum() + total / 2.0), rel=SINGLE)
+
+
+def test_light_in_an_ellipse_of_petrosian(image: tuple[NDArray[np.float32], NDArray[np.int32]]) -> None:
+    values, labels = image
+    radius, flux, error, flags = cell(), cell(), cell(), np.zeros(1, np.int16)
+    petrosian.ellipses(
+        values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, SIDE, ROWS, CENTRES,
+        np.array([SHAPE]), 2.0, 3.5, 0.0, 0.0, radius, flux, error, flags,
+    )  # fmt: skip
+    total = corrected(values, labels)[ellipse() <= radius[0]].sum()
+    assert radius[0] >= 3.5
+    assert flux[0] == pytest.approx(total, rel=SINGLE)
+
+
+def test_half_of_the_light_is_within_the_half_light_radius(
+    image: tuple[NDArray[np.float32], NDArray[np.int32]],
+) -> None:
+    values, labels = image
+    inside = shares(6.0 * SHAPE[3], growth.OVER)
+    light = corrected(values, labels)
+    whole = np.float32((inside * light).sum())
+    radius, half, flags = cell(2), cell(), np.zeros(1, np.int16)
+    held = np.array([[0, SIDE]], np.int32)
+    growth.radii(
+        values, labels, NONE, np.inf, 4.0, pixel.CORRECT, 0, ROWS, CENTRES, np.array([SHAPE]), 0.0,
+        np.full(1, whole, np.float32), np.array([0.5, 0.9]), held, radius, half, flags,
+    )  # fmt: skip
+    for share, found in zip((0.5, 0.9), radius[0], strict=True):
+        within = (shares(float(found), 25) * light).sum()
+        # the curve is straight between 64 steps, and a pixel that a step does not divide is not parted
+        assert within == pytest.approx(share * whole, rel=0.02)
+    assert half[0] == radius[0, 0]
+
+
+@pytest.mark.parametrize("first", [0, 12])
+def test_a_curve_that_meets_the_end_of_what_is_held_is_flagged(
+    image: tuple[NDArray[np.float32], NDArray[np.int32]], first: int
+) -> None:
+    values, labels = image
+    radius, half, flags = cell(1), cell(), np.zeros(1, np.int16)
+    growth.radii(
+        values, labels, NONE, np.inf, 4.0, pixel.CORRECT, 0, ROWS, CENTRES, np.array([SHAPE]), 0.0,
+        np.ones(1, np.float32), np.array([0.5]), np.array([[first, SIDE]], np.int32), radius, half, flags,
+    )  # fmt: skip
+    assert flags[0] == (aperture.CUT if first else 0)
+
+
+def test_position_and_shape_under_the_window(image: tuple[NDArray[np.float32], NDArray[np.int32]]) -> None:
+    values, labels = image
+    told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
+    held, half = np.array([[0, SIDE]], np.int32), np.full(1, 2.0, np.float32)
+    windowed.windowed(
+        values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.BLANK, 0, ROWS, CENTRES, half, np.ones((1, 6)), held, told,
+        flags, cut,
+    )  # fmt: skip
+    assert flags[0] == 0
+    sigma = 2.0 * 2.0 / 2.35
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float64)
+    light = np.where(labels > 1, 0.0, values)
+    at, before = np.array(AT), np.array(AT)
+    for _ in range(windowed.TURNS_MOST):
+        before = at
+        window = np.exp(-0.5 * ((x - at[0]) ** 2 + (y - at[1]) ** 2) / sigma**2) * light
+        step = np.array([(window * (x - at[0])).sum(), (window * (y - at[1])).sum()]) / window.sum()
+        at = at + 2.0 * step
+        if np.hypot(*step) < windowed.STOP:
+            break
+    # the twin's window has no edge; that of the kernel ends at four standard deviations, where it is 3e-4
+    assert told[0, windowed.X] == pytest.approx(at[0], abs=3e-3)
+    assert told[0, windowed.Y] == pytest.approx(at[1], abs=3e-3)
+    assert told[0, windowed.FLUX] == pytest.approx(window.sum(), rel=3e-3)
+    assert told[0, windowed.X2] == pytest.approx((window * (x - before[0]) ** 2).sum() / window.sum(), rel=1e-2)
+
+
+def test_a_window_without_light_leaves_position_and_shape_as_they_are() -> None:
+    values, labels = np.full((SIDE, SIDE), -1.0, np.float32), np.zeros((SIDE, SIDE), np.int32)
+    told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
+    held, shape = np.array([[0, SIDE]], np.int32), np.array([[4.0, 3.0, 0.5, 0.1, 0.2, 0.0]])
+    windowed.windowed(
+        values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.BLANK, 0, ROWS, CENTRES, np.ones(1, np.float32), shape,
+        held, told, flags, cut,
+    )  # fmt: skip
+    assert flags[0] & windowed.LOST
+    assert tuple(told[0, : windowed.X2]) == AT
+    assert np.array_equal(told[0, windowed.X2 : windowed.FLUX], shape[0])
+
+
+def test_sums_within_the_isophote(image: tuple[NDArray[np.float32], NDArray[np.int32]]) -> None:
+    values, labels = image
+    y, x = (found.astype(np.int32) for found in np.nonzero(labels == 1))
+    filtered = np.ascontiguousarray(values[y, x])
+    sums = np.empty((1, isophote.FIELDS))
+    isophote.isophote(
+        values, NONE, np.inf, 4.0, 9.0, 2.0, False, 0, ROWS, np.array([0, x.size]), np.array([x.size]), x, y, filtered,
+        CENTRES, np.zeros(1, np.bool_), np.ones(1), np.full(1, 1e9), np.full(1, 30.0), 0.0, sums,
+    )  # fmt: skip
+    inside = filtered.astype(np.float64)
+    spread = 9.0 + np.where(inside > 0, inside / 2.0, 0.0)
+    assert sums[0, isophote.FLUX] == pytest.approx(inside.sum())
+    assert sums[0, isophote.VARIANCE] == pytest.approx(4.0 * x.size + inside.sum() / 2.0)
+    assert sums[0, isophote.PEAK] == inside.max()
+    assert sums[0, isophote.AREA] == (inside > 30.0).sum()
+    assert sums[0, isophote.EX2] == pytest.approx((spread * (x - AT[0]) ** 2).sum() / inside.sum() ** 2)
+    for level in (0, 5):
+        bound = 30.0 * (inside.max() / 30.0) ** (level / 8.0)
+        assert sums[0, isophote.LEVELS + level] == (inside > bound).sum()
+
+
+def test_a_cut_out_has_nothing_where_another_object_or_no_image_is(
+    image: tuple[NDArray[np.float32], NDArray[np.int32]],
+) -> None:
+    values, labels = image
+    cut = cell(61, 21)
+    vignet.vignets(values, labels, NONE, np.inf, pixel.BLANK, 0, ROWS, CENTRES, cut)
+    padded = np.full((SIDE + 60, SIDE + 60), vignet.NOTHING, np.float32)
+    padded[30 : 30 + SIDE, 30 : 30 + SIDE] = np.where(labels > 1, np.float32(vignet.NOTHING), values)
+    x, y = int(AT[0] + 0.5) + 30, int(AT[1] + 0.5) + 30
+    assert np.array_equal(cut[0], padded[y - 30 : y + 31, x - 10 : x + 11])
