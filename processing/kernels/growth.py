@@ -38,6 +38,8 @@ def radii(
     held: Array,
     radius: Array,
     half: Array,
+    curves: Array,
+    steps: Array,
     flags: Array,
 ) -> None:
     """Fill rows `rows` of `radius` (n, shares) and `half` (n,), float32: within which shares of the flux lie.
@@ -49,6 +51,8 @@ def radii(
     least : smallest reach, pixels
     flux : (n,) float32, of which the shares are taken
     held : (n, 2) int32, first row and end of what is looked at for each
+    curves, steps : (n, points) and (n,) float32, filled with light within equal steps up to the reach, and with such a
+        step; (0, 0) and (0,): not wanted
     flags : (n,) int16, to which CUT is added
     """
     curve = np.empty(STEPS)
@@ -60,6 +64,11 @@ def radii(
         flags[k] |= 0 if inside else CUT
         for n in range(shares.size):
             radius[k, n] = within(curve, shares[n] * flux[k], step)
+        if curves.size:
+            points = curves.shape[1]
+            steps[k] = reach / points
+            for n in range(points):
+                curves[k, n] = _at(curve, (n + 1.0) * STEPS / points)
         half[k] = max(within(curve, 0.5 * flux[k], step), LEAST)
 
 
@@ -122,6 +131,16 @@ def _curve(  # noqa: C901  whole pixels and parts of pixels in one loop
     for k in range(1, STEPS):
         curve[k] += curve[k - 1]
     return inside
+
+
+@njit(cache=True, nogil=True)
+def _at(curve: Array, step: float) -> float:
+    """Light within so many steps, linear between them."""
+    whole = min(int(step), STEPS)
+    low = curve[whole - 1] if whole > 0 else 0.0
+    if whole == STEPS:
+        return float(low)
+    return float(low + (step - whole) * (curve[whole] - low))
 
 
 @njit(cache=True, nogil=True)

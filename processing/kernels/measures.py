@@ -83,7 +83,8 @@ def _growth() -> None:
     held = np.array([[0, SIDE]], np.int32)
     growth.radii(
         values, labels, np.empty((0, 0), np.float32), np.inf, 1.0, pixel.CORRECT, 0, _ROWS, _CENTRES, _SHAPES, 0.0,
-        np.full(1, 81.0, np.float32), np.array([0.5]), held, _cells(1), _cells(), _flags(),
+        np.full(1, 81.0, np.float32), np.array([0.5]), held, _cells(1), _cells(), _cells(4),
+        _cells(), _flags(),
     )  # fmt: skip
 
 

@@ -1,16 +1,19 @@
 """Columns of growth curves, Gaussian windows and cut-outs."""
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.errors import BadSetting
 from processing.kernels import growth, vignet, windowed
 from processing.sextractor.apertures import MASKS
 from processing.sextractor.isophotal import ellipse, variances
 from processing.sextractor.records import Band, Detections, Group, Table
 from processing.sextractor.settings import Settings
 
+_NO_CURVES = np.empty((1, 0), np.float32)
 _DOUBLES = (
     "XWIN_IMAGE", "YWIN_IMAGE", "X2WIN_IMAGE", "Y2WIN_IMAGE", "XYWIN_IMAGE", "ERRX2WIN_IMAGE", "ERRY2WIN_IMAGE",
     "ERRXYWIN_IMAGE",
@@ -22,8 +25,19 @@ _SINGLES = (
 )  # fmt: skip
 
 
+_CURVE = re.compile(r"(?:FLUX|MAG)_GROWTH(?:STEP)?(?:\((\d+)\))?")
+"""Wanted columns of curves of growth, with their points."""
+
+
 def _radii(settings: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
-    return {"FLUX_RADIUS": ("f4", (len(settings.phot_fluxfrac),)), "HALF_LIGHT_RADIUS": ("f4", ())}
+    columns = {"FLUX_RADIUS": ("f4", (len(settings.phot_fluxfrac),)), "HALF_LIGHT_RADIUS": ("f4", ())}
+    found = {line: _CURVE.fullmatch(re.sub(r"\s", "", line)) for line in settings.columns}
+    lengths = {int(each[1] or 1) for line, each in found.items() if each and "STEP" not in line}
+    if len(lengths) > 1:
+        raise BadSetting(f"FLUX_GROWTH and MAG_GROWTH have {sorted(lengths)} points: one length for both was expected")
+    if any(found.values()):
+        columns |= {"FLUX_GROWTH": ("f4", (max(lengths, default=1),)), "FLUX_GROWTHSTEP": ("f4", ())}
+    return columns
 
 
 def measure_radii(
@@ -35,7 +49,8 @@ def measure_radii(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2,
         MASKS[settings.mask_type], band.first, rows, detections.centres, detections.shapes,
         settings.phot_autoapers[1] / 2.0, table["FLUX_AUTO"], np.array(settings.phot_fluxfrac, np.float64),
-        detections.held, table["FLUX_RADIUS"], table["HALF_LIGHT_RADIUS"], table["FLAGS"],
+        detections.held, table["FLUX_RADIUS"], table["HALF_LIGHT_RADIUS"], table.get("FLUX_GROWTH", _NO_CURVES),
+        table.get("FLUX_GROWTHSTEP", _NO_CURVES[0]), table["FLAGS"],
     )  # fmt: skip
 
 

@@ -126,12 +126,16 @@ def test_half_of_the_light_is_within_the_half_light_radius(
     inside = shares(6.0 * SHAPE[3], growth.OVER)
     light = corrected(values, labels)
     whole = np.float32((inside * light).sum())
-    radius, half, flags = cell(2), cell(), np.zeros(1, np.int16)
+    radius, half, curve, step, flags = cell(2), cell(), cell(5), cell(), np.zeros(1, np.int16)
     held = np.array([[0, SIDE]], np.int32)
     growth.radii(
         values, labels, NONE, np.inf, 4.0, pixel.CORRECT, 0, ROWS, CENTRES, np.array([SHAPE]), 0.0,
-        np.full(1, whole, np.float32), np.array([0.5, 0.9]), held, radius, half, flags,
+        np.full(1, whole, np.float32), np.array([0.5, 0.9]), held, radius, half, curve, step, flags,
     )  # fmt: skip
+    assert step[0] == pytest.approx(6.0 * SHAPE[3] / 5)
+    assert curve[0, -1] == pytest.approx(whole, rel=0.02)
+    within = np.array([(shares((n + 1) * float(step[0]), 25) * light).sum() for n in range(5)])
+    assert np.allclose(curve[0], within, rtol=0.02)
     for share, found in zip((0.5, 0.9), radius[0], strict=True):
         within = (shares(float(found), 25) * light).sum()
         # the curve is straight between 64 steps, and a pixel that a step does not divide is not parted
@@ -147,7 +151,8 @@ def test_a_curve_that_meets_the_end_of_what_is_held_is_flagged(
     radius, half, flags = cell(1), cell(), np.zeros(1, np.int16)
     growth.radii(
         values, labels, NONE, np.inf, 4.0, pixel.CORRECT, 0, ROWS, CENTRES, np.array([SHAPE]), 0.0,
-        np.ones(1, np.float32), np.array([0.5]), np.array([[first, SIDE]], np.int32), radius, half, flags,
+        np.ones(1, np.float32), np.array([0.5]), np.array([[first, SIDE]], np.int32), radius, half, cell(0), cell(),
+        flags,
     )  # fmt: skip
     assert flags[0] == (aperture.CUT if first else 0)
 

@@ -190,3 +190,37 @@ def test_pixels_that_are_no_numbers_are_counted(here: Path) -> None:
     pixels[3, 4], pixels[90, 7] = np.nan, -np.inf
     fits.PrimaryHDU(pixels).writeto("holes.fits")
     assert not_numbers(images("holes.fits").rows(0), band=32) == 2
+
+
+def holes() -> np.ndarray[Any, np.dtype[np.float32]]:
+    pixels = field()
+    pixels[3, 4], pixels[90, 7] = np.nan, np.inf
+    return pixels
+
+
+LACKING = {
+    "NO_WCS": (field, ""),
+    "NO_GAIN": (field, "-GAIN 0"),
+    "NO_VALUE": (holes, ""),
+    "NO_WEIGHT": (field, "-WEIGHT_TYPE MAP_WEIGHT -WEIGHT_IMAGE nothing.fits"),
+    "SATURATED": (field, "-SATUR_LEVEL 100"),
+    "EMPTY": (lambda: np.full((100, 120), 7.0, np.float32), ""),
+    "FEWER_FLAGS": (field, "-FLAG_IMAGE fewer.fits"),
+}
+"""An image, settings, and the warning of it."""
+
+
+@pytest.mark.parametrize("kind", LACKING)
+def test_what_an_image_lacks_is_kept_in_its_catalogue(here: Path, kind: str) -> None:
+    pixels, words = LACKING[kind]
+    fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(pixels()) for _ in range(2))]).writeto("lacking.fits")
+    fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(np.zeros((100, 120))) for _ in range(2))]).writeto("nothing.fits")
+    mosaic(here / "fewer.fits", (100, 120))
+    (here / "default.param").write_text("NUMBER\nX_IMAGE\nIMAFLAGS_ISO(1)\nALPHA_J2000\nMAG_AUTO\n")
+    argv = ["lacking.fits", "-CATALOG_TYPE", "FITS_LDAC", "-CATALOG_NAME", "l.cat", "-VERBOSE_TYPE", "QUIET"]
+    assert (
+        main([*argv, *(words or "-GAIN 2").split(), *([] if "FLAG" in words else ["-FLAG_IMAGE", "nothing.fits"])]) == 0
+    )
+    with fits.open("l.cat") as hdus:
+        rows = hdus[3].data["Field Header Card"]
+    assert kind in str(fits.Header.fromstring("".join(str(card).ljust(80) for card in np.ravel(rows)))["HISTORY"])
