@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import stat
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,33 @@ TYPES = {
 _ENDINGS = sorted(TYPES, key=len, reverse=True)
 LARGE = 5000
 """Files from which on looking at each of them takes longer than a query."""
+TOLD = frozenset(
+    [
+        "CRUNID",
+        "DATE-OBS",
+        "DATEPROC",
+        "EL_SYS",
+        "EXPTIME",
+        "FILTER",
+        "INSTMODE",
+        "INSTRUME",
+        "MET_DATE",
+        "MJD-OBS",
+        "OBJDEC",
+        "OBJECT",
+        "OBJRA",
+        "OBJRADEC",
+        "OBSTYPE",
+        "PI_NAME",
+        "PIXSCAL1",
+        "RELHUMID",
+        "REL_DATE",
+        "RUNID",
+        "TELALT",
+        "TEMPERAT",
+    ]
+)
+"""Keywords that the tables tell of: the other two hundred of each file would fill the memory."""
 SETTLED = 100_000_000
 """Nanoseconds: the ticks of the clock that file systems write times with are shorter."""
 RELIED_ON = 30.0
@@ -49,7 +77,7 @@ class StoredFile:
     modified: datetime
     """When this content was first listed."""
     keywords: Mapping[str, Value]
-    """Of the primary header; empty if it is not FITS or can not be read."""
+    """Those of the primary header that the tables tell of; empty if it is not FITS or can not be read."""
     signature: Signature
 
     @property
@@ -184,7 +212,16 @@ class Inventory:
             return replace(known, signature=signature)
         old = known is None and self._at_start is not None and name in self._at_start
         modified = datetime.fromtimestamp(signature[1] / 1e9, UTC) if old else self._clock.now()
-        return StoredFile(path, f"cadc:{self.collection}/{name}", after[0], md5, modified, values(cards), signature)
+        told = {keyword: value for keyword, value in values(cards).items() if keyword in TOLD}
+        return StoredFile(path, f"cadc:{self.collection}/{name}", after[0], md5, modified, _shared(told), signature)
+
+
+def _shared(keywords: Mapping[str, Value]) -> dict[str, Value]:
+    """Hold words only once that come in the headers of many files."""
+    return {
+        sys.intern(keyword): sys.intern(value) if isinstance(value, str) else value
+        for keyword, value in keywords.items()
+    }
 
 
 def _is_safe(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Files become observations, planes and artifacts as in the archive's own records."""
 
 import gzip
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from defusedxml.ElementTree import fromstring
 
 from snooppix.protocol.cards import Value, data_size, headers, value, values
-from snooppix.standin.inventory import StoredFile
+from snooppix.standin.inventory import TOLD, StoredFile
 from snooppix.standin.observations import Place, describe, place, release
 from tests.support.archive import small_fits
 
@@ -109,6 +110,20 @@ def test_real_headers_give_the_real_record(shared_data: Path, number: str) -> No
         assert differences(plane, PLANE, row) == {}
         kind = plane.findtext(f"{SPACE}artifacts/{SPACE}artifact/{SPACE}productType")
         assert artifact["productType"] == kind
+
+
+@pytest.mark.parametrize("number", ["979412", "1257365", "1265044", "676000"])
+def test_what_the_inventory_keeps_of_a_header_is_all_that_the_tables_tell_of(shared_data: Path, number: str) -> None:
+    """Of 100,000 files with all their keywords the stand-in took 1.1 GB."""
+    folder = shared_data / "headers" / "mega"
+    names = sorted(path.name.removesuffix(".fits.header.gz") for path in folder.glob(f"{number}[op].fits.header.gz"))
+    whole = [dumped(folder, name) for name in names]
+    kept = [
+        replace(file, keywords={name: value for name, value in file.keywords.items() if name in TOLD}) for file in whole
+    ]
+
+    assert describe(kept) == describe(whole)
+    assert all(len(short.keywords) < len(full.keywords) / 3 for short, full in zip(kept, whole, strict=True))
 
 
 def test_a_real_mask_is_a_calibration_found_by_its_product(shared_data: Path) -> None:
