@@ -148,7 +148,7 @@ def _field(path: Path, settings: Settings, progress: Callable[[float], None], *,
             )
             for each in found:
                 seen.append(each)
-                progress(0.6 + 0.4 * len(seen) / len(made))
+                progress(0.6 + 0.4 * len(seen) / (len(made) + 1))
     progress(1.0)
     return Field(path, catalogues, made, seen)
 
