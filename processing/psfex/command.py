@@ -14,7 +14,6 @@ _NOT_DONE = {
     "NEWBASIS_TYPE": {"PCA_INDEPENDENT", "PCA_COMMON"},
     "STABILITY_TYPE": {"SEQUENCE"},
     "HIDDENMEF_TYPE": {"INDEPENDENT"},
-    "PSF_RECENTER": {"Y"},
     "PSF_DGEOCORRECT": {"Y"},
 }
 """Choices of the original that are not made here."""
@@ -89,6 +88,7 @@ def settings_of(values: Values) -> Settings:
         step=values.number("PSF_SAMPLING"),
         size=(size[0], size[-1]),
         accuracy=values.number("PSF_ACCURACY"),
+        recentred=values.switch("PSF_RECENTER"),
         centre=(centre[0], centre[1]),
         flux=values.text("PHOTFLUX_KEY"),
         contexts=contexts,

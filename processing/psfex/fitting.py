@@ -6,6 +6,7 @@ The method is that of Bertin (2011, ASPC 442, 435).
 import numpy as np
 
 from processing.psf_model import PsfModel
+from processing.psfex.centring import centred
 from processing.psfex.clipping import limit_of
 from processing.psfex.refinement import Refinement, refinement_of
 from processing.psfex.resampling import resampled
@@ -93,6 +94,8 @@ def fit(sample: Sample, settings: Settings, step: float) -> tuple[PsfModel, Samp
         if refine:
             images = refine(left, images)
         if number < len(PASSES):
+            if settings.recentred:
+                left = centred(left, images, step, settings.accuracy)
             chi = np.sqrt(reduced_chi2(left, images, step, accuracy, settings.accuracy))
             left = left.of(chi <= limit_of(chi))
     images = tapered(images, sample.fwhm / step)

@@ -9,6 +9,7 @@ import numpy as np
 
 from processing.ldac import Catalogue, read
 from processing.psf_model import PsfModel, without_stars
+from processing.psfex.centring import centred
 from processing.psfex.fitting import fit
 from processing.psfex.residuals import Residuals, look, of_none
 from processing.psfex.sample import (
@@ -48,6 +49,8 @@ class Made:
 
 def _told(model: PsfModel, stars: Sample, sample: Sample, settings: Settings, basis: Floats) -> Made:
     """Look at each star of an image with its model."""
+    if settings.recentred:
+        sample = centred(sample, model.images.astype(np.float64), model.step, settings.accuracy)
     seen = look(sample, model, settings.accuracy)
     accepted, loaded = int(np.count_nonzero(seen.accepted)), len(sample.rows)
     return Made(replace(model, loaded=loaded, accepted=accepted, chi2=seen.mean_chi2), stars, sample, seen, basis)

@@ -7,7 +7,6 @@ pixels (Bertin 2011, ASPC 442, 435, section 3).
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from processing.psfex.basis import Basis, gauss_laguerre, of_file, pixels_of
 from processing.psfex.resampling import lanczos
@@ -35,7 +34,7 @@ class Refinement:
     """Image pixels from one pixel of the model to the next."""
     accuracy: float
     """Of pixels of vignettes, relative; it makes the weights with the noise of background and photons."""
-    _rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    _offsets: Floats = field(default_factory=lambda: np.empty((0, 2)))
     _factor: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
     def __call__(self, sample: Sample, images: Floats) -> Floats:
@@ -51,9 +50,9 @@ class Refinement:
         across = lanczos(images.shape[2], width, -sample.offsets[:, 0] / self.step, 1.0 / self.step, 1.0)
         left = weights * flux * (sample.vignettes - flux * (down @ places @ across.transpose(0, 2, 1)))
         side = terms.T @ self.basis.seen(down.transpose(0, 2, 1) @ left @ across)
-        # the matrix does not know the model: it is made anew only where stars went
-        if not np.array_equal(self._rows, sample.rows):
-            self._rows, self._factor = sample.rows, self._factored(terms, weights * flux**2, down, across)
+        # the matrix does not know the model: it is made anew only where stars went or moved
+        if not np.array_equal(self._offsets, sample.offsets):
+            self._offsets, self._factor = sample.offsets, self._factored(terms, weights * flux**2, down, across)
         found = _substituted(self._factor, side.ravel()).reshape(side.shape)
         result: Floats = images + np.tensordot(found, self.basis.vectors, 1)
         return result

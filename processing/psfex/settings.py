@@ -66,6 +66,8 @@ class Settings:
     """Width and height of the model."""
     accuracy: float = 0.01
     """Expected of pixels of the model, relative."""
+    recentred: bool = False
+    """Whether stars are moved to where the model fits them best."""
     centre: tuple[str, str] = ("X_IMAGE", "Y_IMAGE")
     """Columns of positions."""
     flux: str = "FLUX_APER(1)"

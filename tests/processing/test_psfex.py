@@ -87,7 +87,7 @@ def test_the_tool_writes_a_model_an_image(tmp_path: Path, capsys: pytest.Capture
     [
         "-CHECKIMAGE_TYPE GREAT10",
         "-NEWBASIS_TYPE PCA_COMMON",
-        "-PSF_RECENTER Y",
+        "-PSF_DGEOCORRECT Y",
         "-HOMOPSF_PARAMS 2.0 -HOMOBASIS_TYPE GAUSS-LAGUERRE",
     ],
 )

@@ -126,3 +126,11 @@ def test_one_model_of_all_images_is_the_peer_s(both: Both) -> None:
         assert one.variation.zeros == pytest.approx(other.variation.zeros, rel=1e-9)
         # found 1e-5
         assert apart(one, other) < 3e-4
+
+
+def test_stars_are_recentred_as_by_the_peer(both: Both) -> None:
+    catalogues = [painted(60, 3, 4.4, (4.5, 5.5))]
+    (ours,), (peer,) = both(catalogues, ["-PSF_RECENTER", "Y", "-PSFVAR_DEGREES", "1"])
+    # found 6e-4: the peer's steps end a little elsewhere
+    assert apart(ours, peer) < 2e-3
+    assert abs(ours.accepted - peer.accepted) <= 1
