@@ -4,7 +4,6 @@ Bertin & Arnouts 1996 (A&AS 117, 393), section 3; the estimator is the one that 
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from processing.kernels import meshes, splines
 from processing.sextractor.records import Pixels, Rows
+from processing.sextractor.threads import executor
 
 MOST = 1 << 20
 """Pixels of a row of meshes above which only some of its rows take part in the first guess (BACK_BUFSIZE)."""
@@ -131,7 +131,7 @@ def measure(
         sample = -(-pixels.size // MOST)
         meshes.measure_strip(pixels, noise, limit, sample, width, level[:, row], sigma[:, row])
 
-    with ThreadPoolExecutor(threads) as pool:
+    with executor(threads) as pool:
         for _ in pool.map(strip, range(down)):
             pass
     if not (level[0] > -meshes.BIG).any():

@@ -1,5 +1,6 @@
 """``terapix sextractor IMAGE[,IMAGE] -c FILE -KEY VALUE``: called as SExtractor is."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -161,8 +162,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise BadSetting(f"{len(files)} images are given; IMAGE, or DETECTION,MEASUREMENT was expected")
         values = TOOL.read(rest)
         start_compiler()
+        gc.disable()  # nothing of what is brought in goes away again: to look for it takes a tenth of the start
         from processing.sextractor.run import run  # noqa: PLC0415  brings the compiler
 
+        gc.freeze()
+        gc.enable()
         return run(files[0].split(","), values, arguments)
 
     more = "sextractor -dp          print the columns that can be measured\n"

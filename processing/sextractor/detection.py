@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from processing.sextractor.filtering import kernel
 from processing.sextractor.lots import Turn, first_turn
 from processing.sextractor.records import OBJECT, Detections, Pixels
 from processing.sextractor.settings import Settings
+from processing.sextractor.threads import executor
 
 _COLUMNS = (
     "x", "y", "x2", "y2", "xy", "a", "b", "theta", "cxx", "cyy", "cxy", "abcor", "flux", "peak", "x_peak", "y_peak",
@@ -87,7 +88,7 @@ def detect(
         across = np.repeat(left - (ends - length), length) + np.arange(len(value))
         return row, left, length, value, pixels[np.repeat(row - low, length), across], bound
 
-    with ThreadPoolExecutor(settings.threads) as pool:
+    with executor(settings.threads) as pool:
         found = []
         for piece in pool.map(runs, range(0, ny, height)):
             found.append(piece)
@@ -137,7 +138,7 @@ def _margin(settings: Settings) -> int:
 
 
 def _parted(
-    pool: ThreadPoolExecutor,
+    pool: Executor,
     starts: NDArray[np.int64],
     pixels: tuple[NDArray[np.int32], NDArray[np.int32], Pixels, Pixels, Pixels],
     threshold: float,

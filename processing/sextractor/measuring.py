@@ -1,7 +1,7 @@
 """The driver of measures: bands of rows, labels painted in them, groups of columns on several threads."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 
 import numpy as np
@@ -12,6 +12,7 @@ from processing.sextractor.groups import GROUPS, needed
 from processing.sextractor.records import Band, Detections, Group, Noise, Pixels, Seen, Table
 from processing.sextractor.rooms import Rooms
 from processing.sextractor.settings import Settings
+from processing.sextractor.threads import executor
 
 WHOLE = 1 << 25
 """Pixels up to which an image is one band."""
@@ -67,7 +68,7 @@ def measure(
             table[name] = np.zeros((number, *cell), kind)
     if number:
         parts = list(_bands(detections, shape, settings))
-        with ThreadPoolExecutor(settings.threads) as pool, ThreadPoolExecutor(1) as ahead:
+        with executor(settings.threads) as pool, executor(min(settings.threads, len(parts))) as ahead:
 
             def begun(index: int) -> Future[Band] | None:
                 if index == len(parts):
