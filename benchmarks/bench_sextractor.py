@@ -125,7 +125,8 @@ def settings(place: Path, columns: Sequence[str]) -> list[str]:
 
 def row(place: Path, part: str, told: str, argv: Sequence[str], goal: str, *, runs: int) -> Row:
     """Time both on the same files, when every kernel is compiled, and compare what they found."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(place / "bytecode")}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its modules compiled, as the peer is
     mine = [sys.executable, "-m", "processing.sextractor.command", *argv, "-CATALOG_NAME", "ours.cat"]
     ours = timed([*mine, "-NTHREADS", "2"], runs=runs + 1, env=env, cwd=place)  # the first run may compile
     peer = None
