@@ -124,7 +124,17 @@ def measured(place: Path, frame: Frame) -> dict[str, NDArray[Any]]:
         (place / f"{name}.param").write_text("\n".join(columns))
     if not (place / f"{stem}.psf").is_file():
         call(place, *terapix, *common, "first.param", "-CATALOG_NAME", f"{stem}.cat")
-        call(place, sys.executable, "-m", "processing.psfex.command", f"{stem}.cat", "-WRITE_XML", "N")
+        call(
+            place,
+            sys.executable,
+            "-m",
+            "processing.psfex.command",
+            f"{stem}.cat",
+            "-WRITE_XML",
+            "N",
+            "-CHECKPLOT_TYPE",
+            "NONE",
+        )
     call(place, *terapix, *common, "ours.param", "-CATALOG_NAME", f"{stem}.ours.cat")
     if not (place / f"{stem}.peer.cat").is_file():
         call(place, "source-extractor", *common, "peer.param", "-CATALOG_NAME", f"{stem}.peer.cat")

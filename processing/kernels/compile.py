@@ -22,6 +22,7 @@ from processing.kernels import (
     outlines,
     picture,
     plio,
+    psf_fit,
     rice,
     sky,
     weigh,
@@ -88,7 +89,7 @@ FRAMES: Tasks = (
     *outlines.TASKS,
 )
 """What stages call on the nodes, which never paint."""
-CATALOGUES: Tasks = (*detecting.TASKS, *gaps.TASKS, *measures.TASKS)
+CATALOGUES: Tasks = (*detecting.TASKS, *gaps.TASKS, *measures.TASKS, *psf_fit.TASKS)
 """What makes catalogues of them."""
 PAINTER: Tasks = (*_PACKING, *_MAPS, *sky.TASKS, *camera.TASKS)
 """What SkyMaker and the painter of frames call."""

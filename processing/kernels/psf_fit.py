@@ -5,6 +5,7 @@ position is moved until it stops.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -136,10 +137,12 @@ def _settled(
         if not solve(sums, right, answer, inverse):
             return False, turn + 1, 0.0, dx, dy
         flux = answer[0]
+        if not flux > 0.0:
+            return False, turn + 1, 0.0, dx, dy
         x_step, y_step = -answer[1] / flux, -answer[2] / flux
         dx += x_step
         dy += y_step
-        if flux < 0.0 or not dx * dx + dy * dy <= 0.5 * nx * ny:
+        if not dx * dx + dy * dy <= 0.5 * nx * ny:
             return False, turn + 1, flux, dx, dy
         if x_step * x_step + y_step * y_step <= STILL:
             return True, turn + 1, flux, dx, dy
@@ -280,3 +283,25 @@ def widths(images: Array, basis: Array, step: float, width: Array) -> None:
                         if upper + (lower - upper) * down >= half:
                             number += 1
         width[n] = 2.0 * step * math.sqrt(number / math.pi) * part
+
+
+def _compiled() -> None:
+    """Call the loops as the measures do."""
+    side = 7
+    values, labels, none = (
+        np.zeros((side, side), np.float32),
+        np.zeros((side, side), np.int32),
+        np.empty((0, 0), np.float32),
+    )
+    rows, centres = np.zeros(1, np.int64), np.full((1, 2), 3.0)
+    bounds, bright = np.full((1, 4), 3, np.int64), np.ones(1)
+    images, basis, single = np.ones((1, 3, 3)), np.ones((1, 1)), np.empty(1, np.float32)
+    told = np.empty((1, FIELDS))
+    shared = (values, labels, none, 1.0, 1.0, 1.0, False, 2, 0, rows)
+    points(*shared, centres, bounds, bright, images, basis, 1.0, 3.0, told)
+    spreads(*shared, centres, bright, images, images, basis, 1.0, single, single.copy())
+    widths(images, basis, 1.0, np.empty(1))
+
+
+TASKS: tuple[Callable[[], None], ...] = (_compiled,)
+"""What compiles these loops beforehand."""

@@ -168,6 +168,17 @@ def test_fits_are_those_of_least_squares_on_matrices() -> None:
         assert (line[psf_fit.X], line[psf_fit.Y]) == pytest.approx((x, y), abs=1e-9)
 
 
+def test_where_there_is_no_light_there_is_no_fit() -> None:
+    values, none = np.zeros((20, 20), np.float32), np.empty((0, 0), np.float32)
+    told = np.empty((1, psf_fit.FIELDS))
+    psf_fit.points(
+        values, np.zeros(values.shape, np.int32), none, np.inf, 4.0, 1.5, False, 2, 0, np.arange(1),
+        np.array([[10.2, 9.9]]), np.array([[9, 8, 11, 12]]), np.ones(1), PSF.images, np.ones((1, 1)), STEP, FWHM, told,
+    )  # fmt: skip
+    assert (told[0, psf_fit.FITTED], told[0, psf_fit.FLUX], told[0, psf_fit.CHI2]) == (0.0, 0.0, 0.0)
+    assert tuple(told[0, [psf_fit.X, psf_fit.Y]]) == (10.2, 9.9)
+
+
 def test_spread_is_that_of_its_formula() -> None:
     image = sky((40.3, 50.8, 3e3), noise=2.0)
     labels = np.zeros(image.shape, np.int32)
