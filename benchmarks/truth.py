@@ -107,34 +107,19 @@ def measured(place: Path, frame: Frame) -> dict[str, NDArray[Any]]:
     """Rows of ours and of the original, both with the model that we made."""
     stem = frame.image.stem
     terapix = [sys.executable, "-m", "processing.sextractor.command"]
-    common = [frame.image.name, "-c", str(SHARE / "default.sex"), "-FILTER_NAME", str(SHARE / "default.conv")]
-    common += ["-STARNNW_NAME", str(SHARE / "default.nnw"), "-CATALOG_TYPE", "FITS_LDAC", "-PIXEL_SCALE", str(PIXEL)]
-    common += [
-        "-SEEING_FWHM",
-        "0.9",
-        "-MAG_ZEROPOINT",
-        f"{frame.zero:.4f}",
-        "-PSF_NAME",
-        f"{stem}.psf",
-        "-VERBOSE_TYPE",
-        "QUIET",
-    ]
-    common += ["-GAIN", str(GAIN), "-SATUR_LEVEL", "60000", "-PHOT_APERTURES", "16", "-PARAMETERS_NAME"]
+    common = [
+        frame.image.name, "-c", str(SHARE / "default.sex"), "-FILTER_NAME", str(SHARE / "default.conv"),
+        "-STARNNW_NAME", str(SHARE / "default.nnw"), "-CATALOG_TYPE", "FITS_LDAC", "-PIXEL_SCALE", str(PIXEL),
+        "-SEEING_FWHM", "0.9", "-MAG_ZEROPOINT", f"{frame.zero:.4f}", "-PSF_NAME", f"{stem}.psf", "-GAIN", str(GAIN),
+        "-SATUR_LEVEL", "60000", "-SATUR_KEY", "NONE", "-PHOT_APERTURES", "16", "-VERBOSE_TYPE", "QUIET",
+        "-PARAMETERS_NAME",
+    ]  # fmt: skip
     for name, columns in (("first", FIRST), ("ours", OURS), ("peer", THEIRS)):
         (place / f"{name}.param").write_text("\n".join(columns))
     if not (place / f"{stem}.psf").is_file():
         call(place, *terapix, *common, "first.param", "-CATALOG_NAME", f"{stem}.cat")
-        call(
-            place,
-            sys.executable,
-            "-m",
-            "processing.psfex.command",
-            f"{stem}.cat",
-            "-WRITE_XML",
-            "N",
-            "-CHECKPLOT_TYPE",
-            "NONE",
-        )
+        psfex = [sys.executable, "-m", "processing.psfex.command", f"{stem}.cat", "-WRITE_XML", "N"]
+        call(place, *psfex, "-CHECKPLOT_TYPE", "NONE")
     call(place, *terapix, *common, "ours.param", "-CATALOG_NAME", f"{stem}.ours.cat")
     if not (place / f"{stem}.peer.cat").is_file():
         call(place, "source-extractor", *common, "peer.param", "-CATALOG_NAME", f"{stem}.peer.cat")

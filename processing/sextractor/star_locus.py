@@ -16,10 +16,12 @@ from processing.sextractor.records import Table
 Floats = NDArray[np.float64]
 NEEDS = frozenset({"SPREAD_MODEL", "SPREADERR_MODEL", "FLUX_AUTO"})
 NAME = "STAR_PROB"
-EXTENTS = np.geomspace(1.5e-3, 4e-2, 12)
+EXTENTS = np.geomspace(3.5e-3, 4e-2, 12)
 """SPREAD_MODEL of galaxies, one a class of them."""
 BREADTH = 0.2
 """Width of a class over its extent: less than from one class to the next."""
+WINGS_WIDTH, WINGS_SHARE = 2e-3, 0.2
+"""Of stars that lie further off the locus than their errors: with near neighbours, or where the PSF model fails."""
 NEITHER_WIDTH, NEITHER_SHARE = 0.03, 0.01
 """Of what is neither: rays, spikes, parts of blends."""
 STARS_FIRST = 0.3
@@ -64,6 +66,9 @@ def likelihoods(spread: Floats, error: Floats, locus: Locus) -> Floats:
     widths = np.concatenate(([0.0], BREADTH * EXTENTS, [NEITHER_WIDTH]))
     variance = error[:, None] ** 2 + locus.scatter**2 + widths**2
     made: Floats = np.exp(-0.5 * (spread[:, None] - places) ** 2 / variance) / np.sqrt(variance)
+    wings = error**2 + WINGS_WIDTH**2
+    made[:, 0] *= 1.0 - WINGS_SHARE
+    made[:, 0] += WINGS_SHARE * np.exp(-0.5 * (spread - locus.centre) ** 2 / wings) / np.sqrt(wings)
     return made
 
 
