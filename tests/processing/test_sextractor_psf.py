@@ -18,6 +18,8 @@ from processing.sextractor.point_spread import disc
 from processing.sextractor.psf_choice import chosen, point_spread
 from processing.sextractor.settings import Settings
 
+pytestmark = pytest.mark.timeout(900)  # whichever comes first may meet kernels that are not compiled yet
+
 STEP, FWHM, SIDE = 0.9, 4.2, 27
 NO_CARDS = CardValues("")
 COLUMNS = ("X_IMAGE", "Y_IMAGE", "FLUX_PSF", "FLUXERR_PSF", "MAG_PSF", "XPSF_IMAGE", "YPSF_IMAGE", "ERRAPSF_IMAGE",
