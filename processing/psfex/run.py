@@ -23,6 +23,8 @@ from processing.psfex.settings import Settings
 
 _BAR = 40
 """Signs of the bar of progress."""
+_DEVICES = {"NULL", "XWIN", "TK", "PS", "PSC", "XFIG", "PNG", "JPEG", "AQT", "PDF", "SVG"}
+"""What the original draws on; here each of them but NULL is an SVG file, so that existing configurations go on."""
 _HEADER = "   catalogue       image    stars     sampling  chi2   FWHM         ellipticity residuals asymmetry\n"
 
 
@@ -86,15 +88,17 @@ def plots_of(values: Values) -> Mapping[str, Path]:
     Raises
     ------
     BadSetting
-        Where a kind is not known or has no file, or the device draws no SVG.
+        Where a kind or a device is not known, or a kind has no file.
     """
     kinds = [kind.upper() for kind in values.texts("CHECKPLOT_TYPE") if kind.upper() != "NONE"]
     devices = {device.upper() for device in values.texts("CHECKPLOT_DEV")}
     if not kinds or devices <= {"NULL"}:
         return {}
-    if devices - {"SVG", "NULL"}:
-        told = ",".join(values.texts("CHECKPLOT_DEV"))
-        raise BadSetting(f"CHECKPLOT_DEV = {told}: only SVG is drawn here; set it to SVG or NULL")
+    for device in sorted(devices - _DEVICES):
+        raise BadSetting(f"CHECKPLOT_DEV = {device}: one of {', '.join(sorted(_DEVICES))} was expected")
+    if "SVG" not in devices and values.text("VERBOSE_TYPE") != "QUIET":
+        told = ",".join(sorted(devices - {"NULL"}))
+        sys.stderr.write(f"psfex: CHECKPLOT_DEV = {told}: plots are drawn as SVG here; set it to SVG or NULL\n")
     from processing.psfex.plots import KINDS  # noqa: PLC0415  not needed without them
 
     names = values.texts("CHECKPLOT_NAME")

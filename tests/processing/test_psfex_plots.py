@@ -140,8 +140,8 @@ def test_images_without_stars_stay_empty(here: Path) -> None:
 
 
 def test_what_cannot_be_drawn_is_refused_by_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["a.cat", "-CHECKPLOT_DEV", "PNG", *WORDS]) == 2
-    assert "CHECKPLOT_DEV = PNG: only SVG" in capsys.readouterr().err
+    assert main(["a.cat", "-CHECKPLOT_DEV", "PMG", *WORDS]) == 2
+    assert "CHECKPLOT_DEV = PMG: one of AQT" in capsys.readouterr().err
     assert main(["a.cat", "-CHECKPLOT_TYPE", "FWMH", *WORDS]) == 2
     assert "CHECKPLOT_TYPE = FWMH" in capsys.readouterr().err
     assert main(["a.cat", "-CHECKPLOT_TYPE", "FWHM,CHI2", "-CHECKPLOT_NAME", "one", *WORDS]) == 2
@@ -161,3 +161,10 @@ def test_by_default_all_is_told_that_the_original_tells(here: Path) -> None:
 def test_the_null_device_draws_nothing(here: Path) -> None:
     assert main(["a.cat", "-CHECKPLOT_DEV", "NULL", "-WRITE_XML", "N", *WORDS]) == 0
     assert sorted(path.name for path in here.iterdir()) == ["a.cat", "a.psf"]
+
+
+def test_devices_of_the_original_draw_svg_and_say_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*WORDS, "-VERBOSE_TYPE", "NORMAL"]
+    assert main(["a.cat", "-CHECKPLOT_DEV", "PNG", "-CHECKPLOT_TYPE", "FWHM", "-CHECKPLOT_NAME", "f", *words]) == 0
+    assert "CHECKPLOT_DEV = PNG: plots are drawn as SVG" in capsys.readouterr().err
+    assert (here / "f_a.svg").read_text().startswith("<svg")
