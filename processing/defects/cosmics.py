@@ -37,6 +37,8 @@ BRIGHT = 30.0
 """Noise of the sky: least peak of the stars that tell the seeing."""
 STREAK = 32
 """Marked pixels of a column among twice as many rows that make it a flaw of the column."""
+NARROW, WIDE = 2.65, 2.85
+"""Pixels: full width at half maximum of the sharpest stars from which, and up to which, thresholds are lower."""
 _CURVATURE = 8.0 * math.log(2.0)
 """Of the logarithm of a Gauss curve whose full width at half maximum is 1."""
 _NONE = np.empty(0, np.int64)
@@ -112,6 +114,7 @@ def mark_cosmics(image: CcdImage, flags: Flags, settings: CosmicSettings, *, thr
         return 0
     ccd = (pixels, known, BANNED, *level.arguments)
     bounds = sharpness(ccd, image, settings)
+    settings = adapted(settings, bounds)
     found = _in_bands(
         area,
         threads,
@@ -157,6 +160,17 @@ def sharpness(ccd: tuple[Any, ...], image: CcdImage, settings: CosmicSettings) -
         stars = curvature[np.abs(across - usual) < 0.4 * usual]
         sharpest = np.minimum(sharpest, np.percentile(stars, 97.0, axis=0))
     return np.exp(sharpest).astype(np.float32)
+
+
+def adapted(settings: CosmicSettings, bounds: NDArray[np.float32]) -> CosmicSettings:
+    """Lower the thresholds where stars cover few pixels.
+
+    The bound is far above the noise on their cores there, and so high that rays hide below it.
+    """
+    width = math.sqrt(_CURVATURE / float(np.log(bounds[:2]).mean()))
+    eager = settings.eager * min(max((WIDE - width) / (WIDE - NARROW), 0.0), 1.0)
+    lower = {"pixel": 1.0 - eager, "track": 1.0 - eager, "peak": 1.0 - 0.5 * eager}
+    return settings.model_copy(update={name: getattr(settings, name) * share for name, share in lower.items()})
 
 
 def _mode(ordered: NDArray[np.float64]) -> float:

@@ -80,6 +80,8 @@ class CosmicSettings(BaseModel):
     """Light above the sky, in units of its noise, from which a pixel beside a ray is marked too."""
     share: Annotated[float, Field(ge=0)] = 0.6
     """Part of the charge of a ray's pixel that such a pixel has at most; brighter ones are left to the other rules."""
+    eager: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    """Share by which `pixel` and `track` are lower, `peak` by half of it, where stars are at most 2.65 pixels wide."""
     sharpest: Annotated[float, Field(gt=0)] = 0.4
     """Arcsec; no seeing is taken for better, and it is taken for this where a frame shows too few stars."""
 

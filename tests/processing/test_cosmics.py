@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from processing.areas import Area
-from processing.defects.cosmics import mark_cosmics
+from processing.defects.cosmics import adapted, mark_cosmics
 from processing.defects.image import Amplifier, CcdImage
 from processing.defects.settings import CosmicSettings
 from processing.flags import PixelFlag
@@ -209,3 +209,17 @@ def test_the_overscan_is_left_alone() -> None:
 def test_the_search_can_be_switched_off() -> None:
     pixels, _, _ = painted()
     assert not marked(image_of(pixels), CosmicSettings(on=False)).any()
+
+
+def test_thresholds_are_lower_where_stars_cover_few_pixels_and_nowhere_else() -> None:
+    usual = CosmicSettings()
+
+    def bounds(width: float) -> np.ndarray:
+        along = np.exp(8 * np.log(2) / width**2)
+        return np.array([along, along, along**2, along**2], np.float32)
+
+    sharp, middle, wide = (adapted(usual, bounds(width)) for width in (2.5, 2.75, 3.0))
+    assert wide == usual
+    assert (sharp.pixel, sharp.track, sharp.peak) == pytest.approx((1.5, 0.825, 3.0625))
+    assert sharp.pixel < middle.pixel < wide.pixel
+    assert adapted(usual.model_copy(update={"eager": 0.0}), bounds(2.0)).pixel == usual.pixel
