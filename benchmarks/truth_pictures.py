@@ -32,7 +32,7 @@ def _spread(rows: NDArray[Any]) -> NDArray[np.bool_]:
 
 RULES: dict[str, Rule] = {
     "CLASS_STAR above 0.5": lambda rows: rows["CLASS_STAR"] > 0.5,
-    "|SPREAD_MODEL| below 0.003 + its error": _spread,
+    "SPREAD_MODEL within 0.003 + its error": _spread,
     "STAR_PROB above 0.5": lambda rows: rows["STAR_PROB"] > 0.5,
 }
 
@@ -141,7 +141,7 @@ def stars(all_found: Mapping[str, "Found"]) -> dict[tuple[str, str], tuple[Curve
     titles = ("completeness of stars", "purity of stars", "classed rightly, stars and galaxies")
     for number, (axis, title) in enumerate(zip(axes, titles, strict=True)):
         for (who, name), curves in made.items():
-            line = {"C": ":", "|": "--", "S": "-"}[name[0]]
+            line = {"CL": ":", "SP": "--", "ST": "-"}[name[:2]]
             style = {"ls": line, "marker": "." if who == "ours" else "o", "mfc": "none", "color": COLOURS[who]}
             _draw(axis, curves[number], f"{name}, {WHO[who]}", **style)
         axis.set(title=title, xlabel="magnitude", ylim=(0, 1.03))
@@ -203,14 +203,14 @@ def draw(all_found: Mapping[str, "Found"], frames: int) -> None:
             lines.append(f"| {name} | {verdict(*pair, better=better)} |")
     best = {
         title: np.fmax(
-            told["peer", "CLASS_STAR above 0.5"][k], told["peer", "|SPREAD_MODEL| below 0.003 + its error"][k]
+            told["peer", "CLASS_STAR above 0.5"][k], told["peer", "SPREAD_MODEL within 0.003 + its error"][k]
         )
         for k, title in ((2, "classed rightly: STAR_PROB, beside the better one of the original's two"),)
     }
     for title, peer in best.items():
         lines.append(f"| {title} | {verdict(told['ours', 'STAR_PROB above 0.5'][2], peer, better=1)} |")
     lines += [
-        f"| classed rightly: {name.strip('|')} | {verdict(told['ours', name][2], told['peer', name][2], better=1)} |"
+        f"| classed rightly: {name} | {verdict(told['ours', name][2], told['peer', name][2], better=1)} |"
         for name in list(RULES)[:2]
     ]
     lines += ["", "## Sources", ""]
@@ -225,7 +225,7 @@ def draw(all_found: Mapping[str, "Found"], frames: int) -> None:
     head, columns = [], []
     for who, name in told:
         for title, curve in zip(("completeness", "purity", "rightly"), told[who, name], strict=True):
-            head.append(f"{name.split()[0].strip('|')}, {'ours' if who == 'ours' else 'original'}: {title}")
+            head.append(f"{name.split()[0]}, {'ours' if who == 'ours' else 'original'}: {title}")
             columns.append(curve)
     lines += _table(head, columns, 3)
     (INTO / "sextractor-truth.md").write_text("\n".join(lines) + "\n")
