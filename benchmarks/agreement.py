@@ -150,8 +150,7 @@ def report(found: Sequence[str]) -> str:
         "# Agreement with source-extractor\n\n"
         "Made by `python benchmarks/agreement.py`: both read the same file with the same settings (GAIN 1.6,\n"
         "3 x 3 filter, DETECT_THRESH 1.5). Sources are matched within half a pixel; columns are compared for those\n"
-        "that are neither crowded nor blended for the original (FLAGS & 3 = 0): what is left over of blends it deals\n"
-        "out at random.\n"
+        "that are neither crowded nor blended for the original (FLAGS & 3 = 0).\n"
         "Differences are ours less theirs; magnitudes in mag, places in pixels, ratios less 1 where it says relative.\n"
         "Pictures show the ten sources whose MAG_AUTO agrees least, with their differences.\n"
     )
