@@ -1,6 +1,6 @@
 """All groups of measured columns, in the order in which they may need each other."""
 
-from processing.sextractor import apertures, classifier, isophotal, point_sources, windows
+from processing.sextractor import apertures, classifier, isophotal, point_sources, star_locus, windows
 from processing.sextractor.records import Group
 from processing.sextractor.settings import Settings
 
@@ -15,9 +15,9 @@ GROUPS: tuple[Group, ...] = (
 
 APART = frozenset(
     {"IMAFLAGS_ISO", "NIMAFLAGS_ISO", "NLOWWEIGHT_ISO", "NLOWDWEIGHT_ISO", "FLAGS_WEIGHT", "VECTOR_ASSOC"}
-    | {"NUMBER_ASSOC", "EXT_NUMBER"}
+    | {"NUMBER_ASSOC", "EXT_NUMBER", star_locus.NAME}
 )
-"""Columns that come from maps and lists, beside the groups."""
+"""Columns that come from maps, lists or all sources together, beside the groups."""
 
 
 def given(settings: Settings) -> frozenset[str]:
