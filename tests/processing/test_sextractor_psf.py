@@ -22,8 +22,10 @@ pytestmark = pytest.mark.timeout(900)  # whichever comes first may meet kernels 
 
 STEP, FWHM, SIDE = 0.9, 4.2, 27
 NO_CARDS = CardValues("")
-COLUMNS = ("X_IMAGE", "Y_IMAGE", "FLUX_PSF", "FLUXERR_PSF", "MAG_PSF", "XPSF_IMAGE", "YPSF_IMAGE", "ERRAPSF_IMAGE",
-           "CHI2_PSF", "NITER_PSF", "FWHMPSF_IMAGE", "SPREAD_MODEL", "SPREADERR_MODEL", "FLAGS")  # fmt: skip
+COLUMNS = (
+    "X_IMAGE", "Y_IMAGE", "FLUX_PSF", "FLUXERR_PSF", "MAG_PSF", "XPSF_IMAGE", "YPSF_IMAGE", "ERRAPSF_IMAGE",
+    "CHI2_PSF", "NITER_PSF", "FWHMPSF_IMAGE", "SPREAD_MODEL", "SPREADERR_MODEL", "FLAGS", "STAR_PROB",
+)  # fmt: skip
 SETTINGS = Settings(
     columns=COLUMNS, back_type=("MANUAL", "MANUAL"), filter=None, thresh_type="ABSOLUTE", detect_thresh=(20.0,),
     analysis_thresh=(20.0,), satur_level=1e6, gain_key="", satur_key="",
@@ -208,6 +210,8 @@ def test_what_is_wider_than_the_psf_has_a_spread_above_0_and_cosmics_one_below()
     assert abs(table["SPREAD_MODEL"][star]) < 1e-3
     assert table["SPREAD_MODEL"][galaxy] > 5e-3
     assert table["SPREAD_MODEL"][spike] < -5e-3
+    assert table["STAR_PROB"][star] > 0.5
+    assert max(table["STAR_PROB"][[galaxy, spike]]) < 0.1
 
 
 def test_a_saturated_centre_has_no_fit() -> None:
