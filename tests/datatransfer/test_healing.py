@@ -116,7 +116,11 @@ async def test_a_lease_without_a_purpose_is_ended(site: Site) -> None:
     now = site.clock.now()
     async with site.database.write() as session:
         await Frames().advance(session, frame.id, FrameState.WEIGHTED, now=now, source="test", message="weighted")
-    assert (await site.open_things())[0] == 1
+    site.restarted()
+    await site.settle(passes=1)
+    assert (await site.open_things())[0] == 1, "its catalogue is to be made yet"
+    async with site.database.write() as session:
+        await Frames().describe(session, frame.id, catalogued_at=now)
 
     site.restarted()
     await site.settle(passes=1)
