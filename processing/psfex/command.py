@@ -11,7 +11,7 @@ from processing.psfex.keys import TOOL
 from processing.psfex.settings import Basis, Homogenisation, Selection, Settings
 
 _NOT_DONE = {
-    "NEWBASIS_TYPE": {"PCA_INDEPENDENT", "PCA_COMMON"},
+    "NEWBASIS_TYPE": {"PCA_INDEPENDENT"},
     "STABILITY_TYPE": {"SEQUENCE"},
     "HIDDENMEF_TYPE": {"INDEPENDENT"},
     "PSF_DGEOCORRECT": {"Y"},
@@ -28,6 +28,10 @@ def _refuse(values: Values) -> None:
                 raise BadSetting(f"{key} = {choice} is not made here; take the original for it")
     if min(values.numbers("PSF_PIXELSIZE"), default=1.0) <= 0.0:
         raise BadSetting(f"PSF_PIXELSIZE = {texts['PSF_PIXELSIZE']}: above 0 was expected")
+    if values.text("NEWBASIS_TYPE") == "PCA_COMMON" and (
+        values.whole("NEWBASIS_NUMBER") < 1 or values.text("MEF_TYPE") == "COMMON"
+    ):
+        raise BadSetting("PCA_COMMON: NEWBASIS_NUMBER from 1 and MEF_TYPE INDEPENDENT were expected")
     if values.whole("BASIS_NUMBER") < 1 or values.number("BASIS_SCALE") <= 0.0:
         raise BadSetting("BASIS_NUMBER from 1 and BASIS_SCALE above 0 were expected")
 
@@ -101,6 +105,7 @@ def settings_of(values: Values) -> Settings:
             Path(values.text("BASIS_NAME")),
         ),
         snapshots=values.whole("PSFVAR_NSNAP"),
+        components=values.whole("NEWBASIS_NUMBER") if values.text("NEWBASIS_TYPE") == "PCA_COMMON" else 0,
         common=values.text("MEF_TYPE") == "COMMON",
         homogenisation=_homogenisation(values),
         threads=values.whole("NTHREADS") or len(os.sched_getaffinity(0)),

@@ -75,8 +75,14 @@ def tapered(images: Floats, fwhm: float) -> Floats:
     return result
 
 
-def fit(sample: Sample, settings: Settings, step: float) -> tuple[PsfModel, Sample, Floats]:
+def fit(
+    sample: Sample, settings: Settings, step: float, vectors: Floats | None = None
+) -> tuple[PsfModel, Sample, Floats]:
     """Fit the model of an image in passes.
+
+    Parameters
+    ----------
+    vectors : (k, ny, nx), of which the model is to be made, whatever the settings say
 
     Returns
     -------
@@ -90,7 +96,7 @@ def fit(sample: Sample, settings: Settings, step: float) -> tuple[PsfModel, Samp
     for number, accuracy in enumerate((*PASSES, settings.accuracy)):
         images = coefficients(left, shape, step, accuracy)
         # the first, roughest model gives the basis of all passes, as in the original
-        refine = refine or refinement_of(images, settings, sample.fwhm, step)
+        refine = refine or refinement_of(images, settings, sample.fwhm, step, vectors)
         if refine:
             images = refine(left, images)
         if number < len(PASSES):

@@ -6,7 +6,6 @@ fitted so that kernel times PSF is as near to the profile as can be, over places
 
 import os
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,11 @@ from processing.cards import Entry, text_of
 from processing.placing import place
 from processing.psf_model import Images, PsfModel, variation_entries
 from processing.psfex.basis import gauss_laguerre
+from processing.psfex.components import over_the_field
 from processing.psfex.sample import Floats
 from processing.psfex.settings import Homogenisation
 from processing.sextractor.table_header import filling, header
 
-_PLACES = 5
-"""An axis of contexts at which kernels are fitted, evenly over their ranges as the original's are."""
 _TINY = 1e-13
 """Of the largest element of the diagonal, added to all: a kernel may have vectors that change nothing."""
 
@@ -56,11 +54,7 @@ def kernel_of(model: PsfModel, wanted: Homogenisation) -> Images:
     vectors = gauss_laguerre(shape, wanted.scale, wanted.number)
     target = moffat(shape, wanted.fwhm / model.step, wanted.beta).ravel()
     seen = convolved(images, vectors).reshape(len(images), len(vectors), -1)
-    steps = (np.arange(_PLACES) - (_PLACES - 1) / 2.0) / _PLACES
-    variation = model.variation
-    axes = len(variation.names)
-    scaled = np.array(list(product(steps, repeat=axes))).reshape(_PLACES**axes, axes)
-    terms = variation.basis(scaled * np.array(variation.scales) + np.array(variation.zeros))
+    terms = over_the_field(model.variation)
     count, many = len(vectors), terms.shape[1]
     matrix, side = np.zeros((count, many, count, many)), np.zeros((count, many))
     for at in terms:

@@ -14,7 +14,7 @@ TOOL = Tool(
         Key("BASIS_NUMBER", _W, "20", "pixels are its square; highest order of Gauss-Laguerre", _P),
         Key("BASIS_NAME", _T, "basis.fits", "file of a basis", _P, extended=True),
         Key("BASIS_SCALE", _N, "1.0", "beta of Gauss-Laguerre over √(BASIS_NUMBER + 1)", _P, extended=True),
-        Key("NEWBASIS_TYPE", _T, "NONE", "NONE; principal components are not made here", _P,
+        Key("NEWBASIS_TYPE", _T, "NONE", "PCA_COMMON: models of principal components of all images", _P,
             choices=("NONE", "PCA_INDEPENDENT", "PCA_COMMON"), extended=True),
         Key("NEWBASIS_NUMBER", _W, "8", "number of principal components", _P, extended=True),
         Key("PSF_SAMPLING", _N, "0.0", "image pixels a pixel of the model; 0: from the FWHM", _P),

@@ -10,6 +10,7 @@ import numpy as np
 from processing.ldac import Catalogue, read
 from processing.psf_model import PsfModel, without_stars
 from processing.psfex.centring import centred
+from processing.psfex.components import components
 from processing.psfex.fitting import fit
 from processing.psfex.residuals import Residuals, look, of_none
 from processing.psfex.sample import (
@@ -119,10 +120,31 @@ def common_of(path: Path, catalogues: Sequence[Catalogue], settings: Settings) -
     return made
 
 
+def of_components(path: Path, catalogues: Sequence[Catalogue], settings: Settings) -> Sequence[Made]:
+    """Fit models to all images, then models made of the principal components of these, with one sampling for all."""
+    widths = np.concatenate([widths_of(path, catalogue, settings) for catalogue in catalogues])
+    step = settings.step or (mode_of(widths, settings.selection.variability) * _STEPS if len(widths) else 0.0)
+    chosen = replace(settings, step=step)
+    with ThreadPoolExecutor(max(settings.threads, 1)) as pool:
+        first = list(pool.map(lambda catalogue: model_of(path, catalogue, chosen), catalogues))
+        models = [each.model for each in first if not each.model.empty]
+        if not models:
+            return first
+        vectors = components(models, settings.components)
+        return list(pool.map(lambda each: each if each.model.empty else _made_of(each, chosen, vectors), first))
+
+
+def _made_of(each: Made, settings: Settings, vectors: Floats) -> Made:
+    model, stars, basis = fit(each.sample, settings, each.model.step, vectors)
+    return _told(model, stars, each.sample, settings, basis)
+
+
 def models_of(path: Path, settings: Settings) -> Sequence[Made]:
     """Make the models of all images of a catalogue, by threads; their number changes no bit."""
     catalogues = read(path)
     if settings.common:
         return common_of(path, catalogues, settings)
+    if settings.components:
+        return of_components(path, catalogues, settings)
     with ThreadPoolExecutor(max(settings.threads, 1)) as pool:
         return list(pool.map(lambda catalogue: model_of(path, catalogue, settings), catalogues))

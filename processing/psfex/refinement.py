@@ -78,13 +78,18 @@ class Refinement:
         return factor
 
 
-def refinement_of(images: Floats, settings: Settings, fwhm: float, step: float) -> Refinement | None:
+def refinement_of(
+    images: Floats, settings: Settings, fwhm: float, step: float, vectors: Floats | None = None
+) -> Refinement | None:
     """Return what refines a model whose first, rough shape is `images`, or None where nothing does.
 
     Parameters
     ----------
     fwhm : of stars, image pixels
+    vectors : of which the model is to be made, whatever the settings say
     """
+    if vectors is not None:
+        return Refinement(Basis(vectors, alone=True), step, settings.accuracy)
     kind = settings.basis.kind
     shape = (images.shape[1], images.shape[2])
     if kind == "GAUSS-LAGUERRE":

@@ -31,6 +31,8 @@ _HEADER = "   catalogue       image    stars     sampling  chi2   FWHM         e
 def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Sequence[str]) -> str:
     """Do what the settings say, and return a line about it."""
     begin = time.monotonic()
+    if settings.components and len(paths) > 1:
+        raise BadSetting("NEWBASIS_TYPE = PCA_COMMON: components of several catalogues are not made here; give one")
     quiet = values.text("VERBOSE_TYPE") == "QUIET"
     checks = checks_of(values)
     drawn = plots_of(values)

@@ -79,6 +79,8 @@ class Settings:
     """Places an axis of contexts at which the model is looked at."""
     basis: Basis = Basis()
     """Of the model's refinement."""
+    components: int = 0
+    """Principal components, over all images of a catalogue, of which the models are made; 0: they are not."""
     common: bool = False
     """Whether all images of a catalogue have one model."""
     homogenisation: Homogenisation | None = None

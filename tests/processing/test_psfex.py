@@ -86,7 +86,7 @@ def test_the_tool_writes_a_model_an_image(tmp_path: Path, capsys: pytest.Capture
     "asked",
     [
         "-CHECKIMAGE_TYPE GREAT10",
-        "-NEWBASIS_TYPE PCA_COMMON",
+        "-NEWBASIS_TYPE PCA_INDEPENDENT",
         "-PSF_DGEOCORRECT Y",
         "-HOMOPSF_PARAMS 2.0 -HOMOBASIS_TYPE GAUSS-LAGUERRE",
     ],

@@ -134,3 +134,13 @@ def test_stars_are_recentred_as_by_the_peer(both: Both) -> None:
     # found 6e-4: the peer's steps end a little elsewhere
     assert apart(ours, peer) < 2e-3
     assert abs(ours.accepted - peer.accepted) <= 1
+
+
+def test_models_of_principal_components_are_the_peer_s(both: Both) -> None:
+    catalogues = [painted(40, k, 4.2 + 0.2 * k, (4.5, 5.5)) for k in range(3)]
+    ours, peer = both(catalogues, ["-NEWBASIS_TYPE", "PCA_COMMON", "-NEWBASIS_NUMBER", "3", "-PSFVAR_DEGREES", "1"])
+    for one, other in zip(ours, peer, strict=True):
+        assert one.step == pytest.approx(other.step, rel=1e-6)
+        # found 3e-6; a clipped star more or less would move pixels by 2e-3
+        assert apart(one, other) < 3e-3
+    assert min(apart(one, other) for one, other in zip(ours, peer, strict=True)) < 1e-4
