@@ -17,6 +17,7 @@ run: $(VENV)/.installed  ## install what is pinned, then run the demo night: pai
 
 test: $(VENV)/.testing  ## all tests: unit, store, flow, reference, architecture
 	NUMBA_CACHE_DIR=$(CURDIR)/.numba $(BIN)/python -m processing.kernels.compile
+	NUMBA_CACHE_DIR=$(CURDIR)/.numba $(BIN)/python -m processing.sources.warming
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/dachs $(TESTS)
 
 test-dachs: $(VENV)/.testing  ## the archive clients against a real DaCHS (apt-get install gavodachs2-server), about two minutes

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from processing.flags import BITS
+from processing.kernel_cache import mark
 from processing.kernels import (
     camera,
     cosmic_groups,
@@ -105,3 +106,4 @@ def warm(progress: Callable[[float], None] = lambda _: None, tasks: Tasks = FRAM
 
 if __name__ == "__main__":
     warm(tasks=(*FRAMES, *CATALOGUES, *PAINTER))
+    mark("weight")

@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 
+from processing.kernel_cache import mark
 from processing.recipes import SourcesRecipe
 from processing.sextractor.exposure import of_array
 from processing.sources.ccd import CcdSources, CcdWork, find_sources
@@ -33,3 +34,4 @@ def warm() -> CcdSources:
 
 if __name__ == "__main__":
     warm()
+    mark("sources")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbclient import stages
 from dbclient.records import FrameRecord, NewProduct
+from processing.kernel_cache import is_marked, mark
 from spica.pipeline.orders import Order
 from terapix.errors import TerapixError
 from terapix.journal import logger
@@ -66,24 +67,26 @@ Stage = Callable[[Order, Inputs, Callable[[float], None]], Made]
 
 
 def warm(directory: Path) -> None:
-    """See that the kernels of the weight stage are compiled: half a minute once, and a second when the cache has them.
+    """See that the kernels of the weight stage are compiled, which takes half a minute once.
 
     The first process that comes compiles, the others of this host wait for it.
     """
-    from processing.kernels import compile as kernels  # noqa: PLC0415 - compilers are loaded on the nodes alone
+    with _alone(directory, stages.WEIGHT) as wanted:
+        if wanted:
+            from processing.kernels import compile as kernels  # noqa: PLC0415 - compilers are loaded on the nodes alone
 
-    with _alone(directory, "kernels are compiled"):
-        kernels.warm()
+            kernels.warm()
 
 
 def warm_sources(directory: Path) -> None:
     """See that the kernels of the sources stage are compiled, in a thread beside the first frames' weights."""
 
     def work() -> None:
-        from processing.sources.warming import warm as sources  # noqa: PLC0415 - as above
+        with _alone(directory, stages.SOURCES) as wanted:
+            if wanted:
+                from processing.sources.warming import warm as sources  # noqa: PLC0415 - as above
 
-        with _alone(directory, "kernels of catalogues are compiled"):
-            sources()
+                sources()
 
     thread = threading.Thread(target=work, name="warm-sources", daemon=True)
     _warming.append(thread)
@@ -95,14 +98,18 @@ _warming: list[threading.Thread] = []
 
 
 @contextlib.contextmanager
-def _alone(directory: Path, said: str) -> Iterator[None]:
-    """One process of the host at a time."""
+def _alone(directory: Path, stage: str) -> Iterator[bool]:
+    """Let one process of the host compile at a time; tells it whether there is anything to compile."""
     directory.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
     with (directory / "compile.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    log.info(said, seconds=round(time.monotonic() - begin, 1))
+        wanted = not is_marked(stage)
+        yield wanted
+        if wanted:
+            mark(stage)
+    if wanted:
+        log.info("kernels are compiled", stage=stage, seconds=round(time.monotonic() - begin, 1))
 
 
 def digests(section: ProcessingSection) -> dict[str, str]:

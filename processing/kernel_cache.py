@@ -1,0 +1,40 @@
+"""A mark beside the cache of kernels: all of a stage's are in it, so that who starts need not load them to know."""
+
+import hashlib
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+ROOM: Final = Path(__file__).parent / "kernels"
+
+
+def is_marked(stage: str) -> bool:
+    """Tell whether all kernels of a stage are compiled as they are now; never true without NUMBA_CACHE_DIR."""
+    place = _place(stage)
+    return place is not None and place.is_file()
+
+
+def mark(stage: str) -> None:
+    """Say so of a stage; marks of kernels as they were before go."""
+    place = _place(stage)
+    if place is None:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.touch()
+    for other in place.parent.glob(f"{stage}-*.compiled"):
+        if other != place:
+            other.unlink(missing_ok=True)
+
+
+def _place(stage: str) -> Path | None:
+    """Where the mark lies: in the cache, and named after size and time of the kernels' files, as numba knows them."""
+    cache = os.environ.get("NUMBA_CACHE_DIR")
+    if not cache:
+        return None
+    told = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {platform.node()}".encode())
+    for path in sorted(ROOM.glob("*.py")):
+        found = path.stat()
+        told.update(f"{path} {found.st_size} {found.st_mtime_ns}".encode())
+    return Path(cache) / f"{stage}-{told.hexdigest()[:16]}.compiled"
