@@ -30,6 +30,7 @@ def circles(
     rows: Array,
     centres: Array,
     diameters: Array,
+    sky: Array,
     flux: Array,
     error: Array,
     flags: Array,
@@ -41,6 +42,7 @@ def circles(
     values, labels, variance : (ny, nx) from row `first` of an image of `height` rows on
     by_weight : the gain follows the variance of each pixel
     centres : (n, 2) float64, (x, y) in the image
+    sky : (n,) float32, levels that are taken off the objects' light; (0,): nothing is
     """
     nx = values.shape[1]
     for k in rows:
@@ -55,7 +57,7 @@ def circles(
                 flags[k] |= CUT
                 x0, x1 = max(x0, 0), min(x1, nx)
             y0, y1 = max(y0, first), min(y1, first + values.shape[0])
-            total, spread = 0.0, 0.0
+            total, spread, area = 0.0, 0.0, 0.0
             for y in range(y0, y1):
                 dy = y - cy
                 for x in range(x0, x1):
@@ -71,10 +73,12 @@ def circles(
                         value, var, _ = counted(
                             values, labels, variance, bad, noise, k + 1, mask, (cy - first, cx), y - first, x
                         )
+                    area += share
                     total += share * value
                     spread += share * var
                     if by_weight and gain > 0.0 and value > 0.0:
                         spread += value / gain * var / noise
+            total -= area * (sky[k] if sky.size else 0.0)
             if not by_weight and gain > 0.0 and total > 0.0:
                 spread += total / gain
             flux[k, n] = total

@@ -37,6 +37,7 @@ def isophote(
     full: Array,
     thresholds: Array,
     factor: float,
+    sky: Array,
     sums: Array,
 ) -> None:
     """Fill `sums` (rows, FIELDS) float64, a row for each of the objects `rows`.
@@ -54,6 +55,7 @@ def isophote(
     full : (rows,) float64, values from which a pixel is saturated: the profile goes without them
     thresholds : (rows,) float64, of the analysis
     factor : 0, or the threshold of each pixel in its own standard deviations, for the area
+    sky : (rows,) float64, levels that are taken off the objects' light, but not for its areas
     """
     for k in range(rows.size):
         told = sums[k]
@@ -88,7 +90,8 @@ def isophote(
             told[EX2] += spread * dx * dx
             told[EY2] += spread * dy * dy
             told[EXY] += spread * dx * dy
-        told[PEAK] = peak
+        told[PEAK] = peak - sky[k]
+        told[FLUX] -= (end - begin) * sky[k]
         if not by_weight and gain > 0.0 and told[FLUX] > 0.0:
             told[VARIANCE] += told[FLUX] / gain
         square = flux * flux
@@ -96,8 +99,8 @@ def isophote(
         if singular[k] and told[EX2] * told[EY2] - told[EXY] * told[EXY] < (total / square) ** 2:
             told[EX2] += total / square / 12.0
             told[EY2] += total / square / 12.0
-        _levels(values, first, x, y, begin, mine, threshold, centres[k], axes[k], full[k], told)
-        told[PEAK] = brightest
+        _levels(values, first, x, y, begin, mine, threshold - sky[k], centres[k], axes[k], full[k], sky[k], told)
+        told[PEAK] = brightest - sky[k]
 
 
 @njit(cache=True, nogil=True)
@@ -112,6 +115,7 @@ def _levels(
     centre: Array,
     axes: float,
     full: float,
+    sky: float,
     told: Array,
 ) -> None:
     """Areas above eight levels between threshold and peak, and the FWHM of the Gaussian that fits the profile."""
@@ -126,6 +130,7 @@ def _levels(
                 told[LEVELS + level] += value > threshold * ratio ** (level / 8.0)
         elif value > threshold:
             told[LEVELS] += 1
+        value -= sky
         if low < value < full:
             dx, dy = x[at] - centre[0], y[at] - centre[1]
             lg, weight, square = math.log(value), value * value, dx * dx + dy * dy

@@ -35,6 +35,7 @@ def ellipses(
     rows: Array,
     centres: Array,
     shapes: Array,
+    sky: Array,
     factor: float,
     least: float,
     estimation: float,
@@ -51,6 +52,7 @@ def ellipses(
     seen, seen_variance, seen_bad : as the next ones, of the detection image, in which the radius is measured
     values, labels, variance : (ny, nx) from row `first` of an image of `height` rows on
     shapes : (n, 5) float64: cxx, cyy, cxy, a, b
+    sky : (n,) float32, levels that are taken off the objects' light, but not for the radius; (0,): nothing is
     factor, least : PHOT_AUTOPARAMS
     estimation, measurement : PHOT_AUTOAPERS, diameters
     """
@@ -77,7 +79,21 @@ def ellipses(
             radius[k] = 0.0
         bounds = box(cx, cy, form, values.shape, first, height)
         light, spread, area, other = add_up(
-            values, labels, variance, bad, noise, gain, by_weight, k + 1, mask, first, cx, cy, form, bounds
+            values,
+            labels,
+            variance,
+            bad,
+            noise,
+            gain,
+            by_weight,
+            k + 1,
+            mask,
+            first,
+            cx,
+            cy,
+            form,
+            bounds,
+            sky[k] if sky.size else 0.0,
         )
         flags[k] |= CUT if bounds[4] else 0
         flags[k] |= CROWDED if other > SHARE * area else 0
@@ -134,8 +150,9 @@ def add_up(
     cy: float,
     form: tuple[float, float, float, float],
     bounds: tuple[int, int, int, int, bool],
+    sky: float,
 ) -> tuple[float, float, int, int]:
-    """Light within an ellipse, its variance, the number of its pixels, and of those that are not its own."""
+    """Light above the level `sky` in an ellipse, its variance, the number of its pixels, and of those not its own."""
     cxx, cyy, cxy, limit = form
     x0, x1, y0, y1, _ = bounds
     light, spread, area, other = 0.0, 0.0, 0, 0
@@ -160,6 +177,7 @@ def add_up(
             spread += var
             if by_weight and gain > 0.0 and value > 0.0:
                 spread += value / gain * var / noise
+    light -= area * sky
     if not by_weight and gain > 0.0 and light > 0.0:
         spread += light / gain
     return light, spread, area, other

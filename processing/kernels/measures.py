@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.kernels import aperture, growth, isophote, kron, label, petrosian, pixel, vignet, windowed
+from processing.kernels import annulus, aperture, growth, isophote, kron, label, petrosian, pixel, vignet, windowed
 
 Array = NDArray[Any]
 SIDE = 24
@@ -48,7 +48,8 @@ def _isophotal() -> None:
     one = np.ones(1)
     isophote.isophote(
         values, np.empty((0, 0), np.float32), np.inf, 1.0, 1.0, 1.0, False, 0, _ROWS, _STARTS, np.array([9]), X, Y,
-        values[Y, X], _CENTRES, np.zeros(1, np.bool_), one, 99.0 * one, one, 0.0, np.empty((1, isophote.FIELDS)),
+        values[Y, X], _CENTRES, np.zeros(1, np.bool_), one, 99.0 * one, one, 0.0, 0.0 * one,
+        np.empty((1, isophote.FIELDS)),
     )  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def _circles() -> None:
     values, labels = _image()
     aperture.circles(
         values, labels, *_noise(np.empty((0, 0), np.float32)), pixel.CORRECT, 0, SIDE, _ROWS, _CENTRES, np.array([5.0]),
-        _cells(1), _cells(1), _flags(),
+        np.zeros(1, np.float32), _cells(1), _cells(1), _flags(),
     )  # fmt: skip
 
 
@@ -64,7 +65,8 @@ def _kron() -> None:
     values, labels = _image()
     none = np.empty((0, 0), np.float32)
     kron.ellipses(
-        values, none, np.inf, values, labels, *_noise(none), pixel.CORRECT, 0, SIDE, _ROWS, _CENTRES, _SHAPES, 2.5, 3.5,
+        values, none, np.inf, values, labels, *_noise(none), pixel.CORRECT, 0, SIDE, _ROWS, _CENTRES, _SHAPES,
+        np.zeros(1, np.float32), 2.5, 3.5,
         0.0, 0.0, _cells(), _cells(), _cells(), _flags(),
     )  # fmt: skip
 
@@ -73,7 +75,8 @@ def _petrosian() -> None:
     values, labels = _image()
     none = np.empty((0, 0), np.float32)
     petrosian.ellipses(
-        values, none, np.inf, values, labels, *_noise(none), pixel.CORRECT, 0, SIDE, _ROWS, _CENTRES, _SHAPES, 2.0, 3.5,
+        values, none, np.inf, values, labels, *_noise(none), pixel.CORRECT, 0, SIDE, _ROWS, _CENTRES, _SHAPES,
+        np.zeros(1, np.float32), 2.0, 3.5,
         0.0, 0.0, _cells(), _cells(), _cells(), _flags(),
     )  # fmt: skip
 
@@ -103,9 +106,16 @@ def _vignet() -> None:
     vignet.vignets(values, labels, none, np.inf, pixel.CORRECT, 0, _ROWS, _CENTRES, _cells(5, 5))
 
 
-TASKS: tuple[Callable[[], None], ...] = (_isophotal, _circles, _kron, _petrosian, _growth, _windowed, _vignet)
+def _annulus() -> None:
+    values, labels = _image()
+    annulus.skies(
+        values, labels, pixel.CORRECT, 0, _ROWS, np.array([[11, 13, 11, 13, 13, 13]]), SIDE, 4, np.zeros(1, np.float32)
+    )
+
+
+TASKS: tuple[Callable[[], None], ...] = (_annulus, _isophotal, _circles, _kron, _petrosian, _growth, _windowed, _vignet)
 ENTRIES = (
-    label.paint, isophote.isophote, aperture.circles, kron.ellipses, petrosian.ellipses, growth.radii,
+    label.paint, annulus.skies, isophote.isophote, aperture.circles, kron.ellipses, petrosian.ellipses, growth.radii,
     windowed.windowed, vignet.vignets,
 )  # fmt: skip
 """The kernels that the stage itself calls."""

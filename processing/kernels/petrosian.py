@@ -38,6 +38,7 @@ def ellipses(
     rows: Array,
     centres: Array,
     shapes: Array,
+    sky: Array,
     factor: float,
     least: float,
     estimation: float,
@@ -75,7 +76,21 @@ def ellipses(
             radius[k] = 0.0
         bounds = box(cx, cy, form, values.shape, first, height)
         total, spread, pixels, other = add_up(
-            values, labels, variance, bad, noise, gain, by_weight, k + 1, mask, first, cx, cy, form, bounds
+            values,
+            labels,
+            variance,
+            bad,
+            noise,
+            gain,
+            by_weight,
+            k + 1,
+            mask,
+            first,
+            cx,
+            cy,
+            form,
+            bounds,
+            sky[k] if sky.size else 0.0,
         )
         flags[k] |= CUT if bounds[4] else 0
         flags[k] |= CROWDED if other > SHARE * pixels else 0

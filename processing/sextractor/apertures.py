@@ -5,12 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.kernels import aperture, kron, petrosian, pixel
+from processing.kernels import aperture, kron, petrosian
 from processing.sextractor.isophotal import seen, variances
+from processing.sextractor.local_sky import MASKS, levels
 from processing.sextractor.records import Band, Detections, Group, Table
 from processing.sextractor.settings import Settings
-
-MASKS = {"NONE": pixel.NONE, "BLANK": pixel.BLANK, "CORRECT": pixel.CORRECT}
 
 
 def _circles(settings: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
@@ -26,7 +25,7 @@ def measure_circles(
     aperture.circles(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first,
-        band.height, rows, detections.centres, np.array(settings.phot_apertures, np.float64),
+        band.height, rows, detections.centres, np.array(settings.phot_apertures, np.float64), levels(table),
         table["FLUX_APER"], table["FLUXERR_APER"], table["FLAGS"],
     )  # fmt: skip
 
@@ -44,7 +43,7 @@ def measure_ellipses(
         *seen(band),
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first,
-        band.height, rows, detections.centres, detections.shapes, *settings.phot_autoparams,
+        band.height, rows, detections.centres, detections.shapes, levels(table), *settings.phot_autoparams,
         *settings.phot_autoapers, table["KRON_RADIUS"], table["FLUX_AUTO"], table["FLUXERR_AUTO"], table["FLAGS"],
     )  # fmt: skip
 
@@ -62,7 +61,7 @@ def measure_petrosian(
         *seen(band),
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first,
-        band.height, rows, detections.centres, detections.shapes, *settings.phot_petroparams,
+        band.height, rows, detections.centres, detections.shapes, levels(table), *settings.phot_petroparams,
         *settings.phot_autoapers, table["PETRO_RADIUS"], table["FLUX_PETRO"], table["FLUXERR_PETRO"], table["FLAGS"],
     )  # fmt: skip
 

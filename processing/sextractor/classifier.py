@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.errors import BadSetting
+from processing.sextractor.local_sky import levels
 from processing.sextractor.records import Band, Detections, Group, Table
 from processing.sextractor.settings import Settings
 
@@ -124,6 +125,8 @@ def measure(band: Band, _: Detections, rows: NDArray[np.int64], settings: Settin
     network = read_network(find(settings.starnnw_name))
     areas = np.stack([table[name][rows] for name in _AREAS], axis=1).astype(np.float64)
     peak, threshold = (table[name][rows].astype(np.float64) for name in ("FLUX_MAX", "ANALYSIS_THRESHOLD"))
+    if levels(table).size:  # the original compares with a threshold from which the local level is not taken off
+        threshold = threshold + levels(table)[rows]
     told = inputs(areas, peak, threshold, seeing=settings.seeing_fwhm, scale=band.noise.pixel_scale)
     table["CLASS_STAR"][rows] = network(told)
 

@@ -17,7 +17,7 @@ from processing.sextractor.settings import Settings
 Item = TypeVar("Item")
 _FILTER = ((1.0, 2.0, 1.0), (2.0, 4.0, 2.0), (1.0, 2.0, 1.0))
 """What default.conv holds, for directories without one: a pyramid 3 pixels wide."""
-_NOT_DONE = {"DETECT_TYPE": "PHOTO", "DGEO_TYPE": "PIXEL", "BACKPHOTO_TYPE": "LOCAL"}
+_NOT_DONE = {"DETECT_TYPE": "PHOTO", "DGEO_TYPE": "PIXEL"}
 """Choices of the original that are not made here."""
 
 

@@ -1,10 +1,11 @@
 """All groups of measured columns, in the order in which they may need each other."""
 
-from processing.sextractor import apertures, classifier, isophotal, point_sources, star_locus, windows
+from processing.sextractor import apertures, classifier, isophotal, local_sky, point_sources, star_locus, windows
 from processing.sextractor.records import Group
 from processing.sextractor.settings import Settings
 
 GROUPS: tuple[Group, ...] = (
+    *local_sky.GROUPS,
     *isophotal.GROUPS,
     *apertures.GROUPS,
     *windows.GROUPS,

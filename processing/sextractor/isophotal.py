@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.kernels import isophote
+from processing.sextractor.local_sky import NAME, levels
 from processing.sextractor.records import Band, Detections, Group, Table
 from processing.sextractor.settings import Settings
 
@@ -64,7 +65,8 @@ def measure(band: Band, detections: Detections, rows: NDArray[np.int64], setting
     chosen = detections.objects[rows]
     found = np.empty((len(rows), isophote.FIELDS))
     noise = band.noise
-    bright = noise.saturation - band.level(chosen["x"], chosen["y"])
+    sky = np.zeros(len(rows)) if not levels(table).size else levels(table)[rows].astype(np.float64)
+    background = band.level(chosen["x"], chosen["y"]) + sky
     factor = _factor(band, settings)
     thresholds = _thresholds(band, detections, rows, factor)
     isophote.isophote(
@@ -72,10 +74,12 @@ def measure(band: Band, detections: Detections, rows: NDArray[np.int64], setting
         band.detection.rms**2, noise.gain, noise.weight_gain and band.variance is not None, band.first, rows,
         detections.starts, chosen["own"].astype(np.int64), detections.x, detections.y, detections.filtered,
         detections.centres[rows], np.ascontiguousarray(chosen["singular"]),
-        chosen["a"].astype(np.float64) * chosen["b"], bright, thresholds, factor, found,
+        chosen["a"].astype(np.float64) * chosen["b"], noise.saturation - background,
+        thresholds, factor, sky, found,
     )  # fmt: skip
     _shape(chosen, found, rows, table)
-    _light(band, chosen, thresholds, found, rows, table)
+    _light(chosen, thresholds - sky, found, rows, table)
+    table["BACKGROUND"][rows] = background
     flags = chosen["flags"].astype(np.int16)
     edge = (chosen["x_min"] == 0) | (chosen["x_max"] == band.values.shape[1] - 1)
     edge |= (chosen["y_min"] == 0) | (chosen["y_max"] == band.height - 1)
@@ -125,7 +129,6 @@ def _thresholds(band: Band, detections: Detections, rows: NDArray[np.int64], fac
 
 
 def _light(
-    band: Band,
     chosen: NDArray[Any],
     thresholds: NDArray[np.float64],
     found: NDArray[np.float64],
@@ -155,7 +158,6 @@ def _light(
         table[name][rows] = found[:, isophote.LEVELS + level]
     table["NUMBER"][rows] = rows + 1
     table["ID_PARENT"][rows] = chosen["parent"]
-    table["BACKGROUND"][rows] = band.level(chosen["x"], chosen["y"])
 
 
-GROUPS = (Group("isophotal", _gives, (), measure),)
+GROUPS = (Group("isophotal", _gives, (NAME,), measure),)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.kernels import label
+from processing.sextractor import local_sky
 from processing.sextractor.groups import GROUPS, needed
 from processing.sextractor.records import Band, Detections, Group, Noise, Pixels, Seen, Table
 from processing.sextractor.rooms import Rooms
@@ -107,8 +108,9 @@ def _bands(
         yield np.arange(len(objects)), (0, shape[0])
         return
     reach = np.maximum(REACH * objects["a"], max(MARGIN, *(0.5 * size + 2 for size in settings.phot_apertures)))
-    low = np.minimum(objects["y_min"], objects["y"] - reach).astype(np.int64)
-    high = np.maximum(objects["y_max"], objects["y"] + reach).astype(np.int64) + 2
+    around = local_sky.reach(objects, settings)
+    low = np.minimum(objects["y_min"] - around, objects["y"] - reach).astype(np.int64)
+    high = np.maximum(objects["y_max"] + around, objects["y"] + reach).astype(np.int64) + 2
     part = (objects["y"] // settings.memory_bufsize).astype(np.int64)
     for band in np.unique(part):
         rows = np.nonzero(part == band)[0]

@@ -10,8 +10,8 @@ from processing.cards import CardValues
 from processing.errors import BadSetting
 from processing.kernels import psf_fit
 from processing.sextractor import star_locus
-from processing.sextractor.apertures import MASKS
 from processing.sextractor.isophotal import ellipse, variances
+from processing.sextractor.local_sky import MASKS
 from processing.sextractor.point_spread import PointSpread
 from processing.sextractor.psf_choice import chosen
 from processing.sextractor.records import Band, Detections, Group, Table
@@ -121,11 +121,13 @@ def with_psf(
     Raises
     ------
     BadSetting, BadCatalogue
-        There is no model, or it cannot be used for this image.
+        There is no model, or it cannot be used for this image, or backgrounds are local.
     """
     if star_locus.NAME in needed:
         needed |= star_locus.NEEDS
     if not needed & NAMES:
         return settings, needed
+    if settings.backphoto_type == "LOCAL":
+        raise BadSetting("BACKPHOTO_TYPE = LOCAL: a PSF is fitted above the GLOBAL one only; take out its columns")
     model = settings.psf or chosen(settings.psf_name, number, told, fitted_together=settings.psf_nmax)
     return replace(settings, psf=model), needed | set(model.contexts)

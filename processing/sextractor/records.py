@@ -123,6 +123,18 @@ class Detections:
         columns = [self.objects[name].astype(np.float64) for name in ("cxx", "cyy", "cxy", "a", "b")]
         return np.stack(columns, axis=1)
 
+    @cached_property
+    def boxes(self) -> NDArray[np.int64]:
+        """(n, 6): x_min, x_max, y_min, y_max of an object's own pixels, and the last pixel (x, y) of its blend."""
+        lengths, own = np.diff(self.starts), self.objects["own"].astype(np.int64)
+        mine = np.arange(self.starts[-1]) - np.repeat(self.starts[:-1], lengths) < np.repeat(own, lengths)
+        x, y = self.x[mine].astype(np.int64), self.y[mine].astype(np.int64)
+        begins = np.cumsum(own) - own
+        bounds = [each.reduceat(axis, begins) for axis in (x, y) for each in (np.minimum, np.maximum)]
+        parents, last = self.objects["parent"], np.zeros(int(self.objects["parent"].max()) + 1, np.int64)
+        np.maximum.at(last, parents, np.maximum.reduceat((y << 32) + x, begins))
+        return np.stack((*bounds, last[parents] & 0xFFFFFFFF, last[parents] >> 32), axis=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Noise:

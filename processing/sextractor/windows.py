@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from processing.errors import BadSetting
 from processing.kernels import growth, vignet, windowed
-from processing.sextractor.apertures import MASKS
 from processing.sextractor.isophotal import ellipse, variances
+from processing.sextractor.local_sky import MASKS
 from processing.sextractor.records import Band, Detections, Group, Table
 from processing.sextractor.settings import Settings
 

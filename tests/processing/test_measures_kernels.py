@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from processing.kernels import aperture, circle, growth, isophote, kron, petrosian, pixel, vignet, windowed
+from processing.kernels import (
+    annulus,
+    aperture,
+    circle,
+    growth,
+    isophote,
+    kron,
+    meshes,
+    petrosian,
+    pixel,
+    vignet,
+    windowed,
+)
 
 Floats = NDArray[np.float64]
 SIDE = 40
@@ -17,6 +29,8 @@ SHAPE = (0.30, 0.22, 0.10, 2.4, 1.9)
 """cxx, cyy, cxy, a, b."""
 SINGLE = 1e-5
 """Results are stored in single precision."""
+SKY = np.array([0.75], np.float32)
+"""Local level."""
 
 
 @pytest.fixture
@@ -69,15 +83,15 @@ def test_light_in_circles(image: tuple[NDArray[np.float32], NDArray[np.int32]], 
     values, labels = image
     flux, error, flags = cell(2), cell(2), np.zeros(1, np.int16)
     aperture.circles(
-        values, labels, NONE, np.inf, 4.0, 2.0, False, mask, 0, SIDE, ROWS, CENTRES, np.array([7.0, 60.0]), flux, error,
-        flags,
+        values, labels, NONE, np.inf, 4.0, 2.0, False, mask, 0, SIDE, ROWS, CENTRES, np.array([7.0, 60.0]), SKY, flux,
+        error, flags,
     )  # fmt: skip
     counted = {
         pixel.NONE: values.astype(np.float64), pixel.BLANK: np.where(labels > 1, 0.0, values),
         pixel.CORRECT: corrected(values, labels),
     }[mask]  # fmt: skip
     inside = shares(3.5, aperture.OVER)
-    total = (inside * counted).sum()
+    total = (inside * (counted - SKY[0])).sum()
     assert flux[0, 0] == pytest.approx(total, rel=SINGLE)
     assert error[0, 0] == pytest.approx(np.sqrt(4.0 * inside.sum() + total / 2.0), rel=SINGLE)
     assert flags[0] == aperture.CUT  # the large one reaches beyond the image
@@ -95,14 +109,14 @@ def test_light_in_an_ellipse_of_kron(image: tuple[NDArray[np.float32], NDArray[n
     radius, flux, error, flags = cell(), cell(), cell(), np.zeros(1, np.int16)
     kron.ellipses(
         values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, SIDE, ROWS, CENTRES,
-        np.array([SHAPE]), 2.5, 3.5, 0.0, 0.0, radius, flux, error, flags,
+        np.array([SHAPE]), SKY, 2.5, 3.5, 0.0, 0.0, radius, flux, error, flags,
     )  # fmt: skip
     far = ellipse()
     own = (far <= kron.REACH) & (labels < 2)
     expected = max(2.5 * (far * values)[own].sum() / values[own].sum(), 3.5)
     assert radius[0] == pytest.approx(expected, rel=SINGLE)
     inside = far <= expected
-    total = corrected(values, labels)[inside].sum()
+    total = (corrected(values, labels)[inside] - SKY[0]).sum()
     assert flux[0] == pytest.approx(total, rel=SINGLE)
     assert error[0] == pytest.approx(np.sqrt(4.0 * inside.sum() + total / 2.0), rel=SINGLE)
 
@@ -112,9 +126,9 @@ def test_light_in_an_ellipse_of_petrosian(image: tuple[NDArray[np.float32], NDAr
     radius, flux, error, flags = cell(), cell(), cell(), np.zeros(1, np.int16)
     petrosian.ellipses(
         values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, SIDE, ROWS, CENTRES,
-        np.array([SHAPE]), 2.0, 3.5, 0.0, 0.0, radius, flux, error, flags,
+        np.array([SHAPE]), SKY, 2.0, 3.5, 0.0, 0.0, radius, flux, error, flags,
     )  # fmt: skip
-    total = corrected(values, labels)[ellipse() <= radius[0]].sum()
+    total = (corrected(values, labels)[ellipse() <= radius[0]] - SKY[0]).sum()
     assert radius[0] >= 3.5
     assert flux[0] == pytest.approx(total, rel=SINGLE)
 
@@ -204,17 +218,19 @@ def test_sums_within_the_isophote(image: tuple[NDArray[np.float32], NDArray[np.i
     sums = np.empty((1, isophote.FIELDS))
     isophote.isophote(
         values, NONE, np.inf, 4.0, 9.0, 2.0, False, 0, ROWS, np.array([0, x.size]), np.array([x.size]), x, y, filtered,
-        CENTRES, np.zeros(1, np.bool_), np.ones(1), np.full(1, 1e9), np.full(1, 30.0), 0.0, sums,
+        CENTRES, np.zeros(1, np.bool_), np.ones(1), np.full(1, 1e9), np.full(1, 30.0), 0.0,
+        SKY.astype(np.float64), sums,
     )  # fmt: skip
     inside = filtered.astype(np.float64)
     spread = 9.0 + np.where(inside > 0, inside / 2.0, 0.0)
-    assert sums[0, isophote.FLUX] == pytest.approx(inside.sum())
-    assert sums[0, isophote.VARIANCE] == pytest.approx(4.0 * x.size + inside.sum() / 2.0)
-    assert sums[0, isophote.PEAK] == inside.max()
+    light, peak = (inside - SKY[0]).sum(), inside.max() - SKY[0]
+    assert sums[0, isophote.FLUX] == pytest.approx(light)
+    assert sums[0, isophote.VARIANCE] == pytest.approx(4.0 * x.size + light / 2.0)
+    assert sums[0, isophote.PEAK] == peak
     assert sums[0, isophote.AREA] == (inside > 30.0).sum()
     assert sums[0, isophote.EX2] == pytest.approx((spread * (x - AT[0]) ** 2).sum() / inside.sum() ** 2)
     for level in (0, 5):
-        bound = 30.0 * (inside.max() / 30.0) ** (level / 8.0)
+        bound = (30.0 - SKY[0]) * (peak / (30.0 - SKY[0])) ** (level / 8.0)
         assert sums[0, isophote.LEVELS + level] == (inside > bound).sum()
 
 
@@ -228,3 +244,24 @@ def test_a_cut_out_has_nothing_where_another_object_or_no_image_is(
     padded[30 : 30 + SIDE, 30 : 30 + SIDE] = np.where(labels > 1, np.float32(vignet.NOTHING), values)
     x, y = int(AT[0] + 0.5) + 30, int(AT[1] + 0.5) + 30
     assert np.array_equal(cut[0], padded[y - 30 : y + 31, x - 10 : x + 11])
+
+
+@pytest.mark.parametrize("mask", [pixel.NONE, pixel.CORRECT])
+def test_the_sky_around_is_that_of_the_annulus_without_what_was_found_before(mask: int) -> None:
+    y, x = np.mgrid[:SIDE, :SIDE]
+    values = np.random.default_rng(7).normal(3.0, 1.0, (SIDE, SIDE)).astype(np.float32)
+    labels = np.zeros((SIDE, SIDE), np.int32)
+    for rows in (slice(9, 11), slice(28, 30)):  # a neighbour that ends before the object does, and one behind it
+        values[rows, 12:26], labels[rows, 12:26] = 4.5, 2
+    values[16:21, 15:24] = 900.0  # within the box: 4 rows and 8 columns, and a quarter of that more to each side
+    box, sky = np.array([[16, 23, 17, 20, 20, 20]]), cell()[:, None].reshape(1)
+    annulus.skies(values, labels, mask, 0, ROWS, box, SIDE, 10, sky)
+    wanted = (x >= 4) & (x < 36) & (y >= 6) & (y < 32) & ~((x >= 14) & (x < 26) & (y >= 16) & (y < 22))
+    if mask != pixel.NONE:
+        wanted &= ~((labels > 0) & (y <= 20))
+    level, sigma = np.empty((2, 2, 1), np.float32)
+    meshes.measure_strip(values[wanted][:, None], NONE, meshes.BIG, 1, 1, level, sigma)
+    assert sky[0] == level[0, 0]
+    assert abs(sky[0] - 3.0) < 0.5  # a few hundredths of what scatters by 1, and the rows of neighbours
+    annulus.skies(values, labels, mask, 0, ROWS, box, SIDE, 14, sky)
+    assert sky[0] == 0.0, "the image cuts the annulus"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -26,11 +27,16 @@ ALONE = 3
 
 
 def both(
-    image: Path, settings: tuple[str, ...], tool: str, place: Path, patch: pytest.MonkeyPatch
+    image: Path,
+    settings: tuple[str, ...],
+    tool: str,
+    place: Path,
+    patch: pytest.MonkeyPatch,
+    columns: tuple[str, ...] = COLUMNS,
 ) -> tuple[NDArray[Any], NDArray[Any], int, int]:
     """Rows of ours and the peer's that are the same source and stand alone, and how many each found."""
     patch.chdir(place)
-    (place / "m.param").write_text("\n".join(COLUMNS))
+    (place / "m.param").write_text("\n".join(columns))
     words = [
         str(image), "-PARAMETERS_NAME", "m.param", "-FILTER_NAME", str(SHARE / "default.conv"), "-PHOT_APERTURES",
         "6,15", "-GAIN", "1.6", "-CATALOG_TYPE", "FITS_LDAC", "-VERBOSE_TYPE", "QUIET", "-PIXEL_SCALE", "0.2",
@@ -92,3 +98,53 @@ def agree(ours: NDArray[Any], theirs: NDArray[Any], *, area: int = 0) -> None:
         assert np.median(off(name)) < 1e-6
         assert np.mean(off(name) > 1e-3) < 0.05
     assert np.mean((ours["VIGNET"] != theirs["VIGNET"]).any(axis=(1, 2))) < 0.1
+
+
+LOCAL = (
+    "X_IMAGE", "Y_IMAGE", "BACKGROUND", "FLUX_AUTO", "FLUXERR_AUTO", "FLUX_APER(2)", "FLUXERR_APER(2)", "FLUX_PETRO",
+    "FLUX_ISO", "FLUXERR_ISO", "FLUX_ISOCOR", "FLUX_RADIUS", "FLUX_MAX", "MU_MAX", "MU_THRESHOLD", "FWHM_IMAGE", "ISO0",
+    "ISO3", "ISO7", "XWIN_IMAGE", "FLUX_WIN", "CLASS_STAR", "FLAGS",
+)  # fmt: skip
+
+
+@pytest.fixture
+def sloping(tmp_path: Path) -> Path:
+    """An image of 48 sources, two of them blends, on a sky that rises towards the right and in its middle."""
+    random, (y, x) = np.random.default_rng(5), np.mgrid[:480, :512]
+    image = random.normal(1000.0, 5.0, (480, 512)) + 0.15 * x
+    image += 12.0 * np.exp(-((x - 250) ** 2 + (y - 240) ** 2) / 2.0 / 120.0**2)
+    for k in range(48):
+        cx, cy = 32 + 64 * (k % 8) + random.uniform(-8, 8), 40 + 80 * (k // 8) + random.uniform(-8, 8)
+        light, width = 10.0 ** random.uniform(2.0, 3.5), random.uniform(1.5, 3.5)
+        for shift in (0.0, 3.6) if k in {12, 29} else (0.0,):
+            image += light * np.exp(-0.5 * ((x - cx - shift * width) ** 2 + (y - cy) ** 2) / width**2)
+    fits.writeto(tmp_path / "sloping.fits", image.astype(np.float32))
+    return tmp_path / "sloping.fits"
+
+
+@pytest.mark.parametrize("thick", ["24", "9"])
+def test_local_backgrounds_are_those_of_the_original(
+    thick: str,
+    sloping: Path,
+    program: Callable[[str, str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tool = program("source-extractor", "source-extractor")
+    settings = ("-BACKPHOTO_TYPE", "LOCAL", "-BACKPHOTO_THICK", thick)
+    flat, peers, *_ = both(sloping, (), tool, tmp_path, monkeypatch, LOCAL)
+    ours, theirs, found, expected = both(sloping, settings, tool, tmp_path, monkeypatch, LOCAL)
+    assert found == expected
+    assert len(theirs) == len(peers)
+
+    def off(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.float64]:
+        unlike = np.abs(ours.astype(np.float64) - theirs) / np.maximum(np.abs(theirs), 1e-3)
+        return unlike.reshape(len(ours), -1).max(axis=1)
+
+    same = off(flat["FLUX_APER"], peers["FLUX_APER"]) < 1e-5  # an aperture that reaches over a speck differs anyhow
+    assert same.sum() >= 44
+    for name in (each.split("(")[0] for each in LOCAL):
+        assert off(ours[name][same], theirs[name][same]).max() < 1e-4, name
+    changed = np.abs(flat["BACKGROUND"] - ours["BACKGROUND"]) > 0.01
+    assert changed.sum() > 0.5 * len(flat)
+    assert changed.all() == (thick == "9")  # the edges cut wider annuli: these sources have no local level
