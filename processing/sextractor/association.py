@@ -5,8 +5,9 @@ of lowest y, and so are MEAN, MAG_MEAN, MIN and MAX of a list without magnitudes
 add up to nothing or less, the original gives sums that were not divided; here it is the plain mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from processing.errors import BadSetting
 from processing.sextractor.parameters import Wanted
 from processing.sextractor.records import Table
 from processing.sextractor.settings import Settings
+from processing.sextractor.world import World
 
 Floats = NDArray[np.float64]
 NAMES = frozenset({"VECTOR_ASSOC", "NUMBER_ASSOC"})
@@ -39,18 +41,43 @@ class Entries:
     """(n, columns): what is taken over."""
 
 
-def read_entries(settings: Settings) -> Entries:
+def read_entries(
+    settings: Settings, pixels: Callable[[Floats, Floats], tuple[Floats, Floats]] | None = None
+) -> Entries:
     """Read ASSOC_NAME.
+
+    Parameters
+    ----------
+    pixels : gives pixels, counted from 1, of world coordinates, NaN for those that are on none; only for
+        ASSOCCOORD_TYPE WORLD
 
     Raises
     ------
     BadSetting
-        The file cannot be read, a line is no row of numbers, or ASSOC_PARAMS or ASSOC_DATA name a column that it
-        does not have; names file and line.
+        The file cannot be read, a line is no row of numbers, ASSOC_PARAMS or ASSOC_DATA name a column that it
+        does not have, or its coordinates are the sky's and the image has none; names file and line.
     """
     path = Path(settings.assoc_name)
-    if settings.assoccoord_type != "PIXEL":
-        raise BadSetting("ASSOCCOORD_TYPE = WORLD is not made here: give pixels, ASSOCCOORD_TYPE PIXEL")
+    table = _numbers(path)
+    places = _columns("ASSOC_PARAMS", settings.assoc_params, table.shape[1], path)
+    if len(places) < 2:
+        raise BadSetting(f"ASSOC_PARAMS = {places[0] + 1}: the columns of x and y were expected")
+    taken: Sequence[int] = range(table.shape[1])
+    if settings.assoc_data[0]:
+        taken = _columns("ASSOC_DATA", settings.assoc_data, table.shape[1], path)
+    x, y = table[:, places[0]], table[:, places[1]]
+    if settings.assoccoord_type == "WORLD":
+        if pixels is None:
+            raise BadSetting("ASSOCCOORD_TYPE = WORLD: the image has no world coordinates; give pixels")
+        x, y = pixels(x, y)
+    order = np.argsort(y, kind="stable")
+    order = order[np.isfinite(x[order]) & np.isfinite(y[order])]
+    table = table[order]
+    return Entries(x[order], y[order], table[:, places[2]] if len(places) > 2 else None, table[:, taken])
+
+
+def _numbers(path: Path) -> Floats:
+    """Rows of a list (n, columns)."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as problem:
@@ -70,17 +97,7 @@ def read_entries(settings: Settings) -> Entries:
             raise BadSetting(f"{path}:{number}: {len(words)} columns where the first row has {len(rows[0])}")
     if not rows:
         raise BadSetting(f"ASSOC_NAME = {path}: there is no entry in it")
-    table = np.array(rows)
-    places = _columns("ASSOC_PARAMS", settings.assoc_params, table.shape[1], path)
-    if len(places) < 2:
-        raise BadSetting(f"ASSOC_PARAMS = {places[0] + 1}: the columns of x and y were expected")
-    taken: Sequence[int] = range(table.shape[1])
-    if settings.assoc_data[0]:
-        taken = _columns("ASSOC_DATA", settings.assoc_data, table.shape[1], path)
-    table = table[np.argsort(table[:, places[1]], kind="stable")]
-    return Entries(
-        table[:, places[0]], table[:, places[1]], table[:, places[2]] if len(places) > 2 else None, table[:, taken]
-    )
+    return np.array(rows)
 
 
 def _columns(key: str, given: Sequence[int], number: int, path: Path) -> Sequence[int]:
@@ -134,9 +151,13 @@ def _light(magnitude: Floats) -> Floats:
     return np.where(magnitude < NO_MAGNITUDE, 10.0 ** (-0.4 * np.minimum(magnitude, NO_MAGNITUDE)), 0.0)
 
 
-def associated(base: Table, columns: Sequence[Wanted], x: Floats, y: Floats, settings: Settings) -> Table:
+def associated(
+    base: Table, columns: Sequence[Wanted], x: Floats, y: Floats, settings: Settings, world: World | None = None
+) -> Table:
     """Return VECTOR_ASSOC, as wide as it is wanted, and NUMBER_ASSOC of sources at `x`, `y`, counted from 1."""
-    values, number = associate(x, y, read_entries(settings), settings)
+    near = (float(x.mean()), float(y.mean())) if x.size else (1.0, 1.0)
+    pixels = None if world is None else partial(world.pixels, near=near)
+    values, number = associate(x, y, read_entries(settings, pixels), settings)
     width = max((each.size for each in columns if each.name == "VECTOR_ASSOC"), default=1)
     vector = np.zeros((len(x), width))
     shared = min(width, values.shape[1])

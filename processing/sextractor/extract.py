@@ -156,7 +156,7 @@ def extract_one(
     base = star_locus.with_probability(base, needed)
     if any(each.name in association.NAMES for each in columns):
         objects = engine.detections.objects
-        base = association.associated(base, columns, objects["x"] + 1.0, objects["y"] + 1.0, settings)
+        base = association.associated(base, columns, objects["x"] + 1.0, objects["y"] + 1.0, settings, world)
     base["EXT_NUMBER"] = np.full(len(engine.detections.objects), exposure.number, np.int16)
     place = Place(world or _LINEAR, noise.zero_point, settings.pixel_scale)
     made = derive(association.selected(base, settings), [each.name for each in columns], place)

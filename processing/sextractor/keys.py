@@ -79,7 +79,7 @@ TOOL = Tool(
         Key("ASSOC_NAME", Kind.TEXT, "sky.list", "list of positions to associate", _A, extended=True),
         Key("ASSOC_DATA", Kind.WHOLE, "2,3,4", "its columns to take over; 0: all", _A, many=True, extended=True),
         Key("ASSOC_PARAMS", Kind.WHOLE, "2,3,4", "its columns x, y and magnitude", _A, many=True, extended=True),
-        Key("ASSOCCOORD_TYPE", Kind.TEXT, "PIXEL", "PIXEL; WORLD: not made here", _A, choices=("PIXEL", "WORLD"),
+        Key("ASSOCCOORD_TYPE", Kind.TEXT, "PIXEL", "PIXEL, or WORLD in degrees", _A, choices=("PIXEL", "WORLD"),
             extended=True),
         Key("ASSOC_RADIUS", Kind.NUMBER, "2.0", "largest distance, pixels", _A, extended=True),
         Key("ASSOC_TYPE", Kind.TEXT, "NEAREST", ", ".join(_ASSOC), _A, choices=_ASSOC, extended=True),

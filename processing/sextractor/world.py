@@ -22,6 +22,12 @@ _DEGREE = np.pi / 180.0
 _PV = re.compile(r"PV([12])_(\d{1,2})")
 _STEP = 0.5
 """Pixels to either side, for derivatives: an error below 1e-8 of them on any CCD."""
+FAR = 5.0
+"""Degrees from an image within which its pixels are looked for."""
+_TURNS = 12
+"""Of Newton's method, which from 5 degrees away needs half of them."""
+_CLOSE = 1e-4
+"""Pixels from which a place was found."""
 
 
 def _cosine_powers(terms: Mapping[int, float], x: Floats, y: Floats) -> Floats:
@@ -118,6 +124,41 @@ class World:
     def sky(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return longitude and latitude, degrees."""
         first, second = self.world(x, y)
+        return self._poles(first, second)
+
+    def pixels(self, first: Floats, second: Floats, near: tuple[float, float]) -> tuple[Floats, Floats]:
+        """Return the pixels of world coordinates, by Newton's method from the pixel `near` on.
+
+        Places far from it, FAR degrees where celestial, and those to which the method does not lead are NaN.
+        """
+        x, y = np.full(first.shape, near[0]), np.full(first.shape, near[1])
+        seen = np.ones(first.shape, np.bool_)
+        if self.celestial:
+            seen = _apart(self._poles(first, second), self._poles(*self.world(x, y))) < FAR
+        east, north = np.full(first.shape, np.nan), np.full(first.shape, np.nan)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            for _ in range(_TURNS):
+                east, north = self._from(first, second, x, y)
+                xx, xy, yx, yy = self.derivatives(x, y)
+                size = xx * yy - xy * yx
+                x, y = x + (yy * east - xy * north) / size, y + (xx * north - yx * east) / size
+            east, north = self._from(first, second, x, y)
+            xx, xy, yx, yy = self.derivatives(x, y)
+            fine = seen & (east * east + north * north < _CLOSE**2 * np.abs(xx * yy - xy * yx))
+        return np.where(fine, x, np.nan), np.where(fine, y, np.nan)
+
+    def _from(self, first: Floats, second: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """World coordinates less those of pixels, longitudes times the cosine of latitude."""
+        here = self.world(x, y)
+        away = [first - here[0], second - here[1]]
+        if self.celestial:
+            turn = away[self.longitude]
+            latitude = here[1 - self.longitude] * _DEGREE
+            away[self.longitude] = (turn - 360.0 * np.rint(turn / 360.0)) * np.cos(latitude)
+        return away[0], away[1]
+
+    def _poles(self, first: Floats, second: Floats) -> tuple[Floats, Floats]:
+        """Longitudes and latitudes of world coordinates."""
         return (first, second) if self.longitude == 0 else (second, first)
 
     def derivatives(self, x: Floats, y: Floats) -> Floats:
@@ -139,6 +180,13 @@ class World:
         middle = np.array([(shape[1] + 1) / 2.0]), np.array([(shape[0] + 1) / 2.0])
         xx, xy, yx, yy = self.derivatives(*middle)[:, 0]
         return float(np.sqrt(abs(xx * yy - xy * yx)) * 3600.0)
+
+
+def _apart(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> Floats:
+    """Degrees between places on the sky."""
+    (a, b), (c, d) = ((longitude * _DEGREE, latitude * _DEGREE) for longitude, latitude in (one, other))
+    square = np.sin(0.5 * (b - d)) ** 2 + np.cos(b) * np.cos(d) * np.sin(0.5 * (a - c)) ** 2
+    return np.asarray(2.0 * np.arcsin(np.sqrt(np.clip(square, 0.0, 1.0))) / _DEGREE)
 
 
 def world_of(cards: str) -> World | None:

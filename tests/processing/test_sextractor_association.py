@@ -63,7 +63,7 @@ def test_entries_are_combined(entries: Settings, how: str, expected: tuple[float
         ({"assoc_params": (2, 9)}, "ASSOC_PARAMS = 9"),
         ({"assoc_data": (5,)}, "ASSOC_DATA = 5"),
         ({"assoc_name": "nowhere.list"}, "nowhere.list"),
-        ({"assoccoord_type": "WORLD"}, "ASSOCCOORD_TYPE"),
+        ({"assoccoord_type": "WORLD"}, "ASSOCCOORD_TYPE = WORLD: the image has no"),
     ],
 )
 def test_what_a_list_lacks_is_named(entries: Settings, change: dict[str, object], told: str) -> None:

@@ -153,3 +153,24 @@ def test_magnitudes_and_what_has_none() -> None:
     assert np.isnan(found["ALPHA_J2000"]).all()
     assert np.array_equal(found["X_WORLD"], flux - 1.0)
     assert found["MAG_AUTO"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {}, {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", **PV, "PV2_1": 0.999, "PV2_7": -0.02, "PV2_39": 0.5},
+        {"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN", "CRVAL1": -64.0, "CRVAL2": 359.99}, {"CTYPE1": "X", "CTYPE2": "Y"},
+    ],
+)  # fmt: skip
+def test_world_coordinates_lead_back_to_their_pixels(more: dict[str, float | str]) -> None:
+    world, _ = both(header(**more))
+    x, y = world.pixels(*world.world(X, Y), (1056.0, 2322.0))
+    # the step of the derivatives limits nothing, rounding of degrees does: 6e-14 of them
+    assert np.abs(x - X).max() < 1e-7
+    assert np.abs(y - Y).max() < 1e-7
+
+
+def test_places_far_from_an_image_are_on_none_of_its_pixels() -> None:
+    world, _ = both(header())
+    x, y = world.pixels(np.array([180.02, 0.02, 0.3]), np.array([-64.0, 40.0, 64.0]), (1056.0, 2322.0))
+    assert np.isnan(x).tolist() == np.isnan(y).tolist() == [True, True, False]
