@@ -1,5 +1,6 @@
 """Bits of the flag map; they never change their meaning."""
 
+from collections.abc import Iterable
 from enum import IntFlag
 from typing import Final
 
@@ -30,3 +31,19 @@ ALL_FLAGS: Final = int(~PixelFlag(0))
 """Every named bit."""
 BITS: Final = 15
 """Bits of a flag; one less than a signed integer of 16 bits holds."""
+
+
+def flags_named(names: Iterable[str]) -> PixelFlag:
+    """Give the flags of these names together.
+
+    Raises
+    ------
+    ValueError
+        Names the one that is no flag, and those that are.
+    """
+    found = PixelFlag(0)
+    for name in names:
+        if name not in PixelFlag.__members__:
+            raise ValueError(f"{name} is none of {', '.join(PixelFlag.__members__)}")
+        found |= PixelFlag[name]
+    return found

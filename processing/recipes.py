@@ -22,7 +22,7 @@ from processing.defects.settings import (
     TrailSettings,
 )
 from processing.errors import BadRecipe
-from processing.flags import CALIBRATION, PixelFlag
+from processing.flags import CALIBRATION, PixelFlag, flags_named
 from terapix.identity import safe_name
 from terapix.installation import etc_directory
 
@@ -86,10 +86,7 @@ class WeightRecipe(BaseModel):
     @property
     def nulls(self) -> PixelFlag:
         """Flags of defects that null the weight; those of flat and mask always do."""
-        kept = PixelFlag(0)
-        for name in self.keep_weight:
-            kept |= PixelFlag[name]
-        return ~(kept | CALIBRATION)
+        return ~(flags_named(self.keep_weight) | CALIBRATION)
 
     @property
     def flags(self) -> PixelFlag:
@@ -141,18 +138,13 @@ class PsfSample(BaseModel):
     @field_validator("flags")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in PixelFlag.__members__:
-                raise ValueError(f"{name} is none of {', '.join(PixelFlag.__members__)}")
+        flags_named(names)
         return names
 
     @property
     def mask(self) -> PixelFlag:
         """The flags together."""
-        found = PixelFlag(0)
-        for name in self.flags:
-            found |= PixelFlag[name]
-        return found
+        return flags_named(self.flags)
 
 
 class SourcesRecipe(BaseModel):

@@ -25,6 +25,7 @@ from dbclient.schema import (
     TransferKind,
     TransferState,
 )
+from dbclient.stages import SOURCES
 from dbclient.stores import Chronicle
 from terapix.quantities import in_words
 
@@ -33,7 +34,7 @@ NEXT = {
     FrameState.FETCHED: "It is on the reception disk; its header and pixels are being verified.",
     FrameState.VALID: "It is verified and waits for room on a node.",
     FrameState.PLACED: "It is on its node and waits for its weight and flag maps.",
-    FrameState.WEIGHTED: "Its weight and flag maps are registered: nothing is left to do.",
+    FrameState.WEIGHTED: "Its weight and flag maps are registered",
     FrameState.REJECTED: "It was set aside in from_CADC/rejected/ with a note that says why: "
     "terapix snooppix retry {name} fetches it again, terapix snooppix accept {name} --because … takes it all the same.",
     FrameState.FAILED: "All tries are used up: terapix retry {name} tries again.",
@@ -52,7 +53,7 @@ def tell(chronicle: Chronicle, *, now: datetime) -> list[str]:
 def standing(chronicle: Chronicle, *, now: datetime) -> list[str]:
     """Say what a frame is, where it stands and why, where it lies, what was made of it, and what is under way."""
     frame = chronicle.frame
-    story = [_what(frame), _where(frame, now)]
+    story = [_what(frame), _where(chronicle, now)]
     story += _generations(chronicle)
     if frame.withdrawn_at:
         story.append(f"The archive lists it no more since {frame.withdrawn_at:%Y-%m-%d}; what is here is kept.")
@@ -84,6 +85,16 @@ def _order(order: RequestRecord) -> str:
     words = ", ".join(f"{key} {value}" for key, value in order.arguments.items() if value is not None)
     answer = f": {order.answer}" if order.answer else ", which no daemon has answered yet"
     return f"{order.asked_by} ordered: {order.kind.value} {words}{answer}"
+
+
+def _after_its_maps(chronicle: Chronicle) -> str:
+    """Go on in the sentence that says that a frame has its maps."""
+    if chronicle.frame.catalogued_at:
+        return ", and its catalogue and PSF: nothing is left to do."
+    states = {job.state for job in chronicle.jobs if job.stage == SOURCES}
+    if states & {JobState.DUE, JobState.RUNNING}:
+        return "; it waits for its catalogue and PSF."
+    return "; it got no catalogue." if JobState.FAILED in states else "."
 
 
 def _generations(chronicle: Chronicle) -> list[str]:
@@ -196,10 +207,13 @@ def _what(frame: FrameRecord) -> str:
     return ", ".join(facts) + f": {frame.state.value}."
 
 
-def _where(frame: FrameRecord, now: datetime) -> str:
+def _where(chronicle: Chronicle, now: datetime) -> str:
+    frame = chronicle.frame
     then = NEXT[frame.state].format(name=frame.name)
     if frame.state is FrameState.PLACED and frame.reason and frame.flat is None and frame.mask is None:
         return f"It is on its node, and nothing is left to do: {frame.reason.rstrip('.')}."
+    if frame.state is FrameState.WEIGHTED:
+        then += _after_its_maps(chronicle)
     if frame.reason:
         then = f"{then} Why: {frame.reason.rstrip('.')}."
     if frame.retry_at and frame.retry_at > now:

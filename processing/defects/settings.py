@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from processing.flags import PixelFlag
+from processing.flags import flags_named
 
 
 class EdgeSettings(BaseModel):
@@ -164,12 +164,10 @@ class OutlineSettings(BaseModel):
     @field_validator("flags")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in PixelFlag.__members__:
-                raise ValueError(f"{name} is none of {', '.join(PixelFlag.__members__)}")
+        flags_named(names)
         return names
 
     @property
     def bits(self) -> int:
         """The flags as bits."""
-        return sum(int(PixelFlag[name]) for name in set(self.flags))
+        return int(flags_named(self.flags))

@@ -242,7 +242,7 @@ class Engine:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "spica.pipeline.station"),
             *("--scheduler", self.address, "--node", node, "--directory", str(place)),
-            *("--parent", str(os.getpid())),
+            *("--parent", str(os.getpid()), "--stages", *self._settings.processing.stages),
             *("--journal", f"{self._settings.journal.level}:{self._settings.journal.style}"),
             stdin=asyncio.subprocess.DEVNULL,
             env=environment,

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from dbclient.stages import SOURCES
 from spica.pipeline.access import Access
 from terapix.journal import keep_journal
 from terapix.settings import load
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     place = cache / "dask" / arguments.node
     place.mkdir(parents=True, exist_ok=True)
     warm(place.parent)
-    warm_sources(place.parent)
+    if SOURCES in settings.processing.stages:
+        warm_sources(place.parent)
     asyncio.run(
         serve(
             scheduler=f"{access.scheme}://{settings.spica.scheduler}",

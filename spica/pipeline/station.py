@@ -10,6 +10,7 @@ from pathlib import Path
 
 from distributed import Worker
 
+from dbclient.stages import SOURCES, STAGES
 from spica.pipeline.access import KEY, Access
 from spica.pipeline.engine import calm, configure
 from spica.pipeline.stages import warm, warm_sources
@@ -66,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--node", required=True, metavar="NAME")
     parser.add_argument("--directory", required=True, type=Path, metavar="DIR", help="for Dask's own small files")
     parser.add_argument("--journal", default="info:auto", metavar="LEVEL:STYLE", help="what is logged, and how")
+    parser.add_argument("--stages", nargs="*", default=STAGES, metavar="STAGE", help="what is wanted of frames")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process, which started us, ends")
     arguments = parser.parse_args(argv)
     if arguments.parent:
@@ -76,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not key:
         parser.error(f"{KEY} does not hold the key of the scheduler's channel")
     warm(arguments.directory.parent)
-    warm_sources(arguments.directory.parent)
+    if SOURCES in arguments.stages:
+        warm_sources(arguments.directory.parent)
     access = Access.read(key)
     asyncio.run(serve(scheduler=arguments.scheduler, node=arguments.node, directory=arguments.directory, access=access))
     return 0

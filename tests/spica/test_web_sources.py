@@ -53,10 +53,13 @@ async def done(page, name: str, job: int, summary: dict) -> None:
 
 async def test_a_frame_tells_its_sources_by_ccd_and_draws_their_widths(page):
     name, job = await sources_job(page)
-    assert 'id="sources"' not in await page.text(f"/frames/{name}")
+    text = await page.text(f"/frames/{name}")
+    assert 'id="sources"' not in text
+    assert "it waits for its catalogue and PSF" in text
     await done(page, name, job, SUMMARY)
 
     text = await page.text(f"/frames/{name}")
+    assert "its catalogue and PSF: nothing is left to do" in text
 
     assert "130 stars in the PSF, seeing 0.71″, ellipticity 0.021; made in 9 s" in text
     assert text.count('class="ccd shade') == 2
