@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from processing.cards import CARD, RECORD, CardValues, Entry, padding
 from processing.errors import BadCatalogue, NotFits, Truncated
-from processing.placing import place
+from processing.placing import placed
 from processing.sextractor.table_header import PRIMARY, filling, table_hdu
 
 Rows = NDArray[np.void]
@@ -193,12 +193,6 @@ def write(path: Path, catalogues: Sequence[Catalogue]) -> None:
 
 def write_tables(path: Path, hdus: Sequence[bytes]) -> None:
     """Write an empty primary HDU and `hdus`; the file is there complete, or not at all."""
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(PRIMARY)
-            stream.writelines(hdus)
-        place(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with placed(path) as stream:
+        stream.write(PRIMARY)
+        stream.writelines(hdus)

@@ -47,8 +47,8 @@ class Writer:
     def write(self, products: Sequence[Product], read: Sequence[Path]) -> list[Path]:
         """Write all products under temporary names, and only then put all of them in place.
 
-        With REPLACE they are on disk before what was read goes away; otherwise it is still there, as itself or as
-        NAME.back, and the kernel writes when it pleases.
+        With REPLACE they are on disk before what was read goes away; otherwise that is still there, and the kernel
+        writes when it pleases.
 
         Parameters
         ----------
@@ -229,7 +229,7 @@ def _all(stream: BinaryIO, data: bytes) -> None:
 
 
 def _keep(path: Path) -> None:
-    """Keep a file as NAME.back; it has its old name until the new one takes it."""
+    """Give a file a second name: it has its own until the new one takes it."""
     back = path.with_name(f"{path.name}.back")
     back.unlink(missing_ok=True)
     os.link(path, back)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from processing.cards import CardValues, Entry, text_of
 from processing.ldac import Catalogue
-from processing.placing import place
+from processing.placing import placed
 from processing.psf_model import Images
 from processing.psfex.diagnostics import Diagnosis
 from processing.psfex.field import Field
@@ -149,23 +149,15 @@ def write(path: Path, kind: str, field: Field, settings: Settings, *, cube: bool
     That of a catalogue of one extension is the primary image, as in the original.
     """
     several = len(field.made) > 1
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        with partial.open("wb") as stream:
-            if several:
-                first: list[Entry] = [("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)]
-                stream.write(header(text_of([*first, ("NEXTEND", len(field.made), "extensions")])))
-            for number, (catalogue, made, seen) in enumerate(
-                zip(field.catalogues, field.made, field.seen, strict=True), 1
-            ):
-                pixels = KINDS[kind](Image(catalogue, made, seen, settings), cube)
-                stream.write(_head(pixels, catalogue, made, number if several else None))
-                data = pixels.astype(">f4").tobytes()
-                stream.write(data + filling(len(data)))
-        place(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with placed(path) as stream:
+        if several:
+            first: list[Entry] = [("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)]
+            stream.write(header(text_of([*first, ("NEXTEND", len(field.made), "extensions")])))
+        for number, (catalogue, made, seen) in enumerate(zip(field.catalogues, field.made, field.seen, strict=True), 1):
+            pixels = KINDS[kind](Image(catalogue, made, seen, settings), cube)
+            stream.write(_head(pixels, catalogue, made, number if several else None))
+            data = pixels.astype(">f4").tobytes()
+            stream.write(data + filling(len(data)))
 
 
 def _head(pixels: Images, catalogue: Catalogue, made: Made, number: int | None) -> bytes:

@@ -4,14 +4,13 @@ A kernel is a sum of polar shapelets whose coefficients are polynomials of the p
 fitted so that kernel times PSF is as near to the profile as can be, over places in all of the field at once.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from processing.cards import Entry, text_of
-from processing.placing import place
+from processing.placing import placed
 from processing.psf_model import Images, PsfModel, variation_entries
 from processing.psfex.basis import gauss_laguerre
 from processing.psfex.components import over_the_field
@@ -76,23 +75,15 @@ def write(path: Path, models: Sequence[PsfModel], wanted: Homogenisation) -> Non
     That of a catalogue of one extension is the primary image, as in the original.
     """
     several = len(models) > 1
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        with partial.open("wb") as stream:
-            if several:
-                first: list[Entry] = [("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)]
-                stream.write(header(text_of(first)))
-            for model in models:
-                kernel = kernel_of(model, wanted)
-                stream.write(_head(kernel, model, wanted, several=several))
-                data = kernel.astype(">f4").tobytes()
-                stream.write(data + filling(len(data)))
-            stream.flush()
-            os.fsync(stream.fileno())
-        place(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with placed(path) as stream:
+        if several:
+            first: list[Entry] = [("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)]
+            stream.write(header(text_of(first)))
+        for model in models:
+            kernel = kernel_of(model, wanted)
+            stream.write(_head(kernel, model, wanted, several=several))
+            data = kernel.astype(">f4").tobytes()
+            stream.write(data + filling(len(data)))
 
 
 def _head(kernel: Images, model: PsfModel, wanted: Homogenisation, *, several: bool) -> bytes:

@@ -12,7 +12,7 @@ from processing import psf_model
 from processing.astromatic import Values
 from processing.errors import BadSetting
 from processing.ldac import read
-from processing.placing import place
+from processing.placing import placed
 from processing.psfex import checkimages, homogenisation, stars
 from processing.psfex.diagnostics import Diagnosis, diagnose
 from processing.psfex.field import Field
@@ -189,13 +189,8 @@ def _out(catalogue: Path, values: Values, what: str = "PSF") -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text; it is there complete, or not at all."""
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        place(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with placed(path) as stream:
+        stream.write(text.encode())
 
 
 class Bar:

@@ -14,7 +14,7 @@ from typing import IO
 from processing.cards import Entry, text_of
 from processing.errors import BadSetting
 from processing.ldac import header_bytes
-from processing.placing import place
+from processing.placing import placed
 from processing.provenance import software
 from processing.sextractor.columns import VOTABLE_TYPES
 from processing.sextractor.extraction import Extraction
@@ -47,14 +47,8 @@ def write(path: Path, form: str, extractions: Sequence[Extraction], settings: Se
     """
     if form not in FORMS:
         raise BadSetting(f"CATALOG_TYPE = {form}: one of {', '.join(FORMS)} was expected")
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        with partial.open("wb") as stream:
-            FORMS[form](stream, extractions, settings)
-        place(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with placed(path) as stream:
+        FORMS[form](stream, extractions, settings)
 
 
 def _table(

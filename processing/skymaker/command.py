@@ -13,6 +13,7 @@ from processing.astromatic import Values
 from processing.cards import RECORD, Entry, descriptive, padding, text_of
 from processing.compiler import start_compiler
 from processing.errors import BadSetting, ProcessingError
+from processing.placing import placed
 from processing.provenance import software
 from processing.skymaker.lists import read_list, write_list
 from processing.skymaker.maps import header_of, to_pixels
@@ -95,15 +96,10 @@ def write_image(path: Path, made: Made, entries: list[Entry], header: Any) -> No
     given = set() if header is None else set(header)
     kept = [entry for entry in entries if entry[0] not in given]
     text = text_of(structure) + descriptive(header) + text_of(kept) + "END".ljust(80)
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(text.ljust(-(-len(text) // RECORD) * RECORD).encode("ascii", "replace"))
-            pixels.tofile(stream)
-            stream.write(bytes(padding(pixels.nbytes)))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with placed(path) as stream:
+        stream.write(text.ljust(-(-len(text) // RECORD) * RECORD).encode("ascii", "replace"))
+        pixels.tofile(stream)
+        stream.write(bytes(padding(pixels.nbytes)))
 
 
 def run(values: Values, listed: str, configured: str) -> Made:

@@ -107,7 +107,11 @@ class OutputMap(Protocol):
 
 
 class PlainMap:
-    """Pixels as they are: headers and pixels are written wherever their place is, the name comes at the end."""
+    """Pixels as they are: headers and pixels are written wherever their place is, the name comes at the end.
+
+    The file is complete then, and the kernel brings it to disk when it pleases, as the original's: what it was made of
+    is still there, and waiting takes 0.2 s for 8 CCDs of 0.6. Maps of the chain are MosaicWriter's, which flushes.
+    """
 
     whole = False
 
@@ -118,17 +122,25 @@ class PlainMap:
         self.layout = layout
         self._partial = path.with_name(f"{path.name}.part")
         self._handle = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
-        at = 0
+        self.heads: list[int] = []
+        self.bodies: list[int] = []
+        try:
+            self._begin(notes)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _begin(self, notes: Sequence[Entry]) -> None:
+        """Write the primary header, find the places of all that follows, and take their room."""
+        layout, at = self.layout, 0
         if layout.extensions[0].hdu:
             entries: list[Entry] = [("SIMPLE", True, "FITS"), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)]
             at = self._write(0, text_of(entries) + descriptive(layout.primary) + text_of(history(layout.provenance)))
-        self.heads: list[int] = []
-        self.bodies: list[int] = []
         for extension in layout.extensions:
             self.heads.append(at)
             at += len(_closed(self._head(extension, notes)))
             self.bodies.append(at)
-            size = kind.itemsize * extension.shape[0] * extension.shape[1]
+            size = self.kind.itemsize * extension.shape[0] * extension.shape[1]
             at += size + padding(size)
         self._reserve(at)
 

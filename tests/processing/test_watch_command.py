@@ -1,5 +1,7 @@
 """The weightwatcher tool where no peer is needed: files, errors, the summary."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +153,18 @@ def test_one_image_becomes_one_compressed_image(tmp_path: Path, monkeypatch: pyt
         assert len(made) == 2
         assert made[1].header["GAIN"] == 1.5
         np.testing.assert_allclose(made[1].data, np.where((flat >= 0.3) & (flat <= 1.3), flat, 0), rtol=1e-3)
+
+
+def test_on_a_full_disk_nothing_of_a_map_remains(
+    mosaics: Mosaics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    assert main(argv(WEIGHT_NAMES=mosaics.flat, FLAG_NAMES=mosaics.mask)) == 1
+    assert "weight.fits" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_help_and_defaults_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
