@@ -16,6 +16,10 @@ from processing.ldac import BinaryTable, table_bytes, tables, write_tables
 
 Images = NDArray[np.float32]
 Floats = NDArray[np.float64]
+ACROSS = ("X_IMAGE", "XWIN_IMAGE", "XPSF_IMAGE", "XMODEL_IMAGE", "XPEAK_IMAGE")
+"""Columns that tell the place of a source along x…"""
+ALONG = tuple(name.replace("X", "Y", 1) for name in ACROSS)
+"""…and along y."""
 _REMEDY = "make the model again with psfex"
 
 
@@ -53,6 +57,17 @@ class Variation:
                 ],
             )
         return sorted(terms, key=lambda term: term[::-1])
+
+    def places(self, number: int) -> Floats:
+        """Return contexts, (number**contexts, contexts), evenly over their ranges, the first running fastest."""
+        axes = len(self.names)
+        if not axes:
+            return np.zeros((1, 0))
+        steps = (np.arange(number) - (number - 1) / 2.0) / number
+        grids = np.meshgrid(*[steps] * axes, indexing="ij")
+        shares = np.stack([grid.ravel() for grid in grids[::-1]], axis=1)
+        contexts: Floats = shares * np.array(self.scales) + np.array(self.zeros)
+        return contexts
 
     def basis(self, contexts: Floats) -> Floats:
         """Return the terms, (n, terms), at `contexts`, (n, contexts), in their own units."""

@@ -32,9 +32,7 @@ def centred(sample: Sample, images: Floats, step: float, accuracy: float) -> Sam
         return resampled(places, (height, width), -at / step, 1.0 / step)
 
     for _ in range(_ROUNDS):
-        rows = np.arange(height) - height // 2 - offsets[:, 1, np.newaxis]
-        columns = np.arange(width) - width // 2 - offsets[:, 0, np.newaxis]
-        inside = rows[:, :, np.newaxis] ** 2 + columns[:, np.newaxis, :] ** 2 < reach**2
+        inside = replace(sample, offsets=offsets).within(reach)
         slopes = [(seen(offsets + way) - seen(offsets - way)) / (2.0 * _DELTA) for way in _DELTA * np.eye(2)]
         vectors = np.stack([seen(offsets), *slopes], axis=1).reshape(len(offsets), 3, -1)
         weighed = vectors * (weights * inside).reshape(len(offsets), 1, -1)

@@ -19,6 +19,7 @@ from processing.psfex.diagnostics import Diagnosis
 from processing.psfex.field import Field
 from processing.psfex.model import Made
 from processing.psfex.resampling import resampled
+from processing.psfex.sample import column, extent_of
 from processing.psfex.settings import Settings
 from processing.sextractor.table_header import filling, header
 
@@ -30,6 +31,8 @@ _ROW = 10
 class Image:
     """One image of a catalogue: what is drawn from."""
 
+    path: Path
+    """Of the catalogue."""
     catalogue: Catalogue
     made: Made
     seen: Diagnosis
@@ -56,35 +59,19 @@ def _stars(images: NDArray[np.floating], image: Image, *, cube: bool) -> Images:
     return chosen if cube else montage(chosen, _columns(len(chosen)))
 
 
-def _weights(image: Image) -> NDArray[np.floating]:
-    sample = image.made.sample
-    variance = sample.noise**2 + (image.settings.accuracy * sample.vignettes) ** 2
-    if sample.gain > 0.0:
-        variance += np.maximum(sample.vignettes, 0.0) / sample.gain
-    result: NDArray[np.floating] = sample.good / variance
-    return result
-
-
 def _grid(images: NDArray[np.floating], image: Image, *, cube: bool) -> Images:
     """Return the brightest star in each part of the image; 0 where a part has none."""
     sample, number = image.made.sample, image.settings.snapshots
-    height, width = image.seen.shape or _extent(image)
+    height, width = image.seen.shape or extent_of(image.path, image.catalogue, image.settings)
     accepted = np.flatnonzero(image.made.residuals.accepted)
     brightest = accepted[np.argsort(sample.fluxes[accepted], kind="stable")]
-    names = image.settings.centre
-    x, y = (np.asarray(image.catalogue.sources[name], np.float64)[sample.rows[brightest]] for name in names)
+    x, y = (column(image.path, image.catalogue, name)[sample.rows[brightest]] for name in image.settings.centre)
     columns, rows = (
         np.clip((number / side * (where + 0.5)).astype(int), 0, number - 1) for where, side in ((x, width), (y, height))
     )
     sheet = np.zeros((number * number, *images.shape[1:]), np.float32)
     sheet[rows * number + columns] = images[brightest]
     return sheet.reshape(number, number, *images.shape[1:]) if cube else montage(sheet, number)
-
-
-def _extent(image: Image) -> tuple[int, int]:
-    """Return the size of an image whose header tells none, from its sources."""
-    x, y = (np.asarray(image.catalogue.sources[name], np.float64) for name in image.settings.centre)
-    return int(np.nanmax(y)) + 1, int(np.nanmax(x)) + 1
 
 
 def _places(images: Images, image: Image, *, cube: bool) -> Images:
@@ -130,7 +117,7 @@ KINDS: Mapping[str, Callable[[Image, bool], Images]] = {
     "RESIDUALS_GRID": lambda image, cube: _grid(image.made.residuals.images, image, cube=cube),
     "SAMPLES": lambda image, cube: _stars(image.made.sample.vignettes, image, cube=cube),
     "SAMPLES_GRID": lambda image, cube: _grid(image.made.sample.vignettes, image, cube=cube),
-    "WEIGHTS": lambda image, cube: _stars(_weights(image), image, cube=cube),
+    "WEIGHTS": lambda image, cube: _stars(image.made.sample.weights(image.settings.accuracy), image, cube=cube),
     "PROTOTYPES": lambda image, cube: _prototypes(image, cube=cube),
     "SNAPSHOTS": lambda image, cube: _places(image.seen.images, image, cube=cube),
     "SNAPSHOTS_IMRES": lambda image, cube: _imres(image, cube=cube),
@@ -154,7 +141,7 @@ def write(path: Path, kind: str, field: Field, settings: Settings, *, cube: bool
             first: list[Entry] = [("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)]
             stream.write(header(text_of([*first, ("NEXTEND", len(field.made), "extensions")])))
         for number, (catalogue, made, seen) in enumerate(zip(field.catalogues, field.made, field.seen, strict=True), 1):
-            pixels = KINDS[kind](Image(catalogue, made, seen, settings), cube)
+            pixels = KINDS[kind](Image(field.path, catalogue, made, seen, settings), cube)
             stream.write(_head(pixels, catalogue, made, number if several else None))
             data = pixels.astype(">f4").tobytes()
             stream.write(data + filling(len(data)))

@@ -1,7 +1,6 @@
 """Principal components of models of the PSF: NEWBASIS_TYPE PCA_COMMON."""
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 
@@ -14,10 +13,7 @@ _PLACES = 5
 
 def over_the_field(variation: Variation) -> Floats:
     """Return terms of the polynomial, (places, terms), at places all over the ranges of contexts."""
-    steps = (np.arange(_PLACES) - (_PLACES - 1) / 2.0) / _PLACES
-    axes = len(variation.names)
-    scaled = np.array(list(product(steps, repeat=axes))).reshape(_PLACES**axes, axes)
-    return variation.basis(scaled * np.array(variation.scales) + np.array(variation.zeros))
+    return variation.basis(variation.places(_PLACES))
 
 
 def components(models: Sequence[PsfModel], number: int) -> Floats:

@@ -11,14 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from processing.cards import CardValues
-from processing.psf_model import Images, PsfModel, Variation
+from processing.psf_model import ACROSS, ALONG, Images, PsfModel, Variation
 from processing.psfex import moffat
 from processing.psfex.moffat import Moffats
 from processing.psfex.sample import Floats
 from processing.sextractor.world import World, world_of
-
-_ACROSS = ("X_IMAGE", "XWIN_IMAGE", "XPSF_IMAGE", "XMODEL_IMAGE", "XPEAK_IMAGE")
-_ALONG = tuple(name.replace("X", "Y", 1) for name in _ACROSS)
 
 
 class Range(NamedTuple):
@@ -67,18 +64,6 @@ class Diagnosis:
         return place
 
 
-def snapshots(variation: Variation, number: int) -> Floats:
-    """Return contexts, (number**contexts, contexts), evenly over their ranges, the first running fastest."""
-    count = len(variation.names)
-    if not count:
-        return np.zeros((1, 0))
-    steps = (np.arange(number) - (number - 1) / 2.0) / number
-    grids = np.meshgrid(*[steps] * count, indexing="ij")
-    places = np.stack([grid.ravel() for grid in grids[::-1]], axis=1)
-    contexts: Floats = places * np.array(variation.scales) + np.array(variation.zeros)
-    return contexts
-
-
 def diagnose(model: PsfModel, cards: str, number: int) -> Diagnosis:
     """Look at a model in a grid of places.
 
@@ -87,7 +72,7 @@ def diagnose(model: PsfModel, cards: str, number: int) -> Diagnosis:
     cards : of the image's header
     number : places an axis
     """
-    contexts = snapshots(model.variation, number)
+    contexts = model.variation.places(number)
     images = model.many(contexts)
     blank = moffat.nothing(len(images))
     plain, free = (blank, blank) if model.empty else moffat.fit(images, model.step, model.fwhm)
@@ -145,7 +130,7 @@ def across_and_along(values: Floats, number: int, variation: Variation) -> Float
     """Return means over all contexts but the place on the image, (y, x); an axis that is no context has one element."""
     count = len(variation.names)
     grid = values.reshape((number,) * count)
-    axes = [next((k for k, name in enumerate(variation.names) if name in kinds), None) for kinds in (_ALONG, _ACROSS)]
+    axes = [next((k for k, name in enumerate(variation.names) if name in kinds), None) for kinds in (ALONG, ACROSS)]
     kept = [count - 1 - axis if axis is not None else None for axis in axes]
     mean = grid.mean(axis=tuple(axis for axis in range(count) if axis not in kept))
     if kept[0] is not None and kept[1] is not None:

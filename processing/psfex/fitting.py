@@ -8,6 +8,7 @@ import numpy as np
 from processing.psf_model import PsfModel
 from processing.psfex.centring import centred
 from processing.psfex.clipping import limit_of
+from processing.psfex.comparison import compared
 from processing.psfex.refinement import Refinement, refinement_of
 from processing.psfex.resampling import resampled
 from processing.psfex.sample import Floats, Sample
@@ -40,29 +41,6 @@ def coefficients(sample: Sample, shape: tuple[int, int], step: float, accuracy: 
     return np.ascontiguousarray(solved.T).reshape(terms, *shape)
 
 
-def reduced_chi2(sample: Sample, images: Floats, step: float, accuracy: float, expected: float) -> Floats:
-    """Return chi2 a degree of freedom of each star, its flux fitted, within the circle that the model covers.
-
-    Parameters
-    ----------
-    accuracy : of the model's pixels, relative
-    expected : of the vignettes' pixels, relative, which is PSF_ACCURACY; both count, as in the original
-    """
-    places = np.tensordot(sample.variation.basis(sample.contexts), images, 1)
-    height, width = sample.vignettes.shape[1:]
-    models = resampled(places, (height, width), -sample.offsets / step, 1.0 / step)
-    values, weights = sample.vignettes, sample.weights(expected)
-    scale = (weights * models * values).sum(axis=(1, 2)) / np.maximum((weights * models**2).sum(axis=(1, 2)), 1e-300)
-    models *= scale[:, np.newaxis, np.newaxis]
-    rows = (np.arange(height) - height // 2 - sample.offsets[:, 1, np.newaxis])[:, :, np.newaxis]
-    columns = (np.arange(width) - width // 2 - sample.offsets[:, 0, np.newaxis])[:, np.newaxis, :]
-    inside = rows**2 + columns**2 < (step * (min(images.shape[1:]) // 2)) ** 2
-    weights = np.where(inside, weights / (1.0 + weights * (accuracy * models) ** 2), 0.0)
-    chi2 = (weights * (values - models) ** 2).sum(axis=(1, 2))
-    result: Floats = chi2 / np.maximum(np.count_nonzero(weights, axis=(1, 2)) - 1, 1)
-    return result
-
-
 def tapered(images: Floats, fwhm: float) -> Floats:
     """Let the model end in a circle: linearly in the radius squared over one FWHM, `fwhm` in its own pixels."""
     height, width = images.shape[1:]
@@ -75,9 +53,7 @@ def tapered(images: Floats, fwhm: float) -> Floats:
     return result
 
 
-def fit(
-    sample: Sample, settings: Settings, step: float, vectors: Floats | None = None
-) -> tuple[PsfModel, Sample, Floats]:
+def fit(sample: Sample, settings: Settings, step: float, vectors: Floats | None = None) -> tuple[PsfModel, Floats]:
     """Fit the model of an image in passes.
 
     Parameters
@@ -87,7 +63,6 @@ def fit(
     Returns
     -------
     model : without its chi2
-    stars : that are left
     basis : (k, ny, nx), vectors with which it was refined; none where it was not
     """
     shape = settings.size[1], settings.size[0]
@@ -102,9 +77,10 @@ def fit(
         if number < len(PASSES):
             if settings.recentred:
                 left = centred(left, images, step, settings.accuracy)
-            chi = np.sqrt(reduced_chi2(left, images, step, accuracy, settings.accuracy))
+            places = np.tensordot(left.variation.basis(left.contexts), images, 1)
+            chi = np.sqrt(compared(left, places, step, expected=settings.accuracy, accuracy=accuracy).chi2)
             left = left.of(chi <= limit_of(chi))
     images = tapered(images, sample.fwhm / step)
     pixels, counts = images.astype(np.float32), (len(sample.rows), len(left.rows))
     basis = refine.basis.vectors if refine else np.empty((0, *shape))
-    return PsfModel(pixels, step, sample.fwhm, sample.variation, *counts), left, basis
+    return PsfModel(pixels, step, sample.fwhm, sample.variation, *counts), basis

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from processing.psfex.field import Field
-from processing.psfex.sample import Floats
+from processing.psfex.sample import Floats, extent_of
+from processing.psfex.settings import Settings
 from processing.sextractor.world import World, world_of
+from processing.tangent_plane import to_plane
 
 _GAP = 1.06
 """Distance of images that stand in rows, over their size."""
@@ -31,8 +33,8 @@ class FocalPlane:
     def plane(self, image: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return places in the plane of pixels of an image, the first pixel being 1."""
         if self.worlds:
-            east, north = tangent(*self.worlds[image].sky(x, y), self.centre)
-            return east, north
+            east, north = to_plane(*self.centre, *self.worlds[image].sky(x, y))
+            return 60.0 * east, 60.0 * north
         columns = _columns(self.shapes)
         height, width = (max(shape[axis] for shape in self.shapes) * _GAP for axis in (0, 1))
         rows = (len(self.shapes) - 1) // columns
@@ -52,29 +54,15 @@ def _columns(shapes: Sequence[tuple[float, float]]) -> int:
     return min(max(1, round(float(np.sqrt(len(shapes) * height / width)))), len(shapes))
 
 
-def tangent(longitude: Floats, latitude: Floats, centre: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Return gnomonic coordinates, arcminutes to the east and to the north of `centre`; all angles in degrees."""
-    alpha, delta = np.radians(longitude - centre[0]), np.radians(latitude)
-    sine, cosine = np.sin(np.radians(centre[1])), np.cos(np.radians(centre[1]))
-    depth = sine * np.sin(delta) + cosine * np.cos(delta) * np.cos(alpha)
-    arcminutes = 60.0 * 180.0 / np.pi
-    east = arcminutes * np.cos(delta) * np.sin(alpha) / depth
-    return east, arcminutes * (cosine * np.sin(delta) - sine * np.cos(delta) * np.cos(alpha)) / depth
-
-
-def focal_plane(field: Field) -> FocalPlane:
+def focal_plane(field: Field, settings: Settings) -> FocalPlane:
     """Put the images of a catalogue in their places."""
     shapes = []
-    for catalogue, made, seen in zip(field.catalogues, field.made, field.seen, strict=True):
+    for catalogue, seen in zip(field.catalogues, field.seen, strict=True):
         if seen.shape:
             shapes.append((float(seen.shape[0]), float(seen.shape[1])))
             continue
-        sources, rows = catalogue.sources, made.sample.rows
-        x, y = (
-            sources[name] if name in (sources.dtype.names or ()) else made.sample.contexts[:, k]
-            for k, name in enumerate(("X_IMAGE", "Y_IMAGE"))
-        )
-        shapes.append((float(np.nanmax(y)), float(np.nanmax(x))) if len(rows) else (1.0, 1.0))
+        height, width = extent_of(field.path, catalogue, settings)
+        shapes.append((float(height), float(width)))
     worlds = [world for each in field.catalogues if (world := world_of(each.cards)) is not None and world.celestial]
     if len(worlds) < len(shapes):
         return FocalPlane(shapes, ())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from processing.ldac import Catalogue, read
+from processing.ldac import Catalogue
 from processing.psf_model import PsfModel, without_stars
 from processing.psfex.centring import centred
 from processing.psfex.components import components
@@ -36,8 +36,6 @@ class Made:
     """What was made of an image."""
 
     model: PsfModel
-    stars: Sample
-    """Those left."""
     sample: Sample
     """All that were loaded."""
     residuals: Residuals
@@ -48,23 +46,23 @@ class Made:
     """Why there is no model, where there is none."""
 
 
-def _told(model: PsfModel, stars: Sample, sample: Sample, settings: Settings, basis: Floats) -> Made:
+def _told(model: PsfModel, sample: Sample, settings: Settings, basis: Floats) -> Made:
     """Look at each star of an image with its model."""
     if settings.recentred:
         sample = centred(sample, model.images.astype(np.float64), model.step, settings.accuracy)
     seen = look(sample, model, settings.accuracy)
     accepted, loaded = int(np.count_nonzero(seen.accepted)), len(sample.rows)
-    return Made(replace(model, loaded=loaded, accepted=accepted, chi2=seen.mean_chi2), stars, sample, seen, basis)
+    return Made(replace(model, loaded=loaded, accepted=accepted, chi2=seen.mean_chi2), sample, seen, basis)
 
 
-def _fitted(sample: Sample, settings: Settings) -> tuple[PsfModel, Sample, Floats]:
+def _fitted(sample: Sample, settings: Settings) -> tuple[PsfModel, Floats]:
     return fit(sample, settings, float(np.float32(settings.step or sample.fwhm * _STEPS)))
 
 
 def made_of(sample: Sample, settings: Settings) -> Made:
     """Fit the PSF of an image to its stars, and look at each of them with it."""
-    model, stars, basis = _fitted(sample, settings)
-    return _told(model, stars, sample, settings, basis)
+    model, basis = _fitted(sample, settings)
+    return _told(model, sample, settings, basis)
 
 
 def fit_psf(sample: Sample, settings: Settings) -> PsfModel:
@@ -87,7 +85,7 @@ def model_of(path: Path, catalogue: Catalogue, settings: Settings) -> Made:
 def _without(path: Path, catalogue: Catalogue, settings: Settings, told: NoStars) -> Made:
     sample = nothing(path, catalogue, settings)
     blank = without_stars((settings.size[1], settings.size[0]), sample.variation)
-    return Made(blank, sample, sample, of_none(sample.vignettes.shape[1:]), verdict=told.found)
+    return Made(blank, sample, of_none(sample.vignettes.shape[1:]), verdict=told.found)
 
 
 def common_of(path: Path, catalogues: Sequence[Catalogue], settings: Settings) -> Sequence[Made]:
@@ -109,11 +107,11 @@ def common_of(path: Path, catalogues: Sequence[Catalogue], settings: Settings) -
     samples = [each for each in found if isinstance(each, Sample)]
     if not samples:
         return [model_of(path, catalogue, settings) for catalogue in catalogues]
-    model, _, basis = _fitted(joined(path, samples), settings)
+    model, basis = _fitted(joined(path, samples), settings)
     made = []
     for catalogue, each in zip(catalogues, found, strict=True):
         if isinstance(each, Sample):
-            made.append(_told(model, each, each, settings, basis))
+            made.append(_told(model, each, settings, basis))
         else:
             blank = _without(path, catalogue, settings, each)
             made.append(replace(blank, model=replace(model, loaded=0, accepted=0), verdict=""))
@@ -135,13 +133,15 @@ def of_components(path: Path, catalogues: Sequence[Catalogue], settings: Setting
 
 
 def _made_of(each: Made, settings: Settings, vectors: Floats) -> Made:
-    model, stars, basis = fit(each.sample, settings, each.model.step, vectors)
-    return _told(model, stars, each.sample, settings, basis)
+    model, basis = fit(each.sample, settings, each.model.step, vectors)
+    return _told(model, each.sample, settings, basis)
 
 
-def models_of(path: Path, settings: Settings) -> Sequence[Made]:
-    """Make the models of all images of a catalogue, by threads; their number changes no bit."""
-    catalogues = read(path)
+def models_of(path: Path, catalogues: Sequence[Catalogue], settings: Settings) -> Sequence[Made]:
+    """Make the models of all images of a catalogue, by threads; their number changes no bit.
+
+    `path` is only named in errors.
+    """
     if settings.common:
         return common_of(path, catalogues, settings)
     if settings.components:

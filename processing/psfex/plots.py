@@ -100,7 +100,7 @@ def _called(field: Field) -> str:
 
 def focal_map(kind: str, field: Field, settings: Settings) -> str:
     """Draw a quantity over the focal plane."""
-    drawn, plane = MAPS[kind], focal_plane(field)
+    drawn, plane = MAPS[kind], focal_plane(field, settings)
     unit, values = drawn.unit, [drawn.values(field, image, settings, plane) for image in range(len(field.made))]
     if kind == "FWHM" and all("PixelScale_WCS" in seen.ranges for seen in field.seen):
         values = [each * seen.ranges["PixelScale_WCS"].mean for each, seen in zip(values, field.seen, strict=True)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from processing.psf_model import PsfModel
 from processing.psfex.clipping import limit_of
-from processing.psfex.resampling import resampled
+from processing.psfex.comparison import compared
 from processing.psfex.sample import Floats, Sample
 
 
@@ -52,34 +52,14 @@ def look(sample: Sample, model: PsfModel, accuracy: float) -> Residuals:
     ----------
     accuracy : relative error of pixels, of the star as well as of the model
     """
-    height, width = sample.vignettes.shape[1:]
-    # a model that was reduced to one term has no contexts
-    contexts = sample.contexts[:, : len(model.variation.names)]
-    places = model.many(contexts).astype(np.float64)
-    models = resampled(places, (height, width), -sample.offsets / model.step, 1.0 / model.step)
-    values = sample.vignettes
-    variance = sample.noise**2 + (accuracy * values) ** 2
-    if sample.gain > 0.0:
-        variance += np.maximum(values, 0.0) / sample.gain
-    weights = sample.good / variance
-    squares = np.einsum("nyx,nyx,nyx->n", weights, models, models)
-    products = np.einsum("nyx,nyx,nyx->n", weights, models, values)
-    fluxes = np.where(squares > 0.0, products / np.where(squares > 0.0, squares, 1.0), sample.fluxes)
-    models *= fluxes[:, np.newaxis, np.newaxis]
-    images = (values - models) * sample.good
-    along = np.arange(height) - height // 2 - sample.offsets[:, 1, np.newaxis]
-    across = np.arange(width) - width // 2 - sample.offsets[:, 0, np.newaxis]
-    reach = model.step * (min(model.images.shape[1:]) // 2)
-    inside = (along**2)[:, :, np.newaxis] + (across**2)[:, np.newaxis, :] < reach**2
-    inside &= sample.good
-    chi = images**2 / (variance + (accuracy * models) ** 2) * inside
-    count = np.count_nonzero(inside, axis=(1, 2))
-    chi2 = chi.sum(axis=(1, 2)) / np.maximum(count - 1, 1)
-    models += values
-    models *= inside
-    norm = np.einsum("nyx,nyx->n", models, models)
-    differences = np.einsum("nyx,nyx->n", models, np.abs(images))
+    places = model.many(sample.contexts).astype(np.float64)
+    found = compared(sample, places, model.step, expected=accuracy, accuracy=accuracy)
+    images = (sample.vignettes - found.models) * sample.good
+    both = (found.models + sample.vignettes) * found.inside
+    norm = np.einsum("nyx,nyx->n", both, both)
+    differences = np.einsum("nyx,nyx->n", both, np.abs(images))
     relative = np.divide(2.0 * differences, norm, out=np.zeros_like(norm), where=norm > 0.0)
-    root = np.sqrt(chi2)
+    root = np.sqrt(found.chi2)
     accepted = root <= limit_of(root) if len(root) > 1 else np.ones(len(root), np.bool_)
-    return Residuals(images.astype(np.float32), chi.astype(np.float32), fluxes, chi2, relative, accepted)
+    kept = images.astype(np.float32), found.chi.astype(np.float32)
+    return Residuals(*kept, found.fluxes, found.chi2, relative, accepted)

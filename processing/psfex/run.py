@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from processing import psf_model
 from processing.astromatic import Values
+from processing.bar import Bar
 from processing.errors import BadSetting
 from processing.ldac import read
 from processing.placing import placed
@@ -21,8 +22,6 @@ from processing.psfex.model import models_of
 from processing.psfex.sample import NoStars
 from processing.psfex.settings import Settings
 
-_BAR = 40
-"""Signs of the bar of progress."""
 _DEVICES = {"NULL", "XWIN", "TK", "PS", "PSC", "XFIG", "PNG", "JPEG", "AQT", "PDF", "SVG"}
 """What the original draws on; here each of them but NULL is an SVG file, so that existing configurations go on."""
 _HEADER = "   catalogue       image    stars     sampling  chi2   FWHM         ellipticity residuals asymmetry\n"
@@ -37,7 +36,7 @@ def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Se
     checks = checks_of(values)
     drawn = plots_of(values)
     wanted = not quiet or values.switch("WRITE_XML") or bool(checks or drawn)
-    bar = Bar(shown=not quiet and sys.stderr.isatty())
+    bar = Bar(shown=not quiet)
     fields = []
     for number, path in enumerate(paths):
         fields.append(_field(path, settings, partial(_part, bar, number, len(paths)), look=wanted))
@@ -74,14 +73,21 @@ def checks_of(values: Values) -> Mapping[str, Path]:
     BadSetting
         Where a kind is not known, or has no file.
     """
-    kinds = [kind.upper() for kind in values.texts("CHECKIMAGE_TYPE") if kind.upper() != "NONE"]
-    names = values.texts("CHECKIMAGE_NAME")
-    for kind in kinds:
-        if kind not in checkimages.KINDS:
-            raise BadSetting(f"CHECKIMAGE_TYPE = {kind}: one of NONE, {', '.join(checkimages.KINDS)} was expected")
-    if len(names) < len(kinds):
-        raise BadSetting(f"CHECKIMAGE_NAME: {len(names)} files for {len(kinds)} check-images; one each was expected")
-    return {kind: Path(name) for kind, name in zip(kinds, names, strict=False)}
+    return _paired(values, "CHECKIMAGE", checkimages.KINDS)
+
+
+def _paired(values: Values, what: str, known: Collection[str]) -> Mapping[str, Path]:
+    """Return names by kinds, each at the place of its kind; a NONE keeps its name to itself, as in the original."""
+    kinds, names = [kind.upper() for kind in values.texts(f"{what}_TYPE")], values.texts(f"{what}_NAME")
+    wanted = [(place, kind) for place, kind in enumerate(kinds) if kind != "NONE"]
+    for place, kind in wanted:
+        if kind not in known:
+            raise BadSetting(f"{what}_TYPE = {kind}: one of NONE, {', '.join(known)} was expected")
+        if place >= len(names):
+            raise BadSetting(
+                f"{what}_NAME: {len(names)} files for {len(kinds)} check-{what[5:].lower()}s; one each was expected"
+            )
+    return {kind: Path(names[place]) for place, kind in wanted}
 
 
 def plots_of(values: Values) -> Mapping[str, Path]:
@@ -92,9 +98,8 @@ def plots_of(values: Values) -> Mapping[str, Path]:
     BadSetting
         Where a kind or a device is not known, or a kind has no file.
     """
-    kinds = [kind.upper() for kind in values.texts("CHECKPLOT_TYPE") if kind.upper() != "NONE"]
     devices = {device.upper() for device in values.texts("CHECKPLOT_DEV")}
-    if not kinds or devices <= {"NULL"}:
+    if devices <= {"NULL"} or {kind.upper() for kind in values.texts("CHECKPLOT_TYPE")} <= {"NONE"}:
         return {}
     for device in sorted(devices - _DEVICES):
         raise BadSetting(f"CHECKPLOT_DEV = {device}: one of {', '.join(sorted(_DEVICES))} was expected")
@@ -103,13 +108,7 @@ def plots_of(values: Values) -> Mapping[str, Path]:
         sys.stderr.write(f"psfex: CHECKPLOT_DEV = {told}: plots are drawn as SVG here; set it to SVG or NULL\n")
     from processing.psfex.plots import KINDS  # noqa: PLC0415  not needed without them
 
-    names = values.texts("CHECKPLOT_NAME")
-    for kind in kinds:
-        if kind not in KINDS:
-            raise BadSetting(f"CHECKPLOT_TYPE = {kind}: one of NONE, {', '.join(KINDS)} was expected")
-    if len(names) < len(kinds):
-        raise BadSetting(f"CHECKPLOT_NAME: {len(names)} files for {len(kinds)} check-plots; one each was expected")
-    return {kind: Path(name) for kind, name in zip(kinds, names, strict=False)}
+    return _paired(values, "CHECKPLOT", KINDS)
 
 
 def _drawn(field: Field, wanted: Mapping[str, Path], settings: Settings) -> Field:
@@ -138,12 +137,13 @@ def _list(fields: Sequence[Field], values: Values, settings: Settings) -> None:
         write_text(path, stars.text(rows, header=form == "ASCII_HEAD"))
 
 
-def _part(bar: "Bar", number: int, count: int, share: float) -> None:
+def _part(bar: Bar, number: int, count: int, share: float) -> None:
     bar((number + share) / count)
 
 
 def _field(path: Path, settings: Settings, progress: Callable[[float], None], *, look: bool) -> Field:
-    catalogues, made = read(path), models_of(path, settings)
+    catalogues = read(path)
+    made = models_of(path, catalogues, settings)
     progress(0.6)
     seen: list[Diagnosis] = []
     if look:
@@ -191,18 +191,3 @@ def write_text(path: Path, text: str) -> None:
     """Write a text; it is there complete, or not at all."""
     with placed(path) as stream:
         stream.write(text.encode())
-
-
-class Bar:
-    """A bar of progress on a terminal; silent elsewhere."""
-
-    def __init__(self, *, shown: bool) -> None:
-        self._shown = shown
-
-    def __call__(self, share: float) -> None:
-        """Show the share that is done, from 0 to 1."""
-        if self._shown:
-            full = round(share * _BAR)
-            end = "\n" if share >= 1.0 else ""
-            sys.stderr.write(f"\r[{'#' * full}{'.' * (_BAR - full)}] {100 * share:3.0f} %{end}")
-            sys.stderr.flush()

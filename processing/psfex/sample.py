@@ -57,13 +57,26 @@ class Sample:
         """Standard deviation of the background, of each star."""
         return np.full(len(self.rows), self.noise) if self.images is None else self.images[0]
 
-    def weights(self, accuracy: float) -> Floats:
-        """Return inverse variances, (n, ny, nx), of background, photons and `accuracy` times the value."""
-        variance = self.background[:, np.newaxis, np.newaxis] ** 2 + (accuracy * self.vignettes) ** 2
+    def variance(self, accuracy: float) -> Floats:
+        """Return the variance of pixels, (n, ny, nx): of background, photons and `accuracy` times the value."""
+        variance: Floats = self.background[:, np.newaxis, np.newaxis] ** 2 + (accuracy * self.vignettes) ** 2
         gains = np.full(len(self.rows), self.gain) if self.images is None else self.images[1]
         photons = np.divide(1.0, gains, out=np.zeros(len(gains)), where=gains > 0.0)
         variance += np.maximum(self.vignettes, 0.0) * photons[:, np.newaxis, np.newaxis]
-        return np.where(self.good, 1.0 / variance, 0.0)
+        return variance
+
+    def weights(self, accuracy: float) -> Floats:
+        """Return the inverse of `variance`, (n, ny, nx), 0 where a pixel has no value."""
+        weights: Floats = self.good / self.variance(accuracy)
+        return weights
+
+    def within(self, reach: float) -> NDArray[np.bool_]:
+        """Tell which pixels, (n, ny, nx), are nearer to their star than `reach` pixels."""
+        height, width = self.vignettes.shape[1:]
+        along = np.arange(height) - height // 2 - self.offsets[:, 1, np.newaxis]
+        across = np.arange(width) - width // 2 - self.offsets[:, 0, np.newaxis]
+        near: NDArray[np.bool_] = (along**2)[:, :, np.newaxis] + (across**2)[:, np.newaxis, :] < reach**2
+        return near
 
     def of(self, kept: NDArray[np.bool_]) -> "Sample":
         """Return the stars that are kept."""
@@ -122,6 +135,13 @@ def column(path: Path, catalogue: Catalogue, name: str) -> Floats:
     return element
 
 
+def extent_of(path: Path, catalogue: Catalogue, settings: Settings) -> tuple[int, int]:
+    """Return the size, (ny, nx), of an image whose header tells none: so large that it holds its sources."""
+    x, y = (column(path, catalogue, name) for name in settings.centre)
+    width, height = (int(np.max(side, initial=0.0, where=np.isfinite(side))) + 1 for side in (x, y))
+    return height, width
+
+
 def mode_of(widths: Floats, variability: float) -> float:
     """Return the middle of the narrowest window over a quarter of the sorted widths, or of fewer if that is too wide.
 
@@ -163,7 +183,8 @@ def _passed(
     left = cuts_of(path, catalogue, settings.selection)
     centres = np.stack([column(path, catalogue, name) for name in settings.centre], axis=1)
     fluxes = column(path, catalogue, settings.flux)
-    left["without flux or position"] = (fluxes > 0.0) & np.isfinite(fluxes) & np.isfinite(centres).all(axis=1)
+    told = np.isfinite(centres).all(axis=1) & np.isfinite(context_values(path, catalogue, settings)).all(axis=1)
+    left["without flux, position or context"] = (fluxes > 0.0) & np.isfinite(fluxes) & told
     return left, centres, fluxes
 
 
@@ -258,27 +279,32 @@ def _vignettes(path: Path, sources: Rows, hdu: int, rows: NDArray[np.int64]) -> 
 
 def context_values(path: Path, catalogue: Catalogue, settings: Settings) -> Floats:
     """Return contexts of all sources, (n, contexts): columns, or a keyword's value."""
-    columns = []
-    for name in settings.contexts if any(settings.degrees) else ():
-        if name.startswith(":"):
-            value = CardValues(catalogue.cards).number(name[1:])
-            if value is None:
-                remedy = "name another keyword in PSFVAR_KEYS"
-                raise BadCatalogue(
-                    path, f"no number {name[1:]} in the image's header", hdu=catalogue.hdu, remedy=remedy
-                )
-            columns.append(np.full(len(catalogue.sources), value))
-        else:
-            columns.append(column(path, catalogue, name))
+    names = settings.contexts if any(settings.degrees) else ()
+    columns = [context_of(path, catalogue, name) for name in names]
     return np.stack(columns, axis=1) if columns else np.empty((len(catalogue.sources), 0))
+
+
+def context_of(path: Path, catalogue: Catalogue, name: str) -> Floats:
+    """Return a context of all sources: a column, or the value of a keyword, whose name begins with a colon."""
+    if not name.startswith(":"):
+        return column(path, catalogue, name)
+    value = CardValues(catalogue.cards).number(name[1:])
+    if value is None:
+        found, remedy = f"no number {name[1:]} in the image's header", "name another keyword in PSFVAR_KEYS"
+        raise BadCatalogue(path, found, hdu=catalogue.hdu, remedy=remedy)
+    return np.full(len(catalogue.sources), value)
 
 
 def variation_of(contexts: Floats, settings: Settings) -> Variation:
     """Return how the PSF varies; contexts, (n, contexts), are scaled to the range of all sources, stars or not."""
     if not contexts.size:
         return Variation()
-    low, high = np.nanmin(contexts, axis=0), np.nanmax(contexts, axis=0)
+    told = np.isfinite(contexts)
+    low = np.where(told, contexts, np.inf).min(axis=0)
+    high = np.where(told, contexts, -np.inf).max(axis=0)
     scales = tuple(float(scale) for scale in np.where(high > low, high - low, 1.0))
+    # a context that no source has
+    low, high = np.where(high >= low, (low, high), 0.0)
     zeros = tuple(float(value) for value in (low + high) / 2.0)
     return Variation(settings.contexts, settings.groups, zeros, scales, settings.degrees)
 

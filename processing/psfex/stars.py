@@ -14,7 +14,7 @@ from processing.cards import text_of
 from processing.ldac import Catalogue, Rows
 from processing.psfex.field import Field
 from processing.psfex.model import Made
-from processing.psfex.sample import column, cuts_of
+from processing.psfex.sample import column, context_of, cuts_of
 from processing.psfex.settings import Settings
 
 
@@ -28,7 +28,7 @@ class Unfit(IntFlag):
     FAINT = 16
     WIDTH = 32  #: no stellar FWHM
     ELONGATED = 64
-    PIXELS = 128  #: too many bad pixels, or no flux or position
+    PIXELS = 128  #: too many bad pixels, or no flux, position or context
 
 
 _CUTS = {
@@ -110,10 +110,7 @@ def _part(
     rows["CATALOG_NUMBER"], rows["EXTENSION"] = place
     rows["FLAGS_PSF"] = flags_of(path, catalogue, made, settings)
     for index, name in enumerate(settings.contexts):
-        # a keyword's value is the middle of its own range
-        known = made.model.variation.zeros[index : index + 1] or (0.0,)
-        value = np.array(known) if name.startswith(":") else column(path, catalogue, name)
-        rows["VECTOR_CONTEXT"][:, index] = value
+        rows["VECTOR_CONTEXT"][:, index] = context_of(path, catalogue, name)
     for axis, name in enumerate(settings.centre):
         value = column(path, catalogue, name)
         rows[("X_IMAGE", "Y_IMAGE")[axis]] = value

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from processing.astromatic import Values
+from processing.bar import Bar
 from processing.errors import BadSetting
 from processing.kernels import loading
 from processing.sextractor import compiling
@@ -17,9 +18,6 @@ from processing.sextractor.extraction import Extraction
 from processing.sextractor.keys import TOOL
 from processing.sextractor.parameters import VECTORS, Wanted, read_parameters, text, wanted
 from processing.sextractor.settings import Settings
-
-_BAR = 40
-"""Signs of the bar of progress."""
 
 
 def run(files: Sequence[str], values: Values, arguments: Sequence[str]) -> str:
@@ -106,18 +104,3 @@ def told(each: Extraction, files: Sequence[str]) -> str:
         f"{head} {levels}\n"
         f"      Objects: detected {numbers.detected:<8d} / sextracted {each.sources:<8d}\n"
     )
-
-
-class Bar:
-    """A bar of progress on a terminal; silent elsewhere."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-
-    def __call__(self, share: float) -> None:
-        """Show the share that is done, from 0 to 1."""
-        if self._shown:
-            full = round(share * _BAR)
-            end = "\n" if share >= 1.0 else ""
-            sys.stderr.write(f"\r[{'#' * full}{'.' * (_BAR - full)}] {100 * share:3.0f} %{end}")
-            sys.stderr.flush()

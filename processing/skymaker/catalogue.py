@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.skymaker.distortion import from_plane
 from processing.skymaker.exposures import FIELD_DEC, FIELD_RA
+from processing.tangent_plane import from_plane
 
 HALF_SIDE = 0.68
 """Degrees; half the side of the square that holds objects: half the mosaic, the dithers and a margin."""

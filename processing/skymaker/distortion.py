@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from processing.skymaker.effects import Distortion, Refraction
 from processing.skymaker.exposures import Exposure, parallactic_angle
+from processing.tangent_plane import from_plane, to_plane
 from terapix.instruments import Ccd, Instrument
 
 Floats = NDArray[np.float64]
@@ -34,26 +35,6 @@ def wcs_of(ccd: Ccd, exposure: Exposure) -> dict[str, float]:
         "CD2_1": ccd.cd2_1,
         "CD2_2": ccd.cd2_2,
     }
-
-
-def to_plane(ra0: float, dec0: float, ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
-    """Degrees to the east and north on the plane that touches the sky at `ra0`, `dec0`; NaN on the other half sky."""
-    across = np.radians(ra - ra0)
-    height, middle = np.radians(dec), math.radians(dec0)
-    depth = np.sin(height) * math.sin(middle) + np.cos(height) * math.cos(middle) * np.cos(across)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.degrees(1.0) / np.where(depth > 0.0, depth, np.nan)
-    north = np.sin(height) * math.cos(middle) - np.cos(height) * math.sin(middle) * np.cos(across)
-    return np.cos(height) * np.sin(across) * scale, north * scale
-
-
-def from_plane(ra0: float, dec0: float, xi: Floats, eta: Floats) -> tuple[Floats, Floats]:
-    """Sky coordinates in degrees of points on that plane."""
-    x, y = np.radians(xi), np.radians(eta)
-    middle = math.radians(dec0)
-    down = math.cos(middle) - y * math.sin(middle)
-    ra = np.degrees(np.arctan2(x, down)) + ra0
-    return ra % 360.0, np.degrees(np.arctan2(math.sin(middle) + y * math.cos(middle), np.hypot(x, down)))
 
 
 def refracted(

@@ -1,18 +1,16 @@
-"""PSFs from files: FITS images, cubes of snapshots, and models of PSFEx.
-
-PSFEx's model is a sum of images times powers of the place in the frame (Bertin 2011, ASPC 442, 435).
-"""
+"""PSFs from files: FITS images, cubes of snapshots, and models of PSFEx."""
 
 import math
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from processing import psf_model
 from processing.errors import BadHeader, FileProblem, NotFits
+from processing.psf_model import ACROSS, ALONG, Variation
 from processing.skymaker.psf import Field, Psf, snapshot_law
 
 Images = NDArray[np.float32]
@@ -58,11 +56,8 @@ def psf_from(
 
     try:
         with fits.open(path) as hdus:
-            for hdu in hdus:
-                if hdu.header.get("POLNAXIS") is not None and "PSF_MASK" in (
-                    hdu.columns.names if hdu.data is not None else ()
-                ):
-                    return _model(path, hdu.header, np.asarray(hdu.data["PSF_MASK"], np.float64)[0])
+            if any("PSF_MASK" in hdu.columns.names for hdu in hdus if isinstance(hdu, fits.BinTableHDU)):
+                return _model(path)
             image = next(
                 (np.asarray(hdu.data, np.float64) for hdu in hdus if hdu.is_image and hdu.data is not None), None
             )
@@ -127,37 +122,25 @@ def _lanczos(size: int, centre: float, stride: float, half: int) -> Floats:
     return normed
 
 
-def _model(path: Path, header: Any, masks: Floats) -> Psf:
-    axes = int(header["POLNAXIS"])
-    if masks.ndim != 3 or axes > 2 or (axes and int(header.get("POLNGRP", 1)) != 1):
-        raise BadHeader(path, f"a model in {axes} parameters", remedy="models in x and y of the image are understood")
-    try:
-        step = float(header["PSF_SAMP"])
-        degree = int(header["POLDEG1"]) if axes else 0
-        zero, scale = ([float(header[f"{word}{k + 1}"]) for k in range(axes)] for word in ("POLZERO", "POLSCAL"))
-    except KeyError as problem:
-        raise BadHeader(path, f"no keyword {problem}", remedy="make the model again with PSFEx") from problem
-    names = [str(header.get(f"POLNAME{k + 1}", "")) for k in range(axes)]
-    powers = [(i, j) for j in range(degree + 1 if axes == 2 else 1) for i in range(degree + 1 - j)]
-    if len(powers) != masks.shape[0] or not all("X" in n or "Y" in n for n in names):
-        found = f"{masks.shape[0]} images for degree {degree} in {names}"
+def _model(path: Path) -> Psf:
+    model = psf_model.read(path)[0]
+    variation, images = model.variation, model.images.astype(np.float64)
+    if model.empty or images[0].sum() <= 0.0:
+        raise FileProblem(path, "a model of an image without stars", remedy="give a model of an image with stars")
+    unknown = [name for name in variation.names if name not in ACROSS + ALONG]
+    if unknown:
+        found = f"a model that varies with {', '.join(unknown)}"
         raise BadHeader(path, found, remedy="models in x and y of the image are understood")
-    oversampling = min(max(math.ceil(1.0 / step), 3), 10)
-    middle = (float(masks.shape[1] // 2), float(masks.shape[2] // 2))
-    images = np.stack([resampled(mask, step, oversampling, middle) for mask in masks])
-    images = (images / images[0].sum()).astype(np.float32)
-    if len(powers) == 1:
-        return Psf(images, oversampling)
-    return Psf(images, oversampling, _polynomial(powers, names, zero, scale))
+    oversampling = min(max(math.ceil(1.0 / model.step), 3), 10)
+    middle = (float(images.shape[1] // 2), float(images.shape[2] // 2))
+    sampled = np.stack([resampled(image, model.step, oversampling, middle) for image in images])
+    sampled = (sampled / sampled[0].sum()).astype(np.float32)
+    return Psf(sampled, oversampling, _polynomial(variation)) if len(sampled) > 1 else Psf(sampled, oversampling)
 
 
-def _polynomial(
-    powers: list[tuple[int, int]], names: list[str], zero: list[float], scale: list[float]
-) -> Callable[[Floats, Floats], NDArray[np.float32]]:
-    def weigh(x: Floats, y: Floats) -> NDArray[np.float32]:
-        places = [x if name.startswith("X") else y for name in names]
-        reduced = [(place + 1.0 - z) / s for place, z, s in zip(places, zero, scale, strict=True)]
-        reduced += [np.zeros_like(x)] * (2 - len(reduced))
-        return np.stack([reduced[0] ** i * reduced[1] ** j for i, j in powers], axis=1).astype(np.float32)
+def _polynomial(variation: Variation) -> Callable[[Floats, Floats], Images]:
+    def weigh(x: Floats, y: Floats) -> Images:
+        places = [1.0 + (x if name in ACROSS else y) for name in variation.names]
+        return variation.basis(np.stack(places, axis=1)).astype(np.float32)
 
     return weigh

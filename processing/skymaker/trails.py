@@ -7,9 +7,10 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.skymaker.distortion import from_plane, project
+from processing.skymaker.distortion import project
 from processing.skymaker.effects import Effects, Trails
 from processing.skymaker.exposures import Exposure
+from processing.tangent_plane import from_plane
 from terapix.instruments import Ccd, Instrument
 
 Floats = NDArray[np.float64]

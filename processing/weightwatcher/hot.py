@@ -1,7 +1,6 @@
 """``terapix weightwatcher hot``: what is hot or dead in most frames of a run, though no mask shows it."""
 
 import contextlib
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 
 from processing.areas import Area
 from processing.astromatic import Key, Kind, Tool, Values, files_and_settings
+from processing.bar import Bar
 from processing.cards import CardValues
 from processing.crew import cores, crew
 from processing.defects.background import Background
@@ -107,7 +107,7 @@ def _run(frames: Sequence[Path], mask: tuple[Path, Path] | None, settings: Colum
     tasks = (opened[frame][name] for name in names for frame in opened)
     workers = values.whole("NTHREADS") or cores()
     with crew(workers) as hands, contextlib.closing(hands.map(candidates_on, tasks)) as results:
-        said = (lambda _: None) if values.text("VERBOSE_TYPE") == "QUIET" else _say
+        said = (lambda _: None) if values.text("VERBOSE_TYPE") == "QUIET" else Bar()
         lasting = hot_of_run(names, list(opened), lambda _frame, _name: next(results), settings, said)
     first = opened[str(frames[0])][names[0]]
     written = write_hot(Path(values.text("HOT_NAME")), lasting, run=first.run)
@@ -129,11 +129,6 @@ def _ccds(frame: Path, mask: tuple[Path, Path] | None, settings: ColumnSettings)
             detector_of(extension, values, inside), known, settings,
         )  # fmt: skip
     return found
-
-
-def _say(share: float) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{share:4.0%}" + ("\n" if share >= 1 else ""))
 
 
 def main(arguments: Sequence[str]) -> int:

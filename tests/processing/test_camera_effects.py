@@ -16,12 +16,10 @@ from processing.errors import BadSetting
 from processing.skymaker.defects import Flaw, defects, mask_of, masked_parts
 from processing.skymaker.distortion import (
     bend_of,
-    from_plane,
     linear_pixels,
     project,
     pv_terms,
     refracted,
-    to_plane,
     wcs_of,
 )
 from processing.skymaker.effects import FULL, Distortion, Effects, Refraction, effects_of, names
@@ -30,6 +28,7 @@ from processing.skymaker.frame import sky_level
 from processing.skymaker.moon import moon_of, moonlight
 from processing.skymaker.rays import rays_of
 from processing.skymaker.trails import Crosser, path_on, trails_of
+from processing.tangent_plane import from_plane, to_plane
 from terapix.instruments import load_instrument
 
 MEGACAM = load_instrument("megacam")

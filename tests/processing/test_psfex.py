@@ -1,5 +1,6 @@
 """PSFEx on painted stars whose PSF is known."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from processing.ldac import Catalogue
 from processing.psfex.clipping import limit_of
 from processing.psfex.command import main
 from processing.psfex.fitting import tapered
-from processing.psfex.model import models_of
+from processing.psfex.model import Made, models_of
 from processing.psfex.resampling import lanczos
 from processing.psfex.sample import mode_of, recentred
 from processing.psfex.settings import Selection, Settings
@@ -49,8 +50,13 @@ def written(path: Path, *catalogues: Catalogue) -> Path:
     return path
 
 
+def models_in(path: Path, settings: Settings) -> Sequence[Made]:
+    """Models of all images of a file."""
+    return models_of(path, ldac.read(path), settings)
+
+
 def test_the_psf_of_painted_stars_comes_back(tmp_path: Path) -> None:
-    made = models_of(written(tmp_path / "a.cat", stars()), Settings(size=(31, 31)))[0]
+    made = models_in(written(tmp_path / "a.cat", stars()), Settings(size=(31, 31)))[0]
     model = made.model
     assert model.loaded == 60
     assert model.accepted >= 57
@@ -68,7 +74,7 @@ def test_the_psf_of_painted_stars_comes_back(tmp_path: Path) -> None:
 
 def test_the_number_of_threads_changes_no_bit(tmp_path: Path) -> None:
     path = written(tmp_path / "a.cat", stars(), stars(seed=4), stars(seed=5))
-    one, three = (models_of(path, Settings(threads=threads)) for threads in (1, 3))
+    one, three = (models_in(path, Settings(threads=threads)) for threads in (1, 3))
     assert all(np.array_equal(a.model.images, b.model.images) for a, b in zip(one, three, strict=True))
 
 
@@ -128,7 +134,7 @@ def test_a_catalogue_without_any_star_is_an_error_after_the_others(
 
 def test_stars_that_are_not_looked_for_have_the_middle_of_the_range(tmp_path: Path) -> None:
     choice = Selection(automatic=False, fwhm=(3.0, 6.0))
-    model = models_of(written(tmp_path / "a.cat", stars()), Settings(choice))[0].model
+    model = models_in(written(tmp_path / "a.cat", stars()), Settings(choice))[0].model
     assert (model.fwhm, model.step) == (4.5, pytest.approx(0.5 * 4.5 / 2.35))
 
 
@@ -145,16 +151,31 @@ def test_a_missing_column_is_named(tmp_path: Path, missing: str) -> None:
     names = [name for name in catalogue.sources.dtype.names or () if name != missing]
     less = Catalogue(catalogue.cards, np.asarray(catalogue.sources[names].tolist(), catalogue.sources[names].dtype))
     with pytest.raises(BadCatalogue, match=rf"a.cat\[2\]: no column {missing}"):
-        models_of(written(tmp_path / "a.cat", less), Settings())
+        models_in(written(tmp_path / "a.cat", less), Settings())
 
 
 def test_one_star_and_pixels_without_value_are_no_obstacle(tmp_path: Path) -> None:
     catalogue = stars(4)
     catalogue.sources["VIGNET"][:, 10, 12] = np.nan
     catalogue.sources["X_IMAGE"][3] = np.nan
-    made = models_of(written(tmp_path / "a.cat", catalogue), Settings(degrees=(0,)))[0]
+    made = models_in(written(tmp_path / "a.cat", catalogue), Settings(degrees=(0,)))[0]
     assert made.model.loaded == 3
     assert np.isfinite(made.model.images).all()
+
+
+def test_a_star_without_a_context_is_cut_and_counted(tmp_path: Path) -> None:
+    catalogue = stars()
+    catalogue.sources["FLUXERR_APER"] = np.arange(60)
+    catalogue.sources["FLUXERR_APER"][[3, 9]] = np.nan, np.inf
+    path = written(tmp_path / "a.cat", catalogue)
+    made = models_in(path, Settings(contexts=("X_IMAGE", "FLUXERR_APER")))[0]
+    assert np.isfinite(made.model.images).all()
+    assert (made.model.loaded, made.sample.cuts["without flux, position or context"]) == (58, 2)
+    assert (made.model.variation.zeros[1], made.model.variation.scales[1]) == (29.5, 59.0)
+    catalogue.sources["FLUXERR_APER"] = np.nan
+    made = models_in(written(path, catalogue), Settings(contexts=("X_IMAGE", "FLUXERR_APER")))[0]
+    assert made.model.empty
+    assert "without flux, position or context 60" in made.verdict
 
 
 def test_centres_are_found_again() -> None:

@@ -1,5 +1,6 @@
 """Check-images and the list of stars."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from astropy.io import fits
 
 from processing import ldac
+from processing.cards import text_of
 from processing.psfex.checkimages import montage
 from processing.psfex.command import main
 from processing.psfex.stars import Unfit
@@ -123,6 +125,32 @@ def test_the_list_tells_why_a_source_is_no_star(here: Path) -> None:
     assert np.array_equal(rows["VECTOR_CONTEXT"][:, 0], sources["X_IMAGE"].astype(np.float64))
     assert rows["CHI2_PSF"][3] == 0.0
     assert rows["CHI2_PSF"][0] > 0.1
+
+
+@pytest.mark.parametrize("degree", ["0", "1"])
+@pytest.mark.parametrize("kind", ["INDEPENDENT", "COMMON"])
+def test_a_keyword_in_the_list_has_its_image_s_value(here: Path, kind: str, degree: str) -> None:
+    written(here / "k.cat", *(replace(stars(seed=k), cards=stars().cards + text_of([("AIRMASS", k)])) for k in (1, 3)))
+    words = ["-PSFVAR_KEYS", ":AIRMASS,X_IMAGE", "-PSFVAR_DEGREES", degree, "-MEF_TYPE", kind]
+    words += ["-CHECKIMAGE_TYPE", "NONE"]
+    assert main(["k.cat", *words, "-OUTCAT_TYPE", "FITS_LDAC", "-OUTCAT_NAME", "list.cat", *QUIET]) == 0
+    rows = ldac.read(here / "list.cat")[0].sources
+    assert rows["VECTOR_CONTEXT"][:, 0].tolist() == [1.0] * 60 + [3.0] * 60
+
+
+def test_a_kind_has_the_name_at_its_place(here: Path) -> None:
+    words = ["-CHECKIMAGE_TYPE", "NONE,CHI", "-CHECKIMAGE_NAME", "one.fits,two.fits", "-CHECKPLOT_DEV", "SVG"]
+    words += [*QUIET, "-CHECKPLOT_TYPE", "NONE,FWHM", "-CHECKPLOT_NAME", "one,two"]
+    assert main(["a.cat", *words]) == 0
+    assert sorted(path.name for path in here.iterdir()) == ["a.cat", "a.psf", "two_a.fits", "two_a.svg"]
+
+
+def test_an_image_of_unknown_size_and_without_sources_is_drawn_too(here: Path) -> None:
+    written(here / "n.cat", stars(), stars(0))
+    assert main(["n.cat", *checks("SAMPLES_GRID")]) == 0
+    found = fits.getdata(here / "samples_grid0_n.fits", 2)
+    assert found.shape == (9 * SIDE, 9 * SIDE)
+    assert not found.any()
 
 
 def test_the_list_is_a_text_with_or_without_names(here: Path) -> None:

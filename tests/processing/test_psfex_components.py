@@ -8,10 +8,9 @@ import pytest
 from processing import ldac
 from processing.psf_model import PsfModel, Variation
 from processing.psfex.components import components
-from processing.psfex.model import models_of
 from processing.psfex.settings import Settings
 
-from .test_psfex import stars
+from .test_psfex import models_in, stars
 
 
 def test_components_span_what_the_models_are_made_of() -> None:
@@ -31,7 +30,7 @@ def test_components_span_what_the_models_are_made_of() -> None:
 def test_models_of_components_have_one_sampling_and_lie_in_their_span(tmp_path: Path) -> None:
     path = tmp_path / "a.cat"
     ldac.write(path, [stars(), stars(seed=4), stars(0)])
-    made = models_of(path, Settings(components=3, size=(25, 25), degrees=(1,)))
+    made = models_in(path, Settings(components=3, size=(25, 25), degrees=(1,)))
     assert made[0].model.step == made[1].model.step
     assert made[2].model.empty
     assert made[0].basis is not None

@@ -11,7 +11,7 @@ from processing.cards import text_of
 from processing.ldac import Catalogue
 from processing.psf_model import PsfModel, Variation
 from processing.psfex.command import main
-from processing.psfex.diagnostics import diagnose, snapshots
+from processing.psfex.diagnostics import diagnose
 from tests.processing.test_psfex import BARE, SIGMA, stars, written
 
 STEP = 1.0
@@ -41,11 +41,11 @@ def growing(names: tuple[str, ...] = ("X_IMAGE", "Y_IMAGE")) -> PsfModel:
 
 
 def test_places_run_over_the_first_context_first() -> None:
-    places = snapshots(growing().variation, 3)
+    places = growing().variation.places(3)
     assert places.shape == (9, 2)
     assert places[:4, 0] == pytest.approx([1000 - 2000 / 3, 1000, 1000 + 2000 / 3, 1000 - 2000 / 3])
     assert places[:4, 1] == pytest.approx([2000 - 4000 / 3] * 3 + [2000])
-    assert snapshots(Variation(), 9).shape == (1, 0)
+    assert Variation().places(9).shape == (1, 0)
 
 
 def test_widths_and_ellipticities_are_those_of_the_model() -> None:

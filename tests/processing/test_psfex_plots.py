@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from astropy.io.votable import parse
 
+from processing.cards import text_of
 from processing.ldac import Catalogue
 from processing.psfex.canvas import Scale, colour, number, ticks
 from processing.psfex.command import main
-from processing.psfex.focal_plane import FocalPlane, tangent
+from processing.psfex.focal_plane import FocalPlane
 from processing.psfex.plots import KINDS, MAPS
+from processing.sextractor.world import world_of
 from tests.processing.test_psfex import stars, written
 from tests.processing.test_psfex_diagnostics import tangent as header
 
@@ -63,7 +65,13 @@ def test_one_wild_value_does_not_take_the_colours_of_all() -> None:
 
 
 def test_the_sky_is_seen_from_below() -> None:
-    east, north = tangent(np.array([10.1, 10.0]), np.array([0.0, 0.1]), (10.0, 0.0))
+    cards = text_of([
+        ("CTYPE1", "RA---TAN"), ("CTYPE2", "DEC--TAN"), ("CRVAL1", 10.0), ("CRVAL2", 0.0), ("CRPIX1", 1.0),
+        ("CRPIX2", 1.0), ("CD1_1", -0.1), ("CD1_2", 0.0), ("CD2_1", 0.0), ("CD2_2", 0.1),
+    ])  # fmt: skip
+    world = world_of(cards)
+    assert world is not None
+    east, north = FocalPlane([(2.0, 2.0)], [world], (10.0, 0.0)).plane(0, np.array([0.0, 1.0]), np.array([1.0, 2.0]))
     assert east == pytest.approx([6.0, 0.0], abs=1e-4)
     assert north == pytest.approx([0.0, 6.0], abs=1e-4)
 

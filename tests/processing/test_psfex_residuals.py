@@ -7,10 +7,9 @@ import pytest
 
 from processing import ldac
 from processing.psfex.clipping import limit_of
-from processing.psfex.model import models_of
 from processing.psfex.residuals import look
 from processing.psfex.settings import Settings
-from tests.processing.test_psfex import stars
+from tests.processing.test_psfex import models_in, stars
 
 
 def test_stars_less_their_models_leave_noise(tmp_path: Path) -> None:
@@ -19,7 +18,7 @@ def test_stars_less_their_models_leave_noise(tmp_path: Path) -> None:
     row = catalogue.sources[7]
     row["VIGNET"] += 0.02 * np.roll(row["VIGNET"].clip(0), 7, axis=1)
     ldac.write(tmp_path / "a.cat", [catalogue])
-    made = models_of(tmp_path / "a.cat", Settings())[0]
+    made = models_in(tmp_path / "a.cat", Settings())[0]
     found = made.residuals
     assert found.images.shape == found.chi.shape == (60, 45, 45)
     assert not found.accepted[7]
@@ -36,7 +35,7 @@ def test_stars_less_their_models_leave_noise(tmp_path: Path) -> None:
 
 def test_chi2_is_of_the_pixels_that_the_model_covers(tmp_path: Path) -> None:
     ldac.write(tmp_path / "a.cat", [stars()])
-    made = models_of(tmp_path / "a.cat", Settings(degrees=(0,)))[0]
+    made = models_in(tmp_path / "a.cat", Settings(degrees=(0,)))[0]
     found = look(made.sample, made.model, 0.01)
     inside = np.count_nonzero(found.chi[0])
     assert found.chi2[0] == pytest.approx(found.chi[0].sum() / (inside - 1), rel=1e-5)
