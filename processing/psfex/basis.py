@@ -40,8 +40,10 @@ class Basis:
         down, across : (n, height, ny), (n, width, nx), which take the model to the vignette
         """
         views = down[:, np.newaxis] @ self.vectors @ across[:, np.newaxis].transpose(0, 1, 3, 2)
+        views *= np.sqrt(weights)[:, np.newaxis]
         views = views.reshape(*views.shape[:2], -1)
-        matrices = (views * weights.reshape(len(weights), 1, -1)) @ views.transpose(0, 2, 1)
+        # of a matrix times itself half is reckoned
+        matrices = views @ views.transpose(0, 2, 1)
         return matrices.reshape(len(weights), -1)
 
     def square(self, elements: Floats) -> Floats:

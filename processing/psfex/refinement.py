@@ -27,14 +27,16 @@ _BLOCK = 128
 
 @dataclass(slots=True)
 class Refinement:
-    """A basis, and the factors of the normal equations of the stars that it was fitted to last."""
+    """A basis, and what is kept of the normal equations of the stars that it was fitted to last."""
 
     basis: Basis
     step: float
     """Image pixels from one pixel of the model to the next."""
     accuracy: float
     """Of pixels of vignettes, relative; it makes the weights with the noise of background and photons."""
-    _offsets: Floats = field(default_factory=lambda: np.empty((0, 2)))
+    _last: Sample | None = None
+    _sums: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    """(pairs of terms, elements) over the stars of the last call."""
     _factor: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
     def __call__(self, sample: Sample, images: Floats) -> Floats:
@@ -42,33 +44,60 @@ class Refinement:
         if self.basis.alone:
             images = np.zeros_like(images)
         terms = sample.variation.basis(sample.contexts)
-        places = np.tensordot(terms, images, 1)
-        height, width = sample.vignettes.shape[1:]
+        seen = self._seen(sample, images.shape[1:])
         flux = sample.fluxes[:, np.newaxis, np.newaxis]
-        weights = sample.weights(self.accuracy)
-        down = lanczos(images.shape[1], height, -sample.offsets[:, 1] / self.step, 1.0 / self.step, 1.0)
-        across = lanczos(images.shape[2], width, -sample.offsets[:, 0] / self.step, 1.0 / self.step, 1.0)
-        left = weights * flux * (sample.vignettes - flux * (down @ places @ across.transpose(0, 2, 1)))
-        side = terms.T @ self.basis.seen(down.transpose(0, 2, 1) @ left @ across)
-        # the matrix does not know the model: it is made anew only where stars went or moved
-        if not np.array_equal(self._offsets, sample.offsets):
-            self._offsets, self._factor = sample.offsets, self._factored(terms, weights * flux**2, down, across)
+        left = sample.vignettes[:, seen.rows, seen.columns]
+        if not self.basis.alone:
+            left = left - flux * (seen.down @ np.tensordot(terms, images, 1) @ seen.across.transpose(0, 2, 1))
+        side = terms.T @ self.basis.seen(seen.down.transpose(0, 2, 1) @ (seen.weights * left / flux) @ seen.across)
+        # the matrix does not know the model: it changes only where stars go or move
+        if not self._holds(sample):
+            self._sum(sample, terms, seen)
+            self._factor = self._factored(terms.shape[1])
+            self._last = sample
         found = _substituted(self._factor, side.ravel()).reshape(side.shape)
         result: Floats = images + np.tensordot(found, self.basis.vectors, 1)
         return result
 
-    def _factored(self, terms: Floats, weights: Floats, down: Floats, across: Floats) -> Floats:
-        """Return the Cholesky factor, lower, of the normal equations of all coefficients."""
-        count, many = len(self.basis), terms.shape[1]
-        pairs = [(one, other) for one in range(many) for other in range(one + 1)]
-        products = np.stack([terms[:, one] * terms[:, other] for one, other in pairs])
-        sums: Floats = np.zeros((len(pairs), 1))
+    def _seen(self, sample: Sample, shape: tuple[int, ...]) -> "_Seen":
+        height, width = sample.vignettes.shape[1:]
+        down = lanczos(shape[0], height, -sample.offsets[:, 1] / self.step, 1.0 / self.step, 1.0)
+        across = lanczos(shape[1], width, -sample.offsets[:, 0] / self.step, 1.0 / self.step, 1.0)
+        rows, columns = (_reached(each) for each in (down, across))
+        weights = sample.weights(self.accuracy)[:, rows, columns] * sample.fluxes[:, np.newaxis, np.newaxis] ** 2
+        return _Seen(rows, columns, down[:, rows], across[:, columns], weights)
+
+    def _holds(self, sample: Sample) -> bool:
+        return self._last is not None and np.array_equal(self._last.offsets, sample.offsets)
+
+    def _sum(self, sample: Sample, terms: Floats, seen: "_Seen") -> None:
+        """Sum the normal equations of all stars, or take from the last sums those of the few that went."""
+        last = self._last
+        if last is not None:
+            stay = np.isin(last.rows, sample.rows)
+            gone = last.of(~stay)
+            without = self._seen(gone, self.basis.vectors.shape[1:])
+            # where most of the weight goes, sums of the rest would be differences of large numbers
+            if np.array_equal(last.offsets[stay], sample.offsets) and without.weights.sum() < seen.weights.sum():
+                self._sums -= self._normal(gone.variation.basis(gone.contexts), without)
+                return
+        self._sums = self._normal(terms, seen)
+
+    def _normal(self, terms: Floats, seen: "_Seen") -> Floats:
+        """Return sums over stars, (pairs of terms, elements)."""
+        products = np.stack([terms[:, one] * terms[:, other] for one, other in _pairs(terms.shape[1])])
+        sums: Floats = np.zeros((len(products), 1))
         for first in range(0, len(terms), _AT_ONCE):
             some = slice(first, first + _AT_ONCE)
-            normal = self.basis.normal(weights[some], down[some], across[some])
+            normal = self.basis.normal(seen.weights[some], seen.down[some], seen.across[some])
             sums = np.asarray(sums + products[:, some] @ normal, np.float64)
+        return sums
+
+    def _factored(self, many: int) -> Floats:
+        """Return the Cholesky factor, lower, of the normal equations of all coefficients of `many` terms."""
+        count = len(self.basis)
         matrix = np.empty((many, count, many, count))
-        for (one, other), found in zip(pairs, sums, strict=True):
+        for (one, other), found in zip(_pairs(many), self._sums, strict=True):
             matrix[one, :, other] = matrix[other, :, one] = self.basis.square(found)
         whole = matrix.reshape(many * count, many * count)
         diagonal = np.diag_indices_from(whole)
@@ -76,6 +105,30 @@ class Refinement:
         whole[diagonal] += _TINY * whole[diagonal].max() if self.basis.alone else 1.0 / PRIOR**2
         factor: Floats = np.asarray(np.linalg.cholesky(whole), np.float64)
         return factor
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How vignettes see a model: only these rows and columns of them do."""
+
+    rows: slice
+    columns: slice
+    down: Floats
+    """(n, rows, ny)."""
+    across: Floats
+    """(n, columns, nx)."""
+    weights: Floats
+    """(n, rows, columns), of stars of flux 1."""
+
+
+def _reached(matrices: Floats) -> slice:
+    """Return from the first to the last row that is not 0 in all matrices."""
+    rows = np.flatnonzero(matrices.any(axis=(0, 2)))
+    return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 1)
+
+
+def _pairs(many: int) -> list[tuple[int, int]]:
+    return [(one, other) for one in range(many) for other in range(one + 1)]
 
 
 def refinement_of(

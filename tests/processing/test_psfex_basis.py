@@ -103,6 +103,22 @@ def test_the_refinement_is_the_least_squares_of_all_pixels() -> None:
     assert Refinement(basis, step, 0.01)(sample, first) == pytest.approx(expected, abs=1e-8)
 
 
+@pytest.mark.parametrize("gone", [[3], [3, 7, 19], list(range(14))])
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_is_kept_of_stars_that_went_is_nothing(gone: list[int], *, alone: bool) -> None:
+    sample, step = sharp_stars(20, gain=2.0), 0.43
+    first = resampled(sample.vignettes / sample.fluxes[:, None, None], (15, 15), sample.offsets, step).mean(axis=0)[
+        None
+    ]
+    basis = Vectors(gauss_laguerre((15, 15), 1.0, 3), alone=True) if alone else pixels_of(first, 6)
+    left = sample.of(~np.isin(np.arange(20), gone))
+    again = Refinement(basis, step, 0.01)
+    before = again(sample, first)
+    expected = Refinement(basis, step, 0.01)(left, first)
+    assert np.abs(again(left, first) - expected).max() < 1e-9 * first.max()
+    assert np.abs(before - expected).max() > 1e-5 * first.max()
+
+
 def test_shapelets_are_orthogonal_and_end_up_where_they_should() -> None:
     vectors = gauss_laguerre((61, 61), 1.0, 8)
     assert len(vectors) == 45
