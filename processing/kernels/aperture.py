@@ -1,10 +1,13 @@
 """Loops that add up pixels within circles."""
 
+import math
 from typing import Any
 
+import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from processing.kernels.circle import chords
 from processing.kernels.circle import share as share_of
 from processing.kernels.pixel import counted
 
@@ -44,7 +47,8 @@ def circles(
     centres : (n, 2) float64, (x, y) in the image
     sky : (n,) float32, levels that are taken off the objects' light; (0,): nothing is
     """
-    nx = values.shape[1]
+    half = np.zeros(-(-OVER // 4) * 4)
+    nx, weighted = values.shape[1], variance.size > 0
     for k in rows:
         cx, cy = centres[k, 0], centres[k, 1]
         for n in range(diameters.size):
@@ -60,16 +64,18 @@ def circles(
             total, spread, area = 0.0, 0.0, 0.0
             for y in range(y0, y1):
                 dy = y - cy
-                for x in range(x0, x1):
+                line, own = values[y - first], labels[y - first]
+                noises = variance[y - first] if weighted else line
+                chords(dy, radius, OVER, half)
+                wide = math.sqrt(max(outer - dy * dy, 0.0)) + 1.0
+                for x in range(max(x0, int(cx - wide)), min(x1, int(cx + wide) + 2)):
                     dx = x - cx
                     square = dx * dx + dy * dy
                     if square > outer:
                         continue
-                    share = 1.0 if square <= inner else share_of(dx, dy, radius, OVER)
-                    label = labels[y - first, x]
-                    value = values[y - first, x]
-                    var = variance[y - first, x] if variance.size else noise
-                    if not (label in (0, k + 1) and value > -1e30 and var < bad):
+                    share = 1.0 if square <= inner else share_of(dx, OVER, half)
+                    value, var = line[x], (noises[x] if weighted else noise)
+                    if not (own[x] in (0, k + 1) and value > -1e30 and var < bad):
                         value, var, _ = counted(
                             values, labels, variance, bad, noise, k + 1, mask, (cy - first, cx), y - first, x
                         )

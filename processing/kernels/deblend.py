@@ -159,7 +159,8 @@ def _branches(  # noqa: C901, PLR0912  levels share the chart and the list of pi
     x0, y0 = int(whole[shapes.X_MIN]), int(whole[shapes.Y_MIN])
     wide, tall = int(whole[shapes.X_MAX]) - x0 + 3, int(whole[shapes.Y_MAX]) - y0 + 3
     chart = np.full((tall, wide), -1, np.int32)  # place in this level's list, with a frame of nothing
-    if not _peaks(x, y, value, x0, y0, chart):
+    tops = np.zeros(number, np.bool_)
+    if _peaks(x, y, value, x0, y0, chart, tops) < 2:
         return none, nothing, False
     label = np.empty((levels, number), np.int32)  # node of each pixel at each level, -1 where it is in none
     label[0] = 0
@@ -219,17 +220,18 @@ def _branches(  # noqa: C901, PLR0912  levels share the chart and the list of pi
             node_level[nodes], node_parent[nodes] = level, label[level - 1, active[top]]
             node_excess[nodes] = flux[top] - bound * pixels[top]
             nodes += 1
-        kept = 0
+        kept, left = 0, 0
         for k in range(count):
             p, name = active[k], names[lead[k]]
             if name >= 0:
                 label[level, p] = name
                 active[kept] = p
                 kept += 1
+                left += tops[p]
         active = active[:kept]
         used = level + 1
         split = split or sons > 1
-        if kept < 2 * least and sons < 2:
+        if left <= sons or (kept < 2 * least and sons < 2):  # no branch has two peaks, or room for two branches
             break
     if not split:
         return none, nothing, overflow
@@ -250,11 +252,10 @@ def _branches(  # noqa: C901, PLR0912  levels share the chart and the list of pi
 
 
 @njit(cache=True, nogil=True)
-def _peaks(x: Array, y: Array, value: Array, x0: int, y0: int, chart: Array) -> bool:
-    """Tell whether a group may have two peaks: most have but one pixel that no neighbour outshines. Leaves -1s."""
+def _peaks(x: Array, y: Array, value: Array, x0: int, y0: int, chart: Array, tops: Array) -> int:
+    """Mark pixels that no neighbour outshines and tell their number: most groups have but one. Leaves -1s."""
     for k in range(x.size):
         chart[y[k] - y0 + 1, x[k] - x0 + 1] = k
-    peaks = 0
     for k in range(x.size):
         i, j = x[k] - x0 + 1, y[k] - y0 + 1
         outshone = False
@@ -262,12 +263,10 @@ def _peaks(x: Array, y: Array, value: Array, x0: int, y0: int, chart: Array) -> 
             for column in range(i - 1, i + 2):
                 other = chart[row, column]
                 outshone |= other >= 0 and value[max(other, 0)] > value[k]
-        peaks += not outshone
-        if peaks > 1:
-            break
+        tops[k] = not outshone
     for k in range(x.size):
         chart[y[k] - y0 + 1, x[k] - x0 + 1] = -1
-    return peaks > 1
+    return int(tops.sum())
 
 
 @njit(cache=True, nogil=True)

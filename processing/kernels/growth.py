@@ -16,8 +16,12 @@ OVER = 5
 """Parts of a pixel's side."""
 REACH = 6.0
 """Semi-major axes to which the curve goes."""
+TOUCHED = 0.7072
+"""Pixels: half the diagonal of one, rounded up."""
 LEAST = 0.5
 """Pixels: smallest half-light radius that windows start from."""
+NEAR = 2.5
+"""Semi-major axes within which the light of most objects is found: the curve goes on only for others."""
 
 
 @njit(cache=True, nogil=True)
@@ -60,7 +64,13 @@ def radii(
         cx, cy = centres[k, 0], centres[k, 1]
         reach = max(least, REACH * shapes[k, 3])
         step = reach / STEPS
-        inside = _curve(values, labels, variance, bad, noise, mask, first, k + 1, cx, cy, reach, held[k], curve)
+        most = 0.5 * flux[k]
+        for n in range(shares.size):
+            most = max(most, shares[n] * flux[k])
+        count = STEPS if curves.size else min(int((NEAR * shapes[k, 3] + 1.0) / step) + 1, STEPS)
+        inside = _curve(values, labels, variance, bad, noise, mask, first, k + 1, cx, cy, reach, held[k], curve, count)
+        if count < STEPS and not np.any(curve[:count] >= most):
+            _curve(values, labels, variance, bad, noise, mask, first, k + 1, cx, cy, reach, held[k], curve, STEPS)
         flags[k] |= 0 if inside else CUT
         for n in range(shares.size):
             radius[k, n] = within(curve, shares[n] * flux[k], step)
@@ -87,16 +97,23 @@ def _curve(  # noqa: C901  whole pixels and parts of pixels in one loop
     reach: float,
     held: Array,
     curve: Array,
+    count: int,
 ) -> bool:
-    """Fill `curve` (STEPS,) with the flux within each radius; tell whether all of it is in the image."""
+    """Fill `count` steps of `curve` (STEPS,) with the flux within each; tell whether all of it is in the image."""
     curve[:] = 0.0
-    outer = (reach + 1.5) ** 2
     inverse = STEPS / reach
     ny, nx = values.shape
-    x0, x1 = max(int(cx - reach + 0.499999), 0), min(int(cx + reach + 1.499999), nx)
+    x0, x1 = int(cx - reach + 0.499999), int(cx + reach + 1.499999)
     y0, y1 = int(cy - reach + 0.499999), int(cy + reach + 1.499999)
-    inside = cx - reach + 0.499999 > -1.0 and cy - reach + 0.499999 > -1.0 and int(cx + reach + 1.499999) <= nx
+    inside = cx - reach + 0.499999 > -1.0 and cy - reach + 0.499999 > -1.0 and x1 <= nx
     inside = inside and held[0] <= y0 and y1 <= held[1]
+    radius = reach + 1.5
+    if count < STEPS:
+        radius = count / inverse + TOUCHED
+        x0, x1 = max(x0, int(cx - radius)), min(x1, int(cx + radius) + 2)
+        y0, y1 = max(y0, int(cy - radius)), min(y1, int(cy + radius) + 2)
+    outer = radius * radius
+    x0, x1 = max(x0, 0), min(x1, nx)
     y0, y1 = max(y0, first, held[0]), min(y1, first + ny, held[1])
     part = 1.0 / OVER
     start = 0.5 * (part - 1.0)
@@ -115,9 +132,9 @@ def _curve(  # noqa: C901  whole pixels and parts of pixels in one loop
             if value == 0.0:
                 continue
             near = math.sqrt(square)
-            low, high = int(max(near - 0.7072, 0.0) * inverse), int((near + 0.7072) * inverse)
+            low, high = int(max(near - TOUCHED, 0.0) * inverse), int((near + TOUCHED) * inverse)
             if low == high:
-                if low < STEPS:
+                if low < count:
                     curve[low] += value
                 continue
             value *= part * part
@@ -126,9 +143,9 @@ def _curve(  # noqa: C901  whole pixels and parts of pixels in one loop
                 for i in range(OVER):
                     u = dx + start + i * part
                     at = int(math.sqrt(u * u + v) * inverse)
-                    if at < STEPS:
+                    if at < count:
                         curve[at] += value
-    for k in range(1, STEPS):
+    for k in range(1, count):
         curve[k] += curve[k - 1]
     return inside
 

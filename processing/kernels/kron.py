@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from processing.kernels.aperture import CUT
-from processing.kernels.pixel import counted, good
+from processing.kernels.pixel import NONE, counted
 
 Array = NDArray[Any]
 REACH = 6.0
@@ -115,22 +115,26 @@ def _moment(
     bounds: tuple[int, int, int, int, bool],
 ) -> tuple[float, float, int, int]:
     """First moment and sum of an object's pixels, the number of all pixels, and of those that do not count."""
-    cxx, cyy, cxy, limit = form
-    x0, x1, y0, y1, _ = bounds
     moment, total, area, other = 0.0, 0.0, 0, 0
-    for y in range(y0, y1):
+    cxx, cyy, cxy, limit = form
+    weighted, most = variance.size > 0, limit * limit
+    for y in range(bounds[2], bounds[3]):
         dy = y - cy
-        for x in range(x0, x1):
+        line, own = values[y - first], labels[y - first]
+        noises = variance[y - first] if weighted else line
+        begin, end = across(form, dy, cx, bounds)
+        for x in range(begin, end):
             dx = x - cx
             square = cxx * dx * dx + cyy * dy * dy + cxy * dx * dy
-            if square > limit * limit:
+            if square > most:
                 continue
             area += 1
-            if good(values, labels, variance, bad, mine, mask, y - first, x):
-                moment += math.sqrt(square) * values[y - first, x]
-                total += values[y - first, x]
-            else:
+            mixed = mask != NONE and own[x] != 0 and own[x] != mine
+            if mixed or (weighted and not noises[x] < bad) or not line[x] > -1e30:
                 other += 1
+                continue
+            moment += math.sqrt(square) * line[x]
+            total += line[x]
     return moment, total, area, other
 
 
@@ -154,25 +158,24 @@ def add_up(
 ) -> tuple[float, float, int, int]:
     """Light above the level `sky` in an ellipse, its variance, the number of its pixels, and of those not its own."""
     cxx, cyy, cxy, limit = form
-    x0, x1, y0, y1, _ = bounds
     light, spread, area, other = 0.0, 0.0, 0, 0
-    for y in range(y0, y1):
+    weighted, most = variance.size > 0, limit * limit
+    for y in range(bounds[2], bounds[3]):
         dy = y - cy
-        for x in range(x0, x1):
+        line, own = values[y - first], labels[y - first]
+        noises = variance[y - first] if weighted else line
+        begin, end = across(form, dy, cx, bounds)
+        for x in range(begin, end):
             dx = x - cx
-            if cxx * dx * dx + cyy * dy * dy + cxy * dx * dy > limit * limit:
+            if cxx * dx * dx + cyy * dy * dy + cxy * dx * dy > most:
                 continue
             area += 1
-            label = labels[y - first, x]
-            value = values[y - first, x]
-            var = variance[y - first, x] if variance.size else noise
-            if label in (0, mine) and value > -1e30 and var < bad:
-                own = True
-            else:
-                value, var, own = counted(
+            value, var = line[x], (noises[x] if weighted else noise)
+            if not (own[x] in (0, mine) and value > -1e30 and var < bad):
+                value, var, mixed = counted(
                     values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x
                 )
-            other += not own
+                other += not mixed
             light += value
             spread += var
             if by_weight and gain > 0.0 and value > 0.0:
@@ -181,6 +184,17 @@ def add_up(
     if not by_weight and gain > 0.0 and light > 0.0:
         spread += light / gain
     return light, spread, area, other
+
+
+@njit(cache=True, nogil=True)
+def across(
+    form: tuple[float, float, float, float], dy: float, cx: float, bounds: tuple[int, int, int, int, bool]
+) -> tuple[int, int]:
+    """From where to before where an ellipse can touch a row at `dy`, a pixel more on either side."""
+    cxx, cyy, cxy, limit = form
+    middle = -0.5 * cxy * dy / cxx
+    wide = math.sqrt(max(middle * middle - (cyy * dy * dy - limit * limit) / cxx, 0.0)) + 1.0
+    return max(int(cx + middle - wide), bounds[0]), min(int(cx + middle + wide) + 2, bounds[1])
 
 
 @njit(cache=True, nogil=True)

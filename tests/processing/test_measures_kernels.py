@@ -71,11 +71,15 @@ def shares(radius: float, over: int) -> Floats:
     return np.asarray((square < radius * radius).mean(axis=(2, 3)))
 
 
+@pytest.mark.parametrize("over", [5, 11])
 @pytest.mark.parametrize("radius", [0.3, 1.7, 6.2])
-def test_the_share_of_a_pixel_is_counted_in_parts(radius: float) -> None:
+def test_the_share_of_a_pixel_is_counted_in_parts(radius: float, over: int) -> None:
     dx, dy = offsets()
-    found = np.array([circle.share(a, b, radius, 5) for a, b in zip(dx.ravel(), dy.ravel(), strict=True)])
-    assert np.allclose(found.reshape(dx.shape), shares(radius, 5))
+    half, found = np.zeros(12), np.empty(dx.shape)
+    for place in np.ndindex(dx.shape):
+        circle.chords(dy[place], radius, over, half)
+        found[place] = circle.share(dx[place], over, half)
+    assert np.allclose(found, shares(radius, over))
 
 
 @pytest.mark.parametrize("mask", [pixel.NONE, pixel.BLANK, pixel.CORRECT])
@@ -155,6 +159,23 @@ def test_half_of_the_light_is_within_the_half_light_radius(
         # the curve is straight between 64 steps, and a pixel that a step does not divide is not parted
         assert within == pytest.approx(share * whole, rel=0.02)
     assert half[0] == radius[0, 0]
+
+
+@pytest.mark.parametrize("flux", [-50.0, 30.0, 250.0, 1e9])
+def test_radii_are_the_same_where_the_curve_is_not_wanted_and_drawn_only_as_far_as_need_be(
+    image: tuple[NDArray[np.float32], NDArray[np.int32]], flux: float
+) -> None:
+    values, labels = image
+    told = []
+    for points in (0, 5):
+        radius, half, flags = cell(3), cell(), np.zeros(1, np.int16)
+        growth.radii(
+            values, labels, NONE, np.inf, 4.0, pixel.CORRECT, 0, ROWS, CENTRES, np.array([SHAPE]), 0.0,
+            np.full(1, flux, np.float32), np.array([0.2, 0.5, 0.9]), np.array([[0, SIDE]], np.int32), radius, half,
+            cell(points), cell(), flags,
+        )  # fmt: skip
+        told.append((*radius[0], half[0], flags[0]))
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("first", [0, 12])
