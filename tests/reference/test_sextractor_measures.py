@@ -22,8 +22,8 @@ COLUMNS = (
     "SNR_WIN", "FLAGS", "CLASS_STAR", "VIGNET(21,21)",
 )  # fmt: skip
 SHARE = Path("/usr/share/source-extractor")
-ALONE = 3
-"""Flags of a source that is crowded or blended: the left-overs of blends are dealt out at random by the peer."""
+CUT = 8
+"""Flag of a source that the image's edge cuts."""
 
 
 def both(
@@ -33,8 +33,8 @@ def both(
     place: Path,
     patch: pytest.MonkeyPatch,
     columns: tuple[str, ...] = COLUMNS,
-) -> tuple[NDArray[Any], NDArray[Any], int, int]:
-    """Rows of ours and the peer's that are the same source and stand alone, and how many each found."""
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rows of ours and the peer's: the same sources, blends too, in the order of the peer."""
     patch.chdir(place)
     (place / "m.param").write_text("\n".join(columns))
     words = [
@@ -44,10 +44,13 @@ def both(
     ]  # fmt: skip
     subprocess.run([tool, *words, "peer.cat"], check=True, capture_output=True)
     assert main([*words, "ours.cat"]) == 0
-    ours, theirs = (ldac.read(place / f"{who}.cat")[0].sources for who in ("ours", "peer"))
-    far, near = cKDTree(np.c_[ours["X_IMAGE"], ours["Y_IMAGE"]]).query(np.c_[theirs["X_IMAGE"], theirs["Y_IMAGE"]])
-    same = (far < 0.5) & (theirs["FLAGS"] & ALONE == 0)
-    return ours[near[same]], theirs[same], len(ours), len(theirs)
+    ours, theirs = (np.array(ldac.read(place / f"{who}.cat")[0].sources) for who in ("ours", "peer"))
+    assert len(ours) == len(theirs)
+    places = [np.c_[each["X_IMAGE"], each["Y_IMAGE"]] for each in (ours, theirs)]
+    far, near = cKDTree(places[0]).query(places[1])
+    assert far.max() < 2e-5  # a bit of 1000 pixels in single precision
+    assert len(np.unique(near)) == len(ours)
+    return ours[near], theirs
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -61,43 +64,47 @@ def test_a_real_frame_is_measured_as_the_original_does(
     folder = shared_data / "sextractor_tests"
     settings = ("-WEIGHT_TYPE", "MAP_WEIGHT", "-WEIGHT_IMAGE", str(folder / "galaxies.weight.fits")) if weighted else ()
     tool = program("source-extractor", "source-extractor")
-    ours, theirs, found, expected = both(folder / "galaxies.fits", settings, tool, tmp_path, monkeypatch)
-    assert abs(found - expected) <= 0.003 * expected  # CLEAN looks at borderline ones in another order
-    assert len(theirs) > 700
-    agree(ours, theirs, area=3 if weighted else 0)  # thresholds differ from pixel to pixel, and their rounding
+    ours, theirs = both(folder / "galaxies.fits", settings, tool, tmp_path, monkeypatch)
+    assert len(theirs) > 900
+    assert np.count_nonzero(theirs["FLAGS"] & 2) > 30
+    # where weights change within a source, thresholds of its pixels are rounded otherwise: at the image's edge only
+    agree(ours, theirs, theirs["FLAGS"] & CUT == 0 if weighted else np.ones(len(theirs), np.bool_))
 
 
 def test_a_stack_is_measured_as_the_original_does(
     shared_data: Path, program: Callable[[str, str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool = program("source-extractor", "source-extractor")
-    image = shared_data / "humvi" / "CFHTLS-test_g.fits"
-    ours, theirs, found, expected = both(image, (), tool, tmp_path, monkeypatch)
-    assert found == expected
-    agree(ours, theirs)
+    ours, theirs = both(shared_data / "humvi" / "CFHTLS-test_g.fits", (), tool, tmp_path, monkeypatch)
+    assert len(theirs) > 90
+    agree(ours, theirs, np.ones(len(theirs), np.bool_))
 
 
-def agree(ours: NDArray[Any], theirs: NDArray[Any], *, area: int = 0) -> None:
-    """Hold what must agree for every source, and for all but a few whose apertures reach over a blend."""
+def agree(ours: NDArray[Any], theirs: NDArray[Any], whole: NDArray[np.bool_]) -> None:
+    """Hold what must agree for every source, and for all but a few."""
 
     def off(name: str) -> NDArray[np.float64]:
         difference = np.abs(ours[name].astype(np.float64) - theirs[name].astype(np.float64))
         return difference.reshape(len(ours), -1).max(axis=1)
 
-    bounds = {"X_IMAGE": 1e-3, "Y_IMAGE": 1e-3, "A_IMAGE": 1e-5, "B_IMAGE": 1e-5, "ISOAREA_IMAGE": area, "ISO3": area}
-    for name, bound in bounds.items():
-        assert off(name).max() <= bound, name
+    for name in ("ISOAREAF_IMAGE", "FLUX_MAX", "VIGNET"):
+        assert not off(name).any(), name
+    for name in ("ISOAREA_IMAGE", "ISO3"):
+        assert not off(name)[whole].any(), name
+    for name in ("A_IMAGE", "B_IMAGE", "MAG_ISO"):
+        assert off(name).max() < 2e-6, name  # single precision
     assert np.max(off("ERRA_IMAGE") / theirs["ERRA_IMAGE"]) < 1e-5
-    few = {"ISOAREAF_IMAGE": 0, "FLUX_MAX": 0, "MAG_ISO": 1e-5, "FLAGS": 0, "MAG_AUTO": 1e-3}
-    few |= {"MAGERR_AUTO": 1e-3, "KRON_RADIUS": 1e-3, "FLUX_RADIUS": 1e-3, "CLASS_STAR": 0.01}
+    assert off("CLASS_STAR")[whole].max() < 2e-6
+    # found at most 1 of 904, whose neighbour's pixels are replaced by others; positions end one turn earlier or later
+    few = {"MAG_AUTO": 2e-6, "MAGERR_AUTO": 2e-6, "FLUX_RADIUS": 2e-6, "XWIN_IMAGE": 1e-6, "YWIN_IMAGE": 1e-6}
+    few |= {"KRON_RADIUS": 1e-4, "SNR_WIN": 1e-3}
     for name, bound in few.items():
-        assert np.mean(off(name) > bound) < 0.025, name
-    assert np.mean(off("MAG_APER") > 1e-4) < 0.05  # of 15 pixels: what was left over of blends lies in more of them
-    # a few sources of a hundred end one turn earlier or later, or start from another half-light radius
-    for name in ("XWIN_IMAGE", "YWIN_IMAGE"):
-        assert np.median(off(name)) < 1e-6
-        assert np.mean(off(name) > 1e-3) < 0.05
-    assert np.mean((ours["VIGNET"] != theirs["VIGNET"]).any(axis=(1, 2))) < 0.1
+        assert np.count_nonzero(off(name) > bound) <= 2, name
+    # found 4 of 904: 16 of cuts by the buffer, 1 of neighbours whose share is a tenth exactly
+    assert np.mean(off("FLAGS") > 0) < 0.006
+    # found 18 of 904: a part of a pixel on the very rim of a circle falls to one side or the other by rounding
+    assert np.mean(off("MAG_APER") > 2e-6) < 0.03
+    assert off("MAG_APER").max() < 5e-3
 
 
 LOCAL = (
@@ -132,19 +139,25 @@ def test_local_backgrounds_are_those_of_the_original(
 ) -> None:
     tool = program("source-extractor", "source-extractor")
     settings = ("-BACKPHOTO_TYPE", "LOCAL", "-BACKPHOTO_THICK", thick)
-    flat, peers, *_ = both(sloping, (), tool, tmp_path, monkeypatch, LOCAL)
-    ours, theirs, found, expected = both(sloping, settings, tool, tmp_path, monkeypatch, LOCAL)
-    assert found == expected
-    assert len(theirs) == len(peers)
+    flat, peers = both(sloping, (), tool, tmp_path, monkeypatch, LOCAL)
+    ours, theirs = both(sloping, settings, tool, tmp_path, monkeypatch, LOCAL)
+    assert np.array_equal(theirs["Y_IMAGE"], peers["Y_IMAGE"])
 
     def off(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.float64]:
         unlike = np.abs(ours.astype(np.float64) - theirs) / np.maximum(np.abs(theirs), 1e-3)
         return unlike.reshape(len(ours), -1).max(axis=1)
 
-    same = off(flat["FLUX_APER"], peers["FLUX_APER"]) < 1e-5  # an aperture that reaches over a speck differs anyhow
-    assert same.sum() >= 44
+    # one aperture has a part of a pixel on its very rim
+    same = off(flat["FLUX_APER"], peers["FLUX_APER"]) < 2e-6
+    assert np.count_nonzero(~same) <= 1
+    # the level around a blend hangs on a pixel more or less of its neighbours: found 3e-5 of it, 2e-3 of fluxes
+    blended = theirs["FLAGS"] & 3 > 0
+    assert 3 <= np.count_nonzero(blended) <= 6
+    assert off(ours["BACKGROUND"], theirs["BACKGROUND"])[blended].max() < 5e-5
     for name in (each.split("(")[0] for each in LOCAL):
-        assert off(ours[name][same], theirs[name][same]).max() < 1e-4, name
+        unlike = off(ours[name], theirs[name])
+        assert unlike[same & ~blended].max() < 2e-6, name
+        assert unlike[blended].max() < 3e-3, name
     changed = np.abs(flat["BACKGROUND"] - ours["BACKGROUND"]) > 0.01
     assert changed.sum() > 0.5 * len(flat)
     assert changed.all() == (thick == "9")  # the edges cut wider annuli: these sources have no local level
