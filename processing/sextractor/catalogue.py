@@ -1,6 +1,6 @@
 """Catalogues as files: the original's forms, and tables with units and UCDs for today's readers.
 
-FITS_LDAC and FITS_1.0 have a table an image; the texts and ECSV have all images in one. Rows are in
+FITS_LDAC and FITS_1.0 have a table an image; the texts, ECSV and Parquet have all images in one. Rows are in
 the order of NUMBER.
 """
 
@@ -27,6 +27,7 @@ _SKYCAT = (
     "QueryResult\n\n# Config entry for original catalog server:\nserv_type: catalog\nlong_name: SExtractor catalog\n"
     "short_name: SExCat\nsymbol: id diamond  8.0\n# End config entry\n\n"
 )
+_VOTABLE_TAIL = "</TABLE>\n</RESOURCE>\n</VOTABLE>\n"
 _SIGNED = re.compile(r"DELTA|THETA\w*_(SKY|J2000|B1950)$")
 """Columns whose texts have a sign always."""
 _ECSV_TYPES = {"I": "int16", "J": "int32", "E": "float32", "D": "float64"}
@@ -128,14 +129,15 @@ def _skycat(stream: IO[bytes], extractions: Sequence[Extraction], _: Settings) -
     stream.write(b"[EOD]")
 
 
-def _votable(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
+def _votable_head(extractions: Sequence[Extraction], settings: Settings, *, flat: bool = False) -> str:
+    """Return the beginning of a VOTable: what is told of the images, and the columns; of cells `flat` the length."""
     columns = extractions[0].wanted
     told = "\n".join(
         f'<PARAM name="{key}_{extraction.number}" datatype="char" arraysize="*" value="{escape(str(value))}"/>'
         for extraction in extractions
         for key, value in told_of(extraction, settings).items()
     )
-    stream.write(
+    lines = [
         f"""<?xml version="1.0" encoding="UTF-8"?>
 <VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">
 <RESOURCE name="{escape(extractions[0].file)}">
@@ -143,22 +145,33 @@ def _votable(stream: IO[bytes], extractions: Sequence[Extraction], settings: Set
 <COOSYS ID="J2000" equinox="J2000" system="eq_FK5"/>
 <TABLE ID="Source_List" name="Source_List">
 {told}
-""".encode()
-    )
+"""
+    ]
     for each in columns:
-        size = "x".join(str(length) for length in reversed(each.shape))
+        size = "x".join(str(length) for length in reversed((each.size,) if flat and each.shape else each.shape))
         shape = f' arraysize="{size}"' if size else ""
         reference = ' ref="J2000"' if each.name.endswith("_J2000") else ""
         declared = each.column
         kind = f'name="{declared.name}" datatype="{VOTABLE_TYPES[declared.type]}"{shape}'
         meaning = f"<DESCRIPTION>{escape(declared.meaning)}</DESCRIPTION>"
         more = f'unit="{declared.vounit}" ucd="{declared.ucd}"{reference}'
-        stream.write(f"<FIELD {kind} {more}>{meaning}</FIELD>\n".encode())
+        lines.append(f"<FIELD {kind} {more}>{meaning}</FIELD>\n")
+    return "".join(lines)
+
+
+def _votable(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
+    stream.write(_votable_head(extractions, settings).encode())
     stream.write(b"<DATA><TABLEDATA>\n")
     cells = {"I": "%d", "J": "%d", "E": "%.9g", "D": "%.17g"}
-    row = "".join(f"<TD>{' '.join([cells[each.column.type]] * each.size)}</TD>" for each in columns)
+    row = "".join(f"<TD>{' '.join([cells[each.column.type]] * each.size)}</TD>" for each in extractions[0].wanted)
     stream.writelines(line.replace("nan", "NaN").encode() for line in _lines(extractions, f"<TR>{row}</TR>\n"))
-    stream.write(b"</TABLEDATA></DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n")
+    stream.write(f"</TABLEDATA></DATA>\n{_VOTABLE_TAIL}".encode())
+
+
+def _parquet(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
+    from processing.sextractor import parquet  # noqa: PLC0415  its library is large, and few want it
+
+    parquet.write(stream, extractions, _votable_head(extractions, settings, flat=True) + _VOTABLE_TAIL)
 
 
 def _ecsv(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
@@ -197,5 +210,6 @@ FORMS: dict[str, Callable[[IO[bytes], Sequence[Extraction], Settings], None]] = 
     "FITS_LDAC": _ldac,
     "FITS": _fits,
     "ECSV": _ecsv,
+    "PARQUET": _parquet,
 }
-"""Forms of a catalogue; the last two are ours."""
+"""Forms of a catalogue; the last three are ours."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits, votable
 from astropy.table import Table
@@ -103,6 +104,20 @@ def test_ecsv(tmp_path: Path, made: list[Extraction]) -> None:
     assert found.meta["images"][1]["SEXNFIN"] == 3
 
 
+def test_parquet_has_units_and_ucds_for_readers_that_know_them_and_rows_for_all(
+    tmp_path: Path, made: list[Extraction]
+) -> None:
+    path = written(tmp_path / "made.parquet", "PARQUET", made)
+    found = Table.read(path, format="parquet.votable")
+    assert found["VIGNET"].shape == (7, 6)
+    found["VIGNET"] = np.asarray(found["VIGNET"]).reshape(7, 2, 3)
+    same(found, made)
+    assert (str(found["MAG_AUTO"].unit), found["FLUX_APER"].meta["ucd"]) == ("mag", "phot.flux")
+    assert found["VIGNET"].dtype == np.float32
+    groups = pq.ParquetFile(path).metadata
+    assert [groups.row_group(k).num_rows for k in range(groups.num_row_groups)] == [4, 3]
+
+
 def test_skycat_wants_its_four_columns_first(tmp_path: Path, made: list[Extraction]) -> None:
     text = written(tmp_path / "made.cat", "ASCII_SKYCAT", made).read_text()
     assert "\nid\tra\tdec\tmag\tFLAGS\t" in text
@@ -117,5 +132,6 @@ def test_no_source_at_all(tmp_path: Path) -> None:
     for form in FORMS:
         write(tmp_path / form, form, [extraction(1, 0)], SETTINGS)
     assert fits.getdata(tmp_path / "FITS_LDAC", 2).size == 0
+    assert pq.read_table(tmp_path / "PARQUET").num_rows == 0
     with pytest.raises(BadSetting, match="FITS_LDAC"):
-        write(tmp_path / "x", "PARQUET", [extraction(1, 0)], SETTINGS)
+        write(tmp_path / "x", "HDF5", [extraction(1, 0)], SETTINGS)
