@@ -8,12 +8,9 @@ from pathlib import Path
 from processing.astromatic import Values, files_and_settings
 from processing.errors import BadSetting
 from processing.psfex.keys import TOOL
-from processing.psfex.settings import Basis, Homogenisation, Selection, Settings
+from processing.psfex.settings import HIDDEN, Basis, Hidden, Homogenisation, Selection, Settings
 
 _NOT_DONE = {
-    "NEWBASIS_TYPE": {"PCA_INDEPENDENT"},
-    "STABILITY_TYPE": {"SEQUENCE"},
-    "HIDDENMEF_TYPE": {"INDEPENDENT"},
     "PSF_DGEOCORRECT": {"Y"},
 }
 """Choices of the original that are not made here."""
@@ -28,10 +25,9 @@ def _refuse(values: Values) -> None:
                 raise BadSetting(f"{key} = {choice} is not made here; take the original for it")
     if min(values.numbers("PSF_PIXELSIZE"), default=1.0) <= 0.0:
         raise BadSetting(f"PSF_PIXELSIZE = {texts['PSF_PIXELSIZE']}: above 0 was expected")
-    if values.text("NEWBASIS_TYPE") == "PCA_COMMON" and (
-        values.whole("NEWBASIS_NUMBER") < 1 or values.text("MEF_TYPE") == "COMMON"
-    ):
-        raise BadSetting("PCA_COMMON: NEWBASIS_NUMBER from 1 and MEF_TYPE INDEPENDENT were expected")
+    kind = values.text("NEWBASIS_TYPE")
+    if kind != "NONE" and (values.whole("NEWBASIS_NUMBER") < 1 or values.text("MEF_TYPE") == "COMMON"):
+        raise BadSetting(f"{kind}: NEWBASIS_NUMBER from 1 and MEF_TYPE INDEPENDENT were expected")
     if values.whole("BASIS_NUMBER") < 1 or values.number("BASIS_SCALE") <= 0.0:
         raise BadSetting("BASIS_NUMBER from 1 and BASIS_SCALE above 0 were expected")
 
@@ -46,6 +42,19 @@ def _homogenisation(values: Values) -> Homogenisation | None:
     if len(profile) != 2 or profile[0] <= 0.0 or profile[1] <= 1.0:
         raise BadSetting("HOMOPSF_PARAMS: an FWHM above 0 and a beta above 1 were expected")
     return Homogenisation(number, scale, profile[0], profile[1])
+
+
+def _visible(
+    contexts: tuple[str, ...], groups: tuple[int, ...], degrees: tuple[int, ...]
+) -> tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]:
+    """Return contexts that columns tell, their groups and degrees; groups that are left are numbered anew."""
+    kept = [(name, group) for name, group in zip(contexts, groups, strict=True) if not name.startswith(HIDDEN)]
+    left = sorted({group for _, group in kept})
+    return (
+        tuple(name for name, _ in kept),
+        tuple(left.index(group) + 1 for _, group in kept),
+        tuple(degrees[group - 1] for group in left),
+    )
 
 
 def settings_of(values: Values) -> Settings:
@@ -87,6 +96,9 @@ def settings_of(values: Values) -> Settings:
         image_flags=values.whole("SAMPLE_IMAFLAGMASK"),
         bad_pixels=values.whole("BADPIXEL_NMAX") if values.switch("BADPIXEL_FILTER") else None,
     )
+    hidden = Hidden(contexts, groups, degrees, values.text("HIDDENMEF_TYPE") == "INDEPENDENT")
+    if hidden.number:
+        contexts, groups, degrees = _visible(contexts, groups, degrees)
     return Settings(
         selection=selection,
         step=values.number("PSF_SAMPLING"),
@@ -105,7 +117,11 @@ def settings_of(values: Values) -> Settings:
             Path(values.text("BASIS_NAME")),
         ),
         snapshots=values.whole("PSFVAR_NSNAP"),
-        components=values.whole("NEWBASIS_NUMBER") if values.text("NEWBASIS_TYPE") == "PCA_COMMON" else 0,
+        components=values.whole("NEWBASIS_NUMBER") if values.text("NEWBASIS_TYPE") != "NONE" else 0,
+        components_apart=values.text("NEWBASIS_TYPE") == "PCA_INDEPENDENT",
+        sequence=values.text("STABILITY_TYPE") == "SEQUENCE",
+        hidden=hidden if hidden.number else None,
+        by_seeing=values.text("SAMPLEVAR_TYPE") == "SEEING",
         common=values.text("MEF_TYPE") == "COMMON",
         homogenisation=_homogenisation(values),
         threads=values.whole("NTHREADS") or len(os.sched_getaffinity(0)),

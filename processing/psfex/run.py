@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -16,9 +16,10 @@ from processing.ldac import read
 from processing.placing import placed
 from processing.psfex import checkimages, homogenisation, stars
 from processing.psfex.diagnostics import Diagnosis, diagnose
+from processing.psfex.exposures import Exposure, models_of_all, shared
 from processing.psfex.field import Field
 from processing.psfex.keys import TOOL
-from processing.psfex.model import models_of
+from processing.psfex.model import Made
 from processing.psfex.sample import NoStars
 from processing.psfex.settings import Settings
 
@@ -30,16 +31,15 @@ _HEADER = "   catalogue       image    stars     sampling  chi2   FWHM         e
 def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Sequence[str]) -> str:
     """Do what the settings say, and return a line about it."""
     begin = time.monotonic()
-    if settings.components and len(paths) > 1:
-        raise BadSetting("NEWBASIS_TYPE = PCA_COMMON: components of several catalogues are not made here; give one")
     quiet = values.text("VERBOSE_TYPE") == "QUIET"
     checks = checks_of(values)
     drawn = plots_of(values)
     wanted = not quiet or values.switch("WRITE_XML") or bool(checks or drawn)
     bar = Bar(shown=not quiet)
     fields = []
-    for number, path in enumerate(paths):
-        fields.append(_field(path, settings, partial(_part, bar, number, len(paths)), look=wanted))
+    for number, (exposure, made) in enumerate(_models(paths, settings, quiet=quiet)):
+        path = exposure.path
+        fields.append(_field(exposure, made, settings, partial(_part, bar, number, len(paths)), look=wanted))
         models = [each.model for each in fields[-1].made]
         psf_model.write(_out(path, values), models)
         if settings.homogenisation:
@@ -141,22 +141,37 @@ def _part(bar: Bar, number: int, count: int, share: float) -> None:
     bar((number + share) / count)
 
 
-def _field(path: Path, settings: Settings, progress: Callable[[float], None], *, look: bool) -> Field:
-    catalogues = read(path)
-    made = models_of(path, catalogues, settings)
+def _models(paths: Sequence[Path], settings: Settings, *, quiet: bool) -> Iterator[tuple[Exposure, Sequence[Made]]]:
+    """Read catalogues and make their models: one after the other, or at once where they share something."""
+    if not shared(settings):
+        for path in paths:
+            exposure = Exposure(path, read(path))
+            yield exposure, models_of_all([exposure], settings)[0]
+        return
+    reason = "of one catalogue" if len(paths) < 2 else "with MEF_TYPE COMMON" if settings.common else ""
+    if settings.hidden and not quiet and (reason or not settings.sequence):
+        reason = reason or "without STABILITY_TYPE SEQUENCE, but for one sampling of all"
+        sys.stderr.write(f"psfex: hidden dependencies have no effect {reason}\n")
+    exposures = [Exposure(path, read(path)) for path in paths]
+    yield from zip(exposures, models_of_all(exposures, settings), strict=True)
+
+
+def _field(
+    exposure: Exposure, made: Sequence[Made], settings: Settings, progress: Callable[[float], None], *, look: bool
+) -> Field:
     progress(0.6)
     seen: list[Diagnosis] = []
     if look:
         with ThreadPoolExecutor(max(settings.threads, 1)) as pool:
             found = pool.map(
                 lambda pair: diagnose(pair[0].model, pair[1].cards, settings.snapshots),
-                zip(made, catalogues, strict=True),
+                zip(made, exposure.catalogues, strict=True),
             )
             for each in found:
                 seen.append(each)
                 progress(0.6 + 0.4 * len(seen) / (len(made) + 1))
     progress(1.0)
-    return Field(path, catalogues, made, seen)
+    return Field(exposure.path, exposure.catalogues, made, seen)
 
 
 def told(field: Field) -> list[str]:

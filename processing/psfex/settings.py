@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+HIDDEN = "HIDDEN"
+"""Names of contexts that begin so are no columns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -56,6 +59,23 @@ class Homogenisation:
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """Contexts of a sequence; some are principal components of how the PSF changes between exposures."""
+
+    contexts: tuple[str, ...]
+    """All of them; those that are hidden begin with HIDDEN."""
+    groups: tuple[int, ...]
+    degrees: tuple[int, ...]
+    apart: bool = False
+    """Whether components are of each extension by itself, or of all at once."""
+
+    @property
+    def number(self) -> int:
+        """How many are hidden."""
+        return sum(name.startswith(HIDDEN) for name in self.contexts)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One run; defaults are those of PSFEx 3.21."""
 
@@ -80,7 +100,15 @@ class Settings:
     basis: Basis = Basis()
     """Of the model's refinement."""
     components: int = 0
-    """Principal components, over all images of a catalogue, of which the models are made; 0: they are not."""
+    """Principal components, over all images of all catalogues, of which the models are made; 0: they are not."""
+    components_apart: bool = False
+    """Whether these are of each extension by itself, over all catalogues."""
+    sequence: bool = False
+    """Whether one model is that of an extension in all catalogues."""
+    hidden: Hidden | None = None
+    """Contexts that no column tells; they are not among `contexts`, `groups` and `degrees`."""
+    by_seeing: bool = True
+    """Whether each catalogue has stars of its own FWHM, where several are taken together."""
     common: bool = False
     """Whether all images of a catalogue have one model."""
     homogenisation: Homogenisation | None = None

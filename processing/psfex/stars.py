@@ -69,7 +69,7 @@ COLUMNS = (
 
 def flags_of(path: Path, catalogue: Catalogue, made: Made, settings: Settings) -> NDArray[np.int32]:
     """Return bits of `Unfit` of all sources of an image."""
-    choice, fwhm = settings.selection, made.model.fwhm
+    choice, fwhm = settings.selection, made.sample.fwhm
     flags = np.zeros(len(catalogue.sources), np.int32)
     for name, passed in cuts_of(path, catalogue, choice).items():
         flags[~passed] |= int(_CUTS.get(name, Unfit.PIXELS))

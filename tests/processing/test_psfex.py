@@ -12,8 +12,9 @@ from processing.errors import BadCatalogue
 from processing.ldac import Catalogue
 from processing.psfex.clipping import limit_of
 from processing.psfex.command import main
+from processing.psfex.exposures import Exposure, models_of_all
 from processing.psfex.fitting import tapered
-from processing.psfex.model import Made, models_of
+from processing.psfex.model import Made
 from processing.psfex.resampling import lanczos
 from processing.psfex.sample import mode_of, recentred
 from processing.psfex.settings import Selection, Settings
@@ -52,7 +53,7 @@ def written(path: Path, *catalogues: Catalogue) -> Path:
 
 def models_in(path: Path, settings: Settings) -> Sequence[Made]:
     """Models of all images of a file."""
-    return models_of(path, ldac.read(path), settings)
+    return models_of_all([Exposure(path, ldac.read(path))], settings)[0]
 
 
 def test_the_psf_of_painted_stars_comes_back(tmp_path: Path) -> None:
