@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import MappingProxyType
 from typing import IO, Any, TypeVar
 
 from processing.errors import ProcessingError, WorkerLost
@@ -32,6 +33,9 @@ Result = TypeVar("Result")
 KEEP = 60.0
 """Seconds for which idle workers are kept: starting one costs about a second of imports."""
 _LENGTH = struct.Struct("<Q")
+_ALONE = MappingProxyType(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+"""Workers share the cores out among themselves: threads of linear algebra would stand in each other's way, and their
+number is not to change a bit."""
 _AHEAD = 2
 """Tasks a worker handed out ahead of the one whose result is awaited; bounds the results held in memory."""
 
@@ -62,7 +66,7 @@ class _Worker:
             [sys.executable, "-m", "processing.crew"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, **_ALONE, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
 
     @property

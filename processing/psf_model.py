@@ -168,7 +168,7 @@ def _model(path: Path, table: BinaryTable) -> PsfModel:
 
 def write(path: Path, models: Sequence[PsfModel]) -> None:
     """Write the models of all extensions, as source-extractor reads them."""
-    write_tables(path, [_bytes(model) for model in models])
+    write_tables(path, [model_bytes(model) for model in models])
 
 
 def variation_entries(variation: Variation) -> list[Entry]:
@@ -184,7 +184,8 @@ def variation_entries(variation: Variation) -> list[Entry]:
     return entries
 
 
-def _bytes(model: PsfModel) -> bytes:
+def model_bytes(model: PsfModel) -> bytes:
+    """Return the HDU of one model."""
     entries: list[Entry] = [
         ("LOADED", model.loaded, "stars taken"), ("ACCEPTED", model.accepted, "stars left"),
         ("CHI2", float(model.chi2), "mean reduced chi2"), *variation_entries(model.variation),

@@ -42,8 +42,3 @@ def _detection() -> None:
 
 
 TASKS: tuple[Callable[[], None], ...] = (_background, _detection)
-ENTRIES = (
-    meshes.measure_strip, splines.bend, convolve.convolve, label.runs_above, label.join, label.lists, label.specks,
-    deblend.branches, dealing.deal, deblend.gather, clean.swept,
-)  # fmt: skip
-"""The kernels that the stage itself calls."""

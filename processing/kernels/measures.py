@@ -114,8 +114,3 @@ def _annulus() -> None:
 
 
 TASKS: tuple[Callable[[], None], ...] = (_annulus, _isophotal, _circles, _kron, _petrosian, _growth, _windowed, _vignet)
-ENTRIES = (
-    label.paint, annulus.skies, isophote.isophote, aperture.circles, kron.ellipses, petrosian.ellipses, growth.radii,
-    windowed.windowed, vignet.vignets,
-)  # fmt: skip
-"""The kernels that the stage itself calls."""

@@ -44,7 +44,7 @@ def weigh(
 ) -> int:  # fmt: skip
     """Fill `inverse` (ny, nx) with 1 / variance of the pixels from (y0, x0) on, and return how many count.
 
-    0 for pixels of others, without a weight, saturated (at or above `bright`), or beyond the image.
+    0 for pixels of others, without a weight or a variance, saturated (at or above `bright`), or beyond the image.
     """
     number = 0
     for j in range(ny):
@@ -57,9 +57,10 @@ def weigh(
             if value < bright and good(values, labels, variance, bad, mine, mask, y, x):
                 spread = variance[y, x] if variance.size else noise
                 if gain > 0.0 and value > 0.0:
-                    spread += value / gain * (spread / noise if by_weight else 1.0)
-                inverse[j, i] = 1.0 / spread
-                number += 1
+                    spread += value / gain * (spread / noise if by_weight and noise > 0.0 else 1.0)
+                if spread > 0.0:
+                    inverse[j, i] = 1.0 / spread
+                    number += 1
     return number
 
 
@@ -263,13 +264,16 @@ def spreads(
 def widths(images: Array, basis: Array, step: float, width: Array) -> None:
     """Fill `width` (rows,) with the FWHM of the PSF at each source, pixels: of the circle as large as its upper half.
 
-    Each sample is parted into WIDTH_PARTS times as many, bilinear between samples.
+    0 where the PSF has no light. Each sample is parted into WIDTH_PARTS times as many, bilinear between samples.
     """
     psf: Array = np.empty(images.shape[1:])
     part = 1.0 / WIDTH_PARTS
     for n in range(basis.shape[0]):
+        width[n] = 0.0
         local(images, basis[n], psf)
         half, number = 0.5 * psf.max(), 0
+        if not half > 0.0:
+            continue
         for j in range(psf.shape[0] - 1):
             for i in range(psf.shape[1] - 1):
                 a, b, c, d = psf[j, i], psf[j, i + 1], psf[j + 1, i], psf[j + 1, i + 1]

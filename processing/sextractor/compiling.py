@@ -2,19 +2,26 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
-from processing.kernels import detecting, gaps, measures
+from processing import kernel_cache
+from processing.kernels import detecting, gaps, measures, meshes, psf_fit
 
-TASKS = (*detecting.TASKS, *gaps.TASKS, *measures.TASKS)
+TASKS: Final = (*detecting.TASKS, *gaps.TASKS, *measures.TASKS, *psf_fit.TASKS)
+_STAGE: Final = "sextractor"
+
+
+def _cache() -> Path:
+    return Path(meshes.measure_strip.stats.cache_path)
 
 
 def cold() -> bool:
-    """Tell whether a kernel of the tool is in no cache: the first image would wait for it."""
-    for kernel in (*detecting.ENTRIES, *measures.ENTRIES):
-        name = f"{kernel.__module__.rpartition('.')[2]}.{kernel.__name__}-"
-        if not any(Path(kernel.stats.cache_path).glob(f"{name}*.nbi")):
-            return True
-    return False
+    """Tell whether kernels may be in no cache as they are now: the first image would wait for them.
+
+    No kernel is asked: all of them were compiled when the mark beside them was set.
+    """
+    place = _cache()
+    return not (kernel_cache.is_marked(_STAGE, place) and any(place.glob("*.nbi")))
 
 
 def warm(progress: Callable[[float], None]) -> None:
@@ -22,4 +29,5 @@ def warm(progress: Callable[[float], None]) -> None:
     for done, task in enumerate(TASKS):
         progress(done / len(TASKS))
         task()
+    kernel_cache.mark(_STAGE, _cache())
     progress(1.0)

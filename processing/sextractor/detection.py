@@ -100,6 +100,7 @@ def detect(
         bounds = np.empty(starts[-1] if bound.size else 0, np.float32)
         label.lists(row, left, length, value, raw, bound, group, begins, x, y, filtered, plain, bounds)
         specks = label.specks(row, left, length, group)
+        last = x[starts[1:] - 1], y[starts[1:] - 1]  # groups list their pixels row by row, until they are parted
         progress(0.7)
         table, ends = _parted(
             pool, starts, (x, y, filtered, plain, bounds), thresholds.detection, settings, turn or first_turn()
@@ -118,7 +119,7 @@ def detect(
     table, begun, picked = _merged(into, order, table, begun)
     progress(1.0)
     return Detections(
-        _objects(table, own, thresholds, weighted=bool(bound.size)),
+        _objects(table, own, last, thresholds, weighted=bool(bound.size)),
         begun,
         x[picked],
         y[picked],
@@ -195,8 +196,14 @@ def _merged(
 
 
 def _objects(
-    table: NDArray[np.float64], own: NDArray[np.int64], thresholds: Thresholds, *, weighted: bool
+    table: NDArray[np.float64],
+    own: NDArray[np.int64],
+    last: tuple[NDArray[np.int32], NDArray[np.int32]],
+    thresholds: Thresholds,
+    *,
+    weighted: bool,
 ) -> NDArray[Any]:
+    """Objects from the kernels' table; `last`: x and y of the last pixel of each group."""
     objects = np.zeros(len(table), OBJECT)
     for column, name in enumerate(_COLUMNS):
         objects[name] = table[:, column]
@@ -204,4 +211,6 @@ def _objects(
     if weighted:  # the analysis goes with the detection
         objects["threshold"] = table[:, shapes.DETECTION] * (thresholds.analysis / thresholds.detection)
     objects["own"] = own
+    for name, places in zip(("x_last", "y_last"), last, strict=True):
+        objects[name] = places[objects["parent"] - 1]
     return objects

@@ -98,7 +98,8 @@ class Engine:
         if any("IMAFLAGS" in name for name in wanted):
             table |= flags_of(self.detections, self.flag_maps, self.settings.flag_type)
         if any("LOW" in name or name == "FLAGS_WEIGHT" for name in wanted):
-            measured, detected = _filled(self.measured), _filled(self.detected_in)
+            measured = _filled(self.measured)
+            detected = measured if self.detected_in is self.measured else _filled(self.detected_in)
             table |= weights_of(self.detections, measured, detected, float(BAD))
         return table
 

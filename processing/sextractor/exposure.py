@@ -40,6 +40,12 @@ class Exposure:
     def told(self) -> CardValues:
         return CardValues(self.cards)
 
+    def leave(self) -> None:
+        """Let go of pixels that were read from files: nobody looks at them any more."""
+        for rows in (self.rows, self.detection, *self.weights, *self.flags):
+            if isinstance(rows, FitsRows):
+                rows.leave()
+
 
 def of_array(
     pixels: NDArray[Any], *, weight: NDArray[Any] | None, flags: Sequence[NDArray[Any]], header: HeaderLike
@@ -113,6 +119,8 @@ def _exposures(
             for hdu in (measured.passed_over if index == 0 else ())
         ]
         maps = [None if file is None else _needed(rows, file, index) for file in weights]
+        if weights[0] is weights[1]:  # one map for both is unpacked once
+            maps[0] = maps[1]
         found = [matched(rows, file, index, "flag map") for file in flags]
         for file, one in zip(flags, found, strict=True):
             if one is None:

@@ -3,6 +3,7 @@
 ``extract(image, settings=Settings(columns=("X_IMAGE", "Y_IMAGE", "MAG_AUTO")))`` is all a script needs.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -102,14 +104,15 @@ def extract_all(
     threads = settings.threads or len(os.sched_getaffinity(0))
     together = max(1, min(threads, len(exposures)))
     inner = replace(settings, threads=max(1, threads // together))
-    shares = [0.0] * len(exposures)
+    shares, telling = [0.0] * len(exposures), Lock()
     lots, rooms = Lots(len(exposures)), Rooms()
 
     def one(index: int) -> Extraction:
         def told(share: float) -> None:
-            shares[index] = share
-            if progress is not None:
-                progress(sum(shares) / len(shares))
+            with telling:
+                shares[index] = share
+                if progress is not None:
+                    progress(sum(shares) / len(shares))
 
         try:
             turn = lots.turn(index)
@@ -145,15 +148,16 @@ def extract_one(
     begin = time.monotonic()
     world, noise, cautions = _facts(exposure, settings)
     needed = base_columns(each.name for each in columns)
-    settings, needed = with_psf(settings, needed, exposure.number, exposure.told)
-
+    settings, needed, lacking = with_psf(settings, needed, exposure.number, exposure.told)
+    cautions += lacking
+    files = exposure
     start = partial(Engine, noise=noise, turn=turn, rooms=rooms, progress=lambda share: progress(_DETECTION * share))
     engine, exposure, settings, found = _begun(exposure, settings, start)
     cautions += found
     if any(_nothing(rows, kind) for kind, rows in zip(settings.weight_type, exposure.weights, strict=True)):
         cautions.append(Caution(Warned.NO_WEIGHT, "no pixel has a weight: none takes part, and nothing is detected"))
     base = engine.measure(needed, progress=lambda share: progress(_DETECTION + (1.0 - _DETECTION) * share))
-    base = star_locus.with_probability(base, needed)
+    base = star_locus.with_probability(base, needed, known=settings.psf is None or not settings.psf.blank)
     if any(each.name in association.NAMES for each in columns):
         objects = engine.detections.objects
         base = association.associated(base, columns, objects["x"] + 1.0, objects["y"] + 1.0, settings, world)
@@ -175,6 +179,7 @@ def extract_one(
         for kind, path in checks.items():
             write_part(path, kind, seen, exposure, mesh=settings.back_size)
     engine.leave()
+    files.leave()
     statistics = Statistics(
         background=noise.background,
         rms=noise.rms,
@@ -247,11 +252,10 @@ def _begun(
     found: list[Caution] = []
     if not all(getattr(rows, "tells_odd", False) for rows in _images(exposure)):
         exposure, settings, found = _finite(exposure, settings)
-    try:
+    with contextlib.suppress(OddPixels):  # seldom: whoever looked for them before would read every image once more
         return start(exposure, settings), exposure, settings, found
-    except OddPixels:  # seldom: whoever looked for them before would read every image once more
-        exposure, settings, found = _finite(exposure, settings)
-        return start(exposure, settings), exposure, settings, found
+    exposure, settings, found = _finite(exposure, settings)  # what the first try held is gone by now
+    return start(exposure, settings), exposure, settings, found
 
 
 def _images(exposure: Exposure) -> list[Rows]:

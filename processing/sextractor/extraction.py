@@ -17,6 +17,7 @@ class Warned(StrEnum):
     SATURATED = "SATURATED"  #: more than half of the pixels are
     EMPTY = "EMPTY"  #: nothing was detected
     FEWER_FLAGS = "FEWER_FLAGS"  #: the flag map has no such image
+    NO_PSF = "NO_PSF"  #: the model of the PSF was made of no star: none is fitted
     NO_PIXELS = "NO_PIXELS"  #: an HDU without a two-dimensional image was passed over
 
 

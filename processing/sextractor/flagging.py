@@ -99,9 +99,12 @@ def weights_of(detections: Detections, measured: Rows | None, detected: Rows | N
     number = len(detections.objects)
     table: Table = {"FLAGS_WEIGHT": np.zeros(number, np.int16)}
     for bit, (name, rows) in enumerate((("NLOWWEIGHT_ISO", measured), ("NLOWDWEIGHT_ISO", detected))):
-        table[name] = np.zeros(number, np.int32)
-        if rows is not None and number:
-            low = at_pixels(rows, detections, "f4") >= bad
-            table[name] = np.add.reduceat(low.astype(np.int32), detections.starts[:-1])
+        if bit and rows is measured:
+            table[name] = table["NLOWWEIGHT_ISO"].copy()
+        else:
+            table[name] = np.zeros(number, np.int32)
+            if rows is not None and number:
+                low = at_pixels(rows, detections, "f4") >= bad
+                table[name] = np.add.reduceat(low.astype(np.int32), detections.starts[:-1])
         table["FLAGS_WEIGHT"] |= np.where(table[name] > 0, np.int16(1 << bit), np.int16(0))
     return table

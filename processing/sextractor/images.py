@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,17 @@ class FitsRows:
         self._kind = np.dtype(kind)
         self._unsigned = unsigned and extension.bitpix in {16, 32} and not extension.bzero
         self._stored: NDArray[Any] | None = None
+        self._lock = Lock()
         self.odd = False
         """Whether a pixel that was read is no number; told of plain images of float32 only."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to read the same."""
+        return {name: value for name, value in vars(self).items() if name not in {"_lock", "_stored"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As it was, with nothing read yet."""
+        vars(self).update(state, _stored=None, _lock=Lock())
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -89,6 +99,11 @@ class FitsRows:
         rows += self._kind.type(extension.bzero)
         return rows
 
+    def leave(self) -> None:
+        """Let go of what a compressed image was unpacked to; who reads again unpacks it again."""
+        with self._lock:
+            self._stored = None
+
     def fill(self, first: int, rows: Pixels) -> None:
         """Fill `rows` (any, nx) with those from `first` on."""
         if self._quick:
@@ -121,9 +136,10 @@ class FitsRows:
         """Rows as they are stored; those of plain images are read, not mapped, so that a stack fills no memory."""
         extension = self.extension
         if extension.compressed:
-            if self._stored is None:
-                self._stored = read_pixels(self.path, extension)
-            return self._stored[first:end]
+            with self._lock:
+                if self._stored is None:
+                    self._stored = read_pixels(self.path, extension)
+                return self._stored[first:end]
         height, width = self.shape
         kind = np.dtype(_RAW[extension.bitpix])
         first, end, _ = slice(first, end).indices(height)

@@ -78,10 +78,13 @@ def measure(
                 labels = rooms.labels((end - first, shape[1]))
                 return ahead.submit(_band, strip, detections, labels, first, shape[0], noise, level, look)
 
-            coming = begun(0)
+            coming = None
             for index, (rows, _) in enumerate(parts):
-                assert coming is not None
-                band, coming = coming.result(), begun(index + 1)
+                begin = coming or begun(index)
+                assert begin is not None
+                band = begin.result()
+                # one thread would only have the next band's pixels in memory beside this one's
+                coming = begun(index + 1) if settings.threads > 1 else None
                 chunks = [rows[begin : begin + CHUNK] for begin in range(0, len(rows), CHUNK)]
                 for at, group in enumerate(groups):
                     list(pool.map(partial(_measured, group, band, detections, settings, table), chunks))
@@ -89,6 +92,7 @@ def measure(
                 if len(parts) == 1:  # bands differ in height: their labels are of no use to others
                     _wipe(band.labels, detections)
                     rooms.leave_labels(band.labels)
+                del band, begin
     progress(1.0)
     return table
 

@@ -10,6 +10,7 @@ from processing.cards import CardValues
 from processing.errors import BadSetting
 from processing.kernels import psf_fit
 from processing.sextractor import star_locus
+from processing.sextractor.extraction import Caution, Warned
 from processing.sextractor.isophotal import ellipse, variances
 from processing.sextractor.local_sky import MASKS
 from processing.sextractor.point_spread import PointSpread
@@ -115,8 +116,11 @@ NAMES = frozenset(
 
 def with_psf(
     settings: Settings, needed: frozenset[str], number: int, told: CardValues
-) -> tuple[Settings, frozenset[str]]:
+) -> tuple[Settings, frozenset[str], list[Caution]]:
     """Settings with the PSF of image `number`, where columns `needed` ask for it, and the columns that it follows.
+
+    The caution is of a model without stars: fluxes and widths are 0, magnitudes 99, SPREAD_MODEL and its error 1,
+    STAR_PROB NaN.
 
     Raises
     ------
@@ -126,8 +130,12 @@ def with_psf(
     if star_locus.NAME in needed:
         needed |= star_locus.NEEDS
     if not needed & NAMES:
-        return settings, needed
+        return settings, needed, []
     if settings.backphoto_type == "LOCAL":
         raise BadSetting("BACKPHOTO_TYPE = LOCAL: a PSF is fitted above the GLOBAL one only; take out its columns")
     model = settings.psf or chosen(settings.psf_name, number, told, fitted_together=settings.psf_nmax)
-    return replace(settings, psf=model), needed | set(model.contexts)
+    cautions = []
+    if model.blank:
+        what = f"the PSF of image {number} was made of no star: none is fitted; its columns say so"
+        cautions.append(Caution(Warned.NO_PSF, what))
+    return replace(settings, psf=model), needed | set(model.contexts), cautions

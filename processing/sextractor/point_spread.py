@@ -39,6 +39,11 @@ class PointSpread:
     powers: tuple[tuple[int, ...], ...] = ((),)
     """Of each term."""
 
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is known of the PSF: nothing can be fitted."""
+        return not self.images.any()
+
     def basis(self, table: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> Floats:
         """What each term counts at each source, (rows, terms)."""
         made = np.ones((len(rows), len(self.powers)))
@@ -47,6 +52,10 @@ class PointSpread:
             for term, powers in enumerate(self.powers):
                 made[:, term] *= scaled ** powers[axis]
         return made
+
+
+NOTHING = PointSpread(np.zeros((1, 3, 3)), np.zeros((1, 3, 3)), 1.0, 0.0)
+"""Stands for the PSF of an image without stars."""
 
 
 def disc(scale: float) -> Floats:

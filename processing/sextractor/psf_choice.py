@@ -9,19 +9,24 @@ import numpy as np
 from processing.cards import CardValues
 from processing.errors import BadSetting
 from processing.psf_model import PsfModel, read
-from processing.sextractor.columns import measured
-from processing.sextractor.deriving import rules
-from processing.sextractor.point_spread import NARROW, PointSpread, widened
+from processing.sextractor import apertures, classifier, isophotal, windows
+from processing.sextractor.point_spread import NARROW, NOTHING, PointSpread, widened
+from processing.sextractor.settings import Settings
 
 
 def point_spread(model: PsfModel, told: CardValues, *, where: str) -> PointSpread:
-    """Return a model as it holds for an image with the header `told`.
+    """Return a model as it holds for an image with the header `told`; `NOTHING` where it was made of no star.
 
     Raises
     ------
     BadSetting
-        The model follows a column that is not measured, or a keyword that the header does not have.
+        The model follows what is no number of each source, or a keyword that the header does not have, or tells no
+        width.
     """
+    if model.empty:
+        return NOTHING
+    if not model.fwhm > 0.0:
+        raise BadSetting(f"PSF_NAME = {where}: PSF_FWHM = {model.fwhm:g}; make the model again with psfex")
     variation, images = model.variation, model.images.astype(np.float64)
     terms = np.array(variation.powers, np.int64).reshape(len(images), -1)
     kept: list[int] = []
@@ -44,10 +49,18 @@ def point_spread(model: PsfModel, told: CardValues, *, where: str) -> PointSprea
     return PointSpread(images, wider, model.step, model.fwhm, names, zeros, scales, tuple(powers))
 
 
+@lru_cache(maxsize=1)
+def _followed() -> frozenset[str]:
+    """Columns that a PSF may follow: measured before it is fitted, one number a source."""
+    before = (*isophotal.GROUPS, *apertures.GROUPS, *windows.GROUPS, *classifier.GROUPS)
+    given = [each.gives(Settings()).items() for each in before]
+    return frozenset(name for columns in given for name, (_, cell) in columns if cell == ())
+
+
 def _known(name: str, where: str) -> None:
-    if name in rules() or name not in measured():
+    if name not in _followed():
         raise BadSetting(
-            f"PSF_NAME = {where}: its PSF follows {name}, which is not measured before the PSF; "
+            f"PSF_NAME = {where}: its PSF follows {name}, which is no number measured of each source before the PSF; "
             "make the model with PSFVAR_KEYS X_IMAGE,Y_IMAGE"
         )
 
@@ -70,9 +83,11 @@ def chosen(names: Sequence[str], number: int, told: CardValues, *, fitted_togeth
     if not path.is_file():
         raise BadSetting(f"PSF_NAME = {path}: no such file; make one with psfex, or take the columns of the PSF out")
     models = _models(path, path.stat().st_mtime_ns)
-    if len(models) != 1 and number > len(models):
+    if len(models) == 1:
+        return point_spread(models[0], told, where=str(path))
+    if number > len(models):
         raise BadSetting(f"PSF_NAME = {path}: {len(models)} models, but the file has an image {number}")
-    return point_spread(models[0] if len(models) == 1 else models[number - 1], told, where=str(path))
+    return point_spread(models[number - 1], told, where=f"{path}[{number}]")
 
 
 @lru_cache(maxsize=2)

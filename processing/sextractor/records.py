@@ -83,6 +83,8 @@ OBJECT = np.dtype(
         ("singular", "?"),  # moments were below those of a pixel
         ("own", "i4"),  # its own pixels, which come first; those of what CLEAN gave it follow
         ("parent", "i4"),  # number of the blend that it is part of, from 1
+        ("x_last", "i4"),  # last pixel of that blend, row by row
+        ("y_last", "i4"),
     ]
 )
 """One detection, before it is measured."""
@@ -131,9 +133,8 @@ class Detections:
         x, y = self.x[mine].astype(np.int64), self.y[mine].astype(np.int64)
         begins = np.cumsum(own) - own
         bounds = [each.reduceat(axis, begins) for axis in (x, y) for each in (np.minimum, np.maximum)]
-        parents, last = self.objects["parent"], np.zeros(int(self.objects["parent"].max()) + 1, np.int64)
-        np.maximum.at(last, parents, np.maximum.reduceat((y << 32) + x, begins))
-        return np.stack((*bounds, last[parents] & 0xFFFFFFFF, last[parents] >> 32), axis=1)
+        last = (self.objects[name].astype(np.int64) for name in ("x_last", "y_last"))
+        return np.stack((*bounds, *last), axis=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,9 +130,11 @@ def probability(spread: Floats, error: Floats, flux: Floats) -> Floats:
     return made
 
 
-def with_probability(base: Table, needed: frozenset[str]) -> Table:
-    """Add STAR_PROB to measured columns where it is needed."""
+def with_probability(base: Table, needed: frozenset[str], *, known: bool = True) -> Table:
+    """Add STAR_PROB to measured columns where it is needed; NaN where the PSF is not `known`."""
     if NAME not in needed:
         return base
+    if not known:
+        return {**base, NAME: np.full(len(base["SPREAD_MODEL"]), np.nan, np.float32)}
     spread, error, flux = (base[name].astype(np.float64) for name in ("SPREAD_MODEL", "SPREADERR_MODEL", "FLUX_AUTO"))
     return {**base, NAME: probability(spread, error, flux).astype(np.float32)}

@@ -9,7 +9,7 @@ import numpy as np
 from processing.cards import Entry, text_of
 from processing.errors import BadCatalogue, BadSetting
 from processing.ldac import Catalogue, catalogue_bytes
-from processing.psf_model import PsfModel
+from processing.psf_model import PsfModel, Variation
 from processing.psfex import settings as psfex
 from processing.psfex.model import made_of
 from processing.psfex.sample import select
@@ -150,7 +150,9 @@ def _modelled(work: CcdWork, catalogue: Catalogue) -> PsfModel:
     enough = (d for d in range(wanted_.degree, 0, -1) if len(sample.rows) >= _STARS_A_TERM * (d + 1) * (d + 2) // 2)
     if (degree := next(enough, 0)) < wanted_.degree:
         settings = psf_settings(wanted_, degree)
-        sample = select(place, catalogue, settings)
+        simpler = replace(sample.variation, degrees=settings.degrees) if degree else Variation()
+        contexts = sample.contexts if degree else np.empty((len(sample.rows), 0))
+        sample = replace(sample, variation=simpler, contexts=contexts)
     return made_of(sample, settings).model
 
 

@@ -16,7 +16,6 @@ from processing.provenance import history, software, told
 from processing.psf_model import PsfModel, Variation
 from processing.recipes import SOURCES_STAGE, SourcesRecipe, WeightRecipe
 from processing.sextractor.exposure import Names, of_files
-from processing.sextractor.table_header import PRIMARY
 from processing.sources.ccd import CcdSources, CcdWork, find_sources, settings_of
 from processing.workplace import workplace
 from terapix.identity import FrameId
@@ -88,11 +87,10 @@ def catalogue_frame(
         catalogue = stack.enter_context(MosaicWriter(work / f"{name}.ldac", primary_bytes(None, notes)))
         with crew(min(workers or cores(), len(tasks))) as hands:
             found = _find_all(tasks, catalogue, hands, progress)
-        models = work / "models"
-        psf_model.write(models, [each.model or _nothing(recipe) for each in found])
         made = {"catalogue": catalogue.finish()}
         with MosaicWriter(work / f"{name}.psf", primary_bytes(None, notes)) as writer:
-            writer.append(models.read_bytes()[len(PRIMARY) :])
+            for each in found:
+                writer.append(psf_model.model_bytes(each.model or _nothing(recipe)))
             made["psf"] = writer.finish()
         reached("sources.written")
         into.mkdir(parents=True, exist_ok=True)

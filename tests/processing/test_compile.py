@@ -49,21 +49,39 @@ paint_run(Path(sys.argv[1]), frames=1, ccds=1, seed=1, workers=1)
 """
 EXTRACTED = """
 import numpy as np
+from processing import psf_model
+from processing.cards import CardValues
 from processing.sextractor import compiling
+from processing.sextractor.columns import measured
 from processing.sextractor.extract import extract
+from processing.sextractor.deriving import base_columns
+from processing.sextractor.groups import given
+from processing.sextractor.psf_choice import point_spread
 from processing.sextractor.settings import Settings
 
-compile.warm(tasks=compile.CATALOGUES)
+assert compiling.TASKS == compile.CATALOGUES
+compiling.warm(lambda _: None)
 assert not compiling.cold()
 compiled = kinds()
 y, x = np.mgrid[:200, :200]
 pixels = np.random.default_rng(1).normal(0.0, 1.0, x.shape)
 for at in ((50, 60), (56, 62), (120, 130)):
     pixels += 200.0 * np.exp(-0.5 * ((x - at[0]) ** 2 + (y - at[1]) ** 2) / 4.0)
-columns = ("X_IMAGE", "FLUX_APER", "MAG_AUTO", "MAG_PETRO", "FLUX_RADIUS", "XWIN_IMAGE", "VIGNET(9,9)", "MAG_ISOCOR")
-for weight, level in ((None, "GLOBAL"), (np.where(x == 20, 0.0, 1.0).astype(np.float32), "LOCAL")):
-    found = extract(pixels.astype(np.float32), weight, settings=Settings(columns=columns, backphoto_type=level))
-    assert len(found["X_IMAGE"]) == 3
+psf = np.exp(-0.5 * ((x[:25, :25] - 12) ** 2 + (y[:25, :25] - 12) ** 2) / 4.0)
+psf = psf_model.PsfModel((psf / psf.sum())[None].astype(np.float32), 1.0, 4.7)
+psf = point_spread(psf, CardValues(""), where="memory")
+there = given(Settings(columns=("VIGNET(1,1)", "FLUX_GROWTH(1)")))
+alone = [each for each in measured() if not base_columns([each]) - there and each[:6] != "VIGNET"]
+alone = [each for each in alone if "ASSOC" not in each]
+columns = (*alone, "VIGNET(9,9)")
+flat = np.where(x == 20, 0.0, 1.0).astype(np.float32)
+flags = [np.zeros(x.shape, np.int32)]
+for weight in (None, flat):
+    for threads in (1, 2):
+        settings = Settings(columns=columns, psf=psf, threads=threads)
+        found = extract(pixels.astype(np.float32), weight, flags, settings=settings)
+        assert len(found["X_IMAGE"]) == 3
+extract(pixels, settings=Settings(columns=("X_IMAGE", "FLUX_AUTO", "BACKGROUND"), backphoto_type="LOCAL"))
 """
 HELD = """
 assert compiled

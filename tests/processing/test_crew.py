@@ -41,6 +41,10 @@ def chatter(number: int) -> int:
     return number
 
 
+def libraries(_: int) -> list[str | None]:
+    return [os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")]
+
+
 def leave(_: int) -> int:
     os._exit(3)
 
@@ -79,6 +83,12 @@ def test_an_error_of_a_task_reaches_the_owner_and_the_workers_go_on() -> None:
     with crew(2) as hands:
         assert list(hands.map(double, [4])) == [8]
     dismiss()
+
+
+def test_linear_algebra_of_a_worker_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    with crew(1) as hands:
+        assert next(hands.map(libraries, [0])) == ["1", "1"]
 
 
 def test_a_worker_that_died_is_told_and_replaced() -> None:

@@ -35,3 +35,13 @@ def test_without_a_cache_of_its_own_nothing_is_marked(kernel: Path, monkeypatch:
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     kernel_cache.mark("weight")
     assert not kernel_cache.is_marked("weight")
+
+
+def test_a_cache_that_is_named_needs_no_setting(kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    place = tmp_path / "beside"
+    assert not kernel_cache.is_marked("sextractor", place)
+    kernel_cache.mark("sextractor", place)
+    assert kernel_cache.is_marked("sextractor", place)
+    kernel.write_text("pass  # otherwise\n")
+    assert not kernel_cache.is_marked("sextractor", place)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from numpy.typing import NDArray
 
 from processing import psf_model
@@ -13,7 +14,9 @@ from processing.cards import CardValues, text_of
 from processing.errors import BadSetting
 from processing.kernels import lanczos, psf_fit
 from processing.psf_model import PsfModel, Variation
-from processing.sextractor.extract import extract
+from processing.sextractor.exposure import Names, of_files
+from processing.sextractor.extract import extract, extract_all
+from processing.sextractor.extraction import Warned
 from processing.sextractor.point_spread import disc
 from processing.sextractor.psf_choice import chosen, point_spread
 from processing.sextractor.settings import Settings
@@ -268,9 +271,13 @@ def test_a_model_follows_columns_and_the_header() -> None:
 def test_what_a_model_needs_and_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match=r"follows AIRMASS, which the image's header does not have"):
         point_spread(variable(), NO_CARDS, where="a.psf")
-    odd = replace(variable(), variation=replace(variable().variation, names=("ALPHA_J2000", ":AIRMASS")))
-    with pytest.raises(BadSetting, match="follows ALPHA_J2000, which is not measured before the PSF"):
-        point_spread(odd, CardValues(text_of([("AIRMASS", 1.5)])), where="a.psf")
+    # made of others afterwards, a vector, measured with the PSF, and nothing of the tool's
+    for name in ("ALPHA_J2000", "FLUX_RADIUS", "XPSF_IMAGE", "IMAFLAGS_ISO", "AIRMASS"):
+        odd = replace(variable(), variation=replace(variable().variation, names=(name, ":AIRMASS")))
+        with pytest.raises(BadSetting, match=f"follows {name}, which is no number measured of each source before"):
+            point_spread(odd, CardValues(text_of([("AIRMASS", 1.5)])), where="a.psf")
+    with pytest.raises(BadSetting, match=r"a\.psf: PSF_FWHM = 0; make the model again"):
+        point_spread(replace(MODEL, fwhm=0.0), NO_CARDS, where="a.psf")
     with pytest.raises(BadSetting, match=r"lacking\.psf: no such file"):
         chosen([str(tmp_path / "lacking.psf")], 1, NO_CARDS)
     path = tmp_path / "two.psf"
@@ -282,3 +289,35 @@ def test_what_a_model_needs_and_is_not_there_is_named(tmp_path: Path) -> None:
         chosen([str(path)], 1, NO_CARDS, fitted_together=2)
     with pytest.raises(BadSetting, match="one file for the measured image"):
         chosen([str(path), str(path)], 1, NO_CARDS)
+
+
+def test_an_image_whose_model_has_no_stars_has_no_fits_and_says_so(tmp_path: Path) -> None:
+    """The original stops with an error; here the other images of the file get their PSF all the same."""
+    model, image = tmp_path / "two.psf", tmp_path / "two.fits"
+    psf_model.write(model, [psf_model.without_stars((SIDE, SIDE), Variation()), MODEL])
+    pixels = sky((40.3, 50.8, 3e4))
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(pixels), fits.ImageHDU(pixels)]).writeto(image)
+    settings = replace(SETTINGS, psf_name=(str(model),))
+    without, fitted = extract_all(of_files(Names(str(image)), settings), settings)
+    assert [Warned.NO_PSF in {each.kind for each in made.warnings} for made in (without, fitted)] == [True, False]
+    told = next(str(each) for each in without.warnings if each.kind is Warned.NO_PSF)
+    assert "image 1 was made of no star" in told
+    row = {name: float(without.table[name].ravel()[0]) for name in COLUMNS}
+    assert (row["FLUX_PSF"], row["MAG_PSF"], row["FWHMPSF_IMAGE"], row["NITER_PSF"]) == (0.0, 99.0, 0.0, 1.0)
+    assert (row["SPREAD_MODEL"], row["SPREADERR_MODEL"]) == (1.0, 1.0)
+    assert np.isnan(row["STAR_PROB"])
+    assert row["XPSF_IMAGE"] == pytest.approx(row["X_IMAGE"], abs=1e-4)
+    assert fitted.table["FLUX_PSF"][0] == pytest.approx(3e4, rel=1e-2)
+
+
+def test_a_pixel_without_variance_does_not_count() -> None:
+    values, labels = np.ones((5, 5), np.float32), np.zeros((5, 5), np.int32)
+    variance, inverse = np.full((5, 5), 4.0, np.float32), np.empty((5, 5))
+    variance[2, 3] = 0.0
+    shared = (values, labels, variance, 1e30)
+    for noise in (4.0, 0.0):
+        assert psf_fit.weigh(*shared, noise, 0.0, True, 1, 2, 1e9, 0, 0, 5, 5, inverse) == 24
+        assert (inverse[2, 3], inverse[0, 0]) == (0.0, 0.25)
+    # photons make noise where the background has none
+    assert psf_fit.weigh(*shared, 4.0, 2.0, False, 1, 2, 1e9, 0, 0, 5, 5, inverse) == 25
+    assert (inverse[2, 3], inverse[0, 0]) == (2.0, 1.0 / 4.5)
