@@ -1,14 +1,10 @@
 """A mark beside the cache of kernels: all of a stage's are in it, so that who starts need not load them to know."""
 
 import contextlib
-import hashlib
 import os
-import platform
-from importlib.metadata import version
 from pathlib import Path
-from typing import Final
 
-ROOM: Final = Path(__file__).parent / "kernels"
+from processing.machine_code import stamp
 
 
 def is_marked(stage: str, cache: Path | None = None) -> bool:
@@ -41,12 +37,6 @@ def mark(stage: str, cache: Path | None = None) -> None:
 
 
 def _place(stage: str, given: Path | None) -> Path | None:
-    """Where the mark lies: in the cache, and named after size and time of the kernels' files, as numba knows them."""
+    """Where the mark lies: in the cache, named after all that compiled kernels depend on."""
     cache = given or os.environ.get("NUMBA_CACHE_DIR")
-    if not cache:
-        return None
-    told = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {platform.node()}".encode())
-    for path in sorted(ROOM.glob("*.py")):
-        found = path.stat()
-        told.update(f"{path} {found.st_size} {found.st_mtime_ns}".encode())
-    return Path(cache) / f"{stage}-{told.hexdigest()[:16]}.compiled"
+    return Path(cache) / f"{stage}-{stamp()[:16]}.compiled" if cache else None

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from processing.compiler import njit
 from processing.kernels.meshes import BIG, measure_strip
 from processing.kernels.pixel import NONE
 

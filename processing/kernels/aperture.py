@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from processing.compiler import njit
 from processing.kernels.circle import chords
 from processing.kernels.circle import share as share_of
 from processing.kernels.pixel import counted

@@ -4,8 +4,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from processing.compiler import njit
 
 Array = NDArray[Any]
 STEEP = 1.2

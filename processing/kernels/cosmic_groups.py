@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from processing.compiler import njit
 from processing.kernels.cosmics import level_at, longer
 
 Array = NDArray[Any]

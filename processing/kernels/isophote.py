@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-from numba import njit
 from numpy.typing import NDArray
+
+from processing.compiler import njit
 
 Array = NDArray[Any]
 (FLUX, VARIANCE, PEAK, AREA, EX2, EY2, EXY, LOW, FWHM) = range(9)

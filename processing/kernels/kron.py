@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-from numba import njit
 from numpy.typing import NDArray
 
+from processing.compiler import njit
 from processing.kernels.aperture import CUT
 from processing.kernels.pixel import NONE, counted
 

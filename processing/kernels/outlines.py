@@ -8,8 +8,9 @@ number of pixels left of it and below it.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from processing.compiler import njit
 
 Array = NDArray[Any]
 _ANCHORS = (-0.25, 0.0, 0.25, -0.45, 0.45)

@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from processing.compiler import njit
 from processing.kernels.aperture import CUT
 from processing.kernels.kron import CROWDED, REACH, SHARE, add_up, box
 from processing.kernels.pixel import good

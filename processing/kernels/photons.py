@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from processing.compiler import njit
 from processing.kernels.noise import GOLDEN, fill_normal, poisson_few
 
 Array = NDArray[Any]

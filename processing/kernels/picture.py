@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from numba import njit
 from numpy.typing import NDArray
+
+from processing.compiler import njit
 
 Array = NDArray[Any]
 

@@ -8,8 +8,9 @@ with the rims of a CCD a few more.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from processing.compiler import njit
 
 Array = NDArray[Any]
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from numba import njit
 from numpy.typing import NDArray
 
+from processing.compiler import njit
 from processing.kernels.pixel import NONE
 
 Array = NDArray[Any]

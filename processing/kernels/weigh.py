@@ -8,9 +8,9 @@ here as there.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from processing.compiler import njit
 from processing.flags import PixelFlag
 from processing.kernels.rice import BLOCK, decode_row, encode_row, quantise_row
 

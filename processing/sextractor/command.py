@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from processing.astromatic import Values, files_and_settings
-from processing.compiler import start_compiler
 from processing.errors import BadSetting
 from processing.sextractor.filtering import read_filter
 from processing.sextractor.keys import TOOL
@@ -161,7 +160,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if len(files) != 1 or files[0].count(",") > 1:
             raise BadSetting(f"{len(files)} images are given; IMAGE, or DETECTION,MEASUREMENT was expected")
         values = TOOL.read(rest)
-        start_compiler()
         gc.disable()  # nothing of what is brought in goes away again: to look for it takes a tenth of the start
         from processing.sextractor.run import run  # noqa: PLC0415  brings the compiler
 

@@ -1,18 +1,13 @@
 """Kernels compiled before the first image, with a bar, where a machine never ran them."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
-from processing import kernel_cache
-from processing.kernels import detecting, gaps, measures, meshes, psf_fit
+from processing import kernel_cache, machine_code
+from processing.kernels import detecting, gaps, measures, psf_fit
 
 TASKS: Final = (*detecting.TASKS, *gaps.TASKS, *measures.TASKS, *psf_fit.TASKS)
 _STAGE: Final = "sextractor"
-
-
-def _cache() -> Path:
-    return Path(meshes.measure_strip.stats.cache_path)
 
 
 def cold() -> bool:
@@ -20,8 +15,8 @@ def cold() -> bool:
 
     No kernel is asked: all of them were compiled when the mark beside them was set.
     """
-    place = _cache()
-    return not (kernel_cache.is_marked(_STAGE, place) and any(place.glob("*.nbi")))
+    place = machine_code.place()
+    return place is None or not (kernel_cache.is_marked(_STAGE, place) and any(place.glob("*.code")))
 
 
 def warm(progress: Callable[[float], None]) -> None:
@@ -29,5 +24,5 @@ def warm(progress: Callable[[float], None]) -> None:
     for done, task in enumerate(TASKS):
         progress(done / len(TASKS))
         task()
-    kernel_cache.mark(_STAGE, _cache())
+    kernel_cache.mark(_STAGE, machine_code.place())
     progress(1.0)

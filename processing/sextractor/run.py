@@ -8,7 +8,6 @@ from pathlib import Path
 from processing.astromatic import Values
 from processing.bar import Bar
 from processing.errors import BadSetting
-from processing.kernels import loading
 from processing.sextractor import compiling
 from processing.sextractor.catalogue import FORMS, write
 from processing.sextractor.command import settings_of
@@ -23,7 +22,6 @@ from processing.sextractor.settings import Settings
 def run(files: Sequence[str], values: Values, arguments: Sequence[str]) -> str:
     """Do what the settings say, and return a line about it."""
     begin = time.monotonic()
-    loading.spare_the_compiler()
     columns = read_parameters(Path(values.text("PARAMETERS_NAME")))
     settings = settings_of(values, columns)
     kinds = wanted(columns, where=values.text("PARAMETERS_NAME"))

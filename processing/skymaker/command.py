@@ -11,7 +11,6 @@ import numpy as np
 
 from processing.astromatic import Values
 from processing.cards import RECORD, Entry, descriptive, padding, text_of
-from processing.compiler import start_compiler
 from processing.errors import BadSetting, ProcessingError
 from processing.placing import placed
 from processing.provenance import software
@@ -149,7 +148,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def do() -> str:
         begin = time.monotonic()
-        start_compiler()
         listed, options = _split(arguments)
         values = TOOL.read(options)
         configured = options[options.index("-c") + 1] if "-c" in options else TOOL.default_file

@@ -17,7 +17,7 @@ SQL_ROOMS = (
 )
 """Stores, and the plumbing of connections: pragmas, BEGIN IMMEDIATE, NOTIFY."""
 SQL_WORDS = {"select", "insert", "update", "delete", "text", "func"}
-KERNEL_IMPORTS = {"numpy", "math", "numba", "processing", "collections", "functools", "typing"}
+KERNEL_IMPORTS = {"numpy", "math", "processing", "collections", "functools", "typing"}
 
 
 def modules() -> list[Path]:
@@ -57,7 +57,7 @@ def test_sql_is_written_in_stores_only() -> None:
     assert {path: words for path, words in found.items() if words} == {}
 
 
-def test_kernels_import_numpy_math_and_numba_only() -> None:
+def test_kernels_import_numpy_and_math_only() -> None:
     found = {
         str(path.relative_to(ROOT)): sorted({module.split(".")[0] for module, _ in imported(path)} - KERNEL_IMPORTS)
         for path in (ROOT / "processing" / "kernels").rglob("*.py")

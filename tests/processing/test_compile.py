@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SEEN = """
 import sys
 from pathlib import Path
-from numba.core.dispatcher import Dispatcher
+from processing.compiler import Kernel
 from processing.crew import Crew
 from processing.kernels import compile
 
@@ -20,8 +20,8 @@ Crew._one = lambda crew, function, work: function(work)
 
 def kinds():
     modules = [each for name, each in sys.modules.items() if name.startswith("processing.")]
-    kernels = {id(k): k for each in modules for k in vars(each).values() if isinstance(k, Dispatcher)}
-    return {(k.__module__, k.__name__, str(kind)) for k in kernels.values() for kind in k.signatures}
+    kernels = {id(k): k for each in modules for k in vars(each).values() if isinstance(k, Kernel)}
+    return {(k.__module__, k.__name__, str(kind)) for k in kernels.values() for kind in k.kinds}
 """
 """What each kernel was called with by now, be it compiled or taken from the cache that all tests share.
 
@@ -110,14 +110,3 @@ def test_a_frame_meets_compiled_kernels_only(tmp_path: Path, script: str) -> Non
 def test_a_cache_without_kernels_is_cold(tmp_path: Path) -> None:
     run = ended("from processing.sextractor import compiling; assert compiling.cold()", NUMBA_CACHE_DIR=str(tmp_path))
     assert run.returncode == 0, run.stderr
-
-
-def test_the_compiler_starts_without_linear_algebra_which_is_there_later() -> None:
-    script = (
-        "import sys; from processing.compiler import start_compiler; start_compiler()\n"
-        "import numpy as np; from processing.kernels.psf import box_sum\n"
-        "summed = np.empty((6, 6), np.float32); box_sum(np.ones((10, 10), np.float32), 5, summed)\n"
-        "assert summed[0, 0] == 25.0 and 'scipy.linalg' not in sys.modules\n"
-        "import scipy.linalg; assert scipy.linalg.inv(np.eye(2))[0, 0] == 1.0\n"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=600)

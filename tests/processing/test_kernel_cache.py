@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from processing import kernel_cache
+from processing import kernel_cache, machine_code
 
 
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "kernels").mkdir()
-    monkeypatch.setattr(kernel_cache, "ROOM", tmp_path / "kernels")
+    monkeypatch.setattr(machine_code, "KERNELS", tmp_path / "kernels")
+    monkeypatch.setattr(kernel_cache, "stamp", machine_code.stamp.__wrapped__)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     one = tmp_path / "kernels" / "one.py"
     one.write_text("pass\n")
