@@ -13,7 +13,8 @@ from processing import machine_code
 from processing.machine_code import Code
 
 _LINEAR_ALGEBRA: Final = "scipy.linalg"
-_SHAPE: Final = 0x503
+_BY_ROWS, _BY_COLUMNS = 1, 2
+_SHAPE: Final = _BY_ROWS | _BY_COLUMNS | 0x500
 """Of the flags of an array, those that compiled code depends on: both contiguities, aligned, writeable."""
 _lock = threading.RLock()
 
@@ -58,10 +59,6 @@ class Kernel:
         """Kinds of arguments that it was called with."""
         return frozenset(self._known)
 
-    def is_kept(self) -> bool:
-        """Tell whether it was compiled before, for whatever arguments."""
-        return machine_code.is_kept(*self._name(())[:2])
-
     @property
     def dispatcher(self) -> Any:
         """What numba makes of the function."""
@@ -87,7 +84,8 @@ def _kind(argument: Any) -> Any:
     """What compiled code depends on of an argument; as numba has it, which knows Python's numbers by 64 bits."""
     kind = type(argument)
     if kind is np.ndarray:
-        return argument.dtype.str, argument.ndim, argument.flags.num & _SHAPE
+        shape = argument.flags.num & _SHAPE
+        return argument.dtype.str, argument.ndim, shape & ~_BY_COLUMNS if shape & _BY_ROWS else shape
     if kind is float or kind is np.float64:
         return "float"
     if kind is int:

@@ -75,12 +75,6 @@ def stamp() -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
-def is_kept(module: str, name: str) -> bool:
-    """Tell whether code of a kernel is kept, whatever it is called with."""
-    kept = place()
-    return kept is not None and any(kept.glob(f"{module}.{name}-{stamp()[:16]}-*{_SUFFIX}"))
-
-
 def _path(name: Name) -> Path | None:
     kept = place()
     told = hashlib.sha256(name[2].encode()).hexdigest()[:16]

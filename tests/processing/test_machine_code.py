@@ -96,9 +96,7 @@ def test_code_of_kernels_as_they_were_is_not_taken_and_goes(tmp_path: Path, monk
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     name = ("made", "shares", "kinds")
     machine_code.keep(name, machine_code.Code(b"object", "entry", ()))
-    assert machine_code.is_kept("made", "shares")
     now = next(stamps)
-    assert not machine_code.is_kept("made", "shares")
     assert machine_code.load(name) is None
     machine_code.keep(name, machine_code.Code(b"object", "entry", ()))
     assert len(list((tmp_path / "kernels").iterdir())) == 1
@@ -129,9 +127,9 @@ def test_arrays_that_differ_in_layout_order_or_rights_are_not_taken_for_each_oth
     whole = np.arange(12.0).reshape(3, 4)
     locked = whole.copy()
     locked.flags.writeable = False
-    for each in (whole, whole.T, whole[:, ::2], locked, whole.astype(np.float32)):
+    for each in (whole, whole[:1], whole.T, whole[:, ::2], locked, whole.astype(np.float32)):
         assert first(each) == each[0, 0]
-    assert len(first.kinds) == 5
+    assert len(first.kinds) == 5  # one row is by rows and by columns: by rows, as others
     with pytest.raises(Exception, match="array dtype"):
         first(whole.astype(">f8"))
 
