@@ -4,6 +4,7 @@ The cache lies where ``NUMBA_CACHE_DIR`` points when the process starts, or besi
 the kernels. What the kernels are called with here is what the stages call them with.
 """
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -92,8 +93,11 @@ FRAMES: Tasks = (
 """What stages call on the nodes, which never paint."""
 CATALOGUES: Tasks = (*detecting.TASKS, *gaps.TASKS, *measures.TASKS, *psf_fit.TASKS)
 """What makes catalogues of them."""
-PAINTER: Tasks = (*_PACKING, *_MAPS, *sky.TASKS, *camera.TASKS)
+_PAINTING: Tasks = (*sky.TASKS, *camera.TASKS)
+PAINTER: Tasks = (*_PACKING, *_MAPS, *_PAINTING)
 """What SkyMaker and the painter of frames call."""
+PARTS = {"frames": FRAMES, "catalogues": CATALOGUES, "painting": _PAINTING}
+"""All of it, in parts that processes compile beside each other: numba itself compiles one kernel after the other."""
 
 
 def warm(progress: Callable[[float], None] = lambda _: None, tasks: Tasks = FRAMES) -> None:
@@ -105,5 +109,6 @@ def warm(progress: Callable[[float], None] = lambda _: None, tasks: Tasks = FRAM
 
 
 if __name__ == "__main__":
-    warm(tasks=(*FRAMES, *CATALOGUES, *PAINTER))
-    mark("weight")
+    warm(tasks=tuple(task for part in sys.argv[1:] or PARTS for task in PARTS[part]))
+    if not sys.argv[1:]:
+        mark("weight")
