@@ -25,7 +25,7 @@ kernels: $(PARTS)  ## compile what tests will call into the cache that they shar
 	NUMBA_CACHE_DIR=$(CURDIR)/.numba $(BIN)/python -m processing.sources.warming
 
 $(PARTS): kernels-%: $(VENV)/.testing
-	NUMBA_CACHE_DIR=$(CURDIR)/.numba $(BIN)/python -m processing.kernels.compile $*
+	NUMBA_CACHE_DIR=$(CURDIR)/.numba $(BIN)/python -c 'from processing.kernels.compile import PARTS, warm; warm(tasks=PARTS["$*"])'
 
 test-dachs: $(VENV)/.testing  ## the archive clients against a real DaCHS (apt-get install gavodachs2-server), about two minutes
 	$(BIN)/python -m pytest -v tests/dachs

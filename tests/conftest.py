@@ -8,7 +8,7 @@ LONGEST = ("flow", "engine")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let tests that share a fixture of their module go to one worker, which makes it once, and all groups before others.
+    """Let tests that share a fixture of their module go to one worker, which makes it once, and groups go first.
 
     Only where ``--dist loadgroup`` deals them; there ``--no-loadscope-reorder`` keeps the order that is made here.
     """

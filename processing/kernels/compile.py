@@ -4,7 +4,6 @@ The cache lies where ``NUMBA_CACHE_DIR`` points when the process starts, or besi
 the kernels. What the kernels are called with here is what the stages call them with.
 """
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -109,6 +108,6 @@ def warm(progress: Callable[[float], None] = lambda _: None, tasks: Tasks = FRAM
 
 
 if __name__ == "__main__":
-    warm(tasks=tuple(task for part in sys.argv[1:] or PARTS for task in PARTS[part]))
-    if not sys.argv[1:]:
-        mark("weight")
+    for part in PARTS.values():
+        warm(tasks=part)
+    mark("weight")
