@@ -134,7 +134,9 @@ def test_the_psf_is_that_of_the_stars_and_a_ccd_without_any_gets_a_verdict(made:
     assert made.summary["stars"] == sum(by_ccd["stars"]) > 150
     assert by_ccd["fwhm"][:2] == pytest.approx([FWHM, FWHM], rel=0.03), "pixels widen a star of 4 pixels by 2 %"
     assert max(by_ccd["ellipticity"][:2]) < 0.01
-    assert by_ccd["fwhm"][2] is None
+    assert by_ccd["fwhm"][2] is by_ccd["angle"][2] is by_ccd["chi2"][2] is None
+    assert all(-90.0 <= angle <= 90.0 for angle in by_ccd["angle"][:2])
+    assert all(0.5 < chi2 < 2.0 for chi2 in by_ccd["chi2"][:2]), "noise and photons are all that there is"
     assert "no star" in made.summary["verdicts"]["ccd02"]
     assert set(made.summary["verdicts"]) == {"ccd02"}
     assert made.summary["seeing"] == pytest.approx(FWHM, rel=0.03)
