@@ -6,8 +6,9 @@ FRAMES ?= 100000
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export TERAPIX_ETC := $(CURDIR)/etc
+PARTS  := kernels-frames kernels-catalogues kernels-painting
 
-.PHONY: run test test-dachs lint bench soak lock help clean check-python
+.PHONY: run test test-dachs kernels $(PARTS) lint bench soak lock help clean check-python
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -16,9 +17,15 @@ run: $(VENV)/.installed  ## install what is pinned, then run the demo night: pai
 	$(BIN)/terapix demo
 
 test: $(VENV)/.testing  ## all tests: unit, store, flow, reference, architecture
+	$(MAKE) -j2 kernels
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --ignore=tests/dachs $(TESTS)
+
+kernels: $(PARTS)  ## compile what tests will call into the cache that they share; with -j2 on two cores
 	NUMBA_CACHE_DIR=$(CURDIR)/.numba $(BIN)/python -m processing.kernels.compile
 	NUMBA_CACHE_DIR=$(CURDIR)/.numba $(BIN)/python -m processing.sources.warming
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/dachs $(TESTS)
+
+$(PARTS): kernels-%: $(VENV)/.testing
+	NUMBA_CACHE_DIR=$(CURDIR)/.numba $(BIN)/python -c 'from processing.kernels.compile import PARTS, warm; warm(tasks=PARTS["$*"])'
 
 test-dachs: $(VENV)/.testing  ## the archive clients against a real DaCHS (apt-get install gavodachs2-server), about two minutes
 	$(BIN)/python -m pytest -v tests/dachs

@@ -28,7 +28,7 @@ from terapix.installation import etc_directory
 
 WEIGHT_STAGE = "weight 3"
 """Name and version of the stage; the version counts up whenever the same recipe would give other bits."""
-SOURCES_STAGE = "sources 1"
+SOURCES_STAGE = "sources 2"
 """Likewise, of catalogues and PSFs."""
 
 
@@ -134,6 +134,8 @@ class PsfSample(BaseModel):
     """Samples across the model."""
     degree: Annotated[int, Field(ge=0, le=5)] = 2
     """Of the polynomial in x and y; less where a CCD has too few stars for it."""
+    photometry: bool = True
+    """Whether the PSF is fitted to all sources: MAG_PSF, SPREAD_MODEL, STAR_PROB and their kin."""
 
     @field_validator("flags")
     @classmethod

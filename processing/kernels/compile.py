@@ -92,8 +92,11 @@ FRAMES: Tasks = (
 """What stages call on the nodes, which never paint."""
 CATALOGUES: Tasks = (*detecting.TASKS, *gaps.TASKS, *measures.TASKS, *psf_fit.TASKS)
 """What makes catalogues of them."""
-PAINTER: Tasks = (*_PACKING, *_MAPS, *sky.TASKS, *camera.TASKS)
+_PAINTING: Tasks = (*sky.TASKS, *camera.TASKS)
+PAINTER: Tasks = (*_PACKING, *_MAPS, *_PAINTING)
 """What SkyMaker and the painter of frames call."""
+PARTS = {"frames": FRAMES, "catalogues": CATALOGUES, "painting": _PAINTING}
+"""All of it, in parts that processes compile beside each other: numba itself compiles one kernel after the other."""
 
 
 def warm(progress: Callable[[float], None] = lambda _: None, tasks: Tasks = FRAMES) -> None:
@@ -105,5 +108,6 @@ def warm(progress: Callable[[float], None] = lambda _: None, tasks: Tasks = FRAM
 
 
 if __name__ == "__main__":
-    warm(tasks=(*FRAMES, *CATALOGUES, *PAINTER))
+    for part in PARTS.values():
+        warm(tasks=part)
     mark("weight")

@@ -27,7 +27,7 @@ def _refuse(values: Values) -> None:
         raise BadSetting(f"PSF_PIXELSIZE = {texts['PSF_PIXELSIZE']}: above 0 was expected")
     kind = values.text("NEWBASIS_TYPE")
     if kind != "NONE" and (values.whole("NEWBASIS_NUMBER") < 1 or values.text("MEF_TYPE") == "COMMON"):
-        raise BadSetting(f"{kind}: NEWBASIS_NUMBER from 1 and MEF_TYPE INDEPENDENT were expected")
+        raise BadSetting(f"NEWBASIS_TYPE = {kind}: NEWBASIS_NUMBER from 1 and MEF_TYPE INDEPENDENT were expected")
     if values.whole("BASIS_NUMBER") < 1 or values.number("BASIS_SCALE") <= 0.0:
         raise BadSetting("BASIS_NUMBER from 1 and BASIS_SCALE above 0 were expected")
 

@@ -1,7 +1,7 @@
 """Choosing stars of a catalogue: a window about the mode of FWHMs, and cuts that are counted one by one."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -196,7 +196,12 @@ def widths_of(path: Path, catalogue: Catalogue, settings: Settings) -> Floats:
 
 
 def select(
-    path: Path, catalogue: Catalogue, settings: Settings, mode: float | None = None, variation: Variation | None = None
+    path: Path,
+    catalogue: Catalogue,
+    settings: Settings,
+    mode: float | None = None,
+    variation: Variation | None = None,
+    cut: Callable[[NDArray[np.int64]], NDArray[np.float32]] | None = None,
 ) -> Sample:
     """Choose the stars of an image.
 
@@ -204,6 +209,7 @@ def select(
     ----------
     mode : FWHM of stars where it is known already, pixels
     variation : of the PSF where it is known already
+    cut : gives the vignettes, (n, ny, nx), of rows of the catalogue; None: its column VIGNET has them
 
     Raises
     ------
@@ -228,7 +234,7 @@ def select(
         left["no stellar FWHM"] = (widths >= fwhm / wide) & (widths <= fwhm * wide)
         kept &= left["no stellar FWHM"]
     rows = np.flatnonzero(kept)
-    raw = _vignettes(path, catalogue.sources, catalogue.hdu, rows)
+    raw = _vignettes(path, catalogue.sources, catalogue.hdu, rows) if cut is None else cut(rows).astype(np.float64)
     good = np.isfinite(raw) & (raw > _BAD)
     if choice.bad_pixels is not None:
         few = np.count_nonzero(~good, axis=(1, 2)) <= choice.bad_pixels

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.kernels import convolve
 from processing.sextractor.detection import Thresholds, detect
@@ -88,16 +89,30 @@ class Engine:
         values, variance = self.detected_in.strip(first, end)
         return Seen(values, variance, self.detected_in.background.rms, np.inf if variance is None else float(BAD))
 
-    def measure(self, wanted: frozenset[str], *, progress: Callable[[float], None]) -> Table:
-        """Return the columns `wanted`, and others that come with them."""
+    def measure(
+        self,
+        wanted: frozenset[str],
+        *,
+        known: Table | None = None,
+        rows: NDArray[np.int64] | None = None,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> Table:
+        """Return the columns `wanted`, and others that come with them.
+
+        Parameters
+        ----------
+        known : columns that were measured before: they are in the table as they are
+        rows : the sources that are measured; None: all. Cells of others are 0, and take no memory
+        """
         table = measure(
             self.measured.strip, self.measured.rows.shape, self.detections, self.settings, self.noise, wanted,
             level=self.background.at, look=None if self.detected_in is self.measured else self._look,
-            rooms=self._rooms, progress=progress,
+            rooms=self._rooms, known=known, chosen=rows, progress=progress,
         )  # fmt: skip
-        if any("IMAFLAGS" in name for name in wanted):
+        new = wanted - table.keys()
+        if any("IMAFLAGS" in name for name in new):
             table |= flags_of(self.detections, self.flag_maps, self.settings.flag_type)
-        if any("LOW" in name or name == "FLAGS_WEIGHT" for name in wanted):
+        if any("LOW" in name or name == "FLAGS_WEIGHT" for name in new):
             measured = _filled(self.measured)
             detected = measured if self.detected_in is self.measured else _filled(self.detected_in)
             table |= weights_of(self.detections, measured, detected, float(BAD))

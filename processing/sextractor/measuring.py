@@ -43,6 +43,8 @@ def measure(
     level: Level,
     look: Look | None = None,
     rooms: Rooms | None = None,
+    known: Table | None = None,
+    chosen: NDArray[np.int64] | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Table:
     """Measure columns of all detections.
@@ -54,6 +56,8 @@ def measure(
     wanted : base columns; those that no group gives are not in the table
     level : background as the column BACKGROUND has it
     look : gives rows of the detection image; None: it is the same
+    known : columns that were measured before
+    chosen : rows of the table that are filled in; None: all. Others are 0, and take no memory
 
     Returns
     -------
@@ -63,12 +67,14 @@ def measure(
     gives = {group.name: dict(group.gives(settings)) for group in GROUPS}
     groups = needed(wanted, {name: frozenset(columns) for name, columns in gives.items()})
     rooms = rooms or Rooms()
-    table: Table = {}
+    table: Table = dict(known or {})
+    groups = [group for group in groups if not gives[group.name].keys() <= table.keys()]
     for group in groups:
         for name, (kind, cell) in gives[group.name].items():
             table[name] = np.zeros((number, *cell), kind)
-    if number:
-        parts = list(_bands(detections, shape, settings))
+    chosen = np.arange(number) if chosen is None else chosen
+    if len(chosen) and groups:
+        parts = list(_bands(detections, shape, settings, chosen))
         with executor(settings.threads) as pool, executor(min(settings.threads, len(parts))) as ahead:
 
             def begun(index: int) -> Future[Band] | None:
@@ -104,20 +110,20 @@ def _measured(
 
 
 def _bands(
-    detections: Detections, shape: tuple[int, int], settings: Settings
+    detections: Detections, shape: tuple[int, int], settings: Settings, chosen: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], tuple[int, int]]]:
-    """Rows of the table whose objects are measured together, with the rows of pixels that they need."""
-    objects = detections.objects
+    """Rows of the table, of those `chosen`, whose objects are measured together, and the rows of pixels they need."""
     if shape[0] * shape[1] <= WHOLE:
-        yield np.arange(len(objects)), (0, shape[0])
+        yield chosen, (0, shape[0])
         return
+    objects = detections.objects
     reach = np.maximum(REACH * objects["a"], max(MARGIN, *(0.5 * size + 2 for size in settings.phot_apertures)))
     around = local_sky.reach(objects, settings)
     low = np.minimum(objects["y_min"] - around, objects["y"] - reach).astype(np.int64)
     high = np.maximum(objects["y_max"] + around, objects["y"] + reach).astype(np.int64) + 2
     part = (objects["y"] // settings.memory_bufsize).astype(np.int64)
-    for band in np.unique(part):
-        rows = np.nonzero(part == band)[0]
+    for band in np.unique(part[chosen]):
+        rows = chosen[part[chosen] == band]
         yield rows, (max(int(low[rows].min()), 0), min(int(high[rows].max()), shape[0]))
 
 

@@ -114,10 +114,17 @@ NAMES = frozenset(
 """Base columns for which a model of the PSF is needed."""
 
 
+def followed(needed: frozenset[str], settings: Settings) -> frozenset[str]:
+    """Columns `needed`, with those that the fitted PSF and STAR_PROB follow from."""
+    if star_locus.NAME in needed:
+        needed |= star_locus.NEEDS
+    return needed | set(settings.psf.contexts) if settings.psf is not None and needed & NAMES else needed
+
+
 def with_psf(
     settings: Settings, needed: frozenset[str], number: int, told: CardValues
-) -> tuple[Settings, frozenset[str], list[Caution]]:
-    """Settings with the PSF of image `number`, where columns `needed` ask for it, and the columns that it follows.
+) -> tuple[Settings, list[Caution]]:
+    """Settings with the PSF of image `number`, where columns `needed` ask for it.
 
     The caution is of a model without stars: fluxes and widths are 0, magnitudes 99, SPREAD_MODEL and its error 1,
     STAR_PROB NaN.
@@ -127,10 +134,8 @@ def with_psf(
     BadSetting, BadCatalogue
         There is no model, or it cannot be used for this image, or backgrounds are local.
     """
-    if star_locus.NAME in needed:
-        needed |= star_locus.NEEDS
-    if not needed & NAMES:
-        return settings, needed, []
+    if not followed(needed, settings) & NAMES:
+        return settings, []
     if settings.backphoto_type == "LOCAL":
         raise BadSetting("BACKPHOTO_TYPE = LOCAL: a PSF is fitted above the GLOBAL one only; take out its columns")
     model = settings.psf or chosen(settings.psf_name, number, told, fitted_together=settings.psf_nmax)
@@ -138,4 +143,4 @@ def with_psf(
     if model.blank:
         what = f"the PSF of image {number} was made of no star: none is fitted; its columns say so"
         cautions.append(Caution(Warned.NO_PSF, what))
-    return replace(settings, psf=model), needed | set(model.contexts), cautions
+    return replace(settings, psf=model), cautions

@@ -1,10 +1,12 @@
 """Sources and PSF of one CCD: what a worker process does. Images of stars never leave it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.cards import Entry, text_of
 from processing.errors import BadCatalogue, BadSetting
@@ -15,11 +17,13 @@ from processing.psfex.model import made_of
 from processing.psfex.sample import select
 from processing.recipes import PsfSample, SourcesRecipe
 from processing.sextractor.exposure import Exposure
-from processing.sextractor.extract import extract_one
 from processing.sextractor.extraction import Extraction
 from processing.sextractor.image_header import header_cards
 from processing.sextractor.lots import first_turn
 from processing.sextractor.parameters import wanted
+from processing.sextractor.point_spread import NOTHING
+from processing.sextractor.psf_choice import point_spread
+from processing.sextractor.session import Session
 from processing.sextractor.settings import Settings
 from processing.sextractor.table_header import rows_of
 from processing.sources.shape import Shape, shape_of
@@ -31,6 +35,10 @@ COLUMNS: Final = (
     "SNR_WIN", "FLAGS", "FLAGS_WEIGHT", "FLAGS_WIN", "IMAFLAGS_ISO", "NIMAFLAGS_ISO",
 )  # fmt: skip
 """What SCAMP, PSFEx and the diagnostics of a frame need; FLUX_APER and its error come with the recipe's apertures."""
+PSF_COLUMNS: Final = (
+    "FLUX_PSF", "FLUXERR_PSF", "MAG_PSF", "MAGERR_PSF", "CHI2_PSF", "SPREAD_MODEL", "SPREADERR_MODEL", "STAR_PROB",
+)  # fmt: skip
+"""What is measured with the PSF that the CCD's own stars have told."""
 _CHANGING: Final = {"SEXDATE", "SEXTIME", "SEXELAPS"}
 """Cards that would make each try another file."""
 _STARS_A_TERM: Final = 3
@@ -71,7 +79,7 @@ class CcdSources:
 
 
 def settings_of(recipe: SourcesRecipe) -> Settings:
-    """Return what the extraction of a CCD is asked for."""
+    """Return what the extraction of a CCD is asked for; the last column, VIGNET, is of stars only."""
     apertures = len(recipe.apertures)
     return Settings(
         columns=(*COLUMNS, f"FLUX_APER({apertures})", f"FLUXERR_APER({apertures})",
@@ -109,24 +117,28 @@ def find_sources(work: CcdWork) -> CcdSources:
         Pixels of the frame or of a map cannot be read.
     """
     settings = settings_of(work.recipe)
-    found = extract_one(
-        work.exposure, settings, wanted(settings.columns), turn=first_turn(), checks={}, progress=lambda _: None
-    )
-    whole = _catalogue(found, settings)
+    columns = wanted(settings.columns[:-1])
+    image = Session(work.exposure, settings, turn=first_turn(), progress=lambda _: None)
+    found = image.extraction(columns)
+    catalogue = _catalogue(found, settings)
     model, shape, verdict = None, None, None
     try:
-        model = _modelled(work, whole)
+        model = _modelled(work, catalogue, image.vignettes)
     except (BadCatalogue, BadSetting, np.linalg.LinAlgError) as problem:
         verdict = problem.found if isinstance(problem, BadCatalogue) else str(problem)
     else:
-        rows, columns = work.exposure.rows.shape
-        centre = {"X_IMAGE": columns / 2.0, "Y_IMAGE": rows / 2.0}
+        rows, width = work.exposure.rows.shape
+        centre = {"X_IMAGE": width / 2.0, "Y_IMAGE": rows / 2.0}
         shape = _in_pixels(shape_of(model.at(*(centre[name] for name in model.variation.names))), model.step)
         degree = max(model.variation.degrees, default=0)
         if degree < work.recipe.psf.degree:
             verdict = f"{model.loaded} stars allow degree {degree} of the PSF, {work.recipe.psf.degree} is wanted"
-    kept = [name for name in whole.sources.dtype.names or () if name != "VIGNET"]
-    catalogue = replace(whole, sources=whole.sources[kept].astype([(n, whole.sources.dtype[n]) for n in kept]))
+    if work.recipe.psf.photometry:
+        told = work.exposure.told
+        psf = NOTHING if model is None else point_spread(model, told, where=f"the PSF of {work.name}")
+        found = image.extraction((*columns, *wanted(PSF_COLUMNS)), psf=psf)
+        catalogue = _catalogue(found, settings)
+    image.leave()
     numbers = found.statistics
     return CcdSources(
         work.name, catalogue_bytes(catalogue), model, found.sources, shape, numbers.pixel_scale, numbers.background,
@@ -142,11 +154,11 @@ def _catalogue(found: Extraction, settings: Settings) -> Catalogue:
     return Catalogue(found.cards + text_of(more), rows_of(found.wanted, [found.table]), units, displays)
 
 
-def _modelled(work: CcdWork, catalogue: Catalogue) -> PsfModel:
+def _modelled(work: CcdWork, catalogue: Catalogue, cut: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> PsfModel:
     """The model of the highest degree, up to the recipe's, that the CCD has stars for; NoStars where it has none."""
     wanted_, place = work.recipe.psf, Path(work.exposure.file)
     settings = psf_settings(wanted_, wanted_.degree)
-    sample = select(place, catalogue, settings)
+    sample = select(place, catalogue, settings, cut=cut)
     enough = (d for d in range(wanted_.degree, 0, -1) if len(sample.rows) >= _STARS_A_TERM * (d + 1) * (d + 2) // 2)
     if (degree := next(enough, 0)) < wanted_.degree:
         settings = psf_settings(wanted_, degree)

@@ -134,7 +134,8 @@ def _summary(found: Sequence[CcdSources]) -> dict[str, Any]:
 
     ccds; sources and stars, of all CCDs (stars: those that the PSF was made of and that it fits); seeing, the median
     FWHM (") of CCDs that have a PSF, and ellipticity likewise, absent where none has one; background, its median (ADU);
-    extraction, seconds of all CCDs together; by_ccd, the same of each, with names; verdicts, why CCDs have no PSF or a
+    extraction, seconds of all CCDs together; by_ccd, the same of each, with names, the angle of the major axis (degrees
+    from the CCD's x axis to its y axis) and chi2, the mean reduced one of stars; verdicts, why CCDs have no PSF or a
     simpler one; warnings, what images lacked.
     """
     fwhm = [None if each.shape is None else round(each.shape.fwhm * each.scale, 3) for each in found]
@@ -154,6 +155,8 @@ def _summary(found: Sequence[CcdSources]) -> dict[str, Any]:
             "stars": stars,
             "fwhm": fwhm,
             "ellipticity": ellipticity,
+            "angle": [None if each.shape is None else round(each.shape.angle, 1) for each in found],
+            "chi2": [None if each.model is None else round(each.model.chi2, 3) for each in found],
             "background": [round(each.background, 2) for each in found],
             "noise": [round(each.noise, 3) for each in found],
             "seconds": [round(each.seconds, 2) for each in found],

@@ -1,5 +1,6 @@
 """Sources of a frame as its page tells them: how many on which CCD, and how wide stars are over the focal plane."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,10 @@ STEPS: Final = 5
 """Shades of the map of widths."""
 LEAST: Final = 0.05
 """Arcseconds. Widths that differ by less all get nearly one shade: a map that shouts of nothing misleads."""
+LONGEST: Final = 0.45
+"""Half of the longest line that tells an ellipticity, in widths of a CCD."""
+ROUND: Final = 0.05
+"""Ellipticity that the longest line stands for at least: lines of round stars are short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,12 @@ class Row:
     fwhm: float | None
     """Arcseconds; None where there is no PSF."""
     ellipticity: float | None
+    angle: float | None
+    """Degrees from the x axis of the focal plane up to the major axis; None of frames that were catalogued before."""
+    chi2: float | None
+    """Mean reduced chi2 of the stars."""
+    line: tuple[float, float] | None
+    """Half of the line along the major axis, as long as the ellipticity: right and down, in widths of a CCD."""
     background: float
     """ADU."""
     noise: float
@@ -45,6 +56,8 @@ class Seen:
     stars: int
     seeing: float | None
     """Arcseconds."""
+    longest: float
+    """Ellipticity that a line as long as 2 `LONGEST` stands for."""
     ellipticity: float | None
     background: float
     seconds: float
@@ -74,17 +87,21 @@ def _read(summary: Mapping[str, Any]) -> Seen:
     middle = (low + high) / 2
     low, high = min(low, middle - LEAST / 2), max(high, middle + LEAST / 2)
     verdicts = summary.get("verdicts", {})
+    round_ = [_number(value) for value in each["ellipticity"]]
+    longest = max([ROUND, *(value for value in round_ if value is not None)])
+    angles, chi2 = ([_number(value) for value in each.get(key, [None] * len(names))] for key in ("angle", "chi2"))
     rows = tuple(
         Row(
             index, name, int(each["sources"][index]), int(each["stars"][index]), widths[index],
-            _number(each["ellipticity"][index]), float(each["background"][index]), float(each["noise"][index]),
+            round_[index], angles[index], chi2[index], _line(round_[index], angles[index], longest),
+            float(each["background"][index]), float(each["noise"][index]),
             float(each["seconds"][index]), None if name not in verdicts else str(verdicts[name]),
             _shade(widths[index], low, high),
         )
         for index, name in enumerate(names)
     )  # fmt: skip
     return Seen(
-        rows, int(summary["sources"]), int(summary["stars"]), _number(summary.get("seeing")),
+        rows, int(summary["sources"]), int(summary["stars"]), _number(summary.get("seeing")), longest,
         _number(summary.get("ellipticity")), float(summary["background"]), float(summary["seconds"]), len(verdicts),
         tuple(str(warning) for warning in summary.get("warnings", ())),
     )  # fmt: skip
@@ -92,6 +109,14 @@ def _read(summary: Mapping[str, Any]) -> Seen:
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
+
+
+def _line(ellipticity: float | None, angle: float | None, longest: float) -> tuple[float, float] | None:
+    """CCDs lie upright on the focal plane or turned by half a turn: their angles are those of the plane."""
+    if ellipticity is None or angle is None:
+        return None
+    half = LONGEST * ellipticity / longest
+    return round(half * math.cos(math.radians(angle)), 4), round(-half * math.sin(math.radians(angle)), 4)
 
 
 def _shade(width: float | None, low: float, high: float) -> int | None:

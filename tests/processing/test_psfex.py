@@ -93,7 +93,7 @@ def test_the_tool_writes_a_model_an_image(tmp_path: Path, capsys: pytest.Capture
     "asked",
     [
         "-CHECKIMAGE_TYPE GREAT10",
-        "-NEWBASIS_TYPE PCA_INDEPENDENT",
+        "-NEWBASIS_TYPE PCA_INDEPENDENT -MEF_TYPE COMMON",
         "-PSF_DGEOCORRECT Y",
         "-HOMOPSF_PARAMS 2.0 -HOMOBASIS_TYPE GAUSS-LAGUERRE",
     ],

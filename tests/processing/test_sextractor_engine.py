@@ -13,8 +13,7 @@ import pytest
 from astropy.io import fits
 
 from processing.mosaic import Compression, assemble, hdu_bytes, primary_bytes
-from processing.sextractor import extract as extracting
-from processing.sextractor import flagging, images, measuring
+from processing.sextractor import flagging, images, measuring, session
 from processing.sextractor.detection import Thresholds, detect
 from processing.sextractor.exposure import Exposure, Names, of_array, of_files
 from processing.sextractor.extract import extract, extract_all
@@ -114,7 +113,7 @@ def test_what_the_first_try_held_is_gone_before_the_second(tmp_path: Path) -> No
         held.append(weakref.ref(mine))
         raise images.OddPixels
 
-    _, whole, _, found = extracting._begun(exposure, SETTINGS, start)
+    _, whole, _, found = session._begun(exposure, SETTINGS, start)
     assert len(found) == 1
     assert np.isfinite(whole.rows.read(0, 100)).all()
     assert len(extract(tmp_path / "hole.fits", settings=Settings())["X_IMAGE"]) == 2

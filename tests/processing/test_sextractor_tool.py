@@ -1,5 +1,8 @@
 """``terapix sextractor`` as its users call it, and what it says of bad input."""
 
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,8 @@ from astropy.io import fits, votable
 
 from processing.errors import BadHeader, BadSetting, ShapeMismatch, Truncated
 from processing.sextractor.command import TOOL, filter_of, main, settings_of
-from processing.sextractor.exposure import Names, of_files
-from processing.sextractor.extract import extract
+from processing.sextractor.exposure import Names, of_array, of_files
+from processing.sextractor.extract import extract, extract_all
 from processing.sextractor.extraction import Warned
 from processing.sextractor.images import images, not_numbers
 from processing.sextractor.settings import Settings
@@ -53,10 +56,59 @@ def test_an_array_gives_its_sources() -> None:
     assert np.abs(places[np.argsort(places[:, 1])] - CENTRES).max() < 0.1
 
 
-def test_the_number_of_threads_changes_no_bit(here: Path) -> None:
-    one, more = (extract(here / "image.fits", settings=Settings(columns=SETTINGS.columns, threads=n)) for n in (1, 3))
-    assert len(one["NUMBER"]) == 6
+def crowd(seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Pairs that touch: what is left over between them is dealt by random numbers."""
+    draw, (y, x) = np.random.default_rng(seed), np.mgrid[:180, :200]
+    pixels = draw.normal(500.0, 4.0, y.shape)
+    for _ in range(25 + 5 * seed):
+        at = draw.uniform(8, (192, 172))
+        for _ in range(2):
+            pixels += 10 ** draw.uniform(2, 3) * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * 1.8**2))
+            at = at + draw.uniform(3.5, 5.0, 2) * draw.choice((-1, 1), 2)
+    return pixels.astype(np.float32)
+
+
+MEASURED = ("NUMBER", "EXT_NUMBER", "X_IMAGE_DBL", "ISOAREAF_IMAGE", "FLUX_AUTO", "FLAGS", "VIGNET(15,15)")
+
+
+def test_the_number_of_threads_changes_no_bit(tmp_path: Path) -> None:
+    hdus = [fits.PrimaryHDU(), *(fits.ImageHDU(crowd(seed)) for seed in (3, 0, 2, 1))]  # the first takes longest
+    fits.HDUList(hdus).writeto(tmp_path / "crowds.fits")
+    one, more = (
+        extract(tmp_path / "crowds.fits", settings=Settings(columns=MEASURED, threads=threads)) for threads in (1, 3)
+    )
+    assert np.bincount(one["EXT_NUMBER"][one["FLAGS"] & 2 > 0], minlength=5)[1:].min() > 10
     assert all(np.array_equal(one[name], more[name]) for name in one)
+    alone = extract(crowd(1), settings=Settings(columns=MEASURED))
+    last = one["EXT_NUMBER"] == 4
+    assert len(alone["NUMBER"]) == np.count_nonzero(last)
+    # an image behind others draws other random numbers than one that stands alone
+    assert not np.array_equal(alone["ISOAREAF_IMAGE"], one["ISOAREAF_IMAGE"][last])
+
+
+class Gone:
+    """Rows of an image that is cut short while it is read."""
+
+    shape = (180, 200)
+
+    def read(self, first: int, end: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        raise Truncated(Path("crowds.fits"), "half of the pixels are there", hdu=2, remedy="run again")
+
+    def fill(self, first: int, rows: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+        self.read(first, first + len(rows))
+
+
+def fail_with_the_first_image() -> None:
+    exposures = [of_array(crowd(seed), weight=None, flags=(), header=None) for seed in range(3)]
+    exposures[0] = replace(exposures[0], rows=Gone())
+    with pytest.raises(Truncated, match=r"crowds\.fits\[2\].*run again"):
+        extract_all(exposures, Settings(columns=MEASURED, threads=3))
+
+
+def test_an_image_that_fails_ends_the_file_and_holds_up_no_other() -> None:
+    # the others wait for the random numbers that the first one leaves: without them they never end
+    script = f"import {__name__} as here; here.fail_with_the_first_image()"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=100, cwd=Path(__file__).parents[2])
 
 
 def test_a_call_makes_catalogue_summary_and_check_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,12 @@ from astropy.io import fits
 from processing import ldac, psf_model
 from processing.errors import FileProblem
 from processing.provenance import digest_of
-from processing.recipes import SourcesRecipe, WeightRecipe
+from processing.recipes import PsfSample, SourcesRecipe, WeightRecipe
+from processing.sextractor.exposure import Names, of_files
+from processing.sextractor.session import Session
+from processing.sextractor.table_header import PRIMARY
 from processing.sources import CataloguedFrame, catalogue_frame
+from processing.sources.ccd import PSF_COLUMNS, CcdSources, CcdWork, find_sources, settings_of
 from tests.support.mosaics import make_mosaics
 from tests.support.starfields import FLUX, SCALE, SIGMA, StarField, make_star_field
 
@@ -55,6 +59,69 @@ def test_the_catalogue_has_the_stars_of_each_ccd_and_no_images_of_them(field: St
         np.testing.assert_allclose(flux, FLUX, rtol=0.03)  # neighbours are 25 pixels away; noise is 0.3 %
 
 
+def test_the_psf_of_a_ccd_is_fitted_to_its_sources(field: StarField, made: CataloguedFrame) -> None:
+    tables = [each.sources for each in ldac.read(made.products[0].path)]
+    for sources in tables[:2]:
+        # a model of 100 stars with a signal of 600 noises, less what lies beyond its 25 samples
+        np.testing.assert_allclose(sources["FLUX_PSF"], FLUX, rtol=0.03)
+        np.testing.assert_allclose(sources["MAG_PSF"], 30.0 - 2.5 * np.log10(FLUX), atol=0.03)
+        assert np.abs(sources["SPREAD_MODEL"]).max() < 2e-3
+        assert sources["STAR_PROB"].min() > 0.5
+    assert len({each.dtype for each in tables}) == 1, "CCDs without a PSF have the same columns"
+
+
+def found_on(field: StarField, ccd: int, recipe: SourcesRecipe) -> CcdSources:
+    names = Names(str(field.frame), weights=(str(field.weight),), flags=(str(field.flag),))
+    exposures = of_files(names, settings_of(recipe))
+    return find_sources(CcdWork(exposures[ccd], recipe, "ccd"))
+
+
+def sources_of(found: CcdSources, path: Path) -> Any:
+    path.write_bytes(PRIMARY + found.hdus)
+    return ldac.read(path)[0].sources
+
+
+def test_without_photometry_or_without_a_psf_the_other_columns_are_the_same(field: StarField, tmp_path: Path) -> None:
+    plain = RECIPE.model_copy(update={"psf": PsfSample(photometry=False)})
+    no_star = RECIPE.model_copy(update={"psf": PsfSample(signal_to_noise=1e9)})
+    with_psf = RECIPE
+    columns = set(settings_of(RECIPE).columns)
+    assert {"MAG_AUTO", "VIGNET(35,35)"} <= columns
+    found = {name: found_on(field, 0, each) for name, each in (("no", plain), ("none", no_star), ("yes", with_psf))}
+    tables = {name: sources_of(each, tmp_path / f"{name}.ldac") for name, each in found.items()}
+    names = tables["no"].dtype.names
+    assert not set(names) & set(PSF_COLUMNS)
+    assert set(tables["yes"].dtype.names) == set(tables["none"].dtype.names) == {*names, *PSF_COLUMNS}
+    for name in names:
+        for other in ("yes", "none"):
+            assert np.array_equal(tables["no"][name], tables[other][name], equal_nan=True), name
+    assert found["none"].model is None
+    assert "no star among" in str(found["none"].verdict)
+    assert not tables["none"]["FLUX_PSF"].any()
+    assert set(tables["none"]["MAG_PSF"]) == {99.0}
+    assert np.isnan(tables["none"]["STAR_PROB"]).all()
+    assert found["none"].warnings == found["yes"].warnings, "the verdict says it"
+
+
+def test_images_are_cut_of_stars_only(field: StarField, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a CCD's sources would be 5 MB a thousand."""
+    cut: list[tuple[int, ...]] = []
+    vignettes = Session.vignettes
+
+    def counted(image: Session, rows: Any) -> Any:
+        made = vignettes(image, rows)
+        cut.append(made.shape)
+        assert "VIGNET" not in image.base
+        return made
+
+    monkeypatch.setattr(Session, "vignettes", counted)
+    few = RECIPE.model_copy(update={"psf": PsfSample(fwhm=(4.0, 4.1))})
+    found = found_on(field, 0, few)
+    assert found.model is not None
+    assert cut == [(found.model.loaded, 35, 35)]
+    assert found.model.loaded < found.sources
+
+
 def test_the_psf_is_that_of_the_stars_and_a_ccd_without_any_gets_a_verdict(made: CataloguedFrame) -> None:
     models = psf_model.read(made.products[1].path)
     assert [model.accepted > 0 for model in models] == [True, True, False]
@@ -67,7 +134,9 @@ def test_the_psf_is_that_of_the_stars_and_a_ccd_without_any_gets_a_verdict(made:
     assert made.summary["stars"] == sum(by_ccd["stars"]) > 150
     assert by_ccd["fwhm"][:2] == pytest.approx([FWHM, FWHM], rel=0.03), "pixels widen a star of 4 pixels by 2 %"
     assert max(by_ccd["ellipticity"][:2]) < 0.01
-    assert by_ccd["fwhm"][2] is None
+    assert by_ccd["fwhm"][2] is by_ccd["angle"][2] is by_ccd["chi2"][2] is None
+    assert all(-90.0 <= angle <= 90.0 for angle in by_ccd["angle"][:2])
+    assert all(0.5 < chi2 < 2.0 for chi2 in by_ccd["chi2"][:2]), "noise and photons are all that there is"
     assert "no star" in made.summary["verdicts"]["ccd02"]
     assert set(made.summary["verdicts"]) == {"ccd02"}
     assert made.summary["seeing"] == pytest.approx(FWHM, rel=0.03)

@@ -18,7 +18,8 @@ SUMMARY = {
     "background": 341.4, "extraction": 14.5,
     "by_ccd": {
         "name": ["ccd00", "ccd01", "ccd02"], "sources": [900, 800, 0], "stars": [70, 60, 0], "fwhm": [0.66, 0.75, None],
-        "ellipticity": [0.02, 0.03, None], "background": [341.4, 341.9, 0.0], "noise": [15.0, 15.1, 0.0],
+        "ellipticity": [0.02, 0.03, None], "angle": [90.0, -30.0, None], "chi2": [0.98, 1.02, None],
+        "background": [341.4, 341.9, 0.0], "noise": [15.0, 15.1, 0.0],
         "seconds": [6.1, 6.0, 2.4],
     },
     "verdicts": {"ccd02": "no star among 0 sources (the catalogue is empty)"}, "warnings": ["ccd02: EMPTY: nothing"],
@@ -63,8 +64,11 @@ async def test_a_frame_tells_its_sources_by_ccd_and_draws_their_widths(page):
 
     assert "130 stars in the PSF, seeing 0.71″, ellipticity 0.021; made in 9 s" in text
     assert text.count('class="ccd shade') == 2
-    assert text.count('class="ccd nothing"') == 1
+    assert text.count('class="ccd nothing"') == 2, "on both maps"
     assert "no star among 0 sources" in text
+    assert text.count("<line ") == 2
+    assert "ccd01: ellipticity 0.030 along -30°, χ² of stars 1.02" in text
+    assert "a line across a whole CCD would be 0.056" in text
     assert ">catalogue</a>" in text
     assert ">psf</a>" in text
     assert "has its catalogue and PSF: 1700 sources" in text
@@ -105,3 +109,24 @@ async def test_widths_that_hardly_differ_get_one_shade(page):
         frame = await Frames().named(session, name)
         seen = seen_of(await Jobs().of_frame(session, frame.id))
     assert {row.shade for row in seen.rows} == {STEPS // 2}
+
+
+async def test_lines_of_ellipticity_point_along_the_major_axis_as_one_sees_it(page):
+    name, job = await sources_job(page)
+    await done(page, name, job, SUMMARY)
+    async with page.database.read() as session:
+        frame = await Frames().named(session, name)
+        seen = seen_of(await Jobs().of_frame(session, frame.id))
+    upright, falling, none = (row.line for row in seen.rows)
+    assert upright == (0.0, -0.18), "0.02 of 0.05, of half of nine tenths of a CCD; up is less y"
+    assert falling == (pytest.approx(0.27 * 3**0.5 / 2, abs=1e-4), pytest.approx(0.135, abs=1e-4))
+    assert none is None
+
+
+async def test_a_frame_that_was_catalogued_before_has_no_lines(page):
+    name, job = await sources_job(page)
+    by_ccd = {key: value for key, value in SUMMARY["by_ccd"].items() if key not in {"angle", "chi2"}}
+    await done(page, name, job, {**SUMMARY, "by_ccd": by_ccd})
+    text = await page.text(f"/frames/{name}")
+    assert 'id="sources"' in text
+    assert "<line " not in text
