@@ -126,14 +126,23 @@ def test_light_in_an_ellipse_of_kron(image: tuple[NDArray[np.float32], NDArray[n
 
 
 def test_light_in_an_ellipse_of_petrosian(image: tuple[NDArray[np.float32], NDArray[np.int32]]) -> None:
-    values, labels = image
+    _, labels = image
+    far, own, step = ellipse(), labels < 2, kron.REACH / petrosian.STEPS
+    values = (300.0 * np.exp(-far / 1.2)).astype(np.float32)  # of a disk: it falls slowly, so that each ring matters
+    values[labels > 1] += 500.0
     radius, flux, error, flags = cell(), cell(), cell(), np.zeros(1, np.int16)
     petrosian.ellipses(
         values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, SIDE, ROWS, CENTRES,
-        np.array([SHAPE]), SKY, 2.0, 3.5, 0.0, 0.0, radius, flux, error, flags,
+        np.array([SHAPE]), SKY, 2.0, 1.0, 0.0, 0.0, radius, flux, error, flags,
     )  # fmt: skip
-    total = (corrected(values, labels)[ellipse() <= radius[0]] - SKY[0]).sum()
-    assert radius[0] >= 3.5
+    # rings of a tenth of their radius to either side: the first that is fainter than a fifth of the mean within
+    rings = [own & (far > n * step) & (far <= 1.2 * n * step) for n in range(1, 17)]
+    means = [values[own & (far <= 1.1 * n * step)].mean() for n in range(1, 17)]
+    ratios = [values[ring].mean() / mean if ring.any() else 1.0 for ring, mean in zip(rings, means, strict=True)]
+    n = 1 + next(k for k, ratio in enumerate(ratios) if ratio < 0.2)
+    assert n > 1 + next(k for k, ratio in enumerate(ratios) if ratio < 0.25), "the ratio matters"
+    assert radius[0] == pytest.approx(2.0 * 1.1 * n * step, rel=SINGLE)
+    total = (corrected(values, labels)[far <= radius[0]] - SKY[0]).sum()
     assert flux[0] == pytest.approx(total, rel=SINGLE)
 
 
