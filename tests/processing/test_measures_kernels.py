@@ -276,6 +276,29 @@ def test_a_cut_out_has_nothing_where_another_object_or_no_image_is(
     assert np.array_equal(cut[0], padded[y - 30 : y + 31, x - 10 : x + 11])
 
 
+@pytest.mark.parametrize("mask", [pixel.NONE, pixel.BLANK])
+def test_a_shifted_cut_out_is_interpolated_between_eight_pixels(
+    image: tuple[NDArray[np.float32], NDArray[np.int32]], mask: int
+) -> None:
+    values, labels = image
+    cut = cell(31, 60)  # wider than the image
+    vignet.shifted(values, labels, NONE, np.inf, mask, 0, ROWS, CENTRES, cut)
+
+    def taps(at: float, size: int) -> Floats:
+        """What each pixel of a row counts for each one that is made; rows that are not there count 0."""
+        away = np.float32(at) + np.arange(-(size // 2), size - size // 2)[:, None] - np.arange(-60, SIDE + 60)
+        made = np.where(np.abs(away) < 4.0, np.sinc(away) * np.sinc(away / 4.0), 0.0)
+        return (made / made.sum(axis=1, keepdims=True))[:, 60 : 60 + SIDE]
+
+    down, across = taps(AT[1], 31), taps(AT[0], 60)
+    others = (labels > 1).astype(np.float64) if mask == pixel.BLANK else np.zeros_like(values)
+    near = np.abs(down) @ others @ np.abs(across.T) > 0.0
+    assert np.array_equal(cut[0] == vignet.NOTHING, near)
+    assert near.any() == (mask == pixel.BLANK)
+    assert cut[0][~near] == pytest.approx((down @ values @ across.T)[~near], rel=SINGLE, abs=1e-4)
+    assert (cut[0][:, :3] == 0.0).all(), "beyond the image"
+
+
 @pytest.mark.parametrize("mask", [pixel.NONE, pixel.CORRECT])
 def test_the_sky_around_is_that_of_the_annulus_without_what_was_found_before(mask: int) -> None:
     y, x = np.mgrid[:SIDE, :SIDE]
