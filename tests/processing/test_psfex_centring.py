@@ -29,6 +29,21 @@ def test_stars_go_to_where_they_are() -> None:
     assert found.offsets == pytest.approx(sample.offsets, abs=0.015)
 
 
+def test_a_star_is_looked_at_in_a_box_of_twice_its_width() -> None:
+    sample = sharp_stars(3)
+    assert int(2.0 * sample.fwhm) + 1 == 5
+    before = centred(sample, truth(), STEP, 0.01).offsets
+    pulled = replace(sample, vignettes=sample.vignettes.copy())
+    # of 21 pixels the box has 8 to 12
+    pulled.vignettes[0, 10, 13] += 500.0
+    pulled.vignettes[1, 10, 12] += 500.0
+    pulled.vignettes[2, 8, 10] += 500.0
+    moved = centred(pulled, truth(), STEP, 0.01).offsets - before
+    assert moved[0].tolist() == [0.0, 0.0]
+    assert moved[1, 0] > 5 * abs(moved[1, 1])
+    assert moved[2, 1] < -5 * abs(moved[2, 0])
+
+
 def test_a_star_that_would_go_farther_than_a_pixel_stays_where_it_was() -> None:
     sample = sharp_stars(4)
     offsets = sample.offsets.copy()
