@@ -14,13 +14,16 @@ ZONE = 10.0
 """Neighbours are looked for within so many times both semi-axes."""
 AROUND, APART = 2.0, 4.49999
 """Margin of an object in the buffer: so many times its height, and so many rows more."""
+BELOW, LAST_BELOW = 2, 1
+"""Rows above the buffer's first one to which an object's margin may come down before it is measured; and when the
+buffer has come to the image's end."""
 CELL = 64
 """Pixels of a cell of the grid in which they are looked for."""
 
 
 @njit(cache=True, nogil=True)
 def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers hang together
-    table: Array, power: float, nx: int, ny: int, delay: int, most: int, margin: int
+    table: Array, power: float, nx: int, ny: int, held_rows: int, ahead: int, most: int, margin: int
 ) -> tuple[Array, Array, Array, Array]:
     """Sweep over the objects in the order of their detection, as the original does while it reads the image.
 
@@ -31,7 +34,8 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
     ----------
     table : FLUX, NPIX, FLAGS and bounds are taken over by an object from what it swallows
     power : of the wings (CLEAN_PARAM); 0: nothing is swallowed
-    delay : rows between the first row of the buffer and the one on which objects are found
+    held_rows : rows that the buffer holds
+    ahead : rows at its end that are not yet looked at for objects
     most : objects in the list
     margin : rows at either side of a barycentre that have to be in the buffer
 
@@ -39,7 +43,8 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
     -------
     into : (n,) int64, the object that swallowed each, or -1
     order : (n - swallowed,) int64, objects in the order of their measurement
-    since : (n - swallowed,) int32, first row of the buffer when each of them was measured
+    since : (n - swallowed,) int32, first row of the buffer when each of them was measured: nothing is before the
+        buffer is full, and it stands still when its end has come to the image's
     back : (n,) int32, row before which an object's pixels were given back to the image when it was swallowed. The
         original has not yet blanked the last row of a newcomer then, does so later, and so hides it for good.
     """
@@ -58,6 +63,8 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
     seen = np.full(number, -1, np.int64)
     victims = np.empty(number, np.int64)
     soonest = ny
+    delay, last = max(held_rows - ahead, 0), ny - held_rows
+    begin, most_below = (delay, last + LAST_BELOW) if last > 0 else (ny - 1, BELOW)
     for k in range(number + 1):
         if k in (0, number) or table[k, shapes.PARENT] != table[k - 1, shapes.PARENT]:
             last_row = ny
@@ -66,14 +73,15 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
                 while j < number and table[j, shapes.PARENT] == table[k, shapes.PARENT]:
                     last_row = max(last_row, int(table[j, shapes.Y_MAX]) + 1)
                     j += 1
-            for row in range(max(swept_row, delay), last_row + (k == number)):
-                if soonest > row - delay:
+            for row in range(max(swept_row, begin), last_row):
+                below = min(row - delay + BELOW, most_below)
+                if soonest > below:
                     continue
                 soonest = ny
                 for j in range(size - 1, -1, -1):
                     other = held[j]
-                    if top[other] <= row - delay:
-                        order[measured], since[measured] = other, row - delay
+                    if top[other] <= below:
+                        order[measured], since[measured] = other, min(row - delay, last)
                         measured += 1
                         size = _remove(held, place, j, size)
                     else:
@@ -82,13 +90,13 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
         if k == number:
             break
         if size >= most:
-            first = 0
+            lowest = 0
             for j in range(1, size):
-                if bottom[held[j]] < bottom[held[first]]:
-                    first = j
-            order[measured], since[measured] = held[first], max(last_row - delay, 0)
+                if bottom[held[j]] < bottom[held[lowest]]:
+                    lowest = j
+            order[measured], since[measured] = held[lowest], min(max(last_row - delay, 0), last)
             measured += 1
-            size = _remove(held, place, first, size)
+            size = _remove(held, place, lowest, size)
         new = table[k]
         x0, x1, y0, y1 = _cells(new, reach[k], columns, rows)
         if power > 0.0:
@@ -141,7 +149,7 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
         bottom[k] = min(max(int(new[shapes.Y_MAX]) + around, middle + margin), ny)
         soonest = min(soonest, top[k])
     while size > 0:
-        order[measured], since[measured] = held[0], max(ny - delay, 0)
+        order[measured], since[measured] = held[0], last
         measured += 1
         size = _remove(held, place, 0, size)
     for k in range(number):  # what was swallowed by one that was swallowed later

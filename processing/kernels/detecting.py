@@ -38,7 +38,7 @@ def _detection() -> None:
     table = deblend.branches(starts, x, y, kept, kept.copy(), bounds, 1.0, 32, 0.005, 5, 0, 1, owner, parts)
     dealing.deal(starts, x, y, owner, parts, table, 1.0, dealing.seeded())
     deblend.gather(starts, x, y, kept, kept.copy(), bounds, 1.0, 5, 0, 1, owner, parts, table, ends)
-    clean.swept(np.ones((1, shapes.FIELDS)), 1.0, _SIDE, _SIDE, 4, 10, 0)
+    clean.swept(np.ones((1, shapes.FIELDS)), 1.0, _SIDE, _SIDE, _SIDE, 2, 10, 0)
 
 
 TASKS: tuple[Callable[[], None], ...] = (_background, _detection)

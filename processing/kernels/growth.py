@@ -55,7 +55,7 @@ def radii(
     least : smallest reach, pixels
     flux : (n,) float32, of which the shares are taken
     held : (n, 2) int32, first row and end of what is looked at for each
-    curves, steps : (n, points) and (n,) float32, filled with light within equal steps up to the reach, and with such a
+    curves, steps : (n, points) and (n,) float64, filled with light within equal steps up to the reach, and with such a
         step; (0, 0) and (0,): not wanted
     flags : (n,) int16, to which CUT is added
     """

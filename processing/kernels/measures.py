@@ -86,8 +86,8 @@ def _growth() -> None:
     held = np.array([[0, SIDE]], np.int32)
     growth.radii(
         values, labels, np.empty((0, 0), np.float32), np.inf, 1.0, pixel.CORRECT, 0, _ROWS, _CENTRES, _SHAPES, 0.0,
-        np.full(1, 81.0, np.float32), np.array([0.5]), held, _cells(1), _cells(), _cells(4),
-        _cells(), _flags(),
+        np.full(1, 81.0, np.float32), np.array([0.5]), held, _cells(1), _cells(), np.zeros((1, 4)),
+        np.zeros(1), _flags(),
     )  # fmt: skip
 
 
@@ -104,6 +104,7 @@ def _vignet() -> None:
     values, labels = _image()
     none = np.empty((0, 0), np.float32)
     vignet.vignets(values, labels, none, np.inf, pixel.CORRECT, 0, _ROWS, _CENTRES, _cells(5, 5))
+    vignet.shifted(values, labels, none, np.inf, pixel.CORRECT, 0, _ROWS, _CENTRES, _cells(5, 5))
 
 
 def _annulus() -> None:

@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from processing.sextractor.deriving import base_columns  # noqa: PLC0415
         from processing.sextractor.groups import given  # noqa: PLC0415
 
-        base = given(Settings(columns=("VIGNET(1,1)", "FLUX_GROWTH(1)")))
+        base = given(Settings(columns=("VIGNET(1,1)", "VIGNET_SHIFT(1,1)", "FLUX_GROWTH(1)", "MAG_GROWTH(1)")))
         for each in measured().values():
             if base_columns([each.name]) - base:
                 continue

@@ -146,8 +146,8 @@ def rules() -> MappingProxyType[str, Rule]:
     for kind in ("ISO", "ISOCOR", "APER", "AUTO", "PETRO", "BEST", "WIN", "PSF"):
         made[f"MAG_{kind}"] = Rule((f"FLUX_{kind}",), _magnitude)
         made[f"MAGERR_{kind}"] = Rule((f"FLUX_{kind}", f"FLUXERR_{kind}"), _magnitude_error)
-    made["MAG_GROWTH"] = Rule(("FLUX_GROWTH",), _magnitude)
-    made["MAG_GROWTHSTEP"] = Rule(("FLUX_GROWTHSTEP",), lambda _, step: step)
+    made["MAG_GROWTH"] = Rule(("FLUX_OF_MAG_GROWTH",), _magnitude)
+    made["MAG_GROWTHSTEP"] = Rule(("FLUX_OF_MAG_GROWTHSTEP",), lambda _, step: step)
     centre = ("X_IMAGE_DBL", "Y_IMAGE_DBL")
     made["MU_MAX"] = Rule(("FLUX_MAX", *centre), _brightness)
     made["MU_THRESHOLD"] = Rule((ANALYSIS, *centre), _brightness)

@@ -1,9 +1,9 @@
 """Detection: what stands above a threshold in the filtered image, parted where it is blended, cleaned of wings."""
 
-import re
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from processing.kernels import clean, convolve, dealing, deblend, label, shapes, weights
 from processing.sextractor.filtering import kernel
 from processing.sextractor.lots import Turn, first_turn
+from processing.sextractor.parameters import shape_of
 from processing.sextractor.records import OBJECT, Detections, Pixels
 from processing.sextractor.settings import Settings
 from processing.sextractor.threads import executor
@@ -21,11 +22,10 @@ _COLUMNS = (
     "x_min", "x_max", "y_min", "y_max", "npix", "detection_threshold", "mthresh", "flags", "singular", "parent",
 )  # fmt: skip
 """Of the kernels' table, in their order."""
-LEAD = 4
+LEAD = 2
 """Rows, beside those that the filter needs, which the original's buffer holds ahead of the one it looks at."""
-BELOW = 2
-"""Rows that it still holds below those by which it tells objects to measure."""
-_VIGNET = re.compile(r"VIGNET\(\s*\d+\s*,\s*(\d+)\s*\)")
+_CUTS = MappingProxyType({"VIGNET": -3, "VIGNET_SHIFT": 3})
+"""Rows by which the original's margin for cut-outs differs from their height."""
 _CHUNK = 256
 """Groups that a thread parts at once."""
 
@@ -107,12 +107,11 @@ def detect(
         )
     begun = np.concatenate((np.zeros(1, np.int64), ends))
     progress(0.9)
-    delay = min(settings.memory_bufsize, ny) - max(halo, 1) - LEAD
+    held = min(settings.memory_bufsize, ny)
     power = settings.clean_param if settings.clean else 0.0
     into, order, since, back = clean.swept(
-        table, power, nx, ny, max(delay, 0), settings.memory_objstack, _margin(settings)
+        table, power, nx, ny, held, halo + LEAD, settings.memory_objstack, _margin(settings)
     )
-    since = np.maximum(since - BELOW, 0).astype(np.int32)
     lengths = np.diff(begun)
     own = lengths[order]
     hidden = np.repeat(into >= 0, lengths) & (y >= np.repeat(back, lengths))
@@ -126,16 +125,16 @@ def detect(
         filtered[picked],
         plain[picked],
         hidden[picked],
-        np.stack((since, np.minimum(since + settings.memory_bufsize, ny)), axis=1),
+        np.stack((since, since + held), axis=1),
         into.size,
         specks,
     )
 
 
 def _margin(settings: Settings) -> int:
-    """Rows at either side of a barycentre that the original keeps in its buffer for VIGNET."""
-    heights = [int(found[1]) for found in map(_VIGNET.fullmatch, settings.columns) if found]
-    return max([0, *(height // 2 - 1 for height in heights)])
+    """Rows at either side of a barycentre that the original keeps in its buffer for cut-outs."""
+    shapes = ((shape_of(name, settings.columns), more) for name, more in _CUTS.items())
+    return max([0, *((shape[0] + more) // 2 for shape, more in shapes if shape)])
 
 
 def _parted(

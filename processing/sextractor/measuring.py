@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from processing.kernels import label
 from processing.sextractor import local_sky
 from processing.sextractor.groups import GROUPS, needed
+from processing.sextractor.parameters import shape_of
 from processing.sextractor.records import Band, Detections, Group, Noise, Pixels, Seen, Table
 from processing.sextractor.rooms import Rooms
 from processing.sextractor.settings import Settings
@@ -117,7 +118,9 @@ def _bands(
         yield chosen, (0, shape[0])
         return
     objects = detections.objects
-    reach = np.maximum(REACH * objects["a"], max(MARGIN, *(0.5 * size + 2 for size in settings.phot_apertures)))
+    cuts = [shape_of(name, settings.columns) for name in ("VIGNET", "VIGNET_SHIFT")]
+    least = [MARGIN, *(0.5 * size + 2 for size in settings.phot_apertures), *(0.5 * cut[0] + 6 for cut in cuts if cut)]
+    reach = np.maximum(REACH * objects["a"], max(least))
     around = local_sky.reach(objects, settings)
     low = np.minimum(objects["y_min"] - around, objects["y"] - reach).astype(np.int64)
     high = np.maximum(objects["y_max"] + around, objects["y"] + reach).astype(np.int64) + 2

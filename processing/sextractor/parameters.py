@@ -75,6 +75,15 @@ def _shape(name: str, sizes: tuple[int, ...], place: str) -> tuple[int, ...]:
     return tuple(reversed(padded))
 
 
+def shape_of(name: str, lines: Iterable[str]) -> tuple[int, ...] | None:
+    """Return the shape of a column's cells as `lines` ask for it, () of a number; None where they do not."""
+    for line in lines:
+        match = _LINE.fullmatch(line.split("#")[0].strip())
+        if match and match[1] == name:
+            return _shape(name, tuple(int(size) for size in match.groups()[1:] if size is not None), line)
+    return None
+
+
 def read_parameters(path: Path) -> tuple[str, ...]:
     """Return the lines of a file of wanted columns, checked, for `Settings.columns`; BadSetting where it is none."""
     try:

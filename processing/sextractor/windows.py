@@ -1,19 +1,20 @@
 """Columns of growth curves, Gaussian windows and cut-outs."""
 
-import re
 from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.errors import BadSetting
 from processing.kernels import growth, vignet, windowed
 from processing.sextractor.isophotal import ellipse, variances
 from processing.sextractor.local_sky import MASKS
+from processing.sextractor.parameters import shape_of
 from processing.sextractor.records import Band, Detections, Group, Table
 from processing.sextractor.settings import Settings
 
-_NO_CURVES = np.empty((1, 0), np.float32)
+_NO_CURVES = np.empty((1, 0))
 _DOUBLES = (
     "XWIN_IMAGE", "YWIN_IMAGE", "X2WIN_IMAGE", "Y2WIN_IMAGE", "XYWIN_IMAGE", "ERRX2WIN_IMAGE", "ERRY2WIN_IMAGE",
     "ERRXYWIN_IMAGE",
@@ -25,33 +26,47 @@ _SINGLES = (
 )  # fmt: skip
 
 
-_CURVE = re.compile(r"(?:FLUX|MAG)_GROWTH(?:STEP)?(?:\((\d+)\))?")
-"""Wanted columns of curves of growth, with their points."""
+_CURVES = MappingProxyType({"FLUX_GROWTH": "FLUX_GROWTH", "MAG_GROWTH": "FLUX_OF_MAG_GROWTH"})
+"""Columns of curves of growth, and those of measured light that they follow; each has its own number of points."""
 
 
 def _radii(settings: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
     columns = {"FLUX_RADIUS": ("f4", (len(settings.phot_fluxfrac),)), "HALF_LIGHT_RADIUS": ("f4", ())}
-    found = {line: _CURVE.fullmatch(re.sub(r"\s", "", line)) for line in settings.columns}
-    lengths = {int(each[1] or 1) for line, each in found.items() if each and "STEP" not in line}
-    if len(lengths) > 1:
-        raise BadSetting(f"FLUX_GROWTH and MAG_GROWTH have {sorted(lengths)} points: one length for both was expected")
-    if any(found.values()):
-        columns |= {"FLUX_GROWTH": ("f4", (max(lengths, default=1),)), "FLUX_GROWTHSTEP": ("f4", ())}
+    for wanted, light in _CURVES.items():
+        shape, step = (shape_of(name, settings.columns) for name in (wanted, f"{wanted}STEP"))
+        if shape is not None or step is not None:
+            columns |= {light: ("f4", shape or (1,)), f"{light}STEP": ("f4", ())}
+            columns |= {"GROWTH": ("f8", (growth.STEPS,)), "GROWTH_STEP": ("f8", ())}
     return columns
 
 
 def measure_radii(
     band: Band, detections: Detections, rows: NDArray[np.int64], settings: Settings, table: Table
 ) -> None:
-    """Fill in FLUX_RADIUS for each of PHOT_FLUXFRAC, and the half-light radius that windows start from."""
+    """Fill in FLUX_RADIUS for each of PHOT_FLUXFRAC, the half-light radius that windows start from, and curves."""
     noise = band.noise
     growth.radii(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2,
         MASKS[settings.mask_type], band.first, rows, detections.centres, detections.shapes,
         settings.phot_autoapers[1] / 2.0, table["FLUX_AUTO"], np.array(settings.phot_fluxfrac, np.float64),
-        detections.held, table["FLUX_RADIUS"], table["HALF_LIGHT_RADIUS"], table.get("FLUX_GROWTH", _NO_CURVES),
-        table.get("FLUX_GROWTHSTEP", _NO_CURVES[0]), table["FLAGS"],
+        detections.held, table["FLUX_RADIUS"], table["HALF_LIGHT_RADIUS"], table.get("GROWTH", _NO_CURVES),
+        table.get("GROWTH_STEP", _NO_CURVES[0]), table["FLAGS"],
     )  # fmt: skip
+    for light in set(_CURVES.values()) & table.keys():
+        points = table[light].shape[1]
+        table[f"{light}STEP"][rows] = table["GROWTH_STEP"][rows] * growth.STEPS / points
+        table[light][rows] = _drawn(table["GROWTH"][rows], points)
+
+
+def _drawn(curves: NDArray[np.float64], points: int) -> NDArray[np.float64]:
+    """Draw curves (n, steps) straight between their steps from 0 on: light within `points` equal parts of the reach."""
+    steps = curves.shape[1]
+    begun = np.pad(curves, ((0, 0), (1, 1)), mode="constant")
+    at = np.arange(1, points + 1) * steps / points
+    whole = np.minimum(at.astype(np.int64), steps)
+    rise = np.where(whole < steps, begun[:, whole + 1] - begun[:, whole], 0.0)
+    drawn: NDArray[np.float64] = begun[:, whole] + (at - whole) * rise
+    return drawn
 
 
 def _windowed(_: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
@@ -93,12 +108,9 @@ def measure_windowed(
                 table[f"{prefix}{name}WIN_IMAGE"][rows] = values / determinant
 
 
-def _cut(settings: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
-    wanted = [line for line in settings.columns if line.startswith("VIGNET(")]
-    if not wanted:
-        return {}
-    wide, tall = (int(part) for part in wanted[0].removeprefix("VIGNET(").rstrip(")").split(","))
-    return {"VIGNET": ("f4", (tall, wide))}
+def _cut(name: str, settings: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
+    shape = shape_of(name, settings.columns)
+    return {} if shape is None else {name: ("f4", shape)}
 
 
 def measure_cut(band: Band, detections: Detections, rows: NDArray[np.int64], settings: Settings, table: Table) -> None:
@@ -109,8 +121,19 @@ def measure_cut(band: Band, detections: Detections, rows: NDArray[np.int64], set
     )  # fmt: skip
 
 
+def measure_shifted(
+    band: Band, detections: Detections, rows: NDArray[np.int64], settings: Settings, table: Table
+) -> None:
+    """Fill in the pixels around each object as they are with its barycentre on the middle one."""
+    vignet.shifted(
+        band.values, band.labels, variances(band.variance), band.noise.bad_variance, MASKS[settings.mask_type],
+        band.first, rows, detections.centres, table["VIGNET_SHIFT"],
+    )  # fmt: skip
+
+
 GROUPS = (
     Group("growth", _radii, ("FLUX_AUTO", "FLAGS"), measure_radii),
     Group("windowed", _windowed, ("HALF_LIGHT_RADIUS", "X2_IMAGE", "ERRX2_IMAGE"), measure_windowed),
-    Group("vignet", _cut, (), measure_cut),
+    Group("vignet", partial(_cut, "VIGNET"), (), measure_cut),
+    Group("shifted vignet", partial(_cut, "VIGNET_SHIFT"), (), measure_shifted),
 )

@@ -126,14 +126,23 @@ def test_light_in_an_ellipse_of_kron(image: tuple[NDArray[np.float32], NDArray[n
 
 
 def test_light_in_an_ellipse_of_petrosian(image: tuple[NDArray[np.float32], NDArray[np.int32]]) -> None:
-    values, labels = image
+    _, labels = image
+    far, own, step = ellipse(), labels < 2, kron.REACH / petrosian.STEPS
+    values = (300.0 * np.exp(-far / 1.2)).astype(np.float32)  # of a disk: it falls slowly, so that each ring matters
+    values[labels > 1] += 500.0
     radius, flux, error, flags = cell(), cell(), cell(), np.zeros(1, np.int16)
     petrosian.ellipses(
         values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, SIDE, ROWS, CENTRES,
-        np.array([SHAPE]), SKY, 2.0, 3.5, 0.0, 0.0, radius, flux, error, flags,
+        np.array([SHAPE]), SKY, 2.0, 1.0, 0.0, 0.0, radius, flux, error, flags,
     )  # fmt: skip
-    total = (corrected(values, labels)[ellipse() <= radius[0]] - SKY[0]).sum()
-    assert radius[0] >= 3.5
+    # rings of a tenth of their radius to either side: the first that is fainter than a fifth of the mean within
+    rings = [own & (far > n * step) & (far <= 1.2 * n * step) for n in range(1, 17)]
+    means = [values[own & (far <= 1.1 * n * step)].mean() for n in range(1, 17)]
+    ratios = [values[ring].mean() / mean if ring.any() else 1.0 for ring, mean in zip(rings, means, strict=True)]
+    n = 1 + next(k for k, ratio in enumerate(ratios) if ratio < 0.2)
+    assert n > 1 + next(k for k, ratio in enumerate(ratios) if ratio < 0.25), "the ratio matters"
+    assert radius[0] == pytest.approx(2.0 * 1.1 * n * step, rel=SINGLE)
+    total = (corrected(values, labels)[far <= radius[0]] - SKY[0]).sum()
     assert flux[0] == pytest.approx(total, rel=SINGLE)
 
 
@@ -265,6 +274,29 @@ def test_a_cut_out_has_nothing_where_another_object_or_no_image_is(
     padded[30 : 30 + SIDE, 30 : 30 + SIDE] = np.where(labels > 1, np.float32(vignet.NOTHING), values)
     x, y = int(AT[0] + 0.5) + 30, int(AT[1] + 0.5) + 30
     assert np.array_equal(cut[0], padded[y - 30 : y + 31, x - 10 : x + 11])
+
+
+@pytest.mark.parametrize("mask", [pixel.NONE, pixel.BLANK])
+def test_a_shifted_cut_out_is_interpolated_between_eight_pixels(
+    image: tuple[NDArray[np.float32], NDArray[np.int32]], mask: int
+) -> None:
+    values, labels = image
+    cut = cell(31, 60)  # wider than the image
+    vignet.shifted(values, labels, NONE, np.inf, mask, 0, ROWS, CENTRES, cut)
+
+    def taps(at: float, size: int) -> Floats:
+        """What each pixel of a row counts for each one that is made; rows that are not there count 0."""
+        away = np.float32(at) + np.arange(-(size // 2), size - size // 2)[:, None] - np.arange(-60, SIDE + 60)
+        made = np.where(np.abs(away) < 4.0, np.sinc(away) * np.sinc(away / 4.0), 0.0)
+        return (made / made.sum(axis=1, keepdims=True))[:, 60 : 60 + SIDE]
+
+    down, across = taps(AT[1], 31), taps(AT[0], 60)
+    others = (labels > 1).astype(np.float64) if mask == pixel.BLANK else np.zeros_like(values)
+    near = np.abs(down) @ others @ np.abs(across.T) > 0.0
+    assert np.array_equal(cut[0] == vignet.NOTHING, near)
+    assert near.any() == (mask == pixel.BLANK)
+    assert cut[0][~near] == pytest.approx((down @ values @ across.T)[~near], rel=SINGLE, abs=1e-4)
+    assert (cut[0][:, :3] == 0.0).all(), "beyond the image"
 
 
 @pytest.mark.parametrize("mask", [pixel.NONE, pixel.CORRECT])

@@ -12,7 +12,7 @@ from processing.cards import text_of
 from processing.psfex.checkimages import montage
 from processing.psfex.command import main
 from processing.psfex.stars import Unfit
-from tests.processing.test_psfex import SIDE, stars, written
+from tests.processing.test_psfex import NOISE, SIDE, stars, written
 
 QUIET = ("-VERBOSE_TYPE", "QUIET", "-WRITE_XML", "N", "-CHECKPLOT_TYPE", "NONE")
 
@@ -55,6 +55,18 @@ def test_stars_and_what_is_left_of_them_are_drawn(here: Path) -> None:
         assert np.array_equal(hdus[1].data[:SIDE, :SIDE], first.astype(np.float32))
     samples, left = (fits.getdata(here / name, 1) for name in ("samples0_a.fits", "residuals1_a.fits"))
     assert np.abs(left).max() < 0.05 * samples.max()
+    chi, weights = (fits.getdata(here / name, 1).astype(np.float64) for name in ("chi2_a.fits", "weights3_a.fits"))
+    step, held = fits.getheader(here / "chi2_a.fits", 1)["PSF_SAMP"], samples != 0.0
+    noise = NOISE**2 + (0.01 * samples.astype(np.float64)) ** 2  # of the background, and PSF_ACCURACY
+    assert weights == pytest.approx(np.where(held, 1.0 / noise, 0.0), rel=1e-5, abs=0.0)
+    drawn = 57
+    """Of 60 stars; three are not taken."""
+    assert np.count_nonzero(held) == drawn * (SIDE**2 - 9), "all but the corners that have no value"
+    # what adds to chi2: with the accuracy of the model too, within its circle of 12 samples
+    within = (left**2 / (noise + (0.01 * (samples - left).astype(np.float64)) ** 2))[chi > 0.0]
+    assert chi[chi > 0.0] == pytest.approx(within, rel=1e-3, abs=1e-6)
+    assert np.count_nonzero(chi) == pytest.approx(drawn * np.pi * (12 * step) ** 2, rel=0.02)
+    assert 0.5 < within.mean() < 2.0
 
 
 def test_the_model_is_drawn_all_over_the_field(here: Path) -> None:

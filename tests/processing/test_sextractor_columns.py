@@ -31,7 +31,7 @@ def test_every_column_is_declared_whole() -> None:
 
 def test_derived_columns_need_columns_that_are_declared() -> None:
     needed = base_columns(rules())
-    assert needed - set(measured()) == {"ANALYSIS_THRESHOLD"}
+    assert needed - set(measured()) == {"ANALYSIS_THRESHOLD", "FLUX_OF_MAG_GROWTH", "FLUX_OF_MAG_GROWTHSTEP"}
     assert not needed & set(rules())
     assert base_columns(["MAG_AUTO", "THETA_J2000"]) == {
         "FLUX_AUTO", "X_IMAGE_DBL", "Y_IMAGE_DBL", "X2_IMAGE", "Y2_IMAGE", "XY_IMAGE",

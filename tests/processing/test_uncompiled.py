@@ -20,6 +20,7 @@ def test_kernels_agree_with_their_twins_without_the_compiler_too() -> None:
             "no:xdist",
             str(here / "test_kernels.py"),
             str(here / "test_measures_kernels.py"),
+            str(here / "test_measures_weighted.py"),
         ],
         cwd=here.parents[1],
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"},

@@ -128,12 +128,14 @@ def test_one_model_of_all_images_is_the_peer_s(both: Both) -> None:
         assert apart(one, other) < 3e-4
 
 
-def test_stars_are_recentred_as_by_the_peer(both: Both) -> None:
-    catalogues = [painted(60, 3, 4.4, (4.5, 5.5))]
-    (ours,), (peer,) = both(catalogues, ["-PSF_RECENTER", "Y", "-PSFVAR_DEGREES", "1"])
-    # found 6e-4: the peer's steps end a little elsewhere
-    assert apart(ours, peer) < 2e-3
-    assert abs(ours.accepted - peer.accepted) <= 1
+@pytest.mark.parametrize(("fwhm", "kind"), [(4.4, "NONE"), (2.4, "NONE"), (2.4, "PIXEL_AUTO")])
+def test_stars_are_recentred_as_by_the_peer(both: Both, fwhm: float, kind: str) -> None:
+    words = ["-PSF_RECENTER", "Y", "-PSFVAR_DEGREES", "1", "-BASIS_TYPE", kind]
+    (ours,), (peer,) = both([painted(60, 3, fwhm, (4.2, 5.5))], words)
+    # found 5e-5
+    assert apart(ours, peer) < 3e-4
+    # stars at the limit: that of models that are not refined, of sharp stars, is where many are
+    assert abs(ours.accepted - peer.accepted) <= 2
 
 
 def test_models_of_principal_components_are_the_peer_s(both: Both) -> None:
