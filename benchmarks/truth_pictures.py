@@ -160,10 +160,16 @@ def _table(head: list[str], columns: list[Curve], digits: int) -> list[str]:
     return lines
 
 
-def verdict(ours: Curve, peer: Curve, *, better: int) -> str:
-    """In how many bins ours is better, equal to 1 in 100, or worse; `better` is 1 where more is better."""
+def verdict(ours: Curve, peer: Curve, *, better: int, least: float = 1e-9) -> str:
+    """In how many bins ours is better, equal to 1 in 100, or worse.
+
+    Parameters
+    ----------
+    better : 1 where more is better, -1 where less is
+    least : stands for values of the peer that are nearer to 0, of which 1 in 100 would mean nothing
+    """
     both = np.isfinite(ours) & np.isfinite(peer)
-    ahead = better * (ours - peer)[both] / np.maximum(np.abs(peer[both]), 1e-9)
+    ahead = better * (ours - peer)[both] / np.maximum(np.abs(peer[both]), least)
     return f"{np.sum(ahead > 0.01)} better, {np.sum(np.abs(ahead) <= 0.01)} equal, {np.sum(ahead < -0.01)} worse"
 
 
@@ -198,21 +204,20 @@ def draw(all_found: Mapping[str, "Found"], frames: int) -> None:
     ]
     for name in curves["ours"]:
         better = 1 if name.startswith(("completeness", "reliability")) else -1
-        pair = [np.abs(curves[who][name]) if name.startswith("median") else curves[who][name] for who in WHO]
-        if not name.startswith("median"):
-            lines.append(f"| {name} | {verdict(*pair, better=better)} |")
-    best = {
-        title: np.fmax(
-            told["peer", "CLASS_STAR above 0.5"][k], told["peer", "SPREAD_MODEL within 0.003 + its error"][k]
+        if name.startswith("median"):
+            ours, peer = (np.abs(curves[who][name]) for who in WHO)
+            lines.append(f"| {name}, beyond 0.001 | {verdict(ours, peer, better=better, least=0.1)} |")
+        else:
+            lines.append(f"| {name} | {verdict(*(curves[who][name] for who in WHO), better=better)} |")
+    rules = [rule for who, rule in told if who == "peer"]
+    for k, title in enumerate(("completeness of stars", "purity of stars", "classed rightly")):
+        lines += [
+            f"| {title}: {rule} | {verdict(told['ours', rule][k], told['peer', rule][k], better=1)} |" for rule in rules
+        ]
+        ours, best = told["ours", "STAR_PROB above 0.5"][k], np.fmax.reduce([told["peer", rule][k] for rule in rules])
+        lines.append(
+            f"| {title}: STAR_PROB, beside the better of the original's two | {verdict(ours, best, better=1)} |"
         )
-        for k, title in ((2, "classed rightly: STAR_PROB, beside the better one of the original's two"),)
-    }
-    for title, peer in best.items():
-        lines.append(f"| {title} | {verdict(told['ours', 'STAR_PROB above 0.5'][2], peer, better=1)} |")
-    lines += [
-        f"| classed rightly: {name} | {verdict(told['ours', name][2], told['peer', name][2], better=1)} |"
-        for name in list(RULES)[:2]
-    ]
     lines += ["", "## Sources", ""]
     names = ["completeness of stars", "completeness of galaxies", "reliability", "scatter of MAG_PSF",
              "scatter of MAG_AUTO", "distance of XWIN_IMAGE, pixels", "distance of XPSF_IMAGE, pixels"]  # fmt: skip
