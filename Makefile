@@ -18,7 +18,7 @@ run: $(VENV)/.installed  ## install what is pinned, then run the demo night: pai
 
 test: $(VENV)/.testing  ## all tests: unit, store, flow, reference, architecture
 	$(MAKE) -j2 kernels
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --ignore=tests/dachs $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/dachs $(TESTS)
 
 kernels: $(PARTS)  ## compile what tests will call into the cache that they share; with -j2 on two cores
 	NUMBA_CACHE_DIR=$(CURDIR)/.numba $(BIN)/python -m processing.kernels.compile
