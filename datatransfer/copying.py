@@ -19,7 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from datatransfer.errors import Stopped
 from terapix.identity import Digest
@@ -50,7 +50,14 @@ class Copied:
 
 
 def copy(
-    source: Path, target: Path, size: int, *, copied: Copied, progress: Callable[[int], None], stop: threading.Event
+    source: Path,
+    target: Path,
+    size: int,
+    *,
+    copied: Copied,
+    progress: Callable[[int], None],
+    stop: threading.Event,
+    begin: int = 0,
 ) -> None:
     """Copy a file and flush it to its disk.
 
@@ -59,7 +66,8 @@ def copy(
     size : bytes that it is thought to have
     copied : how far it is, also when an error ends it
     progress : told the bytes that are written, after each piece
-    stop : when set, `Stopped` is raised
+    stop : when set, what is on its way is written, the file cut off behind it and flushed, and `Stopped` raised
+    begin : bytes of it that an earlier copy wrote before it was stopped; they are digested as they lie there
 
     Raises
     ------
@@ -74,31 +82,44 @@ def copy(
         if piece.count:
             copied.size += piece.settle()
             progress(copied.size)
-        if stop.is_set():
-            raise Stopped
 
     with (
         source.open("rb", buffering=0) as reading,
-        contextlib.closing(_Target(target)) as writing,
+        contextlib.closing(_Target(target, anew=not begin)) as writing,
         ThreadPoolExecutor(1, thread_name_prefix="digest") as digester,
         ThreadPoolExecutor(WRITERS, thread_name_prefix="write") as writers,  # they end before the file is closed
     ):
         hold(writing.handle, size, target)
-        at = number = 0
-        while True:
+        at, number, whole = begin, 0, False
+        if begin:
+            _digest_of_beginning(target, begin, md5, stop)
+            reading.seek(begin)
+            copied.size = begin
+        while not stop.is_set():
             piece = pieces[number % AHEAD]
             settle(piece)
-            if not (count := piece.fill(reading.fileno())):
+            if whole := not (count := piece.fill(reading.fileno())):
                 break
             piece.ends = (
                 digester.submit(md5.update, piece.room[:count]),
                 writers.submit(writing.write, piece.room, count, at),
             )
             at, number = at + count, number + 1
-        for later in range(number + 1, number + AHEAD):
+        for later in range(number, number + AHEAD):
             settle(pieces[later % AHEAD])
         writing.end(at)
+    if not whole:
+        raise Stopped
     copied.digest = str(Digest("md5", md5.hexdigest()))
+
+
+def _digest_of_beginning(path: Path, size: int, md5: Any, stop: threading.Event) -> None:
+    """Digest the first bytes of a file from its disk."""
+    with path.open("rb", buffering=0) as file:
+        left = size
+        while left and not stop.is_set() and (content := file.read(min(PIECE, left))):
+            md5.update(content)
+            left -= len(content)
 
 
 @dataclass(slots=True)
@@ -131,14 +152,15 @@ class _Piece:
 class _Target:
     """The file that is written."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, anew: bool) -> None:
+        flags = _NEW if anew else _NEW & ~os.O_TRUNC
         try:
-            self.handle = os.open(path, _NEW | os.O_DIRECT, 0o644)
+            self.handle = os.open(path, flags | os.O_DIRECT, 0o644)
             self._direct = True
         except OSError as problem:
             if problem.errno != errno.EINVAL:
                 raise
-            self.handle = os.open(path, _NEW, 0o644)
+            self.handle = os.open(path, flags, 0o644)
             self._direct = False
 
     def write(self, room: memoryview, count: int, at: int) -> None:

@@ -66,6 +66,8 @@ class Freight:
     size: int
     apart: bool = False
     """Whether it must have bytes of its own: a second name on one disk is no second copy."""
+    kept: int = 0
+    """Bytes of it that lie at its target since it was stopped."""
 
     @property
     def local(self) -> bool:
@@ -75,14 +77,15 @@ class Freight:
     @property
     def haul(self) -> Haul:
         """What the mover of this host must know."""
-        room = self.target.directory / self.path.partition("/")[0]
+        to = self.target.directory
         return Haul(
             self.source.directory / self.origin,
-            self.target.directory / self.path,
-            room,
+            to / self.path,
+            to / self.path.partition("/")[0],
             self.digest,
             self.size,
             apart=self.apart,
+            kept=self.kept,
         )
 
 
@@ -286,6 +289,11 @@ class Depots:
                 await asyncio.gather(asking, return_exceptions=True)
         with _reachable(depot):
             return asking.result()
+
+    async def keep_parts(self, depot: Depot, paths: Sequence[str]) -> None:
+        """Have an agent keep what has come of files for longer; on this host it stays by itself."""
+        with _reachable(depot):
+            await self._asked().keep_parts(depot.address, depot.root, paths)
 
     async def remove(self, depot: Depot, path: str, *, size: int) -> None:
         """Remove a file of a known size; one that is gone already is no error.

@@ -1,7 +1,7 @@
 """Errands: all that the mover must know of one transfer, put together from the database just before it begins."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +38,8 @@ class Errand:
     """Whether it stays where it is, too."""
     products: tuple[ProductRecord, ...] = ()
     """Products that go along."""
+    kept: int = 0
+    """Bytes of all files that lie at its node since it was stopped."""
 
     @property
     def name(self) -> str:
@@ -77,7 +79,8 @@ class Errands:
         if node is None or depot is None:
             return f"{node.name if node else 'its node'} does not answer"
         if frame.state is FrameState.VALID:
-            return self._from_reception(transfer, frame, node, depot)
+            found = self._from_reception(transfer, frame, node, depot)
+            return found if isinstance(found, str) else replace(found, kept=transfer.kept or 0)
         if frame.state not in ON_NODES:
             return f"the frame is {frame.state.value}"
         replicas = [r for r in await Replicas().of_frame(session, frame.id) if r.state is ReplicaState.HELD]
@@ -85,7 +88,8 @@ class Errands:
             return f"it is on {node.name} already"
         if frame.wire_digest is None or not replicas:
             raise SourceGone(Path("frames") / frame.name)
-        return await self._from_node(session, transfer, frame, (node, depot), replicas, nodes)
+        found = await self._from_node(session, transfer, frame, (node, depot), replicas, nodes)
+        return found if isinstance(found, str) else replace(found, kept=transfer.kept or 0)
 
     def _from_reception(
         self, transfer: TransferRecord, frame: FrameRecord, node: NodeRecord, depot: Depot

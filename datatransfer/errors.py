@@ -8,7 +8,7 @@ MoveError
 ├── DigestMismatch    what was copied is not what was verified at reception
 ├── Declined          another host gives or takes no such file, or says what nobody understands
 ├── LinkBroken        the host that has it fell silent in the middle: room and bytes stay, and it goes on
-└── Stopped           the daemon is stopping: the move goes on at its next start
+└── Stopped           the daemon is stopping, or an operator paused the move: room and bytes stay, and it goes on
 """
 
 from collections.abc import Callable, Mapping
@@ -74,7 +74,7 @@ class Stopped(MoveError):
     counts: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        super().__init__("the move was stopped and goes on when datatransfer runs again")
+        super().__init__("the move was stopped: it goes on behind what has come")
 
 
 class LinkBroken(MoveError):

@@ -1,9 +1,12 @@
 """The life of a move, as a pure state machine: an event in, the next state and what is to be done out.
 
 PROMISED ──Claimed──▶ RUNNING ──Recorded──▶ DONE
-    │                   │ ├──Interrupted──▶ PROMISED     (stopped, or its process died: the room stays promised)
+    │                   │ ├──Interrupted──▶ PROMISED     (stopped, or its link broke: room and bytes stay)
     │                   │ └──Broken───────▶ FAILED       (room given back; the frame may be placed again)
     └──Withdrawn──▶ FAILED ◀──Withdrawn──┘
+
+An operator's pause is a wish that stands beside the state: what is promised is not claimed while it stands, and what
+runs is interrupted.
 """
 
 import enum
@@ -35,7 +38,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The mover was stopped, or its process died."""
+    """The mover was stopped, an operator paused it, or its link broke: what has come is gone on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def advance(state: TransferState, event: Happening) -> tuple[TransferState, tupl
         case TransferState.RUNNING, Recorded():
             return TransferState.DONE, (Act.DROP_SOURCE,)
         case TransferState.RUNNING, Interrupted():
-            return TransferState.PROMISED, (Act.DROP_PART,)
+            return TransferState.PROMISED, ()
         case TransferState.RUNNING, Broken(counts=counts):
             return TransferState.FAILED, (Act.DROP_PART, Act.DROP_LEASE, *((Act.COUNT,) if counts else ()))
         case TransferState.PROMISED, Broken(counts=counts):

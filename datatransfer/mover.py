@@ -44,6 +44,8 @@ class Haul:
     size: int
     apart: bool = False
     """Whether it must have bytes of its own: a second name on one disk is no second copy."""
+    kept: int = 0
+    """Bytes of its part that lie there since a copy was stopped; a part of another length is begun anew."""
 
     @property
     def part(self) -> Path:
@@ -65,13 +67,13 @@ def carry(haul: Haul, *, progress: Callable[[int], None], stop: threading.Event,
     Parameters
     ----------
     progress : told the bytes that are over, after each block
-    stop : when set, the part is removed and `Stopped` raised
+    stop : when set, the part is cut off behind what is written, and `Stopped` raised: the last progress told its length
     steps : whether the named steps of a move are told (a calibration's copy has none)
 
     Raises
     ------
     DiskFull, NodeUnreachable, SourceGone, DigestMismatch, Stopped
-        Nothing is left at the target then, not even a part.
+        Nothing is left at the target then, not even a part, unless it was stopped.
     """
     if not haul.root.is_dir():
         raise NodeUnreachable(haul.root, "the directory is gone")
@@ -99,6 +101,8 @@ def carry(haul: Haul, *, progress: Callable[[int], None], stop: threading.Event,
         with contextlib.suppress(OSError):
             haul.part.unlink(missing_ok=True)
         raise _told(problem, haul, 0) from problem
+    except Stopped:
+        raise
     except BaseException:
         haul.part.unlink(missing_ok=True)
         raise
@@ -128,7 +132,8 @@ def sync_directory(directory: Path) -> None:
 
 def _found(haul: Haul) -> Carried | None:
     """Take up what an earlier attempt has left under the final name; set aside what is something else."""
-    haul.part.unlink(missing_ok=True)
+    if not _goes_on(haul) or haul.target.exists():
+        haul.part.unlink(missing_ok=True)
     if not haul.target.exists():
         return None
     size = haul.target.stat().st_size
@@ -143,6 +148,12 @@ def _found(haul: Haul) -> Carried | None:
     return None
 
 
+def _goes_on(haul: Haul) -> bool:
+    """Tell whether the part is the one that was kept when a copy was stopped."""
+    part = haul.part
+    return haul.kept > 0 and part.is_file() and not part.is_symlink() and part.stat().st_size == haul.kept
+
+
 def aside(target: Path) -> Path:
     """Give a free name for what stands in another file's place."""
     number = 1
@@ -154,7 +165,7 @@ def aside(target: Path) -> Path:
 def _link_or_copy(
     haul: Haul, progress: Callable[[int], None], stop: threading.Event, tell: Callable[[str], None]
 ) -> tuple[int, str]:
-    if haul.apart:
+    if haul.apart or _goes_on(haul):
         return _copy(haul, progress, stop, tell), "copied"
     try:
         os.link(haul.source, haul.part, follow_symlinks=False)
@@ -174,8 +185,8 @@ def _link_or_copy(
 
 def _copy(haul: Haul, progress: Callable[[int], None], stop: threading.Event, tell: Callable[[str], None]) -> int:
     """Copy into the part, and compare the digest that was taken on the way."""
-    copied = Copied()
-    told = False
+    copied, begin = Copied(), haul.kept if _goes_on(haul) else 0
+    told = 2 * begin >= haul.size > 0
 
     def follow(written: int) -> None:
         nonlocal told
@@ -185,7 +196,10 @@ def _copy(haul: Haul, progress: Callable[[int], None], stop: threading.Event, te
             told = True
 
     try:
-        copy(haul.source, haul.part, haul.size, copied=copied, progress=follow, stop=stop)
+        copy(haul.source, haul.part, haul.size, copied=copied, progress=follow, stop=stop, begin=begin)
+        if begin and copied.digest != haul.digest:  # what was kept does not read as it was written: all of it again
+            copied = Copied()
+            copy(haul.source, haul.part, haul.size, copied=copied, progress=progress, stop=stop)
     except OSError as problem:
         if problem.errno in FULL:
             raise DiskFull(haul.part, written=copied.size, size=haul.size) from problem

@@ -3,12 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from datatransfer.assignment import GRUDGE
+from datatransfer.custody import Custody
 from datatransfer.depots import Depot, Depots, Freight
 from datatransfer.errands import Errand, Errands
 from datatransfer.errors import LinkBroken, MoveError, NodeUnreachable, Stopped
@@ -16,6 +18,7 @@ from datatransfer.lanes import in_order
 from datatransfer.lifecycle import Act, Broken, Claimed, Happening, Interrupted, Recorded, Withdrawn, advance
 from datatransfer.mover import Carried
 from datatransfer.nodes import Roster
+from datatransfer.resting import Resting
 from datatransfer.traffic import Traffic
 from dbclient.database import Database
 from dbclient.records import FrameRecord, TransferRecord
@@ -33,8 +36,6 @@ log = logger("datatransfer.moves")
 
 TRIES = Backoff(first=5.0, factor=3.0, ceiling=900.0, attempts=6)
 """A frame that cannot be moved is tried again for about half an hour, then waits for an operator."""
-LINK = Backoff(first=1.0, factor=2.0, ceiling=60.0, attempts=1_000_000)
-"""A move whose link broke goes on after this; as long as its node answers it keeps its room."""
 GONE = 30.0
 """Seconds between two looks for a frame whose reception disk is gone."""
 SILENT = 15.0
@@ -78,9 +79,13 @@ class Moves:
         self._leases = Leases()
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._files: dict[int, str] = {}
-        self._resting: dict[int, tuple[int, float]] = {}
-        """By transfer whose link broke: how often in a row, and until when (monotonic) it rests."""
+        self._halts: dict[int, threading.Event] = {}
+        """By transfer under way: what tells it to stop."""
+        self._resting = Resting(clock)
         self._stop = threading.Event()
+        self._custody = Custody(database, clock, depots, self._errands)
+        self.paused = 0
+        """Transfers that operators have paused, as of the last pass."""
 
     @property
     def under_way(self) -> frozenset[int]:
@@ -95,16 +100,18 @@ class Moves:
         paused : modes of which nothing begins
         """
         await self._traffic.look()
+        await self._obey_pauses()
         if self._stop.is_set() or len(self._under_way) >= self._settings.datatransfer.moves:
             return
         async with self._database.read() as session:
             names = {node.id: node.name for node in await Nodes().all(session)}
             left = await self._transfers.running(session, *TO_NODES)
-            waiting = [t for t in left if t.node_id] + in_order(await self._transfers.promised(session))
+            promised = [t for t in await self._transfers.promised(session) if t.paused_at is None]
+            waiting = [t for t in left if t.node_id] + in_order(promised)
         for transfer in waiting:
             if len(self._under_way) >= self._settings.datatransfer.moves:
                 return
-            if transfer.id in self._under_way or self._rests(transfer.id) or transfer.mode in paused:
+            if transfer.id in self._under_way or transfer.id in self._resting or transfer.mode in paused:
                 continue
             link = self._traffic.link_of(transfer, names)
             if self._traffic.is_full(link):
@@ -113,7 +120,22 @@ class Moves:
             if errand:
                 await self._traffic.begin(transfer.id, link, errand.freight)
                 self._files[transfer.id] = errand.name
+                self._halts[transfer.id] = threading.Event()
                 self._under_way[transfer.id] = asyncio.create_task(self._run(errand), name=f"move {errand.frame.name}")
+
+    async def _obey_pauses(self) -> None:
+        """Stop what operators have paused, and look after what is kept of it."""
+        async with self._database.read() as session:
+            asked = [t for t in await self._transfers.running(session, *TO_NODES) if t.paused_at is not None]
+            held = [t for t in await self._transfers.stopped(session) if t.paused_at is not None]
+        for transfer in asked:
+            if (halt := self._halts.get(transfer.id)) is not None:
+                halt.set()
+        self.paused = len(asked) + len(held)
+        for transfer, why in await self._custody.look(held):
+            async with self._database.write() as session:
+                frame = await self._frames.get(session, transfer.frame_id)
+                await self._end(session, transfer, frame, Withdrawn(), why)
 
     @property
     def files(self) -> frozenset[str]:
@@ -128,6 +150,8 @@ class Moves:
     async def close(self) -> None:
         """Stop what is under way within a block; its room stays promised and it goes on at the next start."""
         self._stop.set()
+        for halt in self._halts.values():
+            halt.set()
         await self.settled()
 
     async def _claim(self, transfer: TransferRecord) -> Errand | None:
@@ -135,6 +159,9 @@ class Moves:
         async with self._database.write() as session:
             held = await self._transfers.get(session, transfer.id)
             if held.state not in {TransferState.PROMISED, TransferState.RUNNING}:
+                return None
+            if held.paused_at is not None:  # a mover died that was about to stop, or an operator was faster
+                await self._transfers.renew(session, held.id, kept=held.kept or 0)
                 return None
             frame = await self._frames.get(session, held.frame_id)
             try:
@@ -151,15 +178,6 @@ class Moves:
         reached("move.claimed")
         log.info("frame is moving", frame=frame.name, node=errand.node, bytes=errand.size)
         return errand
-
-    def _rests(self, transfer: int) -> bool:
-        _, until = self._resting.get(transfer, (0, 0.0))
-        return until > self._clock.monotonic()
-
-    def _let_rest(self, transfer: int) -> None:
-        """Leave a move alone for a while whose link broke; its room and its bytes stay."""
-        failures = self._resting.get(transfer, (0, 0.0))[0] + 1
-        self._resting[transfer] = (failures, self._clock.monotonic() + LINK.delay(failures))
 
     async def _run(self, errand: Errand) -> None:
         done = 0
@@ -179,23 +197,24 @@ class Moves:
             try:
                 carried = carrying.result()
             except Stopped as problem:
-                await self._settle(errand, Interrupted(), str(problem))
+                await self._settle(errand, Interrupted(), str(problem), kept=done)
             except LinkBroken as problem:
-                self._let_rest(errand.transfer)
+                self._resting.add(errand.transfer)
                 self._traffic.end(errand.transfer, broken=True)
-                await self._settle(errand, Interrupted(), str(problem))
+                await self._settle(errand, Interrupted(), str(problem), kept=done)
             except MoveError as problem:
                 if not problem.counts:
                     self._keep_away(errand.frame.id, errand.node, _grudge(problem))
                 await self._settle(errand, Broken(counts=problem.counts), str(problem))
             else:
-                self._resting.pop(errand.transfer, None)
+                self._resting.forget(errand.transfer)
                 await self._record(errand, carried, self._clock.monotonic() - begin)
         except Exception:
             log.exception("move broke off; the next pass takes it up", frame=errand.frame.name, node=errand.node)
         finally:
             self._traffic.end(errand.transfer)
             self._files.pop(errand.transfer, None)
+            self._halts.pop(errand.transfer, None)
             self._under_way.pop(errand.transfer, None)
 
     async def _carry(self, errand: Errand, progress: Callable[[int], None]) -> Carried:
@@ -204,8 +223,11 @@ class Moves:
         brought: list[Freight] = []
         try:
             for freight in errand.freights:
+                kept = min(max(0, errand.kept - before), freight.size)
                 carried = await self._depots.carry(
-                    freight, progress=partial(_behind, before, progress), stop=self._stop
+                    replace(freight, kept=kept),
+                    progress=partial(_behind, before, progress),
+                    stop=self._halts[errand.transfer],
                 )
                 brought.append(freight)
                 before += freight.size
@@ -320,12 +342,12 @@ class Moves:
             now=now,
         )
 
-    async def _settle(self, errand: Errand, event: Happening, reason: str) -> None:
+    async def _settle(self, errand: Errand, event: Happening, reason: str, *, kept: int = 0) -> None:
         async with self._database.write() as session:
             transfer = await self._transfers.get(session, errand.transfer)
             frame = await self._frames.get(session, errand.frame.id)
             if transfer.state is TransferState.RUNNING:
-                await self._end(session, transfer, frame, event, reason)
+                await self._end(session, transfer, frame, event, reason, kept=kept)
 
     async def _end(
         self,
@@ -336,18 +358,20 @@ class Moves:
         reason: str,
         *,
         rest: float = 0.0,
+        kept: int = 0,
     ) -> None:
         """Write down how a move ended, and what that means for its frame.
 
         Parameters
         ----------
         rest : seconds until the next try where this one is not counted
+        kept : bytes that lie at its node, behind which it goes on
         """
         now = self._clock.now()
         state, acts = advance(transfer.state, event)
         log.warning("move ended", frame=frame.name, state=state.value, reason=reason)
         if state is TransferState.PROMISED:
-            await self._transfers.renew(session, transfer.id)
+            await self._transfers.renew(session, transfer.id, kept=kept)
             return
         await self._transfers.end(session, transfer.id, state, now=now, reason=reason)
         if Act.DROP_LEASE in acts and transfer.node_id is not None:

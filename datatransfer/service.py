@@ -107,6 +107,8 @@ class Coordinator:
         said = [f"{len(self.moves.under_way)} moving"]
         if self.refused:
             said.append(f"{self.refused} waiting for room")
+        if self.moves.paused:
+            said.append(f"{self.moves.paused} paused")
         if turn.paused:
             said.append(f"{' and '.join(sorted(turn.paused))} transfers are paused")
         said.append(f"{up} node answers" if up == 1 else f"{up} nodes answer")

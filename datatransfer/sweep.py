@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from datatransfer.custody import is_part_of
 from datatransfer.depots import Depot, Depots
 from datatransfer.errors import MoveError
 from datatransfer.leases import judge
@@ -16,7 +17,7 @@ from dbclient.database import Database
 from dbclient.records import FrameRecord, ReplicaRecord
 from dbclient.schema import FrameKind, FrameState, ProductState, ReplicaState
 from dbclient.stages import SOURCES
-from dbclient.stores import Frames, Inventory, Leases, Nodes, Products, Replicas
+from dbclient.stores import Frames, Inventory, Leases, Nodes, Products, Replicas, Transfers
 from terapix.clock import Clock
 from terapix.identity import FrameId, UnsafeName
 from terapix.journal import logger
@@ -75,6 +76,8 @@ class Sweep:
         return swept_up
 
     async def _sweep_parts(self, moving: Collection[str]) -> int:
+        async with self._database.read() as session:
+            stopped = {transfer.frame for transfer in await Transfers().stopped(session)}
         swept = 0
         for standing in self._roster.standings.values():
             if standing.depot.address:
@@ -82,7 +85,8 @@ class Sweep:
             root = standing.depot.directory
             found = await asyncio.to_thread(_parts, root)
             for path in found:
-                if path.name.removesuffix(PART) not in moving:
+                goes_on = any(is_part_of(path, frame) for frame in stopped)
+                if not goes_on and path.name.removesuffix(PART) not in moving:
                     await asyncio.to_thread(path.unlink, missing_ok=True)
                     swept += 1
         return swept

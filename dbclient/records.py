@@ -182,6 +182,10 @@ class TransferRecord:
     headers: dict[str, Any] | None
     created_at: datetime
     started_at: datetime | None
+    paused_at: datetime | None
+    paused_by: str | None
+    paused_because: str | None
+    kept: int | None
     ended_at: datetime | None
     frame: str
     """Name of the frame."""

@@ -133,13 +133,17 @@ def _transfer(transfer: TransferRecord) -> str:
         return f"It is being fetched from {transfer.source}, {_through(transfer)}."
     mode = f", {transfer.mode.value}" if transfer.mode else ""
     word = "copied" if transfer.kind is TransferKind.COPY else "moved"
+    if transfer.paused_at is not None:
+        since = f"{transfer.paused_by} paused it on its way to {transfer.node} at {transfer.paused_at:%Y-%m-%d %H:%M}"
+        room = "Its room is kept, and it goes on behind that" if transfer.bytes_done else "Its room is kept"
+        return f"{since}, {_through(transfer)}: {(transfer.paused_because or '').rstrip('.')}. {room}."
     if transfer.state is TransferState.PROMISED:
         return f"It waits for its turn to be {word} to {transfer.node}, in lane {transfer.priority}{mode}."
     return f"It is being {word} to {transfer.node}, {_through(transfer)}{mode}."
 
 
 def _through(transfer: TransferRecord) -> str:
-    if not transfer.bytes_total:
+    if not transfer.bytes_total or not transfer.bytes_done:
         return f"{in_words(transfer.bytes_done)} so far"
     return f"{100 * transfer.bytes_done / transfer.bytes_total:.0f} % of {in_words(transfer.bytes_total)}"
 

@@ -79,6 +79,11 @@ class Courier:
         )
         return found
 
+    async def keep_parts(self, address: str, root: str, paths: Sequence[str]) -> None:
+        """Have what has come of files kept for longer."""
+        body = {"root": root, "paths": list(paths)}
+        await self._ask("POST", address, "/v1/keep", deadline=2 * ANSWER, body=body)
+
     async def listing(self, address: str, root: str) -> dict[str, int]:
         """Ask for every file of a root with its size."""
         return {

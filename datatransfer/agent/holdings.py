@@ -142,6 +142,18 @@ def listing(root: Root) -> list[tuple[str, int]]:
     return found
 
 
+def keep_parts(root: Root, paths: Sequence[str]) -> int:
+    """Keep what has come of files from being removed for being old; return how many there are."""
+    kept = 0
+    for path in paths:
+        with contextlib.suppress(NodeUnreachable), place_of(root, path, make=False) as place:
+            for ending in (SIDECAR, PART):
+                with contextlib.suppress(FileNotFoundError):
+                    os.utime(f"{place}{ending}", follow_symlinks=False)
+                    kept += ending == PART
+    return kept
+
+
 def sweep(root: Root, *, older_than: float, now: float, busy: frozenset[str]) -> int:
     """Remove parts that nobody has touched for long, with their sidecars; return how many.
 

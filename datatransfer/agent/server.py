@@ -87,6 +87,7 @@ class Server:
             ("POST", "/v1/bring", self._bring, MASTERS),
             ("POST", "/v1/pace", self._pace, MASTERS),
             ("POST", "/v1/sizes", self._sizes, MASTERS),
+            ("POST", "/v1/keep", self._keep, MASTERS),
             ("POST", "/v1/digests", self._digests, MASTERS),
             ("POST", "/v1/read", self._read, MASTERS),
             ("POST", "/v1/set-aside", self._set_aside, MASTERS),
@@ -202,6 +203,11 @@ class Server:
     async def _sizes(self, request: web.Request) -> web.Response:
         root, paths = await self._named(request)
         return web.json_response(await asyncio.to_thread(holdings.sizes, root, paths))
+
+    async def _keep(self, request: web.Request) -> web.Response:
+        """Keep what has come of files that are to come later."""
+        root, paths = await self._named(request)
+        return web.json_response({"kept": await asyncio.to_thread(holdings.keep_parts, root, paths)})
 
     async def _digests(self, request: web.Request) -> web.StreamResponse:
         """Read files again and give their digests, one a line."""

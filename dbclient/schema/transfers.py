@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbclient.schema.base import Base, Word
+from dbclient.schema.base import Base, Text, Word
 
 
 class TransferKind(enum.StrEnum):
@@ -66,6 +66,14 @@ class Transfer(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     """When the first bytes moved."""
+    paused_at: Mapped[datetime | None]
+    """When an operator paused it; none: it may begin, or moves. Its room stays promised."""
+    paused_by: Mapped[str | None] = mapped_column(Text(60))
+    """Operator who did."""
+    paused_because: Mapped[str | None] = mapped_column(Text(200))
+    """Why, in the operator's words."""
+    kept: Mapped[int | None]
+    """Bytes that lie at its node since it was stopped, behind which it goes on; none while it moves."""
     ended_at: Mapped[datetime | None]
     """When it arrived or was given up."""
 

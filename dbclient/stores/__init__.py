@@ -20,6 +20,7 @@ from dbclient.stores.inventory import Inventory
 from dbclient.stores.jobs import Jobs
 from dbclient.stores.modes import Modes
 from dbclient.stores.nodes import Nodes
+from dbclient.stores.pauses import Pauses
 from dbclient.stores.products import Products
 from dbclient.stores.prospects import Prospects
 from dbclient.stores.publications import Publications
@@ -65,6 +66,7 @@ __all__ = [
     "Modes",
     "NewFinding",
     "Nodes",
+    "Pauses",
     "Products",
     "Prospects",
     "Publications",

@@ -70,7 +70,8 @@ class Traffic:
 
     async def queue(self, session: AsyncSession, *, limit: int) -> list[TransferRecord]:
         """Give what has room on a node and waits for its turn, the next first."""
-        query = _listed().where(Transfer.state == TransferState.PROMISED, Transfer.kind.in_(TO_NODES))
+        waits = Transfer.state == TransferState.PROMISED, Transfer.kind.in_(TO_NODES), Transfer.paused_at.is_(None)
+        query = _listed().where(*waits)
         return await _records(session, query.order_by(Transfer.priority.desc(), Transfer.id).limit(limit))
 
     async def history(

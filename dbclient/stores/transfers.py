@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, cast
 
-from sqlalchemy import Select, Table, Update, bindparam, func, insert, select, update
+from sqlalchemy import Select, Table, Update, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.errors import NoSuchRow
@@ -78,16 +78,22 @@ class Transfers:
         claimed = await session.execute(
             update(Transfer)
             .where(Transfer.id == transfer_id, Transfer.state == TransferState.PROMISED)
-            .values(state=TransferState.RUNNING, started_at=now)
+            .values(state=TransferState.RUNNING, started_at=now, kept=None)
         )
         return bool(claimed.rowcount)  # type: ignore[attr-defined]
 
-    async def renew(self, session: AsyncSession, transfer_id: int) -> None:
-        """Put a running transfer back among the promised: its mover was stopped, its room is still kept."""
+    async def renew(self, session: AsyncSession, transfer_id: int, *, kept: int = 0) -> None:
+        """Put a running transfer back among the promised: its mover was stopped, its room is still kept.
+
+        Parameters
+        ----------
+        kept : bytes that lie at its node, behind which it goes on
+        """
+        back = {"state": TransferState.PROMISED, "started_at": None, "rate": None}
         await session.execute(
             update(Transfer)
             .where(Transfer.id == transfer_id, Transfer.state == TransferState.RUNNING)
-            .values(state=TransferState.PROMISED, started_at=None, bytes_done=0, rate=None)
+            .values(**back, bytes_done=kept, kept=kept or None)
         )
 
     async def progress(
@@ -144,6 +150,14 @@ class Transfers:
         """Give what has room and has not begun, by lane."""
         query = self._query().where(Transfer.state == TransferState.PROMISED)
         return await self._list(session, query.order_by(Transfer.priority.desc(), Transfer.id))
+
+    async def stopped(self, session: AsyncSession) -> list[TransferRecord]:
+        """Give what has bytes at its node and does not move, or is paused: its part is to be kept."""
+        waits = (
+            Transfer.state == TransferState.PROMISED,
+            or_(Transfer.kept.is_not(None), Transfer.paused_at.is_not(None)),
+        )
+        return await self._list(session, self._query().where(*waits).order_by(Transfer.id))
 
     async def open_of_frame(self, session: AsyncSession, frame_id: int) -> list[TransferRecord]:
         query = self._query().where(Transfer.frame_id == frame_id, Transfer.state.not_in(OVER))

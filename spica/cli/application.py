@@ -13,6 +13,7 @@ from spica.cli.links import room as links
 from spica.cli.modes import modes
 from spica.cli.nodes import nodes
 from spica.cli.operate import operate
+from spica.cli.queue import queue
 from spica.cli.reload import correct
 from spica.cli.relocate import relocate
 from spica.cli.retention import retained
@@ -50,6 +51,7 @@ for room in (
     app.registered_commands += room.registered_commands
 app.add_typer(config, name="config", help="Settings: where each comes from, and whether they hold.")
 app.add_typer(modes, name="modes", help="Automatic and immediate transfers: countdowns, run now, pause, resume.")
+app.add_typer(queue, name="queue", help="What goes to nodes and what waits: list it, pause and resume one by one.")
 app.add_typer(rules, name="rules", help="Rules of automatic transfers: list them, add, move, change, remove, test.")
 app.add_typer(nodes, name="nodes", help="The processing nodes: list them, add, drain, remove, check, certify.")
 app.add_typer(db, name="db", help="The database: its schema and its upgrade.")

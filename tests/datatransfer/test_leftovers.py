@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+import os
 
 import pytest
 
 from datatransfer.agent.courier import Courier, Silent
+from datatransfer.agent.holdings import sweep
 from datatransfer.agent.leftovers import Leftover
 from tests.support.agents import Agent
 from tests.support.keeping import map_of
@@ -68,3 +70,17 @@ async def test_a_file_is_read_again_by_its_agent_with_its_own_checksums(pair: Pa
     assert reading.wrong == ("HDU 1 (CCD00): DATASUM does not agree with its pixels",)
     gone = await asked.read(one.address, one.root, "products/08AC14/none.fits", rate=0.0)
     assert (gone.digest, gone.size) == (None, None)
+
+
+async def test_what_has_come_of_a_paused_file_is_kept_for_longer_when_it_is_asked_for(pair: Pair) -> None:
+    one, _, asked = pair
+    kept, old = (one.put(f"frames/08AC14/{name}p.fits.fz.part", b"half") for name in ("979412", "979413"))
+    for place in (kept, old):
+        os.utime(place, (1000.0, 1000.0))
+
+    await asked.keep_parts(one.address, one.root, ["frames/08AC14/979412p.fits.fz", "frames/03AL03/1p.fits.fz"])
+
+    assert sweep(one.roots[one.root], older_than=3600.0, now=1e9, busy=frozenset()) == 1
+    assert (kept.exists(), old.exists()) == (True, False)
+    with pytest.raises(Silent, match="no path of a file here"):
+        await asked.keep_parts(one.address, one.root, ["x"])

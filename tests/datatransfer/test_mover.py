@@ -131,17 +131,35 @@ def test_a_wrong_digest_leaves_nothing(haul: Haul) -> None:
     assert left(haul) == []
 
 
-def test_a_stopped_copy_leaves_nothing_and_can_begin_again(tmp_path: Path, far: Path) -> None:
+def test_a_stopped_copy_keeps_its_part_and_goes_on_behind_it(tmp_path: Path, far: Path) -> None:
     source = tmp_path / "979412p.fits.fz"
-    source.write_bytes(CONTENT)
-    haul = Haul(source, far / "frames" / source.name, far, DIGEST, len(CONTENT))
-    stop = threading.Event()
+    content = os.urandom((copying.AHEAD + 4) * PIECE + 5)
+    source.write_bytes(content)
+    digest = f"md5:{hashlib.md5(content).hexdigest()}"
+    haul = Haul(source, far / "frames" / source.name, far, digest, len(content))
+    stop, told = threading.Event(), list[int]()
 
     with pytest.raises(Stopped):
-        carry(haul, progress=lambda done: stop.set(), stop=stop)
+        carry(haul, progress=lambda done: (told.append(done), stop.set()), stop=stop)  # type: ignore[func-returns-value]
 
-    assert left(haul) == []
+    assert haul.part.read_bytes() == content[: told[-1]]
+    assert 0 < told[-1] < len(content)
+    source.write_bytes(b"other" + content[5:])  # begun anew, it would not have the digest
+    assert carry(replace(haul, kept=told[-1]), progress=told.append, stop=threading.Event()).how == "copied"
+    assert haul.target.read_bytes() == content
+    assert told == sorted(told)
+    assert left(haul) == [haul.target.relative_to(haul.root)]
+
+
+def test_a_part_of_another_length_than_was_kept_is_begun_anew(tmp_path: Path, far: Path) -> None:
+    source = tmp_path / "979412p.fits.fz"
+    source.write_bytes(CONTENT)
+    haul = Haul(source, far / "frames" / source.name, far, DIGEST, len(CONTENT), kept=PIECE)
+    haul.part.parent.mkdir()
+    haul.part.write_bytes(b"x" * (PIECE - 1))
+
     assert run(haul).how == "copied"
+    assert haul.target.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

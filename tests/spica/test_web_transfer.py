@@ -187,9 +187,39 @@ async def test_rules_are_added_moved_switched_and_removed(night):
     assert await rules() == [("08A*", "node2", True)]
 
 
+async def test_one_transfer_is_paused_with_its_reason_and_resumed(night):
+    token = await night.sign_in()
+    async with night.database.read() as session:
+        (waiting,) = await Transfers().promised(session)
+        (fetch, *_) = await Transfers().running(session, TransferKind.FETCH)
+
+    async def ask(**said: str) -> int:
+        return (await night.post("/transfer/queue", {"csrf": token, **said})).status
+
+    number = str(waiting.id)
+    text = await night.text(f"{MAIN}?pause={number}")
+    assert f'<option value="{number}" selected>979416p to node2</option>' in text
+    for nonsense in (
+        {"ask": "pause", "transfer": number},
+        {"ask": "pause", "transfer": number, "because": "x" * 201},
+        {"ask": "pause", "transfer": str(fetch.id), "because": "slow"},
+        {"ask": "resume", "transfer": number},
+        {"ask": "fly", "transfer": number},
+        {"ask": "pause", "transfer": "9" * 19, "because": "x"},
+    ):
+        assert await ask(**nonsense) == 400, nonsense
+    assert await ask(ask="pause", transfer=number, because="its disk is being looked at") == 303
+    text = plain(await night.text(MAIN))
+    assert "1 frame paused one by one" in text
+    assert re.search(r"979416p node2 0\.0 341\.0 operator .* its disk is being looked at Resume", text), text
+    assert "The queue is empty." in text
+    assert await ask(ask="resume", transfer=number) == 303
+    assert "paused one by one" not in plain(await night.text(MAIN))
+
+
 async def test_forms_of_strangers_change_nothing(night):
     await night.sign_in()
-    for path in ("/transfer/modes", "/transfer/orders", "/transfer/rules"):
+    for path in ("/transfer/modes", "/transfer/orders", "/transfer/queue", "/transfer/rules"):
         assert (await night.post(path, {"ask": "run", "mode": "automatic"})).status == 403
 
 

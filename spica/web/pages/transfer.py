@@ -16,7 +16,7 @@ from dbclient.errors import NoSuchRow
 from dbclient.records import FrameRow, TransferRecord
 from dbclient.rulebook import ModeRecord
 from dbclient.schema import FrameState, NodeState, RequestKind, RequestState, TransferMode, TransferState
-from dbclient.stores import Events, Frames, Growths, Modes, Nodes, Requests, Rules, Traffic, Transfers
+from dbclient.stores import Events, Frames, Growths, Modes, Nodes, Pauses, Requests, Rules, Traffic, Transfers
 from dbclient.stores.rules import PATTERNS
 from dbclient.stores.traffic import RunRoom
 from dbclient.stores.transfers import TO_NODES
@@ -106,15 +106,21 @@ def drawn_modes(
 
 
 def sentence(
-    modes: Sequence[DrawnMode], moving: Sequence[TransferRecord], nodes: Sequence[DrawnNode], homeless: int
+    modes: Sequence[DrawnMode],
+    moving: Sequence[TransferRecord],
+    nodes: Sequence[DrawnNode],
+    homeless: int,
+    paused: int = 0,
 ) -> str:
     """Answer the page's question: what goes, what waits, and how much room there is."""
     going, queued = (sum(getattr(mode, name) for mode in modes) for name in ("moving", "promised"))
     pace = rate(sum(one.rate or 0 for one in moving))
     said = [f"{counted(going, 'frame')} under way to nodes{f' at {pace}' if pace else ''}"]
     said[0] = said[0] if going else "Nothing is under way to nodes"
-    if queued:
-        said.append(f"{counted(queued, 'frame')} with room promised")
+    if queued > paused:
+        said.append(f"{counted(queued - paused, 'frame')} with room promised")
+    if paused:
+        said.append(f"{counted(paused, 'frame')} paused one by one")
     if homeless > queued:
         said.append(f"{counted(homeless, 'frame')} at reception")
     up = [node for node in nodes if node.bar.state is NodeState.UP]
@@ -145,7 +151,7 @@ async def transfer(request: web.Request) -> web.Response:
             )
         context = await gather(session, console)
         asked = await readback(session, request)
-    chosen = {key: arguments.get(key) or request.query.get(key, "") for key in ("runid", "node", "filter")}
+    chosen = {key: arguments.get(key) or request.query.get(key, "") for key in ("runid", "node", "filter", "pause")}
     return render(request, "transfer.html", preview=preview, chosen=chosen, readback=asked, **context)
 
 
@@ -163,14 +169,19 @@ async def gather(session: AsyncSession, console: Console) -> dict[str, Any]:
     verified: Sequence[FrameRow] = await Frames().search(session, state=FrameState.VALID, limit=SHOWN)
     arrived: Sequence[FrameRow] = await Frames().search(session, state=FrameState.FETCHED, limit=SHOWN)
     bands = [band for band in await traffic.filters(session) if band]
+    queue = await traffic.queue(session, limit=SHOWN)
+    paused, held = await Pauses().shown(session, limit=SHOWN), await Pauses().count(session)
     return {
-        "sentence": sentence(modes, moving, nodes, states.get(FrameState.VALID, 0)),
+        "sentence": sentence(modes, moving, nodes, states.get(FrameState.VALID, 0), held),
         "well": all(node.bar.state.answers for node in nodes) and not any(m.mode.paused for m in modes),
         "modes": modes,
         "nodes": nodes,
         "moving": moving[:MOVING],
-        "queue": await traffic.queue(session, limit=SHOWN),
-        "queued": sum(mode.promised for mode in modes),
+        "queue": queue,
+        "queued": sum(mode.promised for mode in modes) - held,
+        "paused": paused,
+        "held": held,
+        "pausable": [one for one in [*moving[:MOVING], *queue] if one.paused_at is None],
         "orders": await Requests().open(session, *ORDERS),
         "expansion": growth.expansion(),
         "runs": runs[:RUNS],
