@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from datatransfer.archivist import Archivist
 from datatransfer.assignment import Assignment
 from datatransfer.audit import Audit
 from datatransfer.bookkeeper import Bookkeeper
@@ -73,6 +74,7 @@ class Coordinator:
         self.missing = Missing(database, clock, days=settings.datatransfer.missing_days, source=NAME)
         self.upkeep = Upkeep(scrub, back, settings, clock, busy=lambda: bool(self.moves.under_way))
         self.bookkeeper = Bookkeeper(database, clock)
+        self.archivist = Archivist(database, settings.retention, settings.at(settings.retention.archive), clock)
         self.rounds = Rounds(
             database,
             settings,
@@ -103,6 +105,7 @@ class Coordinator:
         self.upkeep.pass_([standing.node for standing in self.roster.standings.values()])
         self.rounds.pass_(list(self.roster.standings.values()))
         await self.bookkeeper.pass_()
+        self.archivist.pass_()
         up = len(self.roster.standings)
         said = [f"{len(self.moves.under_way)} moving"]
         if self.refused:
@@ -129,6 +132,7 @@ class Coordinator:
         await self.schedule.ran(turn, mode, did=bool(plan.promises), said=said)
 
     async def close(self) -> None:
+        await self.archivist.close()
         await self.rounds.close()
         await self.upkeep.close()
         await self.calibrations.close()

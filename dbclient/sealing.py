@@ -1,14 +1,19 @@
 """Sealing: one process seals what all have written, and anybody may read the history against its seals."""
 
 import asyncio
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
+from dbclient import archive as files
+from dbclient.archive import ArchiveDamaged, ArchiveRecord
 from dbclient.chain import NONE_BEFORE, Deed, Misfit, Reading, digest_of, make_seal
 from dbclient.database import Database
-from dbclient.records import SealRecord
+from dbclient.records import EventRecord, SealRecord
+from dbclient.stores.archives import Archives
 from dbclient.stores.seals import Seals
 
 MOST: Final = 1000
@@ -65,6 +70,10 @@ class Findings:
     """Others."""
     digest: str = NONE_BEFORE
     """Of the newest seal: noted elsewhere, it holds the whole history up to there."""
+    absent: int = 0
+    """Events in archives that are not here or cannot be read: they were not compared."""
+    absent_files: list[str] = field(default_factory=list)
+    """These archives."""
     met: bool | None = None
     """Whether a digest that was noted elsewhere is among the seals; none if nobody asked."""
 
@@ -80,17 +89,23 @@ class Findings:
 
 
 async def verify(
-    database: Database, *, noted: str | None = None, progress: Callable[[int, int], None] | None = None
+    database: Database,
+    *,
+    archives: Path | None = None,
+    noted: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Findings:
     """Read the whole history against its seals, one seal at a time; `progress` is told events done and all.
 
     Parameters
     ----------
+    archives : directory of the archives, from which older events are read
     noted : digest of a seal as it was noted elsewhere; it must be among those that are found
     """
     seals, found = Seals(), Findings(met=None if noted is None else noted == NONE_BEFORE)
     async with database.read() as session:
         newest = await seals.newest(session)
+        shelf = _Shelf(archives, await Archives().of_events(session))
     before: SealRecord | None = None
     strangers: dict[int, int] = {}
     while True:
@@ -101,9 +116,14 @@ async def verify(
             if not _follows(current, before):
                 found.add(Misfit(Deed.RESEALED, current.after + 1, current.id))
                 return found
-            events = await seals.between(session, current.after, current.last)
-            late = await seals.numbered(session, current.late)
-        misfits, unclaimed = await asyncio.to_thread(Reading(current).compare, events, late)
+            events: Sequence[EventRecord] = await seals.between(session, current.after, current.last)
+            late: Sequence[EventRecord] = await seals.numbered(session, current.late)
+        misfits, unclaimed = list[Misfit](), list[EventRecord]()
+        if await shelf.open(current.last):
+            events, late = shelf.add(current, events, late)
+            misfits, unclaimed = await asyncio.to_thread(Reading(current).compare, events, late)
+        else:
+            found.absent += current.events
         for misfit in misfits:
             found.add(misfit)
         for number in current.late:
@@ -115,15 +135,65 @@ async def verify(
         if progress and newest:
             progress(current.last, max(newest.last, current.last))
         before = current
-    awaited = [(first, last) for first, last, *_ in before.awaited] if before else []
+    found.absent_files, found.events = shelf.absent, found.events - found.absent
+    _judge(strangers, before, found)
+    async with database.read() as session:
+        found.unsealed += await seals.unsealed(session, before.last if before else 0)
+    return found
+
+
+def _judge(strangers: Mapping[int, int], newest: SealRecord | None, found: Findings) -> None:
+    """Say of events in gaps that no seal claimed whether they may still be sealed, or were put in."""
+    awaited = [(first, last) for first, last, *_ in newest.awaited] if newest else []
     for number, covering in strangers.items():
         if any(first <= number <= last for first, last in awaited):
             found.unsealed += 1
         else:
             found.add(Misfit(Deed.PUT_IN, number, covering))
-    async with database.read() as session:
-        found.unsealed += await seals.unsealed(session, before.last if before else 0)
-    return found
+
+
+class _Shelf:
+    """The archives of events, of which one is open at a time."""
+
+    def __init__(self, directory: Path | None, archives: Sequence[ArchiveRecord]) -> None:
+        self._directory = directory
+        self._left = list(archives)
+        self._held: dict[int, EventRecord] = {}
+        self._numbers: list[int] = []
+        """Of these, in order."""
+        self._open: ArchiveRecord | None = None
+        self._legible = True
+        self.absent: list[str] = []
+
+    async def open(self, last: int) -> bool:
+        """Open the archive of the seal that ends with an event, if it is archived; False if that cannot be read."""
+        while self._left and (self._open is None or self._open.last < last):
+            self._open = self._left.pop(0)
+            try:
+                if self._directory is None:
+                    raise FileNotFoundError(self._open.path)
+                told = await asyncio.to_thread(files.events, self._directory / self._open.path)
+                self._held, self._legible = {event.id: event for event in told}, True
+            except (OSError, ArchiveDamaged):
+                self._held, self._legible = {}, False
+                self.absent.append(self._open.path)
+            self._numbers = sorted(self._held)
+        if self._open is not None and self._open.last < last:
+            self._open, self._held, self._numbers, self._legible = None, {}, [], True
+        return self._legible
+
+    def add(
+        self, seal: SealRecord, events: Sequence[EventRecord], late: Sequence[EventRecord]
+    ) -> tuple[Sequence[EventRecord], Sequence[EventRecord]]:
+        """Give a seal's events: as they lie in the archive, and beside them what is in the table alone."""
+        if not self._held:
+            return events, late
+        begin, end = (bisect_right(self._numbers, number) for number in (seal.after, seal.last))
+        ours = {number: self._held[number] for number in self._numbers[begin:end]}
+        whole = {event.id: event for event in events} | ours
+        others = {event.id: event for event in late}
+        others |= {number: self._held[number] for number in seal.late if number in self._held}
+        return [whole[number] for number in sorted(whole)], [others[number] for number in sorted(others)]
 
 
 def _follows(seal: SealRecord, before: SealRecord | None) -> bool:

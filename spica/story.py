@@ -71,7 +71,10 @@ def standing(chronicle: Chronicle, *, now: datetime) -> list[str]:
 def history(chronicle: Chronicle) -> list[str]:
     """Tell what happened to a frame, and what operators ordered of its run, in the order of time."""
     frame, told = chronicle.frame, [(event.at, _event(event)) for event in chronicle.events]
-    if not any(event.kind in {"spotted", "reprocessed"} for event in chronicle.events):  # it came with many others
+    if chronicle.archived is not None and frame.spotted_at <= chronicle.archived:
+        where = f"what happened up to here lies in archives: terapix history {frame.name} --archived"
+        told.append((min([chronicle.archived, *(event.at for event in chronicle.events[:1])]), where))
+    elif not any(event.kind in {"spotted", "reprocessed"} for event in chronicle.events):  # it came with many others
         told.append((frame.spotted_at, f"{frame.name} spotted at the archive, with many others"))
     told += [(order.asked_at, _order(order)) for order in chronicle.orders]
     return [f"{at:%Y-%m-%d %H:%M:%S}  {words}" for at, words in sorted(told, key=lambda one: one[0])]

@@ -115,6 +115,10 @@ class DatatransferSection(Section):
     """Share of its unpacked size that a tile-compressed weight map takes, until products were measured."""
 
 
+COUNTED_DAYS = 800
+"""Days over which pages sum what came: 24 months, the one that is running, and some to spare."""
+
+
 class RetentionSection(Section):
     """What may go from the nodes: never the last verified file of anything, and by itself only where room is short."""
 
@@ -132,6 +136,23 @@ class RetentionSection(Section):
     """Days for which scratch is kept that no job uses; 0: for ever."""
     set_aside_days: Annotated[float, Field(ge=0)] = 0.0
     """Days for which files are kept that were set aside, if what they should have been is held; 0: for ever."""
+    events_days: Annotated[float, Field(ge=0)] = 0.0
+    """Days for which the history stays in its table; then it goes, sealed, into files of archive; 0: for ever."""
+    transfers_days: Annotated[float, Field(ge=0)] = 0.0
+    """Days for which transfers that are over stay in their table, with their leases: 800 at least; 0: for ever."""
+    archive: Path = Path("history")
+    """Directory of the archives, below paths.directory unless absolute."""
+
+    @model_validator(mode="after")
+    def _history_is_kept_as_long_as_pages_count_it(self) -> Self:
+        if 0 < self.transfers_days < COUNTED_DAYS:
+            raise ValueError(
+                f"retention.transfers_days is {self.transfers_days}: pages count what came over two years, "
+                f"so {COUNTED_DAYS} at least is needed, or 0 to keep all"
+            )
+        if 0 < self.events_days < 1:
+            raise ValueError(f"retention.events_days is {self.events_days}: 1 at least is needed, or 0 to keep all")
+        return self
 
     @model_validator(mode="after")
     def _low_is_below_high(self) -> Self:

@@ -1,6 +1,7 @@
 """The tables, one file a noun."""
 
 from dbclient.schema.accounts import Account, LoginFailure, LoginSession
+from dbclient.schema.archives import Archive, ArchiveKind
 from dbclient.schema.audits import Audit, AuditFinding, AuditState, Discrepancy
 from dbclient.schema.base import Base
 from dbclient.schema.bookmarks import Bookmark
@@ -28,6 +29,8 @@ from dbclient.schema.transfers import Lease, Transfer, TransferKind, TransferMod
 __all__ = [
     "URGENT",
     "Account",
+    "Archive",
+    "ArchiveKind",
     "Audit",
     "AuditFinding",
     "AuditState",

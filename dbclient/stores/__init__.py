@@ -3,6 +3,7 @@
 from dbclient.stores.accounting import Accounting
 from dbclient.stores.accounts import Accounts
 from dbclient.stores.acknowledgements import Acknowledgements
+from dbclient.stores.archives import Archives
 from dbclient.stores.audits import Audits, NewFinding
 from dbclient.stores.bookmarks import Bookmarks
 from dbclient.stores.cargoes import Cargo, Cargoes
@@ -41,6 +42,7 @@ __all__ = [
     "Accounting",
     "Accounts",
     "Acknowledgements",
+    "Archives",
     "Audits",
     "Bookmarks",
     "Cargo",

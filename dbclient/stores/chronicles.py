@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,7 +21,8 @@ from dbclient.records import (
     TransferRecord,
     record,
 )
-from dbclient.schema import Lease, Publication, Request, RequestKind
+from dbclient.schema import ArchiveKind, Lease, Publication, Request, RequestKind
+from dbclient.stores.archives import Archives
 from dbclient.stores.events import Events
 from dbclient.stores.frames import Frames
 from dbclient.stores.jobs import Jobs
@@ -58,6 +60,8 @@ class Chronicle:
     """Of operators, about its run."""
     nodes: dict[int, NodeRecord] = field(default_factory=dict)
     """All nodes, by their rows."""
+    archived: datetime | None = None
+    """Up to when events were put into archives; none: all are here."""
 
 
 class Chronicles:
@@ -65,6 +69,7 @@ class Chronicles:
         """Gather what is remembered of a generation of a frame."""
         products = await Products().of_frame(session, frame.id)
         publications = await self._publications(session, products)
+        archive = await Archives().newest(session, ArchiveKind.EVENTS)
         return Chronicle(
             frame=frame,
             generations=await Frames().generations(session, frame.name),
@@ -78,6 +83,7 @@ class Chronicles:
             receipts=await Receipts().of(session, [one.id for one in publications]) if publications else {},
             orders=await self._orders(session, frame.runid),
             nodes={node.id: node for node in await Nodes().all(session)},
+            archived=archive.ends if archive else None,
         )
 
     async def _leases(self, session: AsyncSession, frame_id: int) -> list[LeaseRecord]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from snooppix.cli import app as snooppix
+from spica.cli.archive import archived
 from spica.cli.audit import audited
 from spica.cli.history import past
 from spica.cli.install import config, db
@@ -47,6 +48,7 @@ for room in (
     keeping,
     audited,
     retained,
+    archived,
 ):
     app.registered_commands += room.registered_commands
 app.add_typer(config, name="config", help="Settings: where each comes from, and whether they hold.")

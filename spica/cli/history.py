@@ -1,5 +1,6 @@
 """The history: what happened, and whether anybody has changed it since."""
 
+import asyncio
 import sys
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -7,10 +8,13 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dbclient import archive as files
 from dbclient.database import Database
+from dbclient.records import EventRecord
 from dbclient.sealing import Findings, verify
-from dbclient.stores import Events, Frames
+from dbclient.stores import Archives, Events, Frames
 from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, err, out, say_json, stop, table
+from spica.cli.archive import directory_of
 from terapix.settings import Loaded
 
 past = typer.Typer()
@@ -32,6 +36,7 @@ def history(
     noted: Annotated[
         str | None, typer.Option("--noted", help="With --verify: a digest from the log that must be among the seals.")
     ] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="What lies in archives, too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what happened, newest first; --verify proves that nothing of it was changed, removed or put in since.
@@ -45,19 +50,28 @@ def history(
     elif noted is not None:
         stop("--noted belongs to --verify.", Exit.USAGE)
     else:
-        _list(config, frame, since.replace(tzinfo=UTC) if since else None, limit, as_json=as_json)
+        begin = since.replace(tzinfo=UTC) if since else None
+        _list(config, frame, begin, limit, archived=archived, as_json=as_json)
 
 
-def _list(config: Any, frame: str | None, since: datetime | None, limit: int, *, as_json: bool) -> None:
-    async def look(database: Database, _: Loaded) -> Any:
+def _list(config: Any, frame: str | None, since: datetime | None, limit: int, *, archived: bool, as_json: bool) -> None:
+    async def look(database: Database, loaded: Loaded) -> list[EventRecord] | None:
         async with database.read() as session:
+            held = await Frames().named(session, frame) if frame is not None else None
             if frame is None:
-                return await Events().latest(session, limit=limit, since=since)
-            held = await Frames().named(session, frame)
-            if held is None:
+                told = await Events().latest(session, limit=limit, since=since)
+            elif held is None:
                 return None
-            told = await Events().of_frame(session, held.id)
-            return [event for event in told[::-1] if since is None or event.at >= since][:limit]
+            else:
+                told = (await Events().of_frame(session, held.id))[::-1]
+            shelf = await Archives().of_events(session) if archived else []
+        for one in shelf[::-1]:
+            if len(told) >= limit or (since is not None and one.ends < since):
+                break
+            found = await asyncio.to_thread(files.events, directory_of(loaded) / one.path, digest=one.digest)
+            known = {event.id for event in told}
+            told += [e for e in found[::-1] if e.id not in known and (held is None or e.frame_id == held.id)]
+        return [event for event in told if since is None or event.at >= since][:limit]
 
     found = ask(config, look)
     if found is None:
@@ -72,11 +86,12 @@ def _list(config: Any, frame: str | None, since: datetime | None, limit: int, *,
 def _verify(config: Any, noted: str | None, *, as_json: bool) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
-    async def read(database: Database, _: Loaded) -> Findings:
+    async def read(database: Database, loaded: Loaded) -> Findings:
         with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("Events", total=None)
             return await verify(
                 database,
+                archives=directory_of(loaded),
                 noted=noted,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
@@ -87,7 +102,7 @@ def _verify(config: Any, noted: str | None, *, as_json: bool) -> None:
             {
                 "fits": found.fits,
                 "sentence": in_sentence(found),
-                **{name: getattr(found, name) for name in ("seals", "events", "unsealed", "digest", "met")},
+                **{name: getattr(found, name) for name in ("seals", "events", "unsealed", "absent", "digest", "met")},
                 "misfits": [{"event": m.event, "seal": m.seal, "deed": m.deed} for m in found.misfits],
                 "more": found.more,
             }
@@ -104,6 +119,9 @@ def _verify(config: Any, noted: str | None, *, as_json: bool) -> None:
 def in_sentence(found: Findings) -> str:
     """Say what a reading of the history against its seals found."""
     rest = f" {found.unsealed} newer events are not sealed yet." if found.unsealed else ""
+    if found.absent:
+        named = ", ".join(found.absent_files[:3]) + (" …" if len(found.absent_files) > 3 else "")
+        rest += f" {found.absent} older events were not compared: their archives are not here ({named})."
     if found.misfits:
         count = len(found.misfits) + found.more
         others = "" if count == 1 else f", and {count - 1} more do not fit"

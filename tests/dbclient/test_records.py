@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from dbclient import bookmark, findings, growth, records, rulebook, schema
+from dbclient import archive, bookmark, findings, growth, records, rulebook, schema
 from dbclient.schema.base import Word
 from dbclient.schema.fillings import Filling
 
@@ -23,6 +23,7 @@ PAIRS = {
     records.RequestRecord: schema.Request,
     records.EventRecord: schema.Event,
     records.SealRecord: schema.Seal,
+    archive.ArchiveRecord: schema.Archive,
     bookmark.BookmarkRecord: schema.Bookmark,
     findings.AuditRecord: schema.Audit,
     findings.AuditFindingRecord: schema.AuditFinding,

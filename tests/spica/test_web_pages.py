@@ -3,6 +3,7 @@
 import hashlib
 import re
 import tomllib
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from dbclient.records import NewProduct
-from dbclient.stores import Frames, Jobs, Nodes
+from dbclient.schema import ArchiveKind
+from dbclient.stores import Archives, Frames, Jobs, Nodes
 from spica.web.app import routes
 from spica.web.console import HERE
 from spica.web.gate import Access, access_of
@@ -291,3 +293,13 @@ async def test_static_files_are_kept_by_version_and_those_from_elsewhere_are_wha
 async def test_templates_leave_escaping_on():
     for path in Path(HERE / "templates").glob("*.html"):
         assert not re.search(r"\|\s*safe\b|autoescape|Markup", path.read_text()), path
+
+
+async def test_the_history_says_up_to_when_it_lies_in_archives(night):
+    async with night.database.write() as session:
+        await Archives().add(
+            session, kind=ArchiveKind.EVENTS, first=0, last=0, rows=0, begins=NOW, ends=NOW - timedelta(days=900),
+            path="events.jsonl.gz", size=1, digest="sha256:0", made_at=NOW, cleared_at=NOW,
+        )  # fmt: skip
+    text = await night.text("/history?before=1")
+    assert "lies in archives: <code>terapix history --archived</code>" in text

@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from dbclient.schema import FrameState, Level
-from dbclient.stores import Events, Frames, Traffic
+from dbclient.schema import ArchiveKind, FrameState, Level
+from dbclient.stores import Archives, Events, Frames, Traffic
 from spica.chain import summarise
 from spica.web.console import console_of, render
 from spica.web.gate import Access, access
@@ -80,6 +80,7 @@ async def history(request: web.Request) -> web.Response:
     before = int(said) if said.isdecimal() and len(said) < 19 else None
     async with console.database.read() as session:
         found = await Events().latest(session, limit=PAGE + 1, level=level, before=before)
+        archive = await Archives().newest(session, ArchiveKind.EVENTS)
         newest = await Events().newest_id(session)
     shown = found[:PAGE]
     return render(
@@ -90,5 +91,6 @@ async def history(request: web.Request) -> web.Response:
         levels=list(Level),
         before=before,
         following=shown[-1].id if len(found) > PAGE else None,
+        archived=archive.ends if archive else None,
         newest=newest,
     )
