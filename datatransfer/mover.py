@@ -102,6 +102,8 @@ def carry(haul: Haul, *, progress: Callable[[int], None], stop: threading.Event,
             haul.part.unlink(missing_ok=True)
         raise _told(problem, haul, 0) from problem
     except Stopped:
+        if haul.part.is_file() and not haul.part.stat().st_size:
+            haul.part.unlink()
         raise
     except BaseException:
         haul.part.unlink(missing_ok=True)

@@ -120,7 +120,6 @@ class Moves:
             if errand:
                 await self._traffic.begin(transfer.id, link, errand.freight)
                 self._files[transfer.id] = errand.name
-                self._halts[transfer.id] = threading.Event()
                 self._under_way[transfer.id] = asyncio.create_task(self._run(errand), name=f"move {errand.frame.name}")
 
     async def _obey_pauses(self) -> None:
@@ -180,8 +179,7 @@ class Moves:
         return errand
 
     async def _run(self, errand: Errand) -> None:
-        done = 0
-        begin = self._clock.monotonic()
+        done, begin = 0, self._clock.monotonic()
 
         def progress(count: int) -> None:
             nonlocal done
@@ -221,13 +219,16 @@ class Moves:
         """Bring all files over, the frame's own last; what was brought is removed when another one cannot be."""
         before = 0
         brought: list[Freight] = []
+        halt = self._halts.setdefault(errand.transfer, threading.Event())
+        if self._stop.is_set():
+            halt.set()
         try:
             for freight in errand.freights:
                 kept = min(max(0, errand.kept - before), freight.size)
                 carried = await self._depots.carry(
                     replace(freight, kept=kept),
                     progress=partial(_behind, before, progress),
-                    stop=self._halts[errand.transfer],
+                    stop=halt,
                 )
                 brought.append(freight)
                 before += freight.size

@@ -85,7 +85,7 @@ def _content(directory: int, name: str) -> bytes:
     handle = open_file_in(directory, name)
     try:
         size = os.fstat(handle).st_size
-        content = os.read(handle, SMALL + 1)
+        content = os.read(handle, min(size, SMALL) + 1)  # a megabyte's room for each of many would cost more than all
     finally:
         os.close(handle)
     if not len(content) == size <= SMALL:

@@ -27,7 +27,8 @@ def move(
     rest = {"reason": None, "headers": None, "origin_id": None, "mode": None, "priority": 0, "rate": None}
     known = {"bytes_total": size, "bytes_done": size if ended is not None else 0, "frame": f"{number}p", "node": node}
     way = {"node_id": 1, "kind": TransferKind.MOVE, "state": TransferState.DONE, "source": "x"}
-    return TransferRecord(**{"id": number, "frame_id": number, **way, **rest, **moments, **known, **facts})  # type: ignore[arg-type]
+    pause = dict.fromkeys(("paused_at", "paused_by", "paused_because", "kept"))
+    return TransferRecord(**{"id": number, "frame_id": number, **pause, **way, **rest, **moments, **known, **facts})  # type: ignore[arg-type]
 
 
 async def preview(site: Site, **wanted: object) -> Preview:

@@ -131,7 +131,7 @@ async def test_each_address_says_whom_it_serves_and_forms_serve_the_operator():
     posts = {path for (method, path), whom in served.items() if method == "POST" and whom is Access.OPERATOR}
     assert posts == {
         *("/logout", r"/actions/{kind:[a-z]{1,20}}", "/snooppix/control", "/snooppix/configuration"),
-        *("/transfer/modes", "/transfer/orders", "/transfer/rules"),
+        *("/transfer/modes", "/transfer/orders", "/transfer/queue", "/transfer/rules"),
     }
     assert {method for method, _ in served} == {"GET", "POST"}
 
@@ -295,11 +295,11 @@ async def test_templates_leave_escaping_on():
         assert not re.search(r"\|\s*safe\b|autoescape|Markup", path.read_text()), path
 
 
-async def test_the_history_says_up_to_when_it_lies_in_archives(night):
-    async with night.database.write() as session:
+async def test_the_history_says_up_to_when_it_lies_in_archives(page):
+    async with page.database.write() as session:
         await Archives().add(
             session, kind=ArchiveKind.EVENTS, first=0, last=0, rows=0, begins=NOW, ends=NOW - timedelta(days=900),
             path="events.jsonl.gz", size=1, digest="sha256:0", made_at=NOW, cleared_at=NOW,
         )  # fmt: skip
-    text = await night.text("/history?before=1")
+    text = await page.text("/history?before=1")
     assert "lies in archives: <code>terapix history --archived</code>" in text
