@@ -105,8 +105,9 @@ def _curve(  # noqa: C901  whole pixels and parts of pixels in one loop
     ny, nx = values.shape
     x0, x1 = int(cx - reach + 0.499999), int(cx + reach + 1.499999)
     y0, y1 = int(cy - reach + 0.499999), int(cy + reach + 1.499999)
-    inside = cx - reach + 0.499999 > -1.0 and cy - reach + 0.499999 > -1.0 and x1 <= nx
-    inside = inside and held[0] <= y0 and y1 <= held[1]
+    inside = cx - reach >= 0.0 and cx + reach <= nx - 2.0  # the original asks for a pixel more on this side,
+    low = held[0] + (held[0] > 0)  # and for a row more once its buffer has left the image's first one
+    inside = inside and cy - reach >= low and cy + reach <= held[1] - 2.0
     radius = reach + 1.5
     if count < STEPS:
         radius = count / inverse + TOUCHED

@@ -96,3 +96,23 @@ def test_shifted_cut_outs_and_curves_of_growth_are_those_of_the_original(
     }.items():
         if not banded:
             assert np.max(np.abs(ours[name] / theirs[name] - 1.0)) < bound, name
+
+
+@pytest.mark.parametrize("rows", ["150", "1024"])
+def test_what_reaches_over_an_edge_or_out_of_the_buffer_is_flagged_as_the_original_does(
+    rows: str, tmp_path: Path, program: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw, (y, x) = np.random.default_rng(2), np.mgrid[:700, :700]
+    pixels = draw.normal(100.0, 1.0, (700, 700))
+    for k in range(26):
+        along, far = 40 + k * 25, 690 + draw.uniform(-2, 2, 4)  # six semi-major axes are 9 pixels
+        sources = (far[0], along, 1.5), (699 - far[1], along, 1.5), (along, far[2], 1.5), (along, 699 - far[3], 1.5)
+        for cx, cy, wide in (*sources, (350 + 30 * (k % 5), along, 3.0)):  # flat ones reach farther than their margin
+            pixels += 500 * np.exp(-0.5 * (((x - cx) / wide) ** 2 + ((y - cy) / min(wide, 1.5)) ** 2))
+    fits.writeto(tmp_path / "image.fits", pixels.astype(np.float32))
+    settings = (str(SHARE / "default.conv"), "-MEMORY_BUFSIZE", rows, "-PHOT_AUTOAPERS", "0,0")
+    tool = program("source-extractor", "source-extractor")
+    ours, theirs = both(tmp_path / "image.fits", tool, monkeypatch, (), *settings)
+    alone = theirs["FLAGS"] & 3 == 0
+    assert 30 < np.count_nonzero(theirs["FLAGS"][alone] & 16) < 100
+    assert np.array_equal(ours["FLAGS"][alone], theirs["FLAGS"][alone])
