@@ -89,7 +89,9 @@ def test_derived_columns_agree(peer: Path) -> None:
     assert len(theirs["NUMBER"]) > 8
     names = [name for name in rules() if name in theirs]
     assert len(names) > 100
-    base = {name: theirs[name] for name in base_columns(names) if name != ANALYSIS}
+    # both curves of growth are of one length here: magnitudes follow from the same fluxes
+    source = {f"FLUX_OF_MAG_{name}": f"FLUX_{name}" for name in ("GROWTH", "GROWTHSTEP")}
+    base = {name: theirs[source.get(name, name)] for name in base_columns(names) if name != ANALYSIS}
     base[ANALYSIS] = theirs["THRESHOLD"].astype(np.float64)
     ours = derive(base, names, Place(world, 30.0, 0.0))
     for name in names:
