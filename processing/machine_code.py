@@ -13,11 +13,10 @@ import os
 import pickle
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -64,12 +63,11 @@ def place() -> Path | None:
 
 @cache
 def stamp() -> str:
-    """What code depends on: the files of all kernels by size and time, the releases, and the processor."""
+    """What code depends on: files of the compiler and of all kernels by size and time, and the processor."""
     import llvmlite.binding as llvm  # noqa: PLC0415  wanted by the first kernel that runs
 
-    told = [version("numba"), version("llvmlite"), importlib.util.MAGIC_NUMBER.hex(), llvm.get_host_cpu_name()]
-    told.append(llvm.get_host_cpu_features().flatten())
-    for path in sorted(KERNELS.glob("*.py")):
+    told = [importlib.util.MAGIC_NUMBER.hex(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
+    for path in (_numba() / "_version.py", Path(llvm.__file__), *sorted(KERNELS.glob("*.py"))):
         found = path.stat()
         told.append(f"{path} {found.st_size} {found.st_mtime_ns}")
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
@@ -186,15 +184,21 @@ def _spare_its_pickler(address: int) -> None:
 
 def _extension(*names: str) -> ModuleType:
     """Bring in one of numba's extensions alone: the package itself is the compiler."""
+    for suffix in EXTENSION_SUFFIXES:
+        path = _numba().joinpath(*names).with_name(names[-1] + suffix)
+        if path.is_file():
+            spec = importlib.util.spec_from_file_location(".".join(("numba", *names)), path)
+            if spec is not None and spec.loader is not None:
+                module = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
+                return module
+    raise ImportError(f"{_numba()} has no {'.'.join(names)}: install what requirements.lock pins")
+
+
+@cache
+def _numba() -> Path:
+    """Where numba lies; looked up without bringing it in."""
     found = importlib.util.find_spec("numba")
-    roots: Sequence[str] = (found and found.submodule_search_locations) or ()
-    for root in roots:
-        for suffix in EXTENSION_SUFFIXES:
-            path = Path(root, *names).with_name(names[-1] + suffix)
-            if path.is_file():
-                spec = importlib.util.spec_from_file_location(".".join(("numba", *names)), path)
-                if spec is not None and spec.loader is not None:
-                    module = importlib.util.module_from_spec(spec)
-                    spec.loader.exec_module(module)
-                    return module
-    raise ImportError(f"numba {version('numba')} has no {'.'.join(names)}: install what requirements.lock pins")
+    if found is None or not found.submodule_search_locations:
+        raise ImportError("numba is missing: install what requirements.lock pins")
+    return Path(found.submodule_search_locations[0])
