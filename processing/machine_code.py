@@ -22,6 +22,8 @@ from types import ModuleType
 from typing import Any, Final
 
 KERNELS: Final = Path(__file__).parent / "kernels"
+FLAGS: Final = Path(__file__).with_name("flags.py")
+"""Whose numbers kernels have within: all that they take from elsewhere."""
 _SUFFIX: Final = ".code"
 _PICKLER: Final = "numba.core.serialize"
 _lock = threading.Lock()
@@ -49,12 +51,12 @@ class Code:
 def place() -> Path | None:
     """Where code is kept: in NUMBA_CACHE_DIR, beside the kernels, or in the user's cache; None where none may be."""
     told = os.environ.get("NUMBA_CACHE_DIR")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     for each in (Path(told),) if told else (KERNELS / "__pycache__", home / "terapix"):
-        found = each / "kernels"
         try:
+            found = each.expanduser() / "kernels"
             found.mkdir(parents=True, exist_ok=True)
-        except OSError:
+        except (OSError, RuntimeError):  # nobody has a home everywhere
             continue
         if os.access(found, os.W_OK):
             return found
@@ -63,11 +65,11 @@ def place() -> Path | None:
 
 @cache
 def stamp() -> str:
-    """What code depends on: files of the compiler and of all kernels by size and time, and the processor."""
+    """What code depends on: files of the compiler, of kernels and of the flags, by size and time, and the processor."""
     import llvmlite.binding as llvm  # noqa: PLC0415  wanted by the first kernel that runs
 
     told = [importlib.util.MAGIC_NUMBER.hex(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
-    for path in (_numba() / "_version.py", Path(llvm.__file__), *sorted(KERNELS.glob("*.py"))):
+    for path in (_numba() / "_version.py", Path(llvm.__file__), FLAGS, *sorted(KERNELS.glob("*.py"))):
         found = path.stat()
         told.append(f"{path} {found.st_size} {found.st_mtime_ns}")
     return hashlib.sha256("\n".join(told).encode()).hexdigest()

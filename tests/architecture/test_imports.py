@@ -65,6 +65,19 @@ def test_kernels_import_numpy_and_math_only() -> None:
     assert {path: names for path, names in found.items() if names} == {}
 
 
+def test_kernels_take_from_elsewhere_what_their_stamp_is_of() -> None:
+    """Or code compiled with the numbers of before would run on."""
+    known = ("processing.kernels", "processing.compiler", "processing.flags")
+    found = {
+        module
+        for path in (ROOT / "processing" / "kernels").glob("*.py")
+        if path.name != "compile.py"  # no kernel: it calls them
+        for module, _ in imported(path)
+        if module.startswith("processing") and not module.startswith(known)
+    }
+    assert found == set()
+
+
 def test_in_spica_only_the_stages_and_the_demo_import_processing() -> None:
     found = {
         str(path.relative_to(ROOT))

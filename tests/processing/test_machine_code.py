@@ -102,12 +102,18 @@ def test_code_of_kernels_as_they_were_is_not_taken_and_goes(tmp_path: Path, monk
     assert len(list((tmp_path / "kernels").iterdir())) == 1
 
 
-def test_a_changed_kernel_changes_the_stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine_code, "KERNELS", tmp_path)
-    (tmp_path / "one.py").write_text("pass\n")
+@pytest.mark.parametrize("name", ["kernels/one.py", "flags.py"])
+def test_a_changed_kernel_and_changed_flags_change_the_stamp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "kernels").mkdir()
+    for each in ("kernels/one.py", "flags.py"):
+        (tmp_path / each).write_text("pass\n")
+    monkeypatch.setattr(machine_code, "KERNELS", tmp_path / "kernels")
+    monkeypatch.setattr(machine_code, "FLAGS", tmp_path / "flags.py")
     before = machine_code.stamp.__wrapped__()
     assert machine_code.stamp.__wrapped__() == before
-    (tmp_path / "one.py").write_text("pass  # otherwise\n")
+    (tmp_path / name).write_text("pass  # otherwise\n")
     assert machine_code.stamp.__wrapped__() != before
 
 
