@@ -11,6 +11,8 @@ from dbclient.schema import Frame, Node, Transfer, TransferKind, TransferState
 from dbclient.stores.events import Events
 from dbclient.stores.transfers import OVER
 
+REASON: Final = 200
+"""Signs of the reason for a pause at most."""
 HELD: Final = (Transfer.state == TransferState.PROMISED, Transfer.paused_at.is_not(None))
 """What is paused and does not move."""
 
@@ -22,7 +24,7 @@ class Pauses:
         self, session: AsyncSession, transfer: TransferRecord, *, because: str, by: str, now: datetime
     ) -> bool:
         """Pause a transfer that is promised or moves; False if it is paused already, is over, or is a fetch."""
-        wish = {"paused_at": now, "paused_by": by[:60], "paused_because": because[:200]}
+        wish = {"paused_at": now, "paused_by": by[:60], "paused_because": because[:REASON]}
         if not await self._write(session, transfer, Transfer.paused_at.is_(None), wish):
             return False
         words = f"pauses {transfer.frame} on its way to {transfer.node}: {because}"

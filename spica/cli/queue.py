@@ -11,6 +11,7 @@ from dbclient.database import Database
 from dbclient.records import TransferRecord
 from dbclient.schema import TransferKind
 from dbclient.stores import Frames, Pauses, Transfers
+from dbclient.stores.pauses import REASON
 from dbclient.stores.transfers import TO_NODES
 from spica.cli.answers import ConfigOption, Exit, JsonOption, ask, out, say_json, size, stop, table
 from terapix.settings import Loaded
@@ -18,8 +19,6 @@ from terapix.settings import Loaded
 queue = typer.Typer(invoke_without_command=True)
 FrameArgument = Annotated[str, typer.Argument(help="Frame, as 979412p.")]
 ToOption = Annotated[str | None, typer.Option("--to", help="Only its way to this node, where it goes to several.")]
-LONGEST = 200
-"""Signs of the reason for a pause."""
 
 
 @queue.callback()
@@ -70,8 +69,8 @@ def pause(
     to: ToOption = None,
 ) -> None:
     """Hold up one frame on its way to a node: its room and what has come of it are kept until it is resumed."""
-    if not because.strip() or len(because) > LONGEST or not because.isprintable():
-        stop(f"Say because of what it is paused, in 1 to {LONGEST} printable signs.", Exit.USAGE)
+    if not because.strip() or len(because) > REASON or not because.isprintable():
+        stop(f"Say because of what it is paused, in 1 to {REASON} printable signs.", Exit.USAGE)
     out.print(_set(config, frame, to, because.strip()), soft_wrap=True, markup=False, highlight=False)
 
 

@@ -1,17 +1,15 @@
 """What operators ask of one transfer on ``/transfer``: to be paused, and to go on."""
 
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
 from dbclient.errors import NoSuchRow
 from dbclient.schema import TransferKind
 from dbclient.stores import Pauses, Transfers
+from dbclient.stores.pauses import REASON
 from spica.web.console import console_of, who_is
 from spica.web.gate import Access, access
-
-LONGEST: Final = 200
-"""Signs of the reason for a pause."""
 
 
 @access(Access.OPERATOR)
@@ -33,8 +31,8 @@ async def set_pause(request: web.Request) -> web.Response:
             raise web.HTTPBadRequest(text=f"{held.frame} is being fetched: only what goes to nodes can be paused.")
         match said.get("ask"):
             case "pause":
-                if not because or len(because) > LONGEST or not because.isprintable():
-                    text = f"Say because of what {held.frame} is paused, in 1 to {LONGEST} printable signs."
+                if not because or len(because) > REASON or not because.isprintable():
+                    text = f"Say because of what {held.frame} is paused, in 1 to {REASON} printable signs."
                     raise web.HTTPBadRequest(text=text)
                 changed = await Pauses().pause(session, held, because=because, **by)
             case "resume":
