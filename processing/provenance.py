@@ -8,20 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from processing.cards import Entry
+from terapix import __version__
 
 _CHUNK = 1 << 22
 _PLAIN = re.compile(r"[^\x20-\x7e]")
 
 
-@functools.cache
 def software() -> str:
     """Name and version of this software."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  slow to import
-
-    try:
-        return f"TERAPIX {version('terapix')}"
-    except PackageNotFoundError:
-        return "TERAPIX, not installed"
+    return f"TERAPIX {__version__}"
 
 
 def digest_of(path: Path) -> str:

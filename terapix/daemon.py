@@ -14,12 +14,12 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
+from terapix import __version__
 from terapix.clock import Clock, SystemClock
 from terapix.errors import TerapixError
 from terapix.heap import Heap
@@ -161,7 +161,7 @@ class Daemon:
         """Give what /status shows."""
         return {
             "daemon": self.name,
-            "version": version("terapix"),
+            "version": __version__,
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "started": self.started_at.isoformat(),
@@ -273,7 +273,7 @@ def command(name: str, work: Work, argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog=name, description=f"TERAPIX daemon {name}")
     parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings file (terapix.toml)")
-    parser.add_argument("--version", action="version", version=f"{name} {version('terapix')}")
+    parser.add_argument("--version", action="version", version=f"{name} {__version__}")
     arguments = parser.parse_args(argv)
     try:
         loaded = load(arguments.config)

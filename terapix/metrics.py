@@ -1,10 +1,11 @@
 """Figures for Prometheus: names begin with terapix_, labels are few and of few values."""
 
-from importlib.metadata import version
 from typing import TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
+
+from terapix import __version__
 
 T = TypeVar("T", Counter, Gauge, Histogram)
 
@@ -24,7 +25,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._made: dict[str, Counter | Gauge | Histogram] = {}
         ProcessCollector(namespace="terapix", registry=self.registry)
-        self.gauge("terapix_build_info", "Version of this installation", "version").labels(version("terapix")).set(1)
+        self.gauge("terapix_build_info", "Version of this installation", "version").labels(__version__).set(1)
 
     def counter(self, name: str, meaning: str, *labels: str) -> Counter:
         """Give the counter of this name, made at its first use; its name ends in _total."""

@@ -4,13 +4,13 @@ import asyncio
 import os
 import socket
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 import psutil
 
 from datatransfer.agent.roots import Root
 from datatransfer.disks import ROOMS, Disk, Gauge, Ill
+from terapix import __version__
 from terapix.clock import Clock
 
 
@@ -53,7 +53,7 @@ class Reporter:
         """Give disks, load and version."""
         return {
             "host": socket.gethostname(),
-            "version": version("terapix"),
+            "version": __version__,
             "since": self._began,
             "cores": os.cpu_count(),
             "load": os.getloadavg()[0],

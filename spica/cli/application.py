@@ -1,6 +1,5 @@
 """The `terapix` application, put together from its rooms."""
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -24,6 +23,7 @@ from spica.cli.scrub import keeping
 from spica.cli.start import start
 from spica.cli.statistics import counted
 from spica.cli.watch import watch
+from terapix import __version__
 from terapix.journal import open_journal
 from terapix.sections import JournalSection
 
@@ -62,7 +62,7 @@ app.add_typer(snooppix, name="snooppix", help="What the archive sent: check file
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"terapix {version('terapix')}")
+        typer.echo(f"terapix {__version__}")
         raise typer.Exit
 
 
