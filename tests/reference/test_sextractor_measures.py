@@ -101,7 +101,7 @@ def agree(ours: NDArray[Any], theirs: NDArray[Any], *, dealt: int = 0) -> None:
     for name in ("A_IMAGE", "B_IMAGE", "MAG_ISO"):
         assert off(name).max() < 2e-6, name  # single precision
     assert np.max(off("ERRA_IMAGE") / theirs["ERRA_IMAGE"]) < 1e-5
-    # single precision; windows end a turn at 1e-4 pixel, where the last bit of a sum is seen in the sixth digit behind it
+    # single precision; windows end a turn at 1e-4 pixel, where a sum's last bit is seen in the sixth digit behind it
     bounds = {"XWIN_IMAGE": 1e-5, "YWIN_IMAGE": 1e-5, "SNR_WIN": 1e-3, "MAG_APER": 1e-5}
     bounds["KRON_RADIUS"] = 1e-4  # a ratio of sums that nearly vanish for the faintest
     names = ("MU_THRESHOLD", "MAG_AUTO", "MAGERR_AUTO", "FLUX_RADIUS", "AWIN_IMAGE", "CLASS_STAR")
