@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.defects.trail_candidates import Sheet
-from processing.defects.trail_paths import END, TURN, Path, longest
+from processing.defects.trail_paths import END, TURN, Path, Piece, longest
 from processing.defects.trail_profiles import HALF, NARROWEST, Profile, median, moffat, rows_of, seen_through
 
 Floats = NDArray[np.float64]
@@ -31,6 +31,8 @@ FAINTER = 0.1
 """Share of the brighter trail's light that the fainter one has at least."""
 NEAR = 8
 """Columns to either side of a path of which a quarter has to be known."""
+TOGETHER = 0.3
+"""Share of the pieces on which both have to be seen."""
 HALVED = 6
 """Rows in each half of a piece by which its slope is set right: the median of fewer shows stars."""
 FEWEST = 24
@@ -53,6 +55,12 @@ class _Across:
     """(columns,) its median, over columns that are known."""
     known: NDArray[np.bool_]
     """(columns,)"""
+    place: float
+    """Pixels along the line of its middle."""
+    away: float
+    """Pixels from the line of the path, there."""
+    slope: float
+    """Of the path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,7 @@ def twins_of(path: Path, sheets: Mapping[int, Sheet], faintest: float) -> list[t
     if between is None:
         return []
     path = between
-    across = [_across(rows_of(piece, path, sheets[piece.ccd])) for piece in path.pieces]
+    across = [_across(path, piece, rows_of(piece, path, sheets[piece.ccd])) for piece in path.pieces]
     found = _found(path, across, bins)
     if found is None or not _told_apart(found, faintest):
         return []
@@ -113,8 +121,12 @@ def _between(path: Path, sheets: Mapping[int, Sheet], bins: float) -> Path | Non
     """Lay a path along the middle between two trails: it may run from one to the other. None if there is one only."""
     rows = [rows_of(piece, path, sheets[piece.ccd]) for piece in path.pieces]
     cuts = [len(each) // 2 if len(each) >= 2 * HALVED else len(each) for each in rows]
-    parts = [part for each, cut in zip(rows, cuts, strict=True) for part in (each[:cut], each[cut:])]
-    found = _found(path, [_across(part) for part in parts], bins, better=1.0)
+    parts = [
+        _across(path, piece, each[part], part.start)
+        for piece, each, cut in zip(path.pieces, rows, cuts, strict=True)
+        for part in (slice(0, cut), slice(cut, None))
+    ]
+    found = _found(path, parts, bins, better=1.0)
     if found is None:
         return None
     middles = found.places.mean(axis=1).reshape(-1, 2)
@@ -128,13 +140,14 @@ def _between(path: Path, sheets: Mapping[int, Sheet], bins: float) -> Path | Non
     return replace(path, pieces=tuple(pieces))
 
 
-def _across(rows: Floats) -> _Across:
+def _across(path: Path, piece: Piece, rows: Floats, first: int = 0) -> _Across:
     profile = median(rows) if len(rows) else np.full(2 * HALF, np.nan)
     known = np.isfinite(profile)
     near = known[HALF - NEAR : HALF + NEAR]
     if np.count_nonzero(known) < FEWEST or np.count_nonzero(near) < NEAR // 2:
         known = np.zeros_like(known)
-    return _Across(rows, profile[known], known)
+    place = max(path.first, piece.start) + piece.row * (first + 0.5 * len(rows))
+    return _Across(rows, profile[known], known, place, float(piece.at(np.array(place))), piece.slope)
 
 
 def _found(path: Path, across: Sequence[_Across], bins: float, better: float = BETTER) -> _Found | None:
@@ -165,11 +178,31 @@ def _found(path: Path, across: Sequence[_Across], bins: float, better: float = B
     sums = _Sums.of(seen_through(width, path.line[2:], step, bins, shifts), [across[k] for k in usable])
     _, ats, shown, lights = sums.pairs()
     at, light = ats[:, apart], lights[apart]
+    both = shown[:, apart].all(axis=1)
+    if both.mean() < TOGETHER:
+        return None
     nearest = [min(range(len(usable)), key=lambda n: abs(usable[n] - k)) for k in range(len(across))]
-    places = np.stack([shifts[at], shifts[at + apart]], axis=1)
-    return _Found(
-        width, places[nearest], (sums.shares(at, apart, shown[:, apart] * light)[:, np.newaxis] * light)[nearest]
+    places = _continued(
+        np.stack([shifts[at], shifts[at + apart]], axis=1), shown[:, apart], [across[k] for k in usable]
     )
+    shares = sums.shares(at, apart, shown[:, apart] * light)[:, np.newaxis]
+    return _Found(width, places[nearest], (shares * light)[nearest])
+
+
+def _continued(places: Floats, shown: Floats, across: Sequence[_Across]) -> Floats:
+    """Places on all pieces; where one trail is seen only, it is that of the two which goes on there."""
+    right = places.copy()
+    settled = [k for k in range(len(across)) if shown[k].all()]
+    apart = float(places[0, 1] - places[0, 0])
+    for k in sorted(set(range(len(across))) - set(settled), key=lambda k: min(abs(k - near) for near in settled)):
+        near = min(settled, key=lambda each: abs(each - k))
+        here, there = across[k], across[near]
+        expected = there.away + right[near].mean() + there.slope * (here.place - there.place) - here.away
+        seen = places[k, 0] if shown[k, 0] else places[k, 1]
+        lower = seen if abs(seen + 0.5 * apart - expected) < abs(seen - 0.5 * apart - expected) else seen - apart
+        right[k] = lower, lower + apart
+        settled.append(k)
+    return right
 
 
 @dataclass(frozen=True, slots=True)
