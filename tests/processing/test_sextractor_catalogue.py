@@ -132,9 +132,13 @@ def test_skycat_wants_its_four_columns_first(tmp_path: Path, made: list[Extracti
 def test_nothing_remains_of_a_catalogue_whose_images_do_not_all_come(
     form: str, tmp_path: Path, made: list[Extraction]
 ) -> None:
-    with pytest.raises(OSError, match="gone"), begun(tmp_path / "made.cat", form, SETTINGS) as add:
-        add(made[0])
-        raise OSError("the second image is gone")
+    def broken_off() -> None:
+        with begun(tmp_path / "made.cat", form, SETTINGS) as add:
+            add(made[0])
+            raise OSError("the second image is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        broken_off()
     assert list(tmp_path.iterdir()) == []
 
 
