@@ -19,6 +19,7 @@ QUIET = ["-WRITE_XML", "N", "-VERBOSE_TYPE", "QUIET", "-SAVE_TYPE", "NEW"]
 CASES = (
     ("mosaic split", "m.fits", ["-OUTFILE_TYPE", "SPLIT"]),
     ("set joined", "s", ["-OUTFILE_TYPE", "MULTI"]),
+    ("set joined, over an older file", "s", ["-OUTFILE_TYPE", "MULTI"]),
     ("checksums computed", "m.fits", ["-CHECKSUM_TYPE", "COMPUTE"]),
     ("keywords edited", "m.fits", ["-REMOVE_KEYWORD", "SATURATE"]),
 )
@@ -56,17 +57,18 @@ def agreement(place: Path) -> str:
 
 
 def row(place: Path, part: str, name: str, settings: Sequence[str]) -> Row:
-    """Time both as whole processes that make new files and leave it to the kernel to bring them to the disk."""
+    """Time both as whole processes, which leave it to the kernel to bring their files to the disk."""
 
     def clear(who: str) -> None:
         for path in place.glob(f"*.{who}.fits"):
             path.unlink()
 
+    kept = part.endswith("older file")
     peer = shutil.which("missfits")
     mine = [*_ours(), name, *QUIET, "-NEW_SUFFIX", ".ours", *settings]
-    ours = timed(mine, env=installed(ROOT, place), cwd=place, before=lambda: clear("ours"))
+    ours = timed(mine, env=installed(ROOT, place), cwd=place, before=lambda: None if kept else clear("ours"))
     its = [str(peer), name, *QUIET, "-NEW_SUFFIX", ".peer", *settings]
-    theirs = timed(its, cwd=place, before=lambda: clear("peer")) if peer else None
+    theirs = timed(its, cwd=place, before=lambda: None if kept else clear("peer")) if peer else None
     agreed = agreement(place) if peer else "the peer is not installed"
     clear("ours")
     clear("peer")

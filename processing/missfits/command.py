@@ -75,7 +75,7 @@ class Done:
     written: tuple[Made, ...]
     findings: tuple[Finding, ...]
     images: int
-    """Extensions, or 1 for a file of one image."""
+    """Extensions, or 1 for a file of one image; of slices, the files."""
     layout: Layout
     """Of what was written."""
     has_head: bool
@@ -143,8 +143,10 @@ class Plan:
             findings += [each for scanned in source.files for each in verified(scanned.hdus, renew=renew)]
         damaged = is_fatal(findings)
         findings += source.findings
-        images = _images(source)
-        for hdus in [scanned.hdus for scanned in source.files] if source.layout is Layout.SLICE else [joined(source)]:
+        slices = source.layout is Layout.SLICE
+        wholes = [scanned.hdus for scanned in source.files] if slices else [joined(source)]
+        images = len(source.files) if slices else max(len(wholes[0]) - 1, 1)
+        for hdus in wholes:
             findings += completeness(source.label, hdus, self.least)
         source, has_head = self._baked(source, findings)
         products = arranged(source, self.layout, self.naming, self.keys)
@@ -155,8 +157,7 @@ class Plan:
         written: list[Made] = []
         if not damaged:
             process = partial(processed, kind=self.pixels, zero=self.zero, findings=findings)
-            threads = len(os.sched_getaffinity(0)) if self.pixels is Pixels.NONE else 1
-            writer = Writer(self.save, process, sums=self.sums in {"COMPUTE", "UPDATE"}, threads=threads)
+            writer = Writer(self.save, process, sums=self.sums in {"COMPUTE", "UPDATE"})
             paths = writer.write(products, source.paths)
             counts = [(max(len(each.hdus) - 1, 1), depth_of(each.hdus)) for each in products]
             written = [Made(path, *count) for path, count in zip(paths, counts, strict=False)]
@@ -188,13 +189,6 @@ class Plan:
 def _unmended(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Findings about files of which nothing was written: what could be mended was not."""
     return tuple(replace(finding, mended=False) for finding in findings)
-
-
-def _images(source: Source) -> int:
-    """Extensions of a file or a set; a file of one image has one."""
-    if source.layout is Layout.SLICE:
-        return len(source.files)
-    return max(len(joined(source)) - 1, 1)
 
 
 def _depth(source: Source) -> int:

@@ -1,6 +1,7 @@
 """Cards of a header as they should be: what is against the standard is told, and mended where that needs no guess."""
 
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from processing.cards import CARD, RECORD
@@ -41,7 +42,8 @@ def mended_cards(
         teller.tell(None, "truncated", "the file ends inside a header", "", "fetch it again", can=False,
                     gravity=Gravity.ERROR)  # fmt: skip
     straight = _straightened(raw, teller) if mend else raw
-    images = [straight[place : place + CARD].decode("latin-1").ljust(CARD) for place in range(0, len(straight), CARD)]
+    text = straight.decode("latin-1")
+    images = [text[place : place + CARD].ljust(CARD) for place in range(0, len(text), CARD)]
     last = next((place for place, image in enumerate(images) if image.rstrip() == "END"), None)
     if last is None:
         last = max((place + 1 for place, image in enumerate(images) if image.strip()), default=0)
@@ -55,18 +57,24 @@ def mended_cards(
     return cards, teller.findings, same and ended
 
 
+@lru_cache(maxsize=4096)
+def _is_keyword(name: str) -> bool:
+    """Whether eight characters are a keyword, or blank; a mosaic asks for the same ones CCD after CCD."""
+    return not name.strip() or bool(_KEYWORD.match(name))
+
+
 def _mended(image: str, place: int, teller: _Teller) -> str:
     card = image
-    odd = [character for character in card if not " " <= character <= "~"]
-    if odd:
+    if not (card.isascii() and card.isprintable()):
+        odd = [character for character in card if not " " <= character <= "~"]
         found = f"{card[:8].strip() or 'a card'} holds {', '.join(sorted({repr(each) for each in odd}))}"
         teller.tell(place, "not ASCII", found, "each becomes '?'", "only printable ASCII may stand in a header")
         if teller.mend:
             card = "".join(character if " " <= character <= "~" else "?" for character in card)
     name = card[:8]
-    if name.strip() and not _KEYWORD.match(name):
+    if not _is_keyword(name):
         upper = name.upper()
-        can = bool(_KEYWORD.match(upper)) and card[8:10] == "= "
+        can = _is_keyword(upper) and card[8:10] == "= "
         found = f"keyword {name.rstrip()!r}"
         teller.tell(place, "bad keyword", found, "it takes capitals", "capitals, digits, - and _ are allowed", can=can)
         if teller.mend and can:
