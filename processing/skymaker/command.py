@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from processing.cards import RECORD, Entry, descriptive, padding, text_of
 from processing.errors import BadSetting, ProcessingError
 from processing.placing import placed
 from processing.provenance import software
-from processing.skymaker.lists import read_list, write_list
+from processing.skymaker.lists import lines_of, read_list
 from processing.skymaker.maps import header_of, to_pixels
 from processing.skymaker.settings import ABERRATIONS, TOOL, checked
-from processing.skymaker.sky import Made, optical_image, sky_image
+from processing.skymaker.sky import Made, optical_image, psf_ahead, sky_image
 
 _CARDS = (
     ("IMATYPE", "IMAGE_TYPE", "Image type"),
@@ -110,17 +111,22 @@ def run(values: Values, listed: str, configured: str) -> Made:
         made = optical_image(values)
     else:
         sources = None
-        if listed:
-            if Path(listed).resolve() == path.with_suffix(".list").resolve():
-                raise BadSetting(f"IMAGE_NAME = {path}: the list of its sources would overwrite {listed}; change one")
-            bright, faint = values.numbers("LISTMAG_LIMITS")
-            sources = read_list(Path(listed), limits=(bright, faint), seed=values.whole("SEED_STARPOS"))
-            if values.text("LISTCOORD_TYPE") == "WORLD":
-                sources = to_pixels(sources, header)
-        made = sky_image(values, sources)
-    write_image(path, made, cards_of(values, made, listed=listed, configured=configured), header)
+        if listed and Path(listed).resolve() == path.with_suffix(".list").resolve():
+            raise BadSetting(f"IMAGE_NAME = {path}: the list of its sources would overwrite {listed}; change one")
+        with psf_ahead(values) as psf:
+            if listed:
+                bright, faint = values.numbers("LISTMAG_LIMITS")
+                sources = read_list(Path(listed), limits=(bright, faint), seed=values.whole("SEED_STARPOS"))
+                if values.text("LISTCOORD_TYPE") == "WORLD":
+                    sources = to_pixels(sources, header)
+            made = sky_image(values, sources, psf)
+    entries = cards_of(values, made, listed=listed, configured=configured)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write_image, path, made, entries, header)
+        lines = lines_of(made.sources, made.area) if made.sources is not None else []
+        writing.result()
     if made.sources is not None:
-        write_list(path.with_suffix(".list"), made.sources, made.area)
+        path.with_suffix(".list").write_text("".join(lines), encoding="ascii")
     return made
 
 
