@@ -8,7 +8,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,14 +206,21 @@ class Painter:
             axis = np.arange(-half, half + 1)
             within = axis[:, np.newaxis] ** 2 + axis**2 <= radius**2
             kept = slice(middle - half, middle + half + 1)
-            sampled = self._phases[:, 0, 0, kept, kept] * within
-            turns = -(-(2 * half + 1 + side) // side) + 1
-            room = np.zeros((sampled.shape[0], turns * side, turns * side), np.float32)
-            first = (half // side + 1) * side - half
-            room[:, first : first + 2 * half + 1, first : first + 2 * half + 1] = sampled
-            wrapped = room.reshape(-1, turns, side, turns, side).sum(axis=(1, 3), dtype=np.float64)
-            self._transfers[key] = np.fft.rfft2(wrapped * self._psf.oversampling**2).astype(np.complex64)
+            image = self._phases[:, 0, 0, kept, kept].astype(np.float64) * within * self._psf.oversampling**2
+            rows = np.fft.rfft(wrap(image, side, 2))
+            self._transfers[key] = np.fft.fft(wrap(rows, side, 1), axis=1).astype(np.complex64)
         return self._transfers[key]
+
+
+def wrap(images: NDArray[Any], side: int, axis: int) -> NDArray[Any]:
+    """Wrap an axis of odd length into `side` samples, the middle to the first."""
+    length = images.shape[axis]
+    before: tuple[Any, ...] = (slice(None),) * axis
+    wrapped = np.zeros((*images.shape[:axis], side, *images.shape[axis + 1 :]), images.dtype)
+    for first in range(0, length, side):
+        at = np.arange(first, min(first + side, length))
+        wrapped[*before, (at - length // 2) % side] += images[*before, at]
+    return wrapped
 
 
 def prepare(psf: Psf, threads: int = 1) -> tuple[Images, Floats, Floats]:
