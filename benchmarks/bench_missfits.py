@@ -1,6 +1,5 @@
 """Files split and joined: ours beside Debian's missfits, on a mosaic of true size."""
 
-import os
 import shutil
 import sys
 import tempfile
@@ -8,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from figures import Row, command_line, timed
+from figures import Row, command_line, installed, timed
 
 from processing.missfits.scan import scan
 from processing.mosaic import Compression, assemble, hdu_bytes, primary_bytes
 
 SHAPE = (4644, 2112)
 CCDS = 36
-ROOT = str(Path(__file__).resolve().parents[1])
+ROOT = Path(__file__).resolve().parents[1]
 QUIET = ["-WRITE_XML", "N", "-VERBOSE_TYPE", "QUIET", "-SAVE_TYPE", "NEW"]
 CASES = (
     ("mosaic split", "m.fits", ["-OUTFILE_TYPE", "SPLIT"]),
@@ -35,17 +34,13 @@ def paint(place: Path) -> None:
     )  # fmt: skip
     assemble(place / "m.fits", primary_bytes({"NEXTEND": CCDS}), parts)
     split = [*_ours(), "m.fits", "-WRITE_XML", "N", "-VERBOSE_TYPE", "QUIET", "-OUTFILE_TYPE", "SPLIT"]
-    timed(split, runs=1, env=_environment(), cwd=place)
+    timed(split, runs=1, env=installed(ROOT, place), cwd=place)
     for path in place.glob("m.0??.fits"):
         path.rename(place / f"s{path.name[1:]}")
 
 
 def _ours() -> list[str]:
     return [sys.executable, "-m", "processing.missfits.command"]
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": ROOT}
 
 
 def agreement(place: Path) -> str:
@@ -61,13 +56,20 @@ def agreement(place: Path) -> str:
 
 
 def row(place: Path, part: str, name: str, settings: Sequence[str]) -> Row:
-    """Time both in turns, each a whole process whose files are on disk (ours) or left to the kernel (the peer)."""
+    """Time both as whole processes that make new files and leave it to the kernel to bring them to the disk."""
+
+    def clear(who: str) -> None:
+        for path in place.glob(f"*.{who}.fits"):
+            path.unlink()
+
     peer = shutil.which("missfits")
-    ours = timed([*_ours(), name, *QUIET, "-NEW_SUFFIX", ".ours", *settings], env=_environment(), cwd=place)
-    theirs = timed([peer, name, *QUIET, "-NEW_SUFFIX", ".peer", *settings], cwd=place) if peer else None
+    mine = [*_ours(), name, *QUIET, "-NEW_SUFFIX", ".ours", *settings]
+    ours = timed(mine, env=installed(ROOT, place), cwd=place, before=lambda: clear("ours"))
+    its = [str(peer), name, *QUIET, "-NEW_SUFFIX", ".peer", *settings]
+    theirs = timed(its, cwd=place, before=lambda: clear("peer")) if peer else None
     agreed = agreement(place) if peer else "the peer is not installed"
-    for path in [*place.glob("*.ours.fits"), *place.glob("*.peer.fits")]:
-        path.unlink()
+    clear("ours")
+    clear("peer")
     return Row(
         part=part,
         input=f"{CCDS} CCDs of 2112x4644 int16, 706 MB",

@@ -1,6 +1,5 @@
 """Weight and flag maps: ours beside Debian's weightwatcher; whole frames with their defects are bench_frame's."""
 
-import os
 import shutil
 import sys
 import tempfile
@@ -8,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from figures import Row, command_line, timed
+from figures import Row, command_line, installed, timed
 
-from processing.kernels.compile import warm
 from processing.mosaic import Compression, Mosaic, assemble, hdu_bytes, primary_bytes
 
 SHAPE = (4644, 2112)
@@ -72,7 +70,7 @@ def agreement(place: Path) -> str:
 
 
 def beside_the_peer(place: Path, ccds: int) -> list[Row]:
-    """Uncompressed in and out, XML off, each as a whole process; then with regions."""
+    """Uncompressed in and out, XML off, each as a whole process that makes new files; then with regions."""
     paint(place, ccds)
     draw(place, ccds)
     return [_row(place, ccds, ""), _row(place, ccds, "hand.reg")]
@@ -86,12 +84,17 @@ def _row(place: Path, ccds: int, regions: str) -> Row:
     def named(who: str) -> list[str]:
         return [*settings, "-OUTWEIGHT_NAME", f"{who}_weight.fits", "-OUTFLAG_NAME", f"{who}_flag.fits"]
 
-    root = str(Path(__file__).resolve().parents[1])
-    environment = {**os.environ, "PYTHONPATH": root}
-    ours = timed(
-        [sys.executable, "-m", "processing.weightwatcher.command", *named("ours")], runs=3, env=environment, cwd=place
-    )
-    peer = timed(["weightwatcher", *named("peer")], runs=3, cwd=place) if shutil.which("weightwatcher") else None
+    def clear(who: str) -> None:
+        for kind in ("weight", "flag"):
+            (place / f"{who}_{kind}.fits").unlink(missing_ok=True)
+
+    root = Path(__file__).resolve().parents[1]
+    mine = [sys.executable, "-m", "processing.weightwatcher.command", *named("ours")]
+    timed(mine, runs=1, env=installed(root, place), cwd=place)
+    ours = timed(mine, env=installed(root, place), cwd=place, before=lambda: clear("ours"))
+    peer = None
+    if shutil.which("weightwatcher"):
+        peer = timed(["weightwatcher", *named("peer")], cwd=place, before=lambda: clear("peer"))
     return Row(
         part="weight + flag maps, uncompressed output" + (", with regions" if regions else ""),
         input=f"{ccds} MegaCam CCDs, flat and mask" + (", 60 polygons a CCD" if regions else ""),
@@ -106,7 +109,6 @@ def _row(place: Path, ccds: int, regions: str) -> Row:
 
 
 def measure() -> Sequence[Row]:
-    warm()
     with tempfile.TemporaryDirectory(prefix="bench-weightwatcher-") as name:
         place = Path(name)
         rows = []

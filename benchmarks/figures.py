@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -47,11 +48,31 @@ class Row:
 COLUMNS = ("part", "input", "ours s (CPU)", "peer s (CPU)", "times faster", "goal", "agreement")
 
 
+def installed(root: Path, place: Path) -> dict[str, str]:
+    """Environment of a command of ours as it is installed: its modules have bytecode, which is kept in `place`."""
+    env = {**os.environ, "PYTHONPATH": str(root), "PYTHONPYCACHEPREFIX": str(place / "bytecode")}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    return env
+
+
 def timed(
-    argv: Sequence[str], *, runs: int = 3, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    argv: Sequence[str],
+    *,
+    runs: int = 3,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    before: Callable[[], object] = lambda: None,
 ) -> Timing:
-    """Run a command several times and take medians; a run that fails ends the benchmark."""
-    found = [_once(argv, env, cwd) for _ in range(runs)]
+    """Run a command several times and take medians; a run that fails ends the benchmark.
+
+    Parameters
+    ----------
+    before : called before each run, to take away what the last one left; it is not timed
+    """
+    found = []
+    for _ in range(runs):
+        before()
+        found.append(_once(argv, env, cwd))
     return Timing(*(statistics.median(getattr(t, name) for t in found) for name in ("wall", "cpu", "peak_mb")))
 
 

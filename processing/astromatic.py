@@ -7,9 +7,8 @@ warning, an unknown key or a number that is none, is an error here.
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 
@@ -182,8 +181,8 @@ class Tool:
     def _known(self, name: str, known: Mapping[str, Key], where: str) -> Key:
         key = known.get(name.upper())
         if key is None:
-            near = get_close_matches(name.upper(), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"{self.name} -dd prints all keys"
+            near = _nearest(name.upper(), known)
+            hint = f"did you mean {near}?" if near else f"{self.name} -dd prints all keys"
             raise BadSetting(f"{where}: {self.name} has no key {name}; {hint}")
         return key
 
@@ -244,7 +243,14 @@ def _value(key: Key, token: str, where: str) -> Value:
             raise BadSetting(f"{where}: {key.name} = {token}: {key.kind.value} was expected")
         return token.upper() == "Y"
     if key.choices and token.upper() not in key.choices:
-        near = get_close_matches(token.upper(), key.choices, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = _nearest(token.upper(), key.choices)
+        hint = f"; did you mean {near}?" if near else ""
         raise BadSetting(f"{where}: {key.name} = {token}: one of {', '.join(key.choices)} was expected{hint}")
     return token.upper() if key.choices else token
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """What was perhaps meant; empty where nothing is near."""
+    from difflib import get_close_matches  # noqa: PLC0415  those who spell well start sooner
+
+    return next(iter(get_close_matches(word, known, n=1)), "")

@@ -1,7 +1,6 @@
 """Where a product comes from: software, recipe, inputs with their digests."""
 
 import functools
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +20,8 @@ def software() -> str:
 
 def digest_of(path: Path) -> str:
     """``md5:<hex>`` of a file, as the archive writes it."""
+    import hashlib  # noqa: PLC0415  tools that only tell their name start sooner
+
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):

@@ -1,5 +1,6 @@
 """``terapix missfits``: configuration files and ``-KEY VALUE`` as MissFITS takes them, and files, sets, directories."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -219,6 +220,8 @@ def run(names: Sequence[str], values: Values, told: Callable[[str], None] = lamb
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; 0 where all is right or mended, 1 where a file is wrong, 2 where the settings are."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # numpy, where it comes to sums, has no matrices here, and threads for them take 0.1 s of a core to begin
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     wrong = False
 
     def do() -> str:

@@ -1,18 +1,19 @@
 """Writing files whole or not at all, with the pixels streamed past and never looked at."""
 
-import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, BinaryIO
 
 from processing.cards import padding
 from processing.missfits.arrange import Product
 from processing.missfits.checksums import Adder, with_sums
-from processing.missfits.hdus import CHUNK, Hdu, Stretch, keyword
+from processing.missfits.hdus import Hdu, Stretch, keyword
 from processing.placing import place
 
 if TYPE_CHECKING:
@@ -132,18 +133,53 @@ class Writer:
             return
         begin = stream.tell()
         _all(stream, hdu.with_cards(with_sums(hdu.cards, 0)).header())
-        _reserve(stream, hdu.size + padding(hdu.size))
-        adder = Adder()
-        for piece in hdu.chunks():
-            _all(stream, piece)
-            adder.add(piece)
-        filling = _filling(hdu)
-        _all(stream, filling)
-        adder.add(filling)
+        in_files = hdu.size and all(isinstance(data, Stretch) for data in hdu.data)
+        total = _copied(stream, hdu) if in_files else _made(stream, hdu)
         end = stream.tell()
         stream.seek(begin)
-        _all(stream, hdu.with_cards(with_sums(hdu.cards, adder.finish())).header())
+        _all(stream, hdu.with_cards(with_sums(hdu.cards, total)).header())
         stream.seek(end)
+
+
+def _made(stream: BinaryIO, hdu: Hdu) -> int:
+    """Write data as they are made; return their sum."""
+    _reserve(stream, hdu.size + padding(hdu.size))
+    adder = Adder()
+    for piece in chain(hdu.chunks(), (_filling(hdu),)):
+        _all(stream, piece)
+        adder.add(piece)
+    return adder.finish()
+
+
+def _copied(stream: BinaryIO, hdu: Hdu) -> int:
+    """Write data that lie in files, and return their sum: the kernel copies them on one core, another one sums."""
+    copying = _Copying(stream, hdu)
+    adder = Adder()
+    try:
+        for piece in chain(hdu.chunks(), (_filling(hdu),)):
+            adder.add(piece)
+    finally:
+        copying.join()
+    if copying.problem is not None:
+        raise copying.problem
+    return adder.finish()
+
+
+class _Copying(Thread):
+    """Data of an HDU on their way into a file, at once."""
+
+    def __init__(self, stream: BinaryIO, hdu: Hdu) -> None:
+        super().__init__()
+        self._what = stream, hdu
+        self.problem: Exception | None = None
+        """What hindered it."""
+        self.start()
+
+    def run(self) -> None:
+        try:
+            _copy(*self._what)
+        except Exception as problem:  # noqa: BLE001  whoever waits for it raises it
+            self.problem = problem
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -198,19 +234,15 @@ def _copy(stream: BinaryIO, hdu: Hdu) -> None:
 
 
 def _stretch(stream: BinaryIO, stretch: Stretch) -> None:
-    """Let the kernel write straight from the pages of the file that is read; by hand where it cannot."""
+    """Let the kernel copy from file to file; by hand where it cannot, as between file systems."""
     done = 0
-    with suppress(OSError, ValueError), stretch.path.open("rb") as source:
-        skipped = stretch.start % mmap.ALLOCATIONGRANULARITY
-        with (
-            mmap.mmap(
-                source.fileno(), skipped + stretch.size, access=mmap.ACCESS_READ, offset=stretch.start - skipped
-            ) as pages,
-            memoryview(pages) as view,
-        ):
-            while done < stretch.size:
-                at = skipped + done
-                done += stream.write(view[at : at + min(CHUNK, stretch.size - done)])
+    with suppress(OSError), stretch.path.open("rb", buffering=0) as source:
+        source.seek(stretch.start)
+        while done < stretch.size:
+            copied = os.copy_file_range(source.fileno(), stream.fileno(), stretch.size - done)
+            if not copied:
+                break
+            done += copied
     for piece in Stretch(stretch.path, stretch.start + done, stretch.size - done).chunks():
         _all(stream, piece)
 

@@ -6,9 +6,11 @@ the order of NUMBER.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from processing.cards import Entry, text_of
@@ -38,7 +40,7 @@ def write(path: Path, form: str, extractions: Sequence[Extraction], settings: Se
 
     Parameters
     ----------
-    form : a key of `FORMS`
+    form : one of `FORMS`
     path : of the catalogue; it is there complete, or not at all
 
     Raises
@@ -46,42 +48,53 @@ def write(path: Path, form: str, extractions: Sequence[Extraction], settings: Se
     BadSetting
         Where such a form is not written.
     """
+    with begun(path, form, settings) as add:
+        for extraction in extractions:
+            add(extraction)
+
+
+@contextmanager
+def begun(target: Path | IO[bytes], form: str, settings: Settings) -> Iterator[Callable[[Extraction], None]]:
+    """Give what takes the images of a catalogue one by one, as `write` does all at once, in the same order.
+
+    A table that is an image's own is written at once, while others are still at work.
+    """
     if form not in FORMS:
         raise BadSetting(f"CATALOG_TYPE = {form}: one of {', '.join(FORMS)} was expected")
-    with placed(path) as stream:
-        FORMS[form](stream, extractions, settings)
+    with placed(target) if isinstance(target, Path) else nullcontext(target) as stream:
+        if form in _APART:
+            stream.write(PRIMARY)
+            yield lambda extraction: _APART[form](stream, extraction, settings)
+            return
+        together: list[Extraction] = []
+        yield together.append
+        _TOGETHER[form](stream, together, settings)
 
 
-def _table(
-    stream: IO[bytes], name: str, extractions: Sequence[Extraction], more: Sequence[Entry], *, ours: bool
-) -> None:
-    columns = extractions[0].wanted
-    rows = rows_of(columns, [extraction.table for extraction in extractions])
+def _table(stream: IO[bytes], name: str, extraction: Extraction, more: Sequence[Entry], *, ours: bool) -> None:
+    columns = extraction.wanted
+    rows = rows_of(columns, [extraction.table])
     cards = [*column_cards(columns, standard=ours), *more]
     stream.write(table_hdu(name, rows.dtype.itemsize, len(rows), cards, fields=len(columns)))
     rows.tofile(stream)
     stream.write(filling(rows.nbytes))
 
 
-def _ldac(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
-    stream.write(PRIMARY)
-    for extraction in extractions:
-        stream.write(header_bytes(extraction.cards + text_of(header_cards(extraction, settings))))
-        _table(stream, "LDAC_OBJECTS", [extraction], (), ours=False)
+def _ldac(stream: IO[bytes], extraction: Extraction, settings: Settings) -> None:
+    stream.write(header_bytes(extraction.cards + text_of(header_cards(extraction, settings))))
+    _table(stream, "LDAC_OBJECTS", extraction, (), ours=False)
 
 
 def _fits_1_0(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
     primary: list[Entry] = [("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True), ("ORIGIN", "SExtractor")]
     stream.write(header(text_of([*primary, *header_cards(extractions[-1], settings)])))
     for extraction in extractions:
-        _table(stream, "OBJECTS", [extraction], (), ours=False)
+        _table(stream, "OBJECTS", extraction, (), ours=False)
 
 
-def _fits(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settings) -> None:
-    stream.write(PRIMARY)
-    for extraction in extractions:
-        more: list[Entry] = [("EXTVER", extraction.number), *header_cards(extraction, settings)]
-        _table(stream, "SOURCES", [extraction], more, ours=True)
+def _fits(stream: IO[bytes], extraction: Extraction, settings: Settings) -> None:
+    more: list[Entry] = [("EXTVER", extraction.number), *header_cards(extraction, settings)]
+    _table(stream, "SOURCES", extraction, more, ours=True)
 
 
 def _format(each: Wanted, between: str = " ") -> str:
@@ -201,15 +214,20 @@ def _ecsv(stream: IO[bytes], extractions: Sequence[Extraction], settings: Settin
         stream.writelines((" ".join(cells) + "\n").encode() for cells in zip(*columns, strict=True))
 
 
-FORMS: dict[str, Callable[[IO[bytes], Sequence[Extraction], Settings], None]] = {
-    "ASCII": _ascii,
-    "ASCII_HEAD": _ascii_head,
-    "ASCII_SKYCAT": _skycat,
-    "ASCII_VOTABLE": _votable,
-    "FITS_1.0": _fits_1_0,
-    "FITS_LDAC": _ldac,
-    "FITS": _fits,
-    "ECSV": _ecsv,
-    "PARQUET": _parquet,
-}
-"""Forms of a catalogue; the last three are ours."""
+_APART: Mapping[str, Callable[[IO[bytes], Extraction, Settings], None]] = MappingProxyType(
+    {"FITS_LDAC": _ldac, "FITS": _fits}
+)
+_TOGETHER: Mapping[str, Callable[[IO[bytes], Sequence[Extraction], Settings], None]] = MappingProxyType(
+    {
+        "ASCII": _ascii,
+        "ASCII_HEAD": _ascii_head,
+        "ASCII_SKYCAT": _skycat,
+        "ASCII_VOTABLE": _votable,
+        "FITS_1.0": _fits_1_0,
+        "ECSV": _ecsv,
+        "PARQUET": _parquet,
+    }
+)
+OURS = ("FITS", "ECSV", "PARQUET")
+"""Forms of a catalogue that the original does not have."""
+FORMS = (*sorted({*_APART, *_TOGETHER} - set(OURS)), *OURS)

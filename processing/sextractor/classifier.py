@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.errors import BadSetting
-from processing.sextractor.local_sky import levels
 from processing.sextractor.records import Band, Detections, Group, Table
 from processing.sextractor.settings import Settings
 
@@ -96,14 +95,14 @@ def read_network(path: Path) -> Network:
     return Network(bias, scale, hidden.reshape(neurons, -1), output, float(out[0]), float(out[1]))
 
 
-def inputs(areas: Floats, peak: Floats, threshold: Floats, *, seeing: float, scale: float) -> Floats:
+def inputs(areas: Floats, peak: Floats, threshold: float, *, seeing: float, scale: float) -> Floats:
     """Return what the network looks at, (n, 10).
 
     Parameters
     ----------
     areas : (n, 8) pixels above levels that rise by equal factors from the threshold to the peak; 0 where none is
     peak : (n,) ADU above the background
-    threshold : (n,) that of the analysis, from which the areas start, not that of the detection
+    threshold : of the analysis of the whole image, also where areas start from one that follows the weights
     seeing : FWHM, arcseconds
     scale : arcseconds a pixel
 
@@ -124,10 +123,8 @@ def measure(band: Band, _: Detections, rows: NDArray[np.int64], settings: Settin
     """Fill in CLASS_STAR."""
     network = read_network(find(settings.starnnw_name))
     areas = np.stack([table[name][rows] for name in _AREAS], axis=1).astype(np.float64)
-    peak, threshold = (table[name][rows].astype(np.float64) for name in ("FLUX_MAX", "ANALYSIS_THRESHOLD"))
-    if levels(table).size:  # the original compares with a threshold from which the local level is not taken off
-        threshold = threshold + levels(table)[rows]
-    told = inputs(areas, peak, threshold, seeing=settings.seeing_fwhm, scale=band.noise.pixel_scale)
+    peak, noise = table["FLUX_MAX"][rows].astype(np.float64), band.noise
+    told = inputs(areas, peak, noise.threshold, seeing=settings.seeing_fwhm, scale=noise.pixel_scale)
     table["CLASS_STAR"][rows] = network(told)
 
 
@@ -135,4 +132,4 @@ def _gives(_: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
     return {"CLASS_STAR": ("f4", ())}
 
 
-GROUPS = (Group("classifier", _gives, (*_AREAS, "FLUX_MAX", "ANALYSIS_THRESHOLD"), measure),)
+GROUPS = (Group("classifier", _gives, (*_AREAS, "FLUX_MAX"), measure),)

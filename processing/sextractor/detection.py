@@ -118,7 +118,7 @@ def detect(
     table, begun, picked = _merged(into, order, table, begun)
     progress(1.0)
     return Detections(
-        _objects(table, own, last, thresholds, weighted=bool(bound.size)),
+        _objects(table, own, last, thresholds.analysis),
         begun,
         x[picked],
         y[picked],
@@ -198,17 +198,13 @@ def _objects(
     table: NDArray[np.float64],
     own: NDArray[np.int64],
     last: tuple[NDArray[np.int32], NDArray[np.int32]],
-    thresholds: Thresholds,
-    *,
-    weighted: bool,
+    threshold: float,
 ) -> NDArray[Any]:
     """Objects from the kernels' table; `last`: x and y of the last pixel of each group."""
     objects = np.zeros(len(table), OBJECT)
     for column, name in enumerate(_COLUMNS):
         objects[name] = table[:, column]
-    objects["threshold"] = thresholds.analysis
-    if weighted:  # the analysis goes with the detection
-        objects["threshold"] = table[:, shapes.DETECTION] * (thresholds.analysis / thresholds.detection)
+    objects["threshold"] = threshold
     objects["own"] = own
     for name, places in zip(("x_last", "y_last"), last, strict=True):
         objects[name] = places[objects["parent"] - 1]

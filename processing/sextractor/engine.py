@@ -56,8 +56,11 @@ class Engine:
             self.detected_in = plane(image, exposure.weights[0], settings, 0, rooms=rooms)
         self.background = self.measured.background
         bad = float(BAD) if self.measured.variances is not None else np.inf
-        self.noise = replace(noise, background=self.background.mean, rms=self.background.rms, bad_variance=bad)
         self.thresholds = thresholds(settings, self.detected_in.background.rms, self.background.rms, noise)
+        self.noise = replace(
+            noise, background=self.background.mean, rms=self.background.rms, threshold=self.thresholds.analysis,
+            bad_variance=bad,
+        )  # fmt: skip
         self.weight_scales = (self.measured.scale, self.detected_in.scale)
         relative = 0.0
         if settings.thresh_type == "RELATIVE" and len(settings.detect_thresh) == 1:

@@ -83,12 +83,14 @@ def extract_all(
     *,
     checks: Mapping[str, Path] | None = None,
     progress: Progress | None = None,
+    done: Callable[[Extraction], None] = lambda _: None,
 ) -> list[Extraction]:
     """Return the sources of every image, in their order; several images at once where there are threads.
 
     Parameters
     ----------
     checks : files of check-images by their kinds
+    done : takes the sources of each image, in their order, as soon as they and all before are there
     """
     columns = wanted(settings.columns)
     if lacking := [each.name for each in columns if base_columns([each.name]) - given(settings)]:
@@ -114,8 +116,16 @@ def extract_all(
         finally:
             lots.release(index)
 
+    made = []
     with ThreadPoolExecutor(together, thread_name_prefix="images") as pool:
-        made = list(pool.map(one, range(len(exposures))))
+        coming = [pool.submit(one, index) for index in range(len(exposures))]
+        try:
+            for each in coming:
+                made.append(each.result())
+                done(made[-1])
+        finally:  # after an error nothing more is begun
+            for each in coming:
+                each.cancel()
     if checks:
         from processing.sextractor.checkimages import assemble_checks  # noqa: PLC0415  brings all that writes files
 

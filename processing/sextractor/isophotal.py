@@ -109,14 +109,13 @@ def _shape(chosen: NDArray[Any], found: NDArray[np.float64], rows: NDArray[np.in
 
 
 def _factor(band: Band, settings: Settings) -> float:
-    """Threshold of the analysis in standard deviations of each pixel; 0 where it follows from that of the detection."""
-    apart = band.values is not band.detection.values and band.variance is not None
-    known = settings.thresh_type == "RELATIVE" and len(settings.analysis_thresh) == 1
-    return settings.analysis_thresh[0] if apart and known else 0.0
+    """Threshold of the analysis in standard deviations of each pixel; 0 where it is that of the whole image."""
+    relative = settings.thresh_type == "RELATIVE" and len(settings.analysis_thresh) == 1
+    return settings.analysis_thresh[0] if relative and band.variance is not None else 0.0
 
 
 def _thresholds(band: Band, detections: Detections, rows: NDArray[np.int64], factor: float) -> NDArray[np.float64]:
-    """Threshold of the analysis of each object, ADU: of its least noisy pixel where it has weights of its own."""
+    """Threshold of the analysis of each object, ADU: of its least noisy pixel where there are weights."""
     thresholds = detections.objects["threshold"][rows].astype(np.float64)
     if band.variance is None or factor == 0.0:
         return thresholds

@@ -160,6 +160,8 @@ class Noise:
     """Global mean."""
     rms: float
     """Global, ADU."""
+    threshold: float
+    """Of the analysis of the whole image, ADU above the background."""
     weight_gain: bool
     """Whether the gain follows the weights pixel by pixel."""
     bad_variance: float

@@ -3,13 +3,14 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from processing.astromatic import Values
 from processing.bar import Bar
 from processing.errors import BadSetting
 from processing.sextractor import compiling
-from processing.sextractor.catalogue import FORMS, write
+from processing.sextractor.catalogue import begun
 from processing.sextractor.command import settings_of
 from processing.sextractor.exposure import Names, of_files
 from processing.sextractor.extract import extract_all
@@ -42,14 +43,12 @@ def run(files: Sequence[str], values: Values, arguments: Sequence[str]) -> str:
     if not quiet and compiling.cold():
         sys.stderr.write("----- Compiling: once on this machine\n")
         compiling.warm(Bar())
-    made = extract_all(exposures, settings, checks=checks, progress=None if quiet else Bar())
+    where = sys.stdout.buffer if str(target) == "STDOUT" else target
+    with nullcontext(_nowhere) if form == "NONE" else begun(where, form, settings) as add:
+        made = extract_all(exposures, settings, checks=checks, progress=None if quiet else Bar(), done=add)
     if not quiet:
         for each in made:
             sys.stderr.write(told(each, files))
-    if str(target) == "STDOUT" and form != "NONE":
-        FORMS[form](sys.stdout.buffer, made, settings)
-    elif form != "NONE":
-        write(target, form, made, settings)
     seconds = time.monotonic() - begin
     if values.switch("WRITE_XML") and values.text("XML_NAME"):
         from processing.sextractor.summary import summary  # noqa: PLC0415  not needed without it
@@ -61,6 +60,10 @@ def run(files: Sequence[str], values: Values, arguments: Sequence[str]) -> str:
         return ""
     rows, found = sum(each.rows.shape[0] for each in exposures), sum(each.sources for each in made)
     return f"all done in {seconds:.2f} s: {rows / seconds:.1f} lines/s, {found / seconds:.1f} sources/s"
+
+
+def _nowhere(_: Extraction) -> None:
+    """Take the sources of an image where no catalogue is wanted."""
 
 
 def _flag_maps(columns: Sequence[Wanted], values: Values) -> tuple[str, ...]:

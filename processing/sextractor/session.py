@@ -163,6 +163,7 @@ def _facts(exposure: Exposure, settings: Settings) -> tuple[World | None, Noise,
         pixel_scale=scale,
         background=0.0,
         rms=0.0,
+        threshold=0.0,
         weight_gain=settings.weight_gain,
         bad_variance=np.inf,
     )

@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,13 @@ from numpy.typing import NDArray
 from processing.cards import Entry
 from processing.errors import BadHeader, BadRegions, BadSetting, NotFits, ShapeMismatch
 from processing.reading import Extension, Mosaic
-from processing.weightwatcher.maps import InputMap, Layout, OutputMap, PackedMap, PlainMap, WeightKind, converted
+from processing.weightwatcher.kinds import WeightKind
+from processing.weightwatcher.maps import InputMap, Layout, OutputMap, PackedMap, PlainMap, converted
+from processing.weightwatcher.sharing import shared
 from processing.weightwatcher.watch import Mask, Room, Rules, watch
+
+if TYPE_CHECKING:
+    from processing.regions.shapes import Region
 
 BAND = 1 << 17
 """Pixels worked on at once by a thread: bands of all maps stay in a core's cache."""
@@ -96,8 +101,6 @@ def combine(
     FileProblem
         A map is damaged, of another size, or holds no integers where flags were expected; regions cannot be drawn.
     """
-    from processing.regions.reading import read_regions  # noqa: PLC0415  seldom needed
-
     files = [*inputs.weights, *inputs.flags]
     if not files:
         raise BadSetting("no input: WEIGHT_NAMES or FLAG_NAMES has to name a file")
@@ -105,7 +108,7 @@ def combine(
         opened = [stack.enter_context(Mosaic(path)) for path in files]
         layout = Layout(opened[0].extensions, opened[0].primary_cards, outputs.provenance)
         _check(opened, len(inputs.weights))
-        drawn = [read_regions(path) for path in inputs.regions]
+        drawn = _drawn(inputs.regions)
         for region in (region for each in drawn for region in each if not region.system.on_the_sky):
             if region.tile > len(layout.extensions):
                 found = f"line {region.line}: tile {region.tile}, but the maps have {len(layout.extensions)} images"
@@ -131,6 +134,14 @@ def _output(path: Path, kind: np.dtype[Any], title: str, layout: Layout, outputs
         step = outputs.step if outputs.weight_kind is WeightKind.WEIGHT else np.inf
         return PackedMap(path, kind, title, layout, step=step)
     return PlainMap(path, kind, title, layout, _notes(title, 0.0, outputs))
+
+
+def _drawn(paths: Sequence[Path]) -> "list[list[Region]]":
+    if not paths:
+        return []
+    from processing.regions.reading import read_regions  # noqa: PLC0415  seldom needed
+
+    return [read_regions(path) for path in paths]
 
 
 def _notes(title: str, share: float, outputs: Outputs) -> list[Entry]:
@@ -172,19 +183,20 @@ class _Covers:
         self.drawn = drawn
         self.inputs = inputs
         self.extensions = extensions
-        self._lock = threading.Lock()
+        self._locks = [threading.Lock() for _ in extensions]
         self._laid: dict[int, list[Any]] = {}
 
     def part(self, index: int, start: int, count: int) -> list[Mask | None]:
         """Return for each file what it covers of pixels from `start` on; None where that is nothing."""
+        return [masks.part(start, start + count) for masks in self.lay(index)]
+
+    def lay(self, index: int) -> list[Any]:
+        """Lay the regions of each file on an extension, unless that is done."""
         if not self.drawn:
             return []
-        return [masks.part(start, start + count) for masks in self._of(index)]
-
-    def _of(self, index: int) -> list[Any]:
         from processing.regions.masks import Masks  # noqa: PLC0415  seldom needed
 
-        with self._lock:
+        with self._locks[index]:
             if index not in self._laid:
                 extension = self.extensions[index]
                 shape, cards = (extension.shape[0], extension.shape[1]), extension.cards
@@ -218,18 +230,27 @@ class _Combination:
 
     def run(self, threads: int, told: Callable[[Made], None]) -> list[Made]:
         made: list[Made] = []
-        with ThreadPoolExecutor(threads, thread_name_prefix="watch") as pool:
-            running = [
-                [pool.submit(self._part, *part) for part in self._parts(index)] for index in range(len(self.sources[0]))
-            ]
-            try:
-                for index, parts in enumerate(running):
-                    counted = np.sum([part.result() for part in parts], axis=0)
-                    made.append(self._finish(index, counted))
-                    told(made[-1])
-            finally:
-                pool.shutdown(cancel_futures=True)
+        parts = [self._parts(index) for index in range(len(self.sources[0]))]
+        with closing(shared(self._tasks(parts), threads)) as counted:
+            for index, own in enumerate(parts):
+                counts = [next(counted) for _ in range(len(own) + 1)]
+                made.append(self._finish(index, np.sum(counts, axis=0)))
+                told(made[-1])
         return made
+
+    def _tasks(self, parts: Sequence[Sequence[tuple[int, int, int]]]) -> list[Callable[[], tuple[int, int]]]:
+        """Return for each extension a task that lays regions on the next one, and those of its parts."""
+        tasks: list[Callable[[], tuple[int, int]]] = []
+        for index, own in enumerate(parts):
+            tasks.append(partial(self._lay, index + 1))
+            tasks += [partial(self._part, *part) for part in own]
+        return tasks
+
+    def _lay(self, index: int) -> tuple[int, int]:
+        """Lay regions on an extension while another thread is at work on the one before; it has no pixels to count."""
+        if index < len(self.covers.extensions):
+            self.covers.lay(index)
+        return 0, 0
 
     def _parts(self, index: int) -> list[tuple[int, int, int]]:
         ny, nx = self.sources[0][index].extension.shape
@@ -245,7 +266,8 @@ class _Combination:
             count = min(BAND, end - start)
             read = [file[index].part(start, count, room) for file in self.sources]
             covered = self.covers.part(index, start, count)
-            weight, flag = watch(read[:number], read[number:], covered, self.rules, self.outputs.flag_kind, room)
+            kind, spend = self.outputs.flag_kind, self.sources[0][index].plain
+            weight, flag = watch(read[:number], read[number:], covered, self.rules, kind, room, spend=spend)
             if areas is not None:
                 weighty += int(np.count_nonzero(weight > np.float32(areas.weight)))
                 clear += int(np.count_nonzero((flag & areas.flags) == 0))

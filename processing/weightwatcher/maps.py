@@ -6,7 +6,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from processing.cards import RECORD, Entry, descriptive, padding, text_of
 from processing.errors import Truncated
 from processing.provenance import history, software
 from processing.reading import Extension, read_pixels
+from processing.weightwatcher.kinds import WeightKind
 from processing.weightwatcher.watch import Room
 
 NO_INFORMATION = np.float32(1e30)
@@ -26,14 +26,6 @@ _SHARE = 1e-3
 
 _STRETCH = 1 << 17
 """Pixels looked at once: they stay in a core's cache."""
-
-
-class WeightKind(StrEnum):
-    """What the weight map holds."""
-
-    WEIGHT = "WEIGHT"  #: inverse of the variance, relative; 0 where there is no information
-    VARIANCE = "VARIANCE"  #: inverse of the weight; 1e30 where there is no information
-    RMS = "RMS"  #: root of that; 1e30 where there is no information
 
 
 @dataclass(frozen=True, slots=True)

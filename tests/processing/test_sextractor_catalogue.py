@@ -9,7 +9,7 @@ from astropy.io import fits, votable
 from astropy.table import Table
 
 from processing.errors import BadSetting
-from processing.sextractor.catalogue import FORMS, write
+from processing.sextractor.catalogue import FORMS, begun, write
 from processing.sextractor.extraction import Caution, Extraction, Statistics, Warned
 from processing.sextractor.parameters import wanted
 from processing.sextractor.settings import Settings
@@ -126,6 +126,20 @@ def test_skycat_wants_its_four_columns_first(tmp_path: Path, made: list[Extracti
     with pytest.raises(BadSetting, match="ALPHA_J2000"):
         write(tmp_path / "other.cat", "ASCII_SKYCAT", [other], SETTINGS)
     assert not (tmp_path / "other.cat").exists()
+
+
+@pytest.mark.parametrize("form", ["FITS_LDAC", "ASCII"])
+def test_nothing_remains_of_a_catalogue_whose_images_do_not_all_come(
+    form: str, tmp_path: Path, made: list[Extraction]
+) -> None:
+    def broken_off() -> None:
+        with begun(tmp_path / "made.cat", form, SETTINGS) as add:
+            add(made[0])
+            raise OSError("the second image is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        broken_off()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_source_at_all(tmp_path: Path) -> None:

@@ -61,8 +61,10 @@ def test_each_image_is_unpacked_once_and_let_go(packed: Names, monkeypatch: pyte
 
     monkeypatch.setattr(images, "read_pixels", counted)
     exposures = of_files(packed, WEIGHTED)
-    made = extract_all(exposures, replace(WEIGHTED, threads=4))
+    came: list[int] = []
+    made = extract_all(exposures, replace(WEIGHTED, threads=4), done=lambda each: came.append(each.number))
     assert all(each.sources == 2 for each in made)
+    assert came == [each.number for each in made] == [1, 2]
     assert sorted(unpacked) == [(f"{kind}.fits.fz", hdu) for kind in ("flag", "image", "weight") for hdu in (1, 2)]
     for each in exposures:
         for rows in (each.rows, *each.weights, *each.flags):

@@ -60,3 +60,7 @@ def test_every_way_gives_the_plain_rule(order: str, share: float, low: float, fa
             np.testing.assert_array_equal(found[1], expected[1])
             for pixels, before in zip(kept, maps, strict=True):
                 np.testing.assert_array_equal(pixels, before)
+        spent = watch(kept, [bits.astype(f"{order}i2")], masks, rules, np.dtype(np.int32), Room(), spend=True)
+        assert spent[0] is kept[0]
+        np.testing.assert_array_equal(spent[0].astype(np.float32).view(np.int32), expected[0].view(np.int32))
+        np.testing.assert_array_equal(spent[1], expected[1])

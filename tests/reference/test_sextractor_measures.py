@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from processing import ldac
+from processing.reading import Mosaic
 from processing.sextractor.command import main
 
 pytestmark = pytest.mark.reference
 
 COLUMNS = (
     "X_IMAGE", "Y_IMAGE", "A_IMAGE", "B_IMAGE", "ERRA_IMAGE", "ISOAREA_IMAGE", "ISOAREAF_IMAGE", "ISO3", "FLUX_MAX",
-    "MAG_ISO", "MAG_APER(2)", "MAG_AUTO", "MAGERR_AUTO", "KRON_RADIUS", "FLUX_RADIUS", "XWIN_IMAGE", "YWIN_IMAGE",
-    "SNR_WIN", "FLAGS", "CLASS_STAR", "VIGNET(21,21)",
+    "MU_THRESHOLD", "AWIN_IMAGE", "MAG_ISO", "MAG_APER(2)", "MAG_AUTO", "MAGERR_AUTO", "KRON_RADIUS", "FLUX_RADIUS",
+    "XWIN_IMAGE", "YWIN_IMAGE", "SNR_WIN", "FLAGS", "CLASS_STAR", "VIGNET(21,21)",
 )  # fmt: skip
 SHARE = Path("/usr/share/source-extractor")
-CUT = 8
-"""Flag of a source that the image's edge cuts."""
+BLENDED = 2
 
 
 def both(
@@ -48,27 +48,32 @@ def both(
     assert len(ours) == len(theirs)
     places = [np.c_[each["X_IMAGE"], each["Y_IMAGE"]] for each in (ours, theirs)]
     far, near = cKDTree(places[0]).query(places[1])
-    assert far.max() < 2e-5  # a bit of 1000 pixels in single precision
+    assert far.max() < 1e-4  # a bit of 1000 pixels in single precision is 6e-5
     assert len(np.unique(near)) == len(ours)
     return ours[near], theirs
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weights", ["none", "flat", "slanting"])
 def test_a_real_frame_is_measured_as_the_original_does(
-    weighted: bool,
+    weights: str,
     shared_data: Path,
     program: Callable[[str, str], str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = shared_data / "sextractor_tests"
-    settings = ("-WEIGHT_TYPE", "MAP_WEIGHT", "-WEIGHT_IMAGE", str(folder / "galaxies.weight.fits")) if weighted else ()
+    settings: tuple[str, ...] = ()
+    if weights != "none":
+        pixels = Mosaic(folder / "galaxies.weight.fits").read(0)
+        if weights == "slanting":  # thresholds differ from pixel to pixel, and those of sources from the image's
+            pixels = pixels * np.linspace(0.5, 1.5, pixels.shape[1], dtype=np.float32)
+        fits.writeto(tmp_path / "weight.fits", pixels)
+        settings = ("-WEIGHT_TYPE", "MAP_WEIGHT", "-WEIGHT_IMAGE", "weight.fits")
     tool = program("source-extractor", "source-extractor")
     ours, theirs = both(folder / "galaxies.fits", settings, tool, tmp_path, monkeypatch)
     assert len(theirs) > 900
     assert np.count_nonzero(theirs["FLAGS"] & 2) > 30
-    # where weights change within a source, thresholds of its pixels are rounded otherwise: at the image's edge only
-    agree(ours, theirs, theirs["FLAGS"] & CUT == 0 if weighted else np.ones(len(theirs), np.bool_))
+    agree(ours, theirs, dealt=2 if weights == "slanting" else 0)
 
 
 def test_a_stack_is_measured_as_the_original_does(
@@ -77,34 +82,33 @@ def test_a_stack_is_measured_as_the_original_does(
     tool = program("source-extractor", "source-extractor")
     ours, theirs = both(shared_data / "humvi" / "CFHTLS-test_g.fits", (), tool, tmp_path, monkeypatch)
     assert len(theirs) > 90
-    agree(ours, theirs, np.ones(len(theirs), np.bool_))
+    agree(ours, theirs)
 
 
-def agree(ours: NDArray[Any], theirs: NDArray[Any], whole: NDArray[np.bool_]) -> None:
-    """Hold what must agree for every source, and for all but a few."""
+def agree(ours: NDArray[Any], theirs: NDArray[Any], *, dealt: int = 0) -> None:
+    """Hold what must agree for every source, but for as many as `dealt` of a blend that divides a pixel otherwise."""
 
     def off(name: str) -> NDArray[np.float64]:
         difference = np.abs(ours[name].astype(np.float64) - theirs[name].astype(np.float64))
         return difference.reshape(len(ours), -1).max(axis=1)
 
-    for name in ("ISOAREAF_IMAGE", "FLUX_MAX", "VIGNET"):
+    unlike = off("ISOAREAF_IMAGE") > 0
+    assert np.count_nonzero(unlike) == dealt
+    assert (theirs["FLAGS"][unlike] & BLENDED > 0).all()
+    ours, theirs = ours[~unlike], theirs[~unlike]
+    for name in ("ISOAREA_IMAGE", "ISO3", "FLUX_MAX", "VIGNET"):
         assert not off(name).any(), name
-    for name in ("ISOAREA_IMAGE", "ISO3"):
-        assert not off(name)[whole].any(), name
     for name in ("A_IMAGE", "B_IMAGE", "MAG_ISO"):
         assert off(name).max() < 2e-6, name  # single precision
     assert np.max(off("ERRA_IMAGE") / theirs["ERRA_IMAGE"]) < 1e-5
-    assert off("CLASS_STAR")[whole].max() < 2e-6
-    # found at most 1 of 904, whose neighbour's pixels are replaced by others; positions end one turn earlier or later
-    few = {"MAG_AUTO": 2e-6, "MAGERR_AUTO": 2e-6, "FLUX_RADIUS": 2e-6, "XWIN_IMAGE": 1e-6, "YWIN_IMAGE": 1e-6}
-    few |= {"KRON_RADIUS": 1e-4, "SNR_WIN": 1e-3}
-    for name, bound in few.items():
-        assert np.count_nonzero(off(name) > bound) <= 2, name
-    # found 4 of 904: 16 of cuts by the buffer, 1 of neighbours whose share is a tenth exactly
-    assert np.mean(off("FLAGS") > 0) < 0.006
-    # found 18 of 904: a part of a pixel on the very rim of a circle falls to one side or the other by rounding
-    assert np.mean(off("MAG_APER") > 2e-6) < 0.03
-    assert off("MAG_APER").max() < 5e-3
+    # single precision; windows end a turn at 1e-4 pixel, where a sum's last bit is seen in the sixth digit behind it
+    bounds = {"XWIN_IMAGE": 1e-5, "YWIN_IMAGE": 1e-5, "SNR_WIN": 1e-3, "MAG_APER": 1e-5}
+    bounds["KRON_RADIUS"] = 1e-4  # a ratio of sums that nearly vanish for the faintest
+    names = ("MU_THRESHOLD", "MAG_AUTO", "MAGERR_AUTO", "FLUX_RADIUS", "AWIN_IMAGE", "CLASS_STAR")
+    for name, bound in (bounds | dict.fromkeys(names, 2e-6)).items():
+        assert off(name).max() < bound, name
+    # found 2 of 904: 16 of a cut by the buffer, 1 of neighbours whose share is a tenth exactly
+    assert np.count_nonzero(off("FLAGS")) <= 2
 
 
 LOCAL = (
