@@ -261,7 +261,7 @@ def _ended(line: Floats, pieces: Sequence[Piece], scale: float, step: float) -> 
     usual = float(boxes[best][0].sum() / scale / max(float(boxes[best][1].sum()), 1.0))
     order = np.argsort(place, kind="stable")
     total, number, place = total[order], number[order], place[order]
-    low, high = _longest(total - END * usual * number)
+    low, high = longest(total - END * usual * number)
     total, number, place = total[low:high], number[low:high], place[low:high]
     seen = number > 0.0
     if not seen.any():
@@ -280,7 +280,7 @@ def _ended(line: Floats, pieces: Sequence[Piece], scale: float, step: float) -> 
     )  # fmt: skip
 
 
-def _longest(gain: Floats) -> tuple[int, int]:
+def longest(gain: Floats) -> tuple[int, int]:
     """First and end of the run with the greatest sum."""
     reached = np.concatenate(([0.0], np.cumsum(gain)))
     lowest = np.minimum.accumulate(reached)

@@ -51,8 +51,8 @@ def profile_of(path: Path, sheets: Mapping[int, Sheet]) -> Profile:
     """Measure width and brightness of a path; `sheets` hold light in noise of a pixel, by CCD, in the finest bins."""
     bins = sheets[path.pieces[0].ccd].step
     step = path.step
-    rows = [_rows(piece, path, sheets[piece.ccd]) for piece in path.pieces]
-    every = _median(np.concatenate(rows))
+    rows = [rows_of(piece, path, sheets[piece.ccd]) for piece in path.pieces]
+    every = median(np.concatenate(rows))
     direction = path.line[2:]
     widths = np.geomspace(NARROWEST * step, WIDEST * step, 40)
     best, width = math.inf, float(widths[0])
@@ -68,14 +68,14 @@ def profile_of(path: Path, sheets: Mapping[int, Sheet]) -> Profile:
     peaks = []
     overall = float(_fit(design[known], every[known])[0])
     for part in rows:
-        profile = _median(part)
+        profile = median(part)
         usable = np.isfinite(profile)
         enough = part.shape[0] >= 6 and np.count_nonzero(usable) >= HALF
         peaks.append(float(_fit(design[usable], profile[usable])[0]) if enough else overall)
     return Profile(width, overall, np.array(peaks))
 
 
-def _rows(piece: Piece, path: Path, sheet: Sheet) -> Floats:
+def rows_of(piece: Piece, path: Path, sheet: Sheet) -> Floats:
     """Light (rows, columns) along the piece, NaN where there is none."""
     line, middle, step = path.line, piece.middle, path.step
     point = line[:2] + middle * line[2:] + piece.offset * np.array([-line[3], line[2]])
@@ -91,7 +91,7 @@ def _rows(piece: Piece, path: Path, sheet: Sheet) -> Floats:
     return np.where(numbers > 0.0, sums / np.maximum(numbers, 1.0), np.nan)
 
 
-def _median(rows: Floats) -> Floats:
+def median(rows: Floats) -> Floats:
     """Median of each column; NaN where it has fewer than three values."""
     ordered = np.sort(rows, axis=0)
     known = np.isfinite(rows).sum(axis=0)
@@ -104,12 +104,24 @@ def _median(rows: Floats) -> Floats:
 
 def _design(width: float, direction: Floats, step: float, bins: float) -> Floats:
     """(columns, 2): profile of a trail of peak 1 as bins of `bins` pixels see it, and 1 for the light beside."""
+    seen = seen_through(width, direction, step, bins, np.zeros(1))[0]
+    return np.stack([seen, np.ones_like(seen)], axis=1)
+
+
+def seen_through(width: float, direction: Floats, step: float, bins: float, places: Floats) -> Floats:
+    """(places, columns): trails of peak 1, `places` pixels from the path, as bins of `bins` pixels see them."""
     middles = (np.arange(2 * HALF) - HALF + 0.5) * ACROSS * step
     shares = (np.arange(_SUBDIVISIONS) + 0.5) / _SUBDIVISIONS - 0.5
     within = (shares[:, np.newaxis] * abs(direction[0]) + shares * abs(direction[1])).ravel() * bins
-    away = (middles[:, np.newaxis] + within) / (width / FWHM)
-    seen = ((1.0 + away * away) ** -EXPONENT).mean(axis=1)
-    return np.stack([seen, np.ones_like(seen)], axis=1)
+    away, at = np.unique(middles - places[:, np.newaxis], return_inverse=True)
+    seen: Floats = moffat(away[:, np.newaxis] + within, width).mean(axis=-1)[at].reshape(places.size, middles.size)
+    return seen
+
+
+def moffat(away: Floats, width: float) -> Floats:
+    """Light of a trail of peak 1 `away` pixels from its middle line."""
+    light: Floats = (1.0 + (away / (width / FWHM)) ** 2) ** -EXPONENT
+    return light
 
 
 def _fit(design: Floats, profile: Floats) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """The search for trails over a whole mosaic: wide ones on coarse bins first, then narrow ones on fine bins."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from processing.defects.settings import TrailSettings
 from processing.defects.trail_candidates import Sheet, candidates, corner_of
 from processing.defects.trail_paths import Path, Piece, follow
 from processing.defects.trail_profiles import NARROWEST, WIDEST, Profile, profile_of
+from processing.defects.trail_twins import twins_of
 from processing.defects.trails import STEP, Stretch, Trail, TrailMap, fit_surface, surface_on
 from processing.kernels import trails as kernels
 
@@ -111,17 +112,16 @@ def _search(
         if vain >= IN_VAIN:
             break
         vain += 1
-        half = 1.5 * step
-        profile = profile_of(path, light) if _is_trail(path, settings, factor) else None
-        if profile is not None and _is_shaped(profile, settings, factor):
-            trail = _trail(path, profile, by_ccd, insides, settings)
-            found.append(trail)
+        told = _told(path, light, settings, factor)
+        for own, profile in told:
+            found.append(_trail(own, profile, by_ccd, insides, settings))
             vain = 0
-            half += max(stretch.half_width for stretch in trail.stretches)
-            if len(found) >= settings.most:
-                break
-        for piece in path.pieces:
-            _take_out(by_ccd[piece.ccd], _ends(piece, path), half)
+            half = 1.5 * step + max(stretch.half_width for stretch in found[-1].stretches)
+            _take_path(by_ccd, own, half)
+        if len(found) >= settings.most:
+            break
+        if not told:
+            _take_path(by_ccd, path, 1.5 * step)
     return found
 
 
@@ -184,6 +184,22 @@ def _raised(sheets: Sequence[Sheet], *, largest: bool) -> list[Sheet]:
     return raised
 
 
+def _told(
+    path: Path, light: Mapping[int, Sheet], settings: TrailSettings, factor: int
+) -> Sequence[tuple[Path, Profile]]:
+    """Return the trail that lies along a path, or both of them, with its profile; none where it is no trail.
+
+    What is wide for the bins it was found in because it is two narrow ones is left to finer bins.
+    """
+    profile = profile_of(path, light) if _is_trail(path, settings, factor) else None
+    if profile is None or not _is_shaped(profile, settings, factor):
+        return ()
+    twins = twins_of(path, light, settings.faintest)
+    if factor == 1:
+        return twins or ((path, profile),)
+    return () if twins and twins[0][1].width < STEP * RESOLVED * factor else ((path, profile),)
+
+
 def _is_trail(path: Path, settings: TrailSettings, factor: int) -> bool:
     if path.score < settings.score or path.steady < STEADY or path.beside < BESIDE or path.seen < settings.shortest:
         return False
@@ -234,6 +250,11 @@ def _on_mosaic(stretch: Stretch, sheet: Sheet, inside: Area) -> Floats:
     x = (np.array([stretch.x0, stretch.x1]) + 0.5 - inside.x0) * sheet.sense[0] + sheet.first[0]
     y = (np.array([stretch.y0, stretch.y1]) + 0.5 - inside.y0) * sheet.sense[1] + sheet.first[1]
     return np.array([x[0], y[0], x[1], y[1]])
+
+
+def _take_path(sheets: Mapping[int, Sheet], path: Path, half: float) -> None:
+    for piece in path.pieces:
+        _take_out(sheets[piece.ccd], _ends(piece, path), half)
 
 
 def _take_out(sheet: Sheet, ends: Floats, half: float) -> None:
