@@ -60,14 +60,11 @@ def cases(place: Path) -> list[Case]:
     for number in range(3):
         path = DATA / "sim" / f"exp{number}.fits.fz"
         if path.exists():
-            mosaic = Mosaic(path)
-            parts = [
-                hdu_bytes(mosaic.read(index), each.header, name=each.name, compression=Compression.NONE)
-                for index, each in enumerate(mosaic.extensions)
-            ]
-            plain = place / f"exp{number}.fits"
-            assemble(plain, primary_bytes(mosaic.primary_cards), parts)
-            found.append(Case(f"sim {number}", "two simulated MegaCam CCDs", plain))
+            found.append(Case(f"sim {number}", "two simulated MegaCam CCDs", unpacked(path, place)))
+    told = "a frame of our own painter, 36 CCDs with all effects of the detectors, its flat as the weights"
+    frame, flat = painted(place)
+    weight = ("-WEIGHT_TYPE", "MAP_WEIGHT", "-WEIGHT_IMAGE", str(flat))
+    found.append(Case("camera", told, frame, weight))
     ntt = DATA / "sextractor_tests" / "galaxies.fits"
     weight = ("-WEIGHT_TYPE", "MAP_WEIGHT", "-WEIGHT_IMAGE", str(ntt.with_suffix("")) + ".weight.fits")
     others = (
@@ -78,6 +75,27 @@ def cases(place: Path) -> list[Case]:
         Case("sep", "256 x 256", DATA / "sep_image" / "image.fits"),
     )
     return found + [case for case in others if case.path.exists()]
+
+
+def unpacked(path: Path, place: Path) -> Path:
+    """Put the CCDs of a compressed file uncompressed into one in `place`, which both read."""
+    mosaic = Mosaic(path)
+    parts = (
+        hdu_bytes(mosaic.read(index), each.header, name=each.name, compression=Compression.NONE)
+        for index, each in enumerate(mosaic.extensions)
+    )
+    plain = place / f"{path.name.partition('.fits')[0]}.fits"
+    assemble(plain, primary_bytes(mosaic.primary_cards), parts)
+    return plain
+
+
+def painted(place: Path) -> tuple[Path, Path]:
+    """Paint a frame of MegaCam; return it and its flat field, uncompressed."""
+    argv = ["--instrument", "megacam", "--pointing", "215,53", "--seed", "2003", "--directory", str(place / "camera")]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-m", "processing.skymaker.command", *argv], check=True, env=env)
+    frame, flat = (next((place / "camera").rglob(pattern)) for pattern in ("*p.fits.fz", "*flat*.fits*"))
+    return unpacked(frame, place), unpacked(flat, place)
 
 
 def measured(case: Case, place: Path) -> tuple[NDArray[Any], NDArray[Any], int, int]:

@@ -88,6 +88,7 @@ def statements(kind: str, frames: int) -> list[str]:
         "valid_at": at,
         "placed_at": at,
         "weighted_at": f"CASE WHEN {held} THEN {at} END",
+        "catalogued_at": f"CASE WHEN {held} AND {n} % 1000 < 999 THEN {at} END",
     }
     replica = {
         "frame_id": f"{n} + 1",

@@ -43,7 +43,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class NodeBar:
+    id: int
     name: str
+    directory: str
     state: NodeState
     reason: str | None
     capacity: int
@@ -54,6 +56,9 @@ class NodeBar:
     free: int
     """Bytes still to be had, before promises and reserve."""
     reserve: int
+    frames: int
+    """Exposures held."""
+    seen_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ def _catalogues(settings: Settings) -> bool:
 
 def bars(nodes: Sequence[NodeRecord], rooms: Mapping[str, NodeRoom]) -> tuple[NodeBar, ...]:
     """Give what is drawn of each node."""
-    return tuple(_bar(node, rooms[node.name].leased if node.name in rooms else 0) for node in nodes)
+    return tuple(_bar(node, rooms.get(node.name)) for node in nodes)
 
 
 @functools.lru_cache
@@ -136,16 +141,20 @@ def _unweighted(instrument: str) -> str | None:
     return load_instrument(instrument).unweighted
 
 
-def _bar(node: NodeRecord, leased: int) -> NodeBar:
+def _bar(node: NodeRecord, room: NodeRoom | None) -> NodeBar:
     return NodeBar(
+        id=node.id,
         name=node.name,
+        directory=node.directory,
         state=node.state,
         reason=node.reason,
         capacity=node.capacity,
         used=node.used,
-        leased=leased,
+        leased=room.leased if room else 0,
         free=node.free,
         reserve=node.reserve,
+        frames=room.frames if room else 0,
+        seen_at=node.seen_at,
     )
 
 

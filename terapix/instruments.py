@@ -183,7 +183,7 @@ class BrightStars:
     spike_longest: Positive = 120.0
     """Arcsec."""
     spike_width: Positive = 1.5
-    """Arcsec."""
+    """Arcsec, where a spike is faint; where it is brighter it is seen wider."""
     ghosts: tuple[Ghost, ...] = ()
 
 

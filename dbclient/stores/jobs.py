@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient import stages
@@ -29,6 +29,8 @@ from dbclient.stores.wanted import WantedJobs
 
 LATEST: Final = 500
 """Jobs from which the speed of nodes is taken."""
+_DONE: Final[ColumnElement[bool]] = func.coalesce(Job.state, Job.state) == JobState.DONE
+"""Wrapped: nearly all are, and SQLite would sort them to find the latest."""
 
 
 class Jobs(WantedJobs):
@@ -296,7 +298,7 @@ class Jobs(WantedJobs):
         """Give the mean time that a frame takes in each stage, over the latest jobs that were done."""
         latest = (
             select(Job.stage, Job.started_at, Job.ended_at)
-            .where(Job.state == JobState.DONE, Job.started_at.is_not(None), Job.ended_at.is_not(None))
+            .where(_DONE, Job.started_at.is_not(None), Job.ended_at.is_not(None))
             .order_by(Job.id.desc())
             .limit(LATEST)
         )
@@ -311,8 +313,8 @@ class Jobs(WantedJobs):
         latest = (
             select(Job.node_id, Job.started_at, Job.ended_at)
             .where(
-                Job.state == JobState.DONE,
-                Job.stage == stages.WEIGHT,
+                _DONE,
+                func.coalesce(Job.stage, Job.stage) == stages.WEIGHT,  # wrapped for the same reason
                 Job.started_at.is_not(None),
                 Job.ended_at.is_not(None),
             )

@@ -101,6 +101,13 @@ class Traffic:
         query = query if before is None else query.where(number < before)
         return await _records(session, query.order_by(number.desc()).limit(limit))
 
+    async def arrived(self, session: AsyncSession, *, since: datetime) -> dict[int, int]:
+        """Count what came to each node after a moment, by node row; where nothing came there is none."""
+        came = Transfer.kind.in_(TO_NODES), Transfer.state == TransferState.DONE, Transfer.ended_at >= since
+        query = select(Transfer.node_id, func.count()).where(*came, Transfer.node_id.is_not(None))
+        rows = (await session.execute(query.group_by(Transfer.node_id))).all()
+        return {node: count for node, count in rows if node is not None}
+
     async def runs_to_place(self, session: AsyncSession, *, limit: int) -> list[RunRoom]:
         """Give the runs that still have frames to be placed: those with most bytes at reception first."""
         counted = Tallies().counted(session, TallyLevel.RUN).c

@@ -20,6 +20,8 @@ from processing.kernels import bright
 from terapix.instruments import BrightStars, Ghost
 
 Floats = NDArray[np.float64]
+SEGMENTS = 16
+"""Of a spike, which narrows from one to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +93,21 @@ def mark_stars(
     corners = np.array([inside.x0, inside.x1, inside.y0, inside.y1])
     halo = reach(stars.light, optics.halo, optics.halo_slope, settings.halo * rms, scale)
     halo = np.minimum(halo, optics.halo_longest / scale)
-    spike = reach(stars.light, optics.spike, optics.spike_slope, settings.spike * rms, scale)
-    spike = np.minimum(spike, optics.spike_longest / scale)
+    seen = reach(stars.light, optics.spike, optics.spike_slope, settings.spike * rms, scale)
+    spike = np.minimum(seen, optics.spike_longest / scale)
     count = 0
     for k in np.flatnonzero(bright.near_part(stars.x, stars.y, halo, corners) & (halo >= settings.smallest)):
         count += bright.mark_ring(flags, corners, stars.x[k], stars.y[k], halo[k], 0.0, int(PixelFlag.HALO))
     turn = 180.0 if stars.turned else 0.0
     for k in np.flatnonzero(bright.near_part(stars.x, stars.y, spike, corners) & (spike >= settings.smallest)):
+        edges = np.linspace(0.0, spike[k], SEGMENTS + 1)
+        halves = widths_along(0.5 * (edges[1:] + edges[:-1]), seen[k], optics) / scale
         for angle in np.radians(np.asarray(optics.spike_angles) + turn):
-            count += bright.mark_bar(
-                flags, corners, stars.x[k], stars.y[k], math.cos(angle), math.sin(angle), 0.0, spike[k],
-                0.5 * optics.spike_width / scale, int(PixelFlag.SPIKE),
-            )  # fmt: skip
+            for first, last, half in zip(edges[:-1], edges[1:], halves, strict=True):
+                count += bright.mark_bar(
+                    flags, corners, stars.x[k], stars.y[k], math.cos(angle), math.sin(angle), first, last, half,
+                    int(PixelFlag.SPIKE),
+                )  # fmt: skip
     for ghost in optics.ghosts:
         count += _mark_ghost(flags, corners, stars, ghost, settings.ghost * rms, scale)
     return count
@@ -117,6 +122,16 @@ def reach(light: Floats, brightness: float, slope: float, limit: float, scale: f
     at_minute = light * 10.0 ** (-0.4 * brightness) * scale**2
     distance: Floats = 60.0 / scale * (np.maximum(at_minute, 0.0) / limit) ** (1.0 / slope)
     return distance
+
+
+def widths_along(places: Floats, seen: float, optics: BrightStars) -> Floats:
+    """Arcsec to each side of a spike at which its light is no longer seen, `places` along it; `seen` is where it ends.
+
+    Across it, light falls as that of a trail does, by Moffat's profile of exponent 5/2: the brighter, the wider.
+    """
+    brighter = (seen / np.maximum(places, 1.0)) ** (optics.spike_slope / 2.5)
+    half: Floats = 0.5 * optics.spike_width * np.sqrt(np.maximum(brighter - 1.0, 1.0))
+    return half
 
 
 def _mark_ghost(

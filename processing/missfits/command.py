@@ -155,7 +155,8 @@ class Plan:
         written: list[Made] = []
         if not damaged:
             process = partial(processed, kind=self.pixels, zero=self.zero, findings=findings)
-            writer = Writer(self.save, process, sums=self.sums in {"COMPUTE", "UPDATE"})
+            threads = len(os.sched_getaffinity(0)) if self.pixels is Pixels.NONE else 1
+            writer = Writer(self.save, process, sums=self.sums in {"COMPUTE", "UPDATE"}, threads=threads)
             paths = writer.write(products, source.paths)
             counts = [(max(len(each.hdus) - 1, 1), depth_of(each.hdus)) for each in products]
             written = [Made(path, *count) for path, count in zip(paths, counts, strict=False)]

@@ -13,6 +13,7 @@ CHUNK = 1 << 18
 """Bytes of pixels held at once: they stay in a core's cache until they are summed and written."""
 MANDATORY = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|END")
 """Keywords that no edit may touch: they tell where the pixels are."""
+_TEXT = re.compile(r"\s*'(?:[^']|'')*'")
 _AS_SIMPLE = "SIMPLE  =                    T / "
 _AS_EXTENSION = "XTENSION= 'IMAGE   '           / "
 _USUAL = (
@@ -114,8 +115,11 @@ def card_of(name: str, value: object, comment: str = "") -> str:
 
 def comment_of(card: str) -> str:
     """Comment of a card, behind the slash."""
-    found = re.match(r".{10}\s*(?:'(?:[^']|'')*'|[^/]*)\s*/ ?(.*)", card)
-    return found[1].rstrip() if found else ""
+    value = card[10:]
+    text = _TEXT.match(value)
+    behind = value[text.end() :].lstrip() if text else ""
+    comment = behind[1:] if behind.startswith("/") else value.partition("/")[2]
+    return comment.removeprefix(" ").rstrip()
 
 
 def as_simple(hdu: Hdu) -> Hdu:
@@ -135,9 +139,13 @@ def as_extension(hdu: Hdu) -> Hdu:
     first = (_AS_EXTENSION + comment)[:CARD].rstrip(" /").ljust(CARD)
     cards = [first, *(card for card in hdu.cards[1:] if keyword(card) != "EXTEND")]
     present = {keyword(card) for card in cards}
-    behind = 1 + max(place for place, card in enumerate(cards) if re.fullmatch(r"NAXIS\d*", keyword(card)))
+    behind = 1 + max(place for place, card in enumerate(cards) if _is_axis(keyword(card)))
     cards[behind:behind] = [card.ljust(CARD) for card in _USUAL if keyword(card) not in present]
     return hdu.with_cards(cards)
+
+
+def _is_axis(name: str) -> bool:
+    return name.startswith("NAXIS") and (name == "NAXIS" or name[5:].isdecimal())
 
 
 def bare_primary(path: Path) -> Hdu:

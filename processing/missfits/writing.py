@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import Thread
@@ -15,6 +16,7 @@ from processing.missfits.arrange import Product
 from processing.missfits.checksums import Adder, with_sums
 from processing.missfits.hdus import Hdu, Stretch, keyword
 from processing.placing import place
+from processing.sharing import shared
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -44,6 +46,8 @@ class Writer:
     process: Process
     sums: bool
     """CHECKSUM and DATASUM are written to every HDU."""
+    threads: int = 1
+    """Files written at once; more than one only where `process` may be called by several threads."""
 
     def write(self, products: Sequence[Product], read: Sequence[Path]) -> list[Path]:
         """Write all products under temporary names, and only then put all of them in place.
@@ -88,10 +92,9 @@ class Writer:
 
     def _write_all(self, paths: Sequence[Path], products: Sequence[Product]) -> None:
         if not self._flushed:
-            for path, product in zip(paths, products, strict=True):
-                with _opened(path) as stream:
-                    for hdu in self.process(product.hdus):
-                        self._put(stream, hdu)
+            writes = [partial(self._write_one, *each) for each in zip(paths, products, strict=True)]
+            for _ in shared(writes, min(len(writes), self.threads)):
+                pass
             return
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  not needed where nothing is flushed
 
@@ -103,6 +106,11 @@ class Writer:
                     going.pop(0).result()
             for each in going:
                 each.result()
+
+    def _write_one(self, path: Path, product: Product) -> None:
+        with _opened(path) as stream:
+            for hdu in self.process(product.hdus):
+                self._put(stream, hdu)
 
     def _flush(self, path: Path, product: Product, disk: "ThreadPoolExecutor") -> "Future[None]":
         """Write a file, which goes to disk while its next HDU, and the next files, are written.

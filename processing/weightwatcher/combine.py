@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from processing.cards import Entry
 from processing.errors import BadHeader, BadRegions, BadSetting, NotFits, ShapeMismatch
 from processing.reading import Extension, Mosaic
+from processing.sharing import shared
 from processing.weightwatcher.kinds import WeightKind
 from processing.weightwatcher.maps import InputMap, Layout, OutputMap, PackedMap, PlainMap, converted
-from processing.weightwatcher.sharing import shared
 from processing.weightwatcher.watch import Mask, Room, Rules, watch
 
 if TYPE_CHECKING:

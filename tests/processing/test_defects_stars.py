@@ -17,6 +17,7 @@ from processing.errors import BadCatalogue, BadHeader
 from processing.flags import PixelFlag
 from processing.weightwatcher.inputs import unzipped
 from terapix.instruments import BrightStars, Ghost, load_instrument
+from tests.support.bright_light import judged, paint
 
 SHAPE, NOISE, SCALE = (400, 500), 10.0, 0.2
 OPTICS = BrightStars(
@@ -66,8 +67,30 @@ def test_spikes_lie_along_the_spiders_arms_and_end():
     assert 30 < length < 150
     assert spike[200, 250 + int(length) - 1]
     assert not spike[200, 250 + int(length) + 2 :].any()
-    # half of 1.5 arcsec to each side of both axes
-    assert np.minimum(np.abs(rows - 200), np.abs(columns - 250)).max() <= 0.5 * 1.5 / SCALE
+    across, along = (
+        choose(np.abs(rows - 200), np.abs(columns - 250)) for choose in (np.minimum, np.maximum)
+    )  # fmt: skip
+    # half of 1.5 arcsec to each side of both axes, and more where a spike is brighter
+    assert across[along > 0.55 * length].max() <= 0.5 * 1.5 / SCALE
+    near = np.abs(along - 0.2 * length) < 0.02 * length
+    assert across[near].max() == pytest.approx(0.5 * 1.5 / SCALE * 2.0, rel=0.2)
+
+
+def test_what_is_marked_is_what_the_painter_lit(tmp_path):
+    painted = paint(tmp_path, ccd=21, seed=301)
+    by_catalogue, by_cores = judged(painted, painted.stars), judged(painted, painted.cores)
+
+    assert by_catalogue[PixelFlag.HALO].true > 100_000
+    assert by_catalogue[PixelFlag.HALO].found > 0.9
+    assert by_catalogue[PixelFlag.HALO].right > 0.9
+    assert by_catalogue[PixelFlag.GHOST].true > 100_000
+    assert by_catalogue[PixelFlag.GHOST].found > 0.98
+    assert by_catalogue[PixelFlag.GHOST].right > 0.98
+    assert by_catalogue[PixelFlag.SPIKE].found > 0.8
+    assert by_catalogue[PixelFlag.SPIKE].right > 0.75
+    # fluxes of cores are good to a factor of two
+    assert by_cores[PixelFlag.HALO].found > 0.7
+    assert by_cores[PixelFlag.SPIKE].found > 0.7
 
 
 def test_a_star_beside_the_mosaic_throws_its_ghost_across_the_axis():

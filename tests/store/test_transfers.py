@@ -4,7 +4,7 @@ import pytest
 
 from dbclient.errors import NoSuchRow
 from dbclient.schema import ProductState, ReplicaState, TransferKind, TransferState
-from dbclient.stores import Jobs, Products, Replicas, Transfers
+from dbclient.stores import Jobs, Products, Replicas, Traffic, Transfers
 from tests.support.night import MAPS, NOW, fetch, job, later, md5, node, placed, sight
 
 
@@ -36,6 +36,30 @@ async def test_a_move_is_promised_taken_up_and_ended(database):
         assert [t.id for t in await Transfers().open_of_frame(session, row.id)] == []
         (over,) = await Transfers().history(session, limit=10)
         assert (over.state, over.ended_at, over.bytes_done) == (TransferState.DONE, later(3), 1000)
+
+
+async def test_what_came_to_each_node_of_late_is_counted(database):
+    async with database.write() as session:
+        nodes = [await node(session, name) for name in ("node1", "node2", "node3")]
+        ends = [
+            (0, "DONE", 10),
+            (0, "DONE", 20),
+            (0, "DONE", 2),
+            (1, "DONE", 30),
+            (1, "FAILED", 30),
+            (None, "DONE", 30),
+        ]
+        for number, (place, state, moment) in enumerate(ends):
+            row = await sight(session, f"{number}p")
+            if place is None:
+                moved = await fetch(session, row)
+            else:
+                moved = await Transfers().begin(
+                    session, frame_id=row.id, kind=TransferKind.MOVE, source="x", node_id=nodes[place], now=NOW
+                )
+            await Transfers().end(session, moved, TransferState[state], now=later(moment))
+        assert await Traffic().arrived(session, since=later(10)) == {nodes[0]: 2, nodes[1]: 1}
+        assert await Traffic().arrived(session, since=later(31)) == {}
 
 
 async def test_the_history_is_newest_first_by_run_and_page(database):

@@ -18,14 +18,13 @@ from dbclient.rulebook import ModeRecord
 from dbclient.schema import FrameState, NodeState, RequestKind, RequestState, TransferMode, TransferState
 from dbclient.stores import Events, Frames, Growths, Modes, Nodes, Pauses, Requests, Rules, Traffic, Transfers
 from dbclient.stores.rules import PATTERNS
-from dbclient.stores.traffic import RunRoom
+from dbclient.stores.traffic import RunRoom, Wanted
 from dbclient.stores.transfers import TO_NODES
 from spica.chain import bars
 from spica.web.console import Console, console_of, render, who_is
 from spica.web.gate import Access, access
 from spica.web.pages.actions import readback, run_arguments
 from spica.web.pages.help import TOPICS
-from spica.web.pages.rooms import TO_NODES as TO_NODES_ONLY
 from spica.web.pages.rooms import DrawnNode, drawn_nodes
 from spica.web.wording import rate, size
 from terapix.quantities import counted
@@ -193,7 +192,7 @@ async def gather(session: AsyncSession, console: Console) -> dict[str, Any]:
         "rules": await Rules().all(session),
         "policy": console.settings.datatransfer.policy,
         "policies": POLICIES,
-        "past": await traffic.history(session, TO_NODES_ONLY, limit=SHOWN),
+        "past": await traffic.history(session, Wanted(to_nodes=True), limit=SHOWN),
         "choices": await traffic.run_names(session, limit=CHOICES),
         "filters": sorted(bands),
         "topics": list(TOPICS.items()),

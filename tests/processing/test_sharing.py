@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from processing.weightwatcher.sharing import shared
+from processing.sharing import shared
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
