@@ -51,7 +51,7 @@ def add_noise(image: Array, read: Array, least: float, key: np.uint64, first: in
 
 @njit(cache=True, nogil=True)
 def to_levels(image: Array, gain: float, ceiling: float, levels: Array, first: int, last: int) -> None:
-    """Divide electrons by the gain and clip at `ceiling`, into `levels` of the byte order of FITS."""
+    """Divide electrons by the gain and clip at `ceiling`, into `levels`, which may be `image`."""
     inverse = np.float32(1.0 / gain)
     top = np.float32(ceiling)
     for j in range(first, last):

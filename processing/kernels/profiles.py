@@ -37,6 +37,26 @@ def looked_up(square: float, table: Array, low: float, step: float) -> float:
 
 
 @njit(cache=True, nogil=True)
+def fill_light(
+    bulge: float, bulge_form: Array, disc: float, disc_form: Array, y: float, table: Array, low: float, step: float,
+    light: Array,
+) -> None:  # fmt: skip
+    """Fill `light` with the transform of bulge and disc along a row of frequencies."""
+    if disc != 0.0:
+        for i in range(light.size):
+            x = float(i)
+            square = 1.0 + (disc_form[0] * x + disc_form[1] * y) * x + disc_form[2] * y * y
+            light[i] = disc / (square * math.sqrt(square))
+    else:
+        light[:] = 0.0
+    if bulge != 0.0:
+        for i in range(light.size):
+            x = float(i)
+            square = (bulge_form[0] * x + bulge_form[1] * y) * x + bulge_form[2] * y * y
+            light[i] += bulge * looked_up(square, table, low, step)
+
+
+@njit(cache=True, nogil=True)
 def seen_through(transfers: Array, weights: Array, j: int, i: int) -> np.complex64:
     """Transfer function of a mixture of components."""
     seen = np.complex64(0.0)
@@ -60,7 +80,7 @@ def fill_spectra(
     """
     height, width = spectra.shape[1], spectra.shape[2]
     turn_x, turn_y = np.empty(width, np.complex64), np.empty(height, np.complex64)
-    bulge_form, disc_form = np.empty(3), np.empty(3)
+    bulge_form, disc_form, light = np.empty(3), np.empty(3), np.empty(width)
     unit = 2.0 * math.pi / height
     for g in range(spectra.shape[0]):
         one = galaxies[g]
@@ -76,14 +96,11 @@ def fill_spectra(
         table = tables[int(one[7])]
         for j in range(height):
             y = float(j if j <= height // 2 else j - height)
-            for i in range(width):
-                x = float(i)
-                light = 0.0
-                if disc != 0.0:
-                    square = 1.0 + (disc_form[0] * x + disc_form[1] * y) * x + disc_form[2] * y * y
-                    light += disc / (square * math.sqrt(square))
-                if bulge != 0.0:
-                    square = (bulge_form[0] * x + bulge_form[1] * y) * x + bulge_form[2] * y * y
-                    light += bulge * looked_up(square, table, low, step)
-                seen = transfers[0, j, i] if transfers.shape[0] == 1 else seen_through(transfers, mixture[g], j, i)
-                spectra[g, j, i] = np.float32(light) * turn_x[i] * turn_y[j] * seen
+            fill_light(bulge, bulge_form, disc, disc_form, y, table, low, step, light)
+            if transfers.shape[0] == 1:
+                for i in range(width):
+                    spectra[g, j, i] = np.float32(light[i]) * turn_x[i] * turn_y[j] * transfers[0, j, i]
+            else:
+                for i in range(width):
+                    seen = seen_through(transfers, mixture[g], j, i)
+                    spectra[g, j, i] = np.float32(light[i]) * turn_x[i] * turn_y[j] * seen

@@ -71,19 +71,26 @@ def fill_pupil(
         y = j - height // 2 + offset
         if whole:
             y = float(int(y))
+        near_y = max(abs(y) - 1.0, 0.0)
         for i in range(width):
             x = i - width // 2 + offset
             if whole:
                 x = float(int(x))
+            near_x = max(abs(x) - 1.0, 0.0)
             seen = 0
-            for sub_j in range(steps):
-                for sub_i in range(steps):
-                    if is_open(x + sub_i * step, y + sub_j * step, radius2, hole2, half_arm, arms):
-                        seen += 1
+            if near_x * near_x + near_y * near_y < radius2:
+                for sub_j in range(steps):
+                    for sub_i in range(steps):
+                        if is_open(x + sub_i * step, y + sub_j * step, radius2, hole2, half_arm, arms):
+                            seen += 1
             grey = seen * step * step
             turn = wave_front(x + middle, y + middle, phase) if seen else 0.0
-            real[j, i] = grey * math.cos(turn)
-            imaginary[j, i] = grey * math.sin(turn)
+            if turn == 0.0:
+                real[j, i] = grey
+                imaginary[j, i] = 0.0
+            else:
+                real[j, i] = grey * math.cos(turn)
+                imaginary[j, i] = grey * math.sin(turn)
 
 
 @njit(cache=True, nogil=True)

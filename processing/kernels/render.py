@@ -52,12 +52,18 @@ def add_run(
 
     `start` and `row` are the place of the run's first pixel in `phases`, were the source in the middle of its pixel.
     """
-    samples, size = phases.shape[0], phases.shape[2]
+    samples, size, count = phases.shape[0], phases.shape[2], run.size
+    first = start + (base_x - 1) // samples
+    last = start + (base_x - 2 + TAPS) // samples
+    inside = first >= 0 and last + count <= size
     for tap in range(TAPS):
         step = base_y - 1 + tap
         b = step % samples
         line_at = row + (step - b) // samples
         if line_at < 0 or line_at >= size:
+            continue
+        if inside:
+            add_taps(phases[b], share * wy[tap], base_x - 1, wx, start, line_at, run)
             continue
         for tip in range(TAPS):
             leap = base_x - 1 + tip
@@ -65,8 +71,26 @@ def add_run(
             begin = start + (leap - a) // samples
             weight = np.float32(share * wy[tap] * wx[tip])
             line = phases[b, a, line_at]
-            for i in range(max(0, -begin), min(run.size, size - begin)):
+            for i in range(max(0, -begin), min(count, size - begin)):
                 run[i] += weight * line[begin + i]
+
+
+@njit(cache=True, nogil=True)
+def add_taps(lines: Array, share: float, leap: int, wx: Array, start: int, line_at: int, run: Array) -> None:
+    """Add the four neighbours along a row, from `leap` samples on, of one row of phases that holds the whole run."""
+    samples, count = lines.shape[0], run.size
+    w0, w1 = np.float32(share * wx[0]), np.float32(share * wx[1])
+    w2, w3 = np.float32(share * wx[2]), np.float32(share * wx[3])
+    at = start + leap // samples
+    l0 = lines[leap % samples, line_at][at : at + count]
+    at = start + (leap + 1) // samples
+    l1 = lines[(leap + 1) % samples, line_at][at : at + count]
+    at = start + (leap + 2) // samples
+    l2 = lines[(leap + 2) % samples, line_at][at : at + count]
+    at = start + (leap + 3) // samples
+    l3 = lines[(leap + 3) % samples, line_at][at : at + count]
+    for i in range(count):
+        run[i] = run[i] + w0 * l0[i] + w1 * l1[i] + w2 * l2[i] + w3 * l3[i]
 
 
 @njit(cache=True, nogil=True)
@@ -115,9 +139,12 @@ def add_stamps(image: Array, stamps: Array, left: Array, bottom: Array, first: i
     for k in range(stamps.shape[0]):
         j0, j1 = max(first, bottom[k]), min(last, bottom[k] + size)
         i0, i1 = max(0, left[k]), min(width, left[k] + size)
+        if i1 <= i0:
+            continue
         for j in range(j0, j1):
-            for i in range(i0, i1):
-                image[j, i] += stamps[k, j - bottom[k], i - left[k]]
+            row, part = image[j, i0:i1], stamps[k, j - bottom[k], i0 - left[k] : i1 - left[k]]
+            for i in range(row.size):
+                row[i] += part[i]
 
 
 @njit(cache=True, nogil=True)
@@ -141,18 +168,22 @@ def deposit(coarse: Array, x: Array, y: Array, flux: Array, cell: float, margin:
 def add_coarse(image: Array, coarse: Array, cell: int, margin: int, first: int, last: int) -> None:
     """Add a map of cells to the rows from `first` to `last`, bilinearly between the centres of the cells."""
     width = image.shape[1]
-    row = np.empty(coarse.shape[1], np.float32)
+    row, rise = np.zeros(coarse.shape[1], np.float32), np.zeros(coarse.shape[1], np.float32)
+    before, share = np.empty(width, np.uint32), np.empty(width, np.float32)
+    for i in range(width):
+        u = (i + 0.5) / cell - 0.5 + margin
+        before[i] = int(u)
+        share[i] = u - int(u)
     for j in range(first, last):
         v = (j + 0.5) / cell - 0.5 + margin
         below = math.floor(v)
         fv = np.float32(v - below)
         for k in range(row.size):
             row[k] = coarse[below, k] + fv * (coarse[below + 1, k] - coarse[below, k])
+        for k in range(row.size - 1):
+            rise[k] = row[k + 1] - row[k]
         for i in range(width):
-            u = (i + 0.5) / cell - 0.5 + margin
-            before = int(u)
-            fu = np.float32(u - before)
-            image[j, i] += row[before] + fu * (row[before + 1] - row[before])
+            image[j, i] += row[before[i]] + share[i] * rise[before[i]]
 
 
 @njit(cache=True, nogil=True)

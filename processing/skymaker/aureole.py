@@ -4,6 +4,7 @@ The aureole falls as the square of the distance (King 1971, PASP 83, 199), to a 
 """
 
 import math
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -107,13 +108,23 @@ class FarLight:
             coarse = self._maps.setdefault(int(radius), np.zeros(self._size, np.float32))
             deposit(coarse, x[chosen], y[chosen], flux[chosen], float(CELL), self.margin)
 
-    def coarse(self) -> Images | None:
-        """Wings of all sources on the map of cells, a pixel's share of each; None where there are none."""
+    def coarse(self, each: Callable[[Callable[[int], None], Iterable[int]], None]) -> Images | None:
+        """Wings of all sources on the map of cells, a pixel's share of each; None where there are none.
+
+        `each` does a work for all of some items, in whatever order.
+        """
         if not self._maps:
             return None
+        radii = sorted(self._maps)
+        spectra: dict[int, NDArray[np.complex128]] = {}
+
+        def spread(radius: int) -> None:
+            spectra[radius] = np.fft.rfft2(self._maps[radius]) * np.fft.rfft2(self._kernel(radius), self._size)
+
+        each(spread, radii)
         total = np.zeros((self._size[0], self._size[1] // 2 + 1), np.complex128)
-        for radius in sorted(self._maps):
-            total += np.fft.rfft2(self._maps[radius]) * np.fft.rfft2(self._kernel(radius), self._size)
+        for radius in radii:
+            total += spectra[radius]
         coarse = np.fft.irfft2(total, self._size)
         shift = self._kernel_half
         moved: Images = np.roll(coarse / CELL**2, (-shift, -shift), axis=(0, 1)).astype(np.float32)

@@ -1,6 +1,7 @@
 """From electrons that arrive to levels that are stored: sky, noise, correlation, overflowing wells, microscanning."""
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.kernels.charge import bleed
-from processing.kernels.photons import add_noise
+from processing.kernels.photons import add_noise, to_levels
 
 Images = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -55,6 +56,13 @@ def noisy(electrons: Images, rms: Images, *, key: np.uint64, threads: int, least
         were counted everywhere.
     """
     in_bands(electrons.shape[0], threads, lambda first, last: add_noise(electrons, rms, least, key, first, last))
+
+
+def stored(electrons: Images, detector: Detector, first: int, last: int) -> None:
+    """Turn rows of electrons, in place, into levels of the byte order of FITS: `electrons.view(">f4")`."""
+    to_levels(electrons, detector.gain, detector.saturation, electrons, first, last)
+    if sys.byteorder == "little":
+        electrons[first:last].byteswap(inplace=True)
 
 
 def overflow(electrons: Images, well: float) -> None:

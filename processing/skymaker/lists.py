@@ -191,11 +191,10 @@ def _checked_galaxy(rest: list[float], where: str) -> None:
             raise BadList(where, f"{name} {value}", remedy=f"{expected} was expected")
 
 
-def write_list(path: Path, sources: Sources, area: Floats) -> None:
-    """Write sources with their positions in pixels from 1; `area` is the noise-equivalent area of galaxies, pixels."""
+def lines_of(sources: Sources, area: Floats) -> list[str]:
+    """Lines of sources with their positions in pixels from 1; `area` is that of galaxies' noise, pixels."""
     table = np.column_stack([sources.code, sources.x, sources.y, sources.mag, sources.rest, area]).tolist()
-    with path.open("w", encoding="ascii") as stream:
-        stream.writelines(_FORMS[row[0]](row) for row in table)
+    return [_FORMS[row[0]](row) for row in table]
 
 
 def _star_line(row: list[float]) -> str:

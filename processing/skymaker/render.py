@@ -5,8 +5,10 @@ of their profiles and of the PSF, on stamps as large as they are bright.
 """
 
 import math
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +21,25 @@ from processing.skymaker.psf import Psf
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.float32]
+Done = TypeVar("Done")
 SIDES = (32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 768, 1024, 1536, 2048)
 """Pixels of stamps: products of small primes, which the FFT likes."""
 RADII = (12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Pixels within which a source is painted one by one; its light beyond goes to the coarse map."""
 BAND = 256
 """Rows that one thread paints at a time."""
-BATCH = 1 << 21
-"""Samples of the stamps that are made at a time."""
+BATCH = 1 << 17
+"""Samples of the stamps that one thread makes at a time."""
+AHEAD = 3
+"""Batches of stamps a thread that may wait to be added."""
+
+
+class Part(NamedTuple):
+    """Galaxies whose stamps are made together."""
+
+    side: int
+    transfers: NDArray[np.complex64]
+    rows: NDArray[np.intp]
 
 
 class Painter:
@@ -37,12 +50,9 @@ class Painter:
         self._psf = psf
         self._faint = faint
         self._threads = max(threads, 1)
-        if "phases" not in psf.prepared:
-            psf.prepared["phases"] = phases_of(psf, threads)
-        self._phases, wings = psf.prepared["phases"]
+        self._phases, wings, self._rings = prepare(psf, threads)
         self._sharpness = float((self._phases[0, 0, 0].astype(float) ** 2).sum()) / _square_sum(psf)
         self._transfers: dict[tuple[int, int], NDArray[np.complex64]] = psf.prepared.setdefault("transfers", {})
-        self._rings = rings_of(self._phases)
         largest = self._phases.shape[3] // 2 - 2
         self._radii = np.array([radius for radius in RADII if radius < largest] + [largest])
         self._far = FarLight(shape, wings)
@@ -89,7 +99,7 @@ class Painter:
 
     def finish(self, light: Images) -> None:
         """Add the light of all sources beyond the radii within which they were painted."""
-        coarse = self._far.coarse()
+        coarse = self._far.coarse(self._each)
         if coarse is not None:
             self._in_bands(light, lambda first, last: add_coarse(light, coarse, CELL, self._far.margin, first, last))
 
@@ -125,20 +135,39 @@ class Painter:
         half = sides // 2
         left, bottom = (np.floor(columns[:, k] + 0.5).astype(np.int64) - half for k in (0, 1))
         seen = (left < light.shape[1]) & (bottom < light.shape[0]) & (left + sides > 0) & (bottom + sides > 0)
-        for side, radius in sorted(set(zip(sides[seen].tolist(), reach[seen].tolist(), strict=True))):
-            chosen = np.flatnonzero(seen & (sides == side) & (reach == radius))
-            transfers = self.transfer(side, radius)
-            batch = max(BATCH // side**2, 1)
-            for start in range(0, chosen.size, batch):
-                part = chosen[start : start + batch]
-                stamps = self._stamps(columns[part], left[part], bottom[part], side, transfers, tables)
-                self._add(light, stamps, left[part], bottom[part])
-                squares = np.einsum("kij,kij->k", stamps, stamps, dtype=np.float64)
-                area[part] = self._sharpness * columns[part, 2] ** 2 / np.maximum(squares, 1e-300)
+
+        def made(part: Part) -> tuple[Images, Floats]:
+            stamps = self._stamps(columns[part.rows], left[part.rows], bottom[part.rows], part, tables)
+            squares = np.einsum("kij,kij->k", stamps, stamps, dtype=np.float64)
+            return stamps, self._sharpness * columns[part.rows, 2] ** 2 / np.maximum(squares, 1e-300)
+
+        for part, (stamps, areas) in self._in_order(made, self._parts(sides, reach, seen)):
+            add_stamps(light, stamps, left[part.rows], bottom[part.rows], 0, light.shape[0])
+            area[part.rows] = areas
         return area
 
-    def _add(self, light: Images, stamps: Images, left: NDArray[np.int64], bottom: NDArray[np.int64]) -> None:
-        self._in_bands(light, lambda first, last: add_stamps(light, stamps, left, bottom, first, last))
+    def _parts(self, sides: NDArray[np.int64], reach: NDArray[np.int64], seen: NDArray[np.bool_]) -> Iterator[Part]:
+        """Sort those that are seen by the stamps they need."""
+        for side, radius in sorted(set(zip(sides[seen].tolist(), reach[seen].tolist(), strict=True))):
+            chosen = np.flatnonzero(seen & (sides == side) & (reach == radius))
+            batch = max(BATCH // side**2, 1)
+            transfers = self.transfer(side, radius)
+            for start in range(0, chosen.size, batch):
+                yield Part(side, transfers, chosen[start : start + batch])
+
+    def _in_order(self, work: Callable[[Part], Done], parts: Iterable[Part]) -> Iterator[tuple[Part, Done]]:
+        """Do `work` for all parts in as many threads as are wanted, a few parts ahead of what is taken."""
+        if self._threads == 1:
+            yield from ((part, work(part)) for part in parts)
+            return
+        with ThreadPoolExecutor(self._threads) as pool:
+            waiting: deque[tuple[Part, Future[Done]]] = deque()
+            for part in parts:
+                waiting.append((part, pool.submit(work, part)))
+                if len(waiting) > AHEAD * self._threads:
+                    first, done = waiting.popleft()
+                    yield first, done.result()
+            yield from ((part, done.result()) for part, done in waiting)
 
     def sides(self, columns: Floats, index: Floats, reach: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pixels of the stamp that each galaxy needs."""
@@ -157,46 +186,50 @@ class Painter:
         return found
 
     def _stamps(
-        self,
-        columns: Floats,
-        left: NDArray[np.int64],
-        bottom: NDArray[np.int64],
-        side: int,
-        transfers: NDArray[np.complex64],
-        tables: Floats,
+        self, columns: Floats, left: NDArray[np.int64], bottom: NDArray[np.int64], part: Part, tables: Floats
     ) -> Images:
         """Images (count, side, side) of galaxies."""
         local = columns.copy()
         local[:, 0] -= left
         local[:, 1] -= bottom
         mixture = self.mixture(columns[:, 0], columns[:, 1])
-        stamps = np.empty((columns.shape[0], side, side), np.float32)
-
-        def make(start: int) -> None:
-            part = slice(start, start + step)
-            spectra = np.empty((*stamps[part].shape[:2], side // 2 + 1), np.complex64)
-            fill_spectra(local[part], tables, TABLE_LOW, TABLE_STEP, transfers, mixture[part], spectra)
-            stamps[part] = np.fft.irfft2(spectra, (side, side))
-
-        step = max((1 << 17) // side**2, 1)
-        self._each(make, range(0, columns.shape[0], step))
-        return stamps
+        spectra = np.empty((columns.shape[0], part.side, part.side // 2 + 1), np.complex64)
+        fill_spectra(local, tables, TABLE_LOW, TABLE_STEP, part.transfers, mixture, spectra)
+        return np.asarray(np.fft.irfft2(spectra, (part.side, part.side)), np.float32)
 
     def transfer(self, side: int, radius: int) -> NDArray[np.complex64]:
         """Transforms (k, side, side // 2 + 1) of the components within `radius`, by pixels, wrapped into `side`."""
         key = side, radius
         if key not in self._transfers:
-            half = self._phases.shape[3] // 2
+            middle = self._phases.shape[3] // 2
+            half = min(middle, radius) if 2 * radius < side else middle
             axis = np.arange(-half, half + 1)
             within = axis[:, np.newaxis] ** 2 + axis**2 <= radius**2
-            sampled = self._phases[:, 0, 0] * within
-            turns = -(-(2 * half + 1 + side) // side) + 1
-            room = np.zeros((sampled.shape[0], turns * side, turns * side), np.float32)
-            first = (half // side + 1) * side - half
-            room[:, first : first + 2 * half + 1, first : first + 2 * half + 1] = sampled
-            wrapped = room.reshape(-1, turns, side, turns, side).sum(axis=(1, 3), dtype=np.float64)
-            self._transfers[key] = np.fft.rfft2(wrapped * self._psf.oversampling**2).astype(np.complex64)
+            kept = slice(middle - half, middle + half + 1)
+            image = self._phases[:, 0, 0, kept, kept].astype(np.float64) * within * self._psf.oversampling**2
+            rows = np.fft.rfft(wrap(image, side, 2))
+            self._transfers[key] = np.fft.fft(wrap(rows, side, 1), axis=1).astype(np.complex64)
         return self._transfers[key]
+
+
+def wrap(images: NDArray[Any], side: int, axis: int) -> NDArray[Any]:
+    """Wrap an axis of odd length into `side` samples, the middle to the first."""
+    length = images.shape[axis]
+    before: tuple[Any, ...] = (slice(None),) * axis
+    wrapped = np.zeros((*images.shape[:axis], side, *images.shape[axis + 1 :]), images.dtype)
+    for first in range(0, length, side):
+        at = np.arange(first, min(first + side, length))
+        wrapped[*before, (at - length // 2) % side] += images[*before, at]
+    return wrapped
+
+
+def prepare(psf: Psf, threads: int = 1) -> tuple[Images, Floats, Floats]:
+    """Phases, wings and rings of a PSF, reckoned once."""
+    if "phases" not in psf.prepared:
+        phases, wings = phases_of(psf, threads)
+        psf.prepared["phases"] = phases, wings, rings_of(phases)
+    found: tuple[Images, Floats, Floats] = psf.prepared["phases"]
+    return found
 
 
 def phases_of(psf: Psf, threads: int = 1) -> tuple[Images, Floats]:

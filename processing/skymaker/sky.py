@@ -3,7 +3,11 @@
 import math
 import os
 import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +15,13 @@ from numpy.typing import NDArray
 
 from processing.astromatic import Values
 from processing.errors import BadSetting
-from processing.kernels.photons import to_levels
-from processing.skymaker.image import Detector, correlated, in_bands, interpolant, noisy, overflow
+from processing.kernels.photons import add_noise
+from processing.skymaker.image import Detector, correlated, in_bands, interpolant, noisy, overflow, stored
 from processing.skymaker.lists import GALAXY, RASTER, SERSIC, Sources
 from processing.skymaker.maps import least_noise, noise_map
 from processing.skymaker.psf import Field, Psf, image_of, light_of, motion_of, psf_of, transfer, whole
-from processing.skymaker.psf_files import Centre, psf_from
 from processing.skymaker.pupil import Optics, amplitude
-from processing.skymaker.rasters import paint_rasters
+from processing.skymaker.render import prepare
 from processing.skymaker.scene import Scene, paint_and_measure
 from processing.skymaker.settings import detector_of, optics_of, size_of
 from processing.skymaker.stamps import cut_as_original
@@ -79,8 +82,29 @@ def optical_image(values: Values) -> Made:
     return Made((real / (real.sum() if kind == "PUPIL_MTF" else real.max())).astype(np.float32))
 
 
-def psf_for(values: Values, optics: Optics) -> Psf:
-    """PSF of the image, internal or from a file, with its aureole."""
+def psf_for(values: Values) -> Psf:
+    """PSF of the image, internal or from a file, with its aureole, ready for painting."""
+    psf = _psf_for(values, optics_of(values))
+    prepare(psf, threads_of(values))
+    return psf
+
+
+@contextmanager
+def psf_ahead(values: Values) -> Iterator[Callable[[], Psf]]:
+    """Give a function that gives the PSF, which is made meanwhile where there are threads for it."""
+    if threads_of(values) == 1:
+        yield cache(partial(psf_for, values))
+        return
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(psf_for, values).result
+
+
+def threads_of(values: Values) -> int:
+    """Threads that are wanted: NTHREADS, or one for each processor."""
+    return values.whole("NTHREADS") or len(os.sched_getaffinity(0))
+
+
+def _psf_for(values: Values, optics: Optics) -> Psf:
     height, width = size_of(values)
     where = Field(width, height)
     if values.text("PSF_TYPE") == "INTERNAL":
@@ -91,6 +115,8 @@ def psf_for(values: Values, optics: Optics) -> Psf:
             size=values.wholes("PSF_MAPSIZE")[0],
             field=where,
         )
+    from processing.skymaker.psf_files import Centre, psf_from  # noqa: PLC0415  seldom needed, and it brings in much
+
     psf = psf_from(
         Path(values.text("PSF_NAME")),
         oversampling=values.number("PSF_OVERSAMP"),
@@ -137,7 +163,7 @@ def on_grid(sources: Sources, values: Values, seed: int) -> Sources:
     return sources.chosen(slice(0, count)).at(x, y)
 
 
-def sky_image(values: Values, listed: Sources | None) -> Made:
+def sky_image(values: Values, listed: Sources | None, psf: Callable[[], Psf]) -> Made:
     """Image of the sky.
 
     Parameters
@@ -145,8 +171,10 @@ def sky_image(values: Values, listed: Sources | None) -> Made:
     values : Values
     listed : Sources or None
         From a list, with positions in pixels from 1.
+    psf : function
+        Gives the PSF that `psf_for` makes, when it comes to painting.
     """
-    threads = values.whole("NTHREADS") or len(os.sched_getaffinity(0))
+    threads = threads_of(values)
     seeds = seeds_of(values)
     optics, detector = optics_of(values), detector_of(values)
     sources = random_stars(values, seeds["SEED_STARPOS"])
@@ -175,10 +203,9 @@ def sky_image(values: Values, listed: Sources | None) -> Made:
         oversampling=oversampling_of(values),
         quantum=max(rms, 1.0),
     )
-    psf = psf_for(values, optics)
     read = noise_map(values, (height, width)) if noise else None
     least = least_noise(values, read)
-    pixels = np.empty((height, width), np.dtype(">f4"))
+    pixels = np.empty((height, width) if steps > 1 else 0, np.dtype(">f4"))
     area = np.zeros(len(sources))
     chance = np.random.default_rng([seeds["SEED_MOTION"], 3])
     motion = motion_of(optics) * steps / values.number("PIXEL_SIZE") if values.text("PSF_TYPE") == "INTERNAL" else 0.0
@@ -188,31 +215,26 @@ def sky_image(values: Values, listed: Sources | None) -> Made:
         light = np.zeros((height // steps, width // steps), np.float32)
         moved = _moved(scene, (along - drift[step, 0], up - drift[step, 1]), steps)
         area = paint_and_measure(
-            light, moved, psf, pixel_scale=values.number("PIXEL_SIZE"),
+            light, moved, psf(), pixel_scale=values.number("PIXEL_SIZE"),
             faint=FAINT * rms if noise else FAINT_ELECTRONS, threads=threads,
         )  # fmt: skip
-        paint_rasters(light, sources, moved, psf, values)
-        light += np.float32(sky)
+        if (sources.code == RASTER).any():
+            from processing.skymaker.rasters import paint_rasters  # noqa: PLC0415  seldom needed
+
+            paint_rasters(light, sources, moved, psf(), values)
         part = None if read is None else np.ascontiguousarray(read[up::steps, along::steps] if read.size > 1 else read)
         key = key_of(seeds["SEED_STARPOS"], seeds["SEED_MOTION"], step)
-        finished = _expose(light, part, detector, values, key=key, least=least, threads=threads)
-        target = pixels[up::steps, along::steps]
-
-        def store(first: int, last: int, finished: Images = finished, target: NDArray[np.float32] = target) -> None:
-            _store(finished, detector, target, first, last)
-
-        in_bands(light.shape[0], threads, store)
+        finished = _expose(light, np.float32(sky), part, detector, values, key=key, least=least, threads=threads)
+        if steps == 1:
+            pixels = finished
+        else:
+            pixels[up::steps, along::steps] = finished
     return Made(pixels, sources, area, seeds)
-
-
-def _store(electrons: Images, detector: Detector, target: NDArray[np.float32], first: int, last: int) -> None:
-    levels = np.empty((last - first, electrons.shape[1]), np.float32)
-    to_levels(electrons[first:last], detector.gain, detector.saturation, levels, 0, last - first)
-    target[first:last] = levels
 
 
 def _expose(
     light: Images,
+    sky: np.float32,
     read: Images | None,
     detector: Detector,
     values: Values,
@@ -220,17 +242,29 @@ def _expose(
     key: np.uint64,
     least: float,
     threads: int,
-) -> Images:
-    """Add noise, correlate and fill wells."""
-    kind = values.text("CORREL_TYPE")
-    mean = light.copy() if kind == "NOISE" and read is not None else None
+) -> NDArray[np.float32]:
+    """Add sky and noise, correlate, fill wells and store, all in the place of `light` if that can be."""
+    kind = values.text("CORREL_TYPE") if read is not None or values.text("CORREL_TYPE") == "ALL" else "NONE"
+    if kind == "NONE" and detector.well == 0.0:
+
+        def expose(first: int, last: int) -> None:
+            light[first:last] += sky
+            if read is not None:
+                add_noise(light, read, least, key, first, last)
+            stored(light, detector, first, last)
+
+        in_bands(light.shape[0], threads, expose)
+        return light.view(">f4")
+    light += sky
+    mean = light.copy() if kind == "NOISE" else None
     if read is not None:
         noisy(light, read, key=key, threads=threads, least=least)
-    if kind != "NONE" and (read is not None or kind == "ALL"):
+    if kind != "NONE":
         weights = interpolant(values.text("CORREL_FUNC_TYPE"), values.number("CORREL_SCALE"))
         light = correlated(light, weights) if mean is None else mean + correlated(light - mean, weights)
     overflow(light, detector.well)
-    return light
+    in_bands(light.shape[0], threads, lambda first, last: stored(light, detector, first, last))
+    return light.view(">f4")
 
 
 def key_of(*words: int) -> np.uint64:
