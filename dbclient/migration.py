@@ -19,7 +19,7 @@ T = TypeVar("T")
 SCRIPTS = Path(__file__).parent / "migrations"
 HISTORY: Final = (
     *("0001", "0002", "0003", "0004", "0005", "0006"),
-    *("0007", "0010", "0011", "0009", "0008", "0012", "0014", "0015", "0016", "0017", "0018"),
+    *("0007", "0010", "0011", "0009", "0008", "0012", "0014", "0015", "0016", "0017", "0018", "0019"),
 )
 """Every schema there was, oldest first: the revisions in migrations/versions (a test compares)."""
 PAGE: Final = 8192

@@ -39,8 +39,11 @@ _DONE = Index("ix_frames_weighted", "weighted_at", sqlite_where=_WEIGHTED, postg
 """When frames became weighted; likewise a listing does not touch it."""
 
 _LACKING = text("state = 'weighted' AND catalogued_at IS NULL")
-_NEXT = Index("ix_frames_uncatalogued", "id", sqlite_where=_LACKING, postgresql_where=_LACKING)
-"""Weighted frames without a catalogue of their present maps: those that are due for one, and some that failed."""
+_NEXT = Index("ix_frames_uncatalogued", "kind", "current", "id", sqlite_where=_LACKING, postgresql_where=_LACKING)
+"""Weighted frames without a catalogue of their present maps: those that are due for one, and some that failed.
+
+What is counted stands in it, so that no frame has to be looked at.
+"""
 
 _HERE = text("state IN ('valid', 'placed', 'weighted')")
 _FIELD = Index("ix_frames_field", "object", "id", sqlite_where=_HERE, postgresql_where=_HERE)
