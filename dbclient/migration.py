@@ -5,7 +5,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -118,7 +118,11 @@ async def differences(url: str) -> list[object]:
     from alembic.migration import MigrationContext  # noqa: PLC0415 - as in `_upgrade`
 
     def compare(connection: Connection) -> list[object]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        def meant(thing: Any, *_: Any) -> bool:
+            return thing.info.get("only") in {None, connection.dialect.name}
+
+        told = {"compare_type": True, "compare_server_default": True, "include_object": meant}
+        context = MigrationContext.configure(connection, opts=told)
         return list(compare_metadata(context, Base.metadata))
 
     return list(await _within(make_engine(url, writes=False), compare))

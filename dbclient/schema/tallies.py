@@ -7,7 +7,7 @@ frames behind the mark are counted from the table itself, for nothing is written
 
 import enum
 
-from sqlalchemy import String
+from sqlalchemy import Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dbclient.schema.base import Base, Text, Word
@@ -32,11 +32,21 @@ class TallyLevel(enum.StrEnum):
     NODE_DATE = "node-date"  #: node and day
 
 
+_FEW = Index(
+    "ix_tallies_few",
+    *("level", "kind", "current", "runid", "filter", "day", "state"),
+    postgresql_include=("node_id", "frames", "withdrawn", "bytes", "exposure", "received", "received_bytes"),
+    postgresql_where=text("level NOT IN ('day', 'node-date')"),
+    info={"only": "postgresql"},
+)
+"""The sums of all but single days, whole: of a million rows these few lie everywhere. SQLite keeps them together."""
+
+
 class Tally(Base):
     """Frames with the same words, counted and summed."""
 
     __tablename__ = "tallies"
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    __table_args__ = (_FEW, {"sqlite_with_rowid": False})
 
     level: Mapped[TallyLevel] = mapped_column(Word(TallyLevel, 10), primary_key=True)
     day: Mapped[str] = mapped_column(String(10), primary_key=True)

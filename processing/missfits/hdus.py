@@ -9,7 +9,7 @@ from typing import Protocol, Self
 from processing.cards import CARD, CardValues, padding, text_of
 from processing.errors import Truncated
 
-CHUNK = 1 << 18
+CHUNK = 1 << 19
 """Bytes of pixels held at once: they stay in a core's cache until they are summed and written."""
 MANDATORY = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|END")
 """Keywords that no edit may touch: they tell where the pixels are."""
@@ -43,15 +43,21 @@ class Stretch:
 
     def chunks(self) -> Iterator[bytes]:
         """Read it, piece by piece; Truncated where the file became shorter."""
+        for view in self.views():
+            yield bytes(view)
+
+    def views(self) -> Iterator[memoryview]:
+        """Read it, piece by piece, each into the room of the one before; Truncated as above."""
         left = self.size
+        room = memoryview(bytearray(min(CHUNK, left)))
         with self.path.open("rb", buffering=0) as stream:
             stream.seek(self.start)
             while left:
-                piece = stream.read(min(CHUNK, left))
-                if not piece:
+                read = stream.readinto(room[: min(CHUNK, left)])
+                if not read:
                     raise Truncated(self.path, f"ends {left} bytes too early", remedy="fetch it again")
-                left -= len(piece)
-                yield piece
+                left -= read
+                yield room[:read]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,11 @@ class Hdu:
         """Data, piece by piece, without padding."""
         for stretch in self.data:
             yield from stretch.chunks()
+
+    def pieces(self) -> Iterator[bytes | memoryview]:
+        """The same, each piece good until the next one comes."""
+        for data in self.data:
+            yield from data.views() if isinstance(data, Stretch) else data.chunks()
 
     def with_cards(self, cards: Iterable[str]) -> Self:
         """Return it with other cards; itself where they are the same."""

@@ -2,12 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, BinaryIO
 
 from processing.cards import padding
@@ -133,53 +131,21 @@ class Writer:
             return
         begin = stream.tell()
         _all(stream, hdu.with_cards(with_sums(hdu.cards, 0)).header())
-        in_files = hdu.size and all(isinstance(data, Stretch) for data in hdu.data)
-        total = _copied(stream, hdu) if in_files else _made(stream, hdu)
+        total = _summed(stream, hdu)
         end = stream.tell()
         stream.seek(begin)
         _all(stream, hdu.with_cards(with_sums(hdu.cards, total)).header())
         stream.seek(end)
 
 
-def _made(stream: BinaryIO, hdu: Hdu) -> int:
-    """Write data as they are made; return their sum."""
+def _summed(stream: BinaryIO, hdu: Hdu) -> int:
+    """Write data and return their sum."""
     _reserve(stream, hdu.size + padding(hdu.size))
     adder = Adder()
-    for piece in chain(hdu.chunks(), (_filling(hdu),)):
+    for piece in chain(hdu.pieces(), (_filling(hdu),)):
         _all(stream, piece)
         adder.add(piece)
     return adder.finish()
-
-
-def _copied(stream: BinaryIO, hdu: Hdu) -> int:
-    """Write data that lie in files, and return their sum: the kernel copies them on one core, another one sums."""
-    copying = _Copying(stream, hdu)
-    adder = Adder()
-    try:
-        for piece in chain(hdu.chunks(), (_filling(hdu),)):
-            adder.add(piece)
-    finally:
-        copying.join()
-    if copying.problem is not None:
-        raise copying.problem
-    return adder.finish()
-
-
-class _Copying(Thread):
-    """Data of an HDU on their way into a file, at once."""
-
-    def __init__(self, stream: BinaryIO, hdu: Hdu) -> None:
-        super().__init__()
-        self._what = stream, hdu
-        self.problem: Exception | None = None
-        """What hindered it."""
-        self.start()
-
-    def run(self) -> None:
-        try:
-            _copy(*self._what)
-        except Exception as problem:  # noqa: BLE001  whoever waits for it raises it
-            self.problem = problem
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -224,26 +190,7 @@ def _filling(hdu: Hdu) -> bytes:
 
 def _copy(stream: BinaryIO, hdu: Hdu) -> None:
     _reserve(stream, hdu.size + padding(hdu.size))
-    for data in hdu.data:
-        if isinstance(data, Stretch):
-            _stretch(stream, data)
-        else:
-            for piece in data.chunks():
-                _all(stream, piece)
-    _all(stream, _filling(hdu))
-
-
-def _stretch(stream: BinaryIO, stretch: Stretch) -> None:
-    """Let the kernel copy from file to file; by hand where it cannot, as between file systems."""
-    done = 0
-    with suppress(OSError), stretch.path.open("rb", buffering=0) as source:
-        source.seek(stretch.start)
-        while done < stretch.size:
-            copied = os.copy_file_range(source.fileno(), stream.fileno(), stretch.size - done)
-            if not copied:
-                break
-            done += copied
-    for piece in Stretch(stretch.path, stretch.start + done, stretch.size - done).chunks():
+    for piece in chain(hdu.pieces(), (_filling(hdu),)):
         _all(stream, piece)
 
 
@@ -253,7 +200,7 @@ def _reserve(stream: BinaryIO, size: int) -> None:
         os.posix_fallocate(stream.fileno(), stream.tell(), size)
 
 
-def _all(stream: BinaryIO, data: bytes) -> None:
+def _all(stream: BinaryIO, data: bytes | memoryview) -> None:
     """Write all of it: an unbuffered stream may take a part only."""
     view = memoryview(data)
     while view:

@@ -1,6 +1,5 @@
 """MissFITS: sets there and back, headers edited, pixels untouched."""
 
-import errno
 import os
 import struct
 from collections.abc import Callable
@@ -197,23 +196,3 @@ def test_a_file_that_becomes_shorter_while_it_is_read_is_told(
     assert main([str(path), "-WRITE_XML", "N", "-SAVE_TYPE", "NEW", *settings]) == 1
     assert f"{path}: ends " in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["m.fits"]
-
-
-@pytest.mark.parametrize("settings", [[], ["-CHECKSUM_TYPE", "COMPUTE"]], ids=["copied", "summed"])
-def test_what_the_kernel_does_not_copy_is_copied_by_hand(
-    settings: list[str], tmp_path: Path, call: Callable[..., int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_mosaic(tmp_path / "m.fits")
-    assert call("m.fits", "-SAVE_TYPE", "NEW", "-NEW_SUFFIX", ".kernel", *settings) == 0
-    copy, seen = os.copy_file_range, []
-
-    def stops(source: int, target: int, count: int) -> int:
-        seen.append(count)
-        if len(seen) % 2:
-            return copy(source, target, min(count, 700))
-        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-
-    monkeypatch.setattr("processing.missfits.writing.os.copy_file_range", stops)
-    assert call("m.fits", "-SAVE_TYPE", "NEW", "-NEW_SUFFIX", ".hand", *settings) == 0
-    assert len(seen) == 6
-    assert (tmp_path / "m.hand.fits").read_bytes() == (tmp_path / "m.kernel.fits").read_bytes()
