@@ -11,7 +11,7 @@ from processing.bar import Bar
 from processing.errors import BadSetting
 from processing.sextractor import compiling
 from processing.sextractor.catalogue import begun
-from processing.sextractor.command import settings_of
+from processing.sextractor.configuration import settings_of
 from processing.sextractor.exposure import Names, of_files
 from processing.sextractor.extract import extract_all
 from processing.sextractor.extraction import Extraction

@@ -11,11 +11,13 @@ import pytest
 from astropy.io import fits, votable
 
 from processing.errors import BadHeader, BadSetting, ShapeMismatch, Truncated
-from processing.sextractor.command import TOOL, filter_of, main, settings_of
+from processing.sextractor.command import main
+from processing.sextractor.configuration import filter_of, settings_of
 from processing.sextractor.exposure import Names, of_array, of_files
 from processing.sextractor.extract import extract, extract_all
 from processing.sextractor.extraction import Warned
 from processing.sextractor.images import images, not_numbers
+from processing.sextractor.keys import TOOL
 from processing.sextractor.settings import Settings
 
 SETTINGS = Settings(columns=("NUMBER", "X_IMAGE_DBL", "Y_IMAGE_DBL"))
