@@ -143,10 +143,10 @@ def measure(
     level, sigma = level[0], sigma[0]
     _fill(level, sigma)
     level, sigma = _median(level, sigma, filtered, threshold)
-    rms = float(_middle(sigma.ravel()))
+    rms = middle(sigma.ravel())
     if rms <= 0.0:
-        rms = float(_middle(sigma[sigma > 0.0])) if (sigma > 0.0).any() else 1.0
-    return Background(level, sigma, float(_middle(level.ravel())), rms, width, height, nx, weight)
+        rms = middle(sigma[sigma > 0.0]) if (sigma > 0.0).any() else 1.0
+    return Background(level, sigma, middle(level.ravel()), rms, width, height, nx, weight)
 
 
 def _fill(level: Pixels, sigma: Pixels) -> None:
@@ -186,6 +186,8 @@ def _medians(values: Pixels, filtered: Sequence[int]) -> Pixels:
     return made
 
 
-def _middle(values: NDArray[np.float32]) -> np.float32:
-    """Median of a few values."""
-    return np.float32(np.median(values))
+def middle(values: NDArray[np.floating]) -> float:
+    """Median of numbers (n,), at least one; NumPy's own brings masked arrays, 20 ms of every command."""
+    half = values.size // 2
+    first = half - 1 + values.size % 2
+    return float(np.partition(values, (first, half))[first : half + 1].mean())

@@ -10,7 +10,7 @@ from threading import Lock
 import numpy as np
 
 from processing.kernels import gaps, weights
-from processing.sextractor.background import Background, flat, measure
+from processing.sextractor.background import Background, flat, measure, middle
 from processing.sextractor.images import OddPixels
 from processing.sextractor.records import Pixels, Rows, fill
 from processing.sextractor.rooms import Rooms
@@ -181,4 +181,4 @@ def _scale(found: Background) -> float:
     if found.variance is None:
         return 1.0
     good = (found.variance > 0) & (found.sigma > 0)
-    return float(np.median(found.sigma[good] / np.sqrt(found.variance[good]))) if good.any() else 1.0
+    return middle(found.sigma[good] / np.sqrt(found.variance[good])) if good.any() else 1.0

@@ -148,7 +148,7 @@ def same_objects(found: Detections, peer: Peer, settings: Settings) -> None:
     ours, theirs = objects[nearest], table
     # pixels between the parts of blends are dealt by the same random numbers
     assert np.array_equal(ours["npix"], theirs["ISOAREAF_IMAGE"])
-    for column, name in {"A_IMAGE": "a", "B_IMAGE": "b", "THRESHOLD": "threshold"}.items():
+    for column, name in {"A_IMAGE": "a", "B_IMAGE": "b", "THRESHOLD": "detection_threshold"}.items():
         assert np.allclose(theirs[column], ours[name], rtol=1e-4), column
     assert len(np.unique(nearest)) == len(table)
     assert np.array_equal(nearest, np.arange(len(table))), "numbered as the original numbers them"
