@@ -5,8 +5,9 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -27,6 +28,7 @@ from processing.sextractor.records import Table
 from processing.sextractor.rooms import Rooms
 from processing.sextractor.session import Session
 from processing.sextractor.settings import Settings
+from processing.sharing import shared
 
 Progress = Callable[[float], None]
 """Receives the share done, from 0 to 1; called from several threads, one at a time."""
@@ -117,15 +119,10 @@ def extract_all(
             lots.release(index)
 
     made = []
-    with ThreadPoolExecutor(together, thread_name_prefix="images") as pool:
-        coming = [pool.submit(one, index) for index in range(len(exposures))]
-        try:
-            for each in coming:
-                made.append(each.result())
-                done(made[-1])
-        finally:  # after an error nothing more is begun
-            for each in coming:
-                each.cancel()
+    with closing(shared([partial(one, index) for index in range(len(exposures))], together)) as coming:
+        for each in coming:
+            made.append(each)
+            done(each)
     if checks:
         from processing.sextractor.checkimages import assemble_checks  # noqa: PLC0415  brings all that writes files
 
