@@ -37,6 +37,10 @@ def run(files: Sequence[str], values: Values, arguments: Sequence[str]) -> str:
     form, target = values.text("CATALOG_TYPE"), Path(values.text("CATALOG_NAME"))
     if str(target) == "STDOUT" and form.startswith("FITS"):
         raise BadSetting(f"CATALOG_NAME = STDOUT: {form} needs a file; STDOUT takes texts")
+    if form != "NONE" and not target.parent.is_dir():
+        raise BadSetting(
+            f"CATALOG_NAME = {target}: there is no directory {target.parent}; make it, or name another one"
+        )
     quiet = values.text("VERBOSE_TYPE") == "QUIET"
     exposures = of_files(names, settings)
     checks = _checks(values)

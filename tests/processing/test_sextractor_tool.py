@@ -135,6 +135,14 @@ def test_a_call_makes_catalogue_summary_and_check_images(here: Path, capsys: pyt
     assert sorted(path.name for path in here.glob("*.part")) == []
 
 
+def test_a_catalogue_without_a_directory_is_told_before_anything_is_done(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["image.fits", "-CATALOG_NAME", "none/made.cat"]) == 2
+    assert "CATALOG_NAME = none/made.cat: there is no directory none; make it" in capsys.readouterr().err
+    assert not (here / "none").exists()
+
+
 def test_one_image_is_picked_by_its_hdu(here: Path) -> None:
     whole, second = (extract(name, settings=SETTINGS) for name in ("image.fits", "image.fits[2]"))
     assert np.array_equal(whole["X_IMAGE_DBL"][3:], second["X_IMAGE_DBL"])
