@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.compiler import njit
-from processing.kernels.circle import chords
 from processing.kernels.circle import share as share_of
+from processing.kernels.circle import span, spans_of
 from processing.kernels.pixel import counted
 
 Array = NDArray[Any]
@@ -47,7 +47,7 @@ def circles(
     centres : (n, 2) float64, (x, y) in the image
     sky : (n,) float32, levels that are taken off the objects' light; (0,): nothing is
     """
-    half = np.zeros(-(-OVER // 4) * 4)
+    spans = spans_of(OVER)
     nx, weighted = values.shape[1], variance.size > 0
     for k in rows:
         cx, cy = centres[k, 0], centres[k, 1]
@@ -66,14 +66,15 @@ def circles(
                 dy = y - cy
                 line, own = values[y - first], labels[y - first]
                 noises = variance[y - first] if weighted else line
-                chords(dy, radius, OVER, half)
                 wide = math.sqrt(max(outer - dy * dy, 0.0)) + 1.0
-                for x in range(max(x0, int(cx - wide)), min(x1, int(cx + wide) + 2)):
+                begin = max(x0, int(cx - wide))
+                span(dy, radius, begin - cx, OVER, spans)
+                for x in range(begin, min(x1, int(cx + wide) + 2)):
                     dx = x - cx
                     square = dx * dx + dy * dy
                     if square > outer:
                         continue
-                    share = 1.0 if square <= inner else share_of(dx, OVER, half)
+                    share = 1.0 if square <= inner else share_of(x - begin, OVER, spans)
                     value, var = line[x], (noises[x] if weighted else noise)
                     if not (own[x] in (0, k + 1) and value > -1e30 and var < bad):
                         value, var, _ = counted(
