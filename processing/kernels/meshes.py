@@ -192,12 +192,16 @@ def _place(tile: Array, number: int, scale: np.float32, shift: np.float32, level
 
 
 @njit(cache=True, nogil=True)
-def _leave_out(noise: Array, number: int, limit: np.float32, places: Array, others: Array) -> None:
-    """Take out pixels without weight, and the variances of pixels that are out."""
-    none = np.uint32(0)
+def _place_both(tile: Array, number: int, limit: np.float32, bins: Array, levels: Array, places: Array) -> None:
+    """Fill in the bins of pixels and of their variances: 0 without weight, and of the variances of pixels that are."""
+    values, noises, mine, others = tile[0], tile[1], places[0], places[1]
+    scale, shift, spread, begin = bins[0, 0], bins[0, 1], bins[1, 0], bins[1, 1]
+    top, high, bottom, zero = np.float32(levels[0]), np.float32(levels[1]), np.float32(1.0), np.float32(0.0)
     for i in range(number):
-        places[i] = places[i] if noise[i] < limit else none
-        others[i] = others[i] if places[i] != none else none
+        at, other = values[i] / scale + shift, noises[i] / spread + begin
+        fine = (at >= bottom) & (at < top) & (noises[i] < limit)
+        mine[i] = np.uint32(np.int32(at if fine else zero))
+        others[i] = np.uint32(np.int32(other if fine & (other >= bottom) & (other < high) else zero))
 
 
 @njit(cache=True, nogil=True)
@@ -270,10 +274,10 @@ def _histograms(
             _copy(pixels, x0, x1, first, 1, lines, tile[0])
             if kinds == 2:
                 _copy(weights, x0, x1, first, 1, lines, tile[1])
-        for kind in range(kinds):
-            _place(tile[kind], number, bins[kind, 0], bins[kind, 1], levels[kind], places[kind])
         if kinds == 2:
-            _leave_out(tile[1], number, limit, places[0], places[1])
+            _place_both(tile, number, limit, bins, levels, places)
+        else:
+            _place(tile[0], number, bins[0, 0], bins[0, 1], levels[0], places[0])
         for kind in range(kinds):
             _count(places[kind], number, counts[kind])
 

@@ -10,7 +10,7 @@ from processing.compiler import njit
 from processing.kernels.aperture import CUT
 from processing.kernels.circle import share as share_of
 from processing.kernels.circle import span, spans_of
-from processing.kernels.pixel import counted
+from processing.kernels.pixel import LEAST, all_count, counted
 
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]
@@ -35,8 +35,6 @@ LANES = 8
 PLANES = 6
 FAR = 1.0
 """Pixels: a window is no longer on its object if it went farther than that along both axes."""
-LEAST = -1e30
-"""Values that are not above that are none."""
 CROSSED, NEGATIVE, LOST, AWAY = 1, 2, 4, 8
 """Flags: moments that are no ellipse's, negative ones, no light under the window, the window left the object. With any
 of them, position and shape are the isophotal ones."""
@@ -166,29 +164,24 @@ def _cut(
 ) -> int:
     """Fill LIGHT and NOISE with what the pixels of a box count for; tell how many are not the object's own."""
     x0, x1, y0, y1 = bounds
-    others, weighted, zero = 0, variance.size > 0, np.int32(0)
-    mine = np.int32(mine)
+    others = 0
     for y in range(y0 - first, y1 - first):
         line, own = values[y, x0:x1], labels[y, x0:x1]
+        noises = variance[y, x0:x1] if variance.size else line[:0]
         light, spread = room[LIGHT, y + first - y0], room[NOISE, y + first - y0]
-        odd = np.int32(0)
-        if weighted:
-            noises = variance[y, x0:x1]
-            for i in range(line.size):
-                light[i], spread[i] = line[i], noises[i]
-                odd += np.int32(not (((own[i] == zero) | (own[i] == mine)) & (line[i] > LEAST) & (noises[i] < bad)))
-        else:
-            for i in range(line.size):
-                light[i], spread[i] = line[i], noise
-                odd += np.int32(not (((own[i] == zero) | (own[i] == mine)) & (line[i] > LEAST)))
-        if odd == 0:
-            continue
-        others += odd
+        spread[: x1 - x0] = noise
         for i in range(line.size):
-            if not ((own[i] == zero or own[i] == mine) and light[i] > LEAST and spread[i] < bad):
+            light[i] = line[i]
+        for i in range(noises.size):
+            spread[i] = noises[i]
+        if all_count(line, own, np.int32(mine), noises, np.float32(bad)):
+            continue
+        for i in range(line.size):
+            if not (own[i] in (0, mine) and light[i] > LEAST and spread[i] < bad):
                 light[i], spread[i], _ = counted(
                     values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y, x0 + i
                 )
+                others += 1
     return others
 
 
@@ -208,13 +201,13 @@ def _window(room: Array, bounds: Box, box: Box, cx: float, cy: float, sigma: flo
         square = dy * dy
         down = math.exp(scale * square)
         wide, narrow = math.sqrt(max(outer - square, 0.0)), math.sqrt(max(inner - square, 0.0))
-        begin, end = max(int(cx - wide + 1.0), box[0]), min(int(cx + wide) + 1, box[1])
+        begin, end = max(math.ceil(cx - wide), box[0]), min(math.floor(cx + wide) + 1, box[1])
         line, heights = window[y - y0, begin - x0 : end - x0], across[begin - x0 : end - x0]
         for i in range(line.size):
             line[i] = down * heights[i]
         span(dy, reach, begin - cx, OVER, spans)
-        left = min(max(int(cx - narrow + 1.0) - begin, 0), line.size)
-        right = max(min(int(cx + narrow) + 1 - begin, line.size), left)
+        left = min(max(math.floor(cx - narrow) + 1 - begin, 0), line.size)
+        right = max(min(math.ceil(cx + narrow) - begin, line.size), left)
         for i in range(left):
             line[i] *= share_of(i, OVER, spans)
         for i in range(right, line.size):
