@@ -73,13 +73,13 @@ def radii(
             _curve(values, labels, variance, bad, noise, mask, first, k + 1, cx, cy, reach, held[k], curve, STEPS)
         flags[k] |= 0 if inside else CUT
         for n in range(shares.size):
-            radius[k, n] = within(curve, shares[n] * flux[k], step)
+            radius[k, n] = min(within(curve, shares[n] * flux[k], step), reach)
         if curves.size:
             points = curves.shape[1]
             steps[k] = reach / points
             for n in range(points):
                 curves[k, n] = _at(curve, (n + 1.0) * STEPS / points)
-        half[k] = max(within(curve, 0.5 * flux[k], step), LEAST)
+        half[k] = max(min(abs(within(curve, 0.5 * flux[k], step)), reach), LEAST)
 
 
 @njit(cache=True, nogil=True)
@@ -163,13 +163,16 @@ def _at(curve: Array, step: float) -> float:
 
 @njit(cache=True, nogil=True)
 def within(curve: Array, light: float, step: float) -> float:
-    """Radius within which so much light lies, linear between the steps."""
+    """Radius within which so much light lies, linear between the steps.
+
+    Where that is never reached the line through the last steps but one is followed, as in the original: the radius may
+    be of any sign.
+    """
     k = 0
-    while k < STEPS and curve[k] < light:
+    while k < STEPS - 1 and curve[k] < light:
         k += 1
     if k == 0:
         return light / curve[0] * step if curve[0] != 0.0 else 0.0
-    if k == STEPS:
-        return STEPS * step
-    rise = curve[k] - curve[k - 1]
-    return (k + ((light - curve[k - 1]) / rise if rise != 0.0 else 0.0)) * step
+    low = min(k, STEPS - 2) - 1
+    rise = curve[low + 1] - curve[low]
+    return (k + ((light - curve[low]) / rise if rise != 0.0 else 0.0)) * step

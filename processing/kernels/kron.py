@@ -98,6 +98,7 @@ def ellipses(
         flags[k] |= CUT if bounds[4] else 0
         flags[k] |= CROWDED if other > SHARE * area else 0
         flux[k], error[k] = light, math.sqrt(spread)
+        radius[k] = radius[k] if light > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True)

@@ -96,7 +96,7 @@ def _windowed() -> None:
     values, labels = _image()
     held, half = np.array([[0, SIDE]], np.int32), np.ones(1, np.float32)
     windowed.windowed(
-        values, labels, *_noise(np.empty((0, 0), np.float32)), pixel.CORRECT, 0, _ROWS, _CENTRES, half,
+        values, labels, *_noise(np.empty((0, 0), np.float32)), pixel.CORRECT, 0, _ROWS, _CENTRES, _SHAPES, half,
         np.ones((1, 6)), held, np.empty((1, windowed.FIELDS)), _flags(), _flags(),
     )  # fmt: skip
 

@@ -95,6 +95,7 @@ def ellipses(
         flags[k] |= CUT if bounds[4] else 0
         flags[k] |= CROWDED if other > SHARE * pixels else 0
         flux[k], error[k] = total, math.sqrt(spread)
+        radius[k] = radius[k] if total > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True)

@@ -34,7 +34,7 @@ LANES = 8
 """Planes of what is held of the pixels under a window: values, variances, weights, places in their row and column."""
 PLANES = 6
 FAR = 1.0
-"""Pixels: a window is no longer on its object if it went farther than that along both axes."""
+"""Pixels: a window that went farther than that along both axes, and out of the ellipse, is no longer on its object."""
 CROSSED, NEGATIVE, LOST, AWAY = 1, 2, 4, 8
 """Flags: moments that are no ellipse's, negative ones, no light under the window, the window left the object. With any
 of them, position and shape are the isophotal ones."""
@@ -53,6 +53,7 @@ def windowed(
     first: int,
     rows: Array,
     centres: Array,
+    shapes: Array,
     half: Array,
     isophotal: Array,
     held: Array,
@@ -67,6 +68,7 @@ def windowed(
     Parameters
     ----------
     values, labels, variance : (ny, nx) from row `first` of the image on
+    shapes : (n, 5) float64: cxx, cyy, cxy, a, b
     half : (n,) float32, half-light radii from which the window's width follows
     isophotal : (rows, 6) float64: moments x2, y2, xy and their errors, for objects that have none under the window
     held : (n, 2) int32, first row and end of what is looked at for each
@@ -100,6 +102,7 @@ def windowed(
             total, sx, sy = _centre(room, bounds, x, y)
             turns += 1
             if not total > 0.0:
+                dx, dy = sx, sy  # the original takes the squares of these off the moments: flags follow
                 break
             dx, dy = sx / total, sy / total
             x += 2.0 * dx
@@ -117,12 +120,19 @@ def windowed(
         flag = LOST if not told[FLUX] > 0.0 else 0
         flag |= NEGATIVE if told[X2] < 0.0 or told[Y2] < 0.0 else 0
         flag |= CROSSED if told[X2] * told[Y2] - told[XY] * told[XY] < 0.0 else 0
-        flag |= AWAY if abs(x - centres[k, 0]) > FAR and abs(y - centres[k, 1]) > FAR else 0
+        flag |= AWAY if _away(x - centres[k, 0], y - centres[k, 1], shapes[k]) else 0
         if flag:
             x, y = centres[k, 0], centres[k, 1]
             told[X2 : EX2 + 3] = isophotal[place]
         told[X], told[Y] = x, y
         windowed_flags[k] = flag
+
+
+@njit(cache=True, nogil=True)
+def _away(dx: float, dy: float, shape: Array) -> bool:
+    """Tell whether a window has left its object."""
+    outside = shape[0] * dx * dx + shape[1] * dy * dy + shape[2] * dx * dy > 1.0
+    return bool(outside and abs(dx) > FAR and abs(dy) > FAR)
 
 
 @njit(cache=True, nogil=True)

@@ -90,7 +90,7 @@ def measure_windowed(
     windowed.windowed(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first, rows,
-        detections.centres, table["HALF_LIGHT_RADIUS"], isophotal, detections.held, told,
+        detections.centres, detections.shapes, table["HALF_LIGHT_RADIUS"], isophotal, detections.held, told,
         table["FLAGS_WIN"], table["FLAGS"],
     )  # fmt: skip
     table["XWIN_IMAGE"][rows], table["YWIN_IMAGE"][rows] = told[:, windowed.X] + 1.0, told[:, windowed.Y] + 1.0

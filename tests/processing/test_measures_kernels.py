@@ -25,6 +25,7 @@ AT = (19.317, 20.571)
 NONE = np.empty((0, 0), np.float32)
 ROWS = np.zeros(1, np.int64)
 CENTRES = np.array([AT])
+SHAPES = np.array([[0.25, 0.25, 0.0, 2.0, 2.0]])
 SHAPE = (0.30, 0.22, 0.10, 2.4, 1.9)
 """cxx, cyy, cxy, a, b."""
 SINGLE = 1e-5
@@ -206,8 +207,8 @@ def test_position_and_shape_under_the_window(image: tuple[NDArray[np.float32], N
     told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
     held, half = np.array([[0, SIDE]], np.int32), np.full(1, 2.0, np.float32)
     windowed.windowed(
-        values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.BLANK, 0, ROWS, CENTRES, half, np.ones((1, 6)), held, told,
-        flags, cut,
+        values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.BLANK, 0, ROWS, CENTRES, SHAPES, half,
+        np.ones((1, 6)), held, told, flags, cut,
     )  # fmt: skip
     assert flags[0] == 0
     sigma = 2.0 * 2.0 / 2.35
@@ -233,8 +234,8 @@ def test_a_window_without_light_leaves_position_and_shape_as_they_are() -> None:
     told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
     held, shape = np.array([[0, SIDE]], np.int32), np.array([[4.0, 3.0, 0.5, 0.1, 0.2, 0.0]])
     windowed.windowed(
-        values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.BLANK, 0, ROWS, CENTRES, np.ones(1, np.float32), shape,
-        held, told, flags, cut,
+        values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.BLANK, 0, ROWS, CENTRES, SHAPES,
+        np.ones(1, np.float32), shape, held, told, flags, cut,
     )  # fmt: skip
     assert flags[0] & windowed.LOST
     assert tuple(told[0, : windowed.X2]) == AT

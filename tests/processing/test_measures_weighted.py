@@ -10,6 +10,7 @@ from tests.processing.test_measures_kernels import (
     CENTRES,
     ROWS,
     SHAPE,
+    SHAPES,
     SIDE,
     SINGLE,
     SKY,
@@ -173,7 +174,7 @@ def test_the_window_sees_what_has_a_weight(scene: Scene, mask: int, by_weight: b
     told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
     held, half = np.array([[0, SIDE]], np.int32), np.full(1, 2.0, np.float32)
     windowed.windowed(
-        scene.values, scene.labels, scene.variance, BAD, NOISE, GAIN, by_weight, mask, 0, ROWS, CENTRES, half,
+        scene.values, scene.labels, scene.variance, BAD, NOISE, GAIN, by_weight, mask, 0, ROWS, CENTRES, SHAPES, half,
         np.ones((1, 6)), held, told, flags, cut,
     )  # fmt: skip
     assert flags[0] == 0
