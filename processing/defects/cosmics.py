@@ -181,7 +181,7 @@ def adapted(settings: CosmicSettings, bounds: NDArray[np.float32]) -> CosmicSett
     """
     width = math.sqrt(_CURVATURE / float(np.log(bounds[:2]).mean()))
     eager = settings.eager * min(max((WIDE - width) / (WIDE - NARROW), 0.0), 1.0)
-    lower = {"pixel": 1.0 - eager, "track": 1.0 - eager, "peak": 1.0 - 0.5 * eager}
+    lower = {"pixel": 1.0 - eager, "track": 1.0 - eager, "peak": 1.0 - 0.5 * eager, "shape": 1.0 - eager / 3.0}
     return settings.model_copy(update={name: getattr(settings, name) * share for name, share in lower.items()})
 
 

@@ -19,11 +19,13 @@ SWEEPS = 60
 """Over all stars in turn, after which the light nearest to a shape is known well enough."""
 CORE = 0.35
 """Of the highest of a shape, what belongs to it."""
+LEAST = 0.1
+"""Norm of what light leaves of a shape without which it is no shape of its own."""
 SEEN, BOX = 2.0, 9.0
 """Noise of the sky: light of a pixel, and of the nine round it, without which no shape is looked for."""
 STEEP = 1.25
 """And how many times brighter these are on average than the sixteen round them."""
-_ZERO, _UNKNOWN = np.float32(0.0), np.float32(np.nan)
+_ZERO, _TINY, _UNKNOWN = np.float32(0.0), np.float32(1e-12), np.float32(np.nan)
 
 
 @njit(cache=True, nogil=True)
@@ -38,7 +40,7 @@ def without_light(shapes: Array, light: Array) -> Array:
 
     Returns
     -------
-    filters : (n, pixels) float64, of norm 1
+    filters : (n, pixels) float64, of norm 1; 0 where light explains the shape
     """
     filters = shapes.copy()
     share = np.empty(light.shape[0])
@@ -59,7 +61,7 @@ def without_light(shapes: Array, light: Array) -> Array:
         for i in range(rest.size):
             norm += rest[i] * rest[i]
         for i in range(rest.size):
-            rest[i] /= math.sqrt(norm)
+            rest[i] = rest[i] / math.sqrt(norm) if norm > LEAST * LEAST else 0.0
     return filters
 
 
@@ -130,11 +132,11 @@ def shaped_pixels(
 def _in_noise(
     pixels: Array, flags: Array, banned: int, sky: Array, variance: Array, full: float, result: Array
 ) -> None:  # fmt: skip
-    """Give the light of a row above the sky, in units of the sky's noise; NaN where it is not known."""
+    """Give the light of a row above the sky, in units of the sky's noise; NaN where it, or the noise, is not known."""
     most = np.float32(full)
     for x in range(pixels.size):
-        light = (pixels[x] - sky[x]) / math.sqrt(variance[x])
-        known = not flags[x] & banned and pixels[x] < most
+        light = (pixels[x] - sky[x]) / math.sqrt(max(variance[x], _TINY))
+        known = not flags[x] & banned and pixels[x] < most and variance[x] > _TINY
         result[x] = light if known else _UNKNOWN
 
 
@@ -179,7 +181,7 @@ def _best(
                 charge += shape * known
                 spread += filters[n, i, j] * filters[n, i, j] * noise
                 wide += shape * shape * noise
-        strength, total = answer / math.sqrt(spread), charge / math.sqrt(wide)
+        strength, total = float(answer) / math.sqrt(spread), float(charge) / math.sqrt(wide)
         if strength > max(least, part * total, best) and total > whole:
             number, best = n, strength
     return number, best
@@ -212,7 +214,7 @@ def greatest_answer(
             row, column = y - reach - 1 + i, x - reach - 1 + j
             if not (y0 <= row < y1 and x0 <= column < x1) or flags[row, column] & banned or pixels[row, column] >= full:
                 continue
-            dark = level_at(variance, centres, row, column)
+            dark = max(level_at(variance, centres, row, column), float(_TINY))
             high = pixels[row, column] - level_at(sky, centres, row, column)
             light[i, j] = high / math.sqrt(dark)
             noise[i, j] = 1.0 + max(high, 0.0) / (gain[column] * dark)

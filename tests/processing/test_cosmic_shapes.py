@@ -55,6 +55,13 @@ def test_a_shape_with_no_light_left_is_what_non_negative_least_squares_leave() -
         assert found @ rest / np.linalg.norm(rest) > 0.995
 
 
+def test_where_no_light_can_be_too_sharp_filters_do_not_answer() -> None:
+    _, filters = bank(bounds_of(0.7))
+
+    assert not filters[0].any()
+    assert ((filters**2).sum(axis=(1, 2)) < 1.001).all()
+
+
 def few() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Some shapes and their filters, without the kernel that makes them."""
     drawn, stars = shapes()[::5], images(bounds_of(WIDTH))
