@@ -103,7 +103,9 @@ def _kind(argument: Any) -> Any:
 def _numba() -> Any:
     """Bring in the compiler, and tell it what a kernel is that another one calls.
 
-    Numba looks for SciPy's linear algebra, which no kernel uses and which takes 0.3 s to come: it is told of none.
+    Numba looks for SciPy's linear algebra, which no kernel uses and which takes 0.3 s to come: it is told of none. A
+    kernel runs in the thread that calls it, and what it is given is counted for that call alone: who uses an array is
+    counted without a lock on memory, which took half of the time of loops over short rows.
     """
     hidden = _LINEAR_ALGEBRA not in sys.modules and "numba.np.arraymath" not in sys.modules
     if hidden:
@@ -111,6 +113,7 @@ def _numba() -> Any:
     try:
         import numba  # noqa: PLC0415  most processes never need it
         import numba.np.arraymath  # noqa: PLC0415
+        from numba.core.runtime import nrtdynmod  # noqa: PLC0415
     finally:
         if hidden:
             del sys.modules[_LINEAR_ALGEBRA]
@@ -118,8 +121,22 @@ def _numba() -> Any:
     def type_of(kernel: Kernel, _: Any) -> Any:
         return numba.types.Dispatcher(kernel.dispatcher)
 
+    nrtdynmod._define_atomic_inc_dec = _counted  # noqa: SLF001  its own switch for that never lets memory go
     numba.extending.typeof_impl.register(Kernel)(type_of)
     return numba
+
+
+def _counted(module: Any, operation: str, ordering: str) -> Any:  # noqa: ARG001  in the place of numba's own
+    """Define the function that adds one to a number of users, or takes one off, and returns what is left."""
+    from llvmlite import ir  # noqa: PLC0415  with the compiler
+
+    number = ir.IntType(64)
+    function = ir.Function(module, ir.FunctionType(number, [number.as_pointer()]), name=f"nrt_atomic_{operation}")
+    builder = ir.IRBuilder(function.append_basic_block())
+    users = getattr(builder, operation)(builder.load(function.args[0]), ir.Constant(number, 1))
+    builder.store(users, function.args[0])
+    builder.ret(users)
+    return function
 
 
 def _code(dispatcher: Any, signature: tuple[Any, ...]) -> Code | None:

@@ -24,6 +24,7 @@ from typing import Any, Final
 KERNELS: Final = Path(__file__).parent / "kernels"
 FLAGS: Final = Path(__file__).with_name("flags.py")
 """Whose numbers kernels have within: all that they take from elsewhere."""
+COMPILER: Final = Path(__file__).with_name("compiler.py")
 _SUFFIX: Final = ".code"
 _PICKLER: Final = "numba.core.serialize"
 _lock = threading.Lock()
@@ -69,7 +70,7 @@ def stamp() -> str:
     import llvmlite.binding as llvm  # noqa: PLC0415  wanted by the first kernel that runs
 
     told = [importlib.util.MAGIC_NUMBER.hex(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
-    for path in (_numba() / "_version.py", Path(llvm.__file__), FLAGS, *sorted(KERNELS.glob("*.py"))):
+    for path in (_numba() / "_version.py", Path(llvm.__file__), FLAGS, COMPILER, *sorted(KERNELS.glob("*.py"))):
         found = path.stat()
         told.append(f"{path} {found.st_size} {found.st_mtime_ns}")
     return hashlib.sha256("\n".join(told).encode()).hexdigest()

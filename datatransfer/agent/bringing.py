@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from datatransfer.agent.pace import Paces
-from datatransfer.agent.packs import SMALL, in_packs, receive_pack
+from datatransfer.agent.packs import in_packs, receive_pack
 from datatransfer.agent.receiver import Parcel, receive
 from datatransfer.agent.roots import Root
 from datatransfer.agent.trust import Trust
@@ -27,8 +26,8 @@ LOOK: Final = 0.25
 """Seconds between two looks whether a pack is still wanted."""
 AT_ONCE: Final = 8
 """Files fetched at the same time; the coordinator asks for fewer."""
-PACKS: Final = 2
-"""Packs from one host at the same time: one comes while the other is written, and flushed by the disk."""
+PACKS: Final = 3
+"""Packs from one host at the same time: one comes, one is written, and one is flushed by the disk."""
 HOSTS: Final = 4
 """Hosts from which packs come at the same time."""
 
@@ -109,7 +108,8 @@ class Bringings:
         joined: list[Bringing] = []
         left = len(parcels)
         try:
-            await self._begin_packs(parcels)
+            self._begin_packs(parcels)
+            await asyncio.sleep(0)  # they begin while the rest of the list is looked through
             for number, parcel in enumerate(parcels):
                 bringing = await self._join(parcel)
                 joined.append(bringing)
@@ -129,12 +129,10 @@ class Bringings:
             for bringing in joined:
                 self._leave(bringing)
 
-    async def _begin_packs(self, parcels: Sequence[Parcel]) -> None:
-        """Begin what can come in packs: small files of which nothing is here yet."""
-        small = [parcel for parcel in parcels if parcel.size <= SMALL]
-        absent = await asyncio.to_thread(self._absent, small)  # the disk may be slow to answer
-        fresh = [parcel for parcel in absent if (parcel.root, parcel.path) not in self._held]
-        for pack in in_packs(fresh)[0]:
+    def _begin_packs(self, parcels: Sequence[Parcel]) -> None:
+        """Begin what can come in packs: small files that are not on their way yet."""
+        fresh = [parcel for parcel in parcels if (parcel.root, parcel.path) not in self._held]
+        for pack in in_packs(fresh):
             held = [Bringing(parcel) for parcel in pack]
             for bringing in held:
                 self._held[bringing.parcel.root, bringing.parcel.path] = bringing
@@ -145,12 +143,8 @@ class Bringings:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _absent(self, parcels: Sequence[Parcel]) -> list[Parcel]:
-        roots = {root.name: str(root.directory) for root in self._roots.values()}
-        return [parcel for parcel in parcels if not os.path.lexists(f"{roots[parcel.root]}/{parcel.path}")]
-
     async def _receive_pack(self, held: Sequence[Bringing], stop: threading.Event) -> None:
-        """Bring a pack; it stops when nobody waits for any of its files."""
+        """Bring a pack; it stops when nobody waits for its files. One whose place is taken comes by itself."""
         parcels = [bringing.parcel for bringing in held]
         root = self._roots[parcels[0].root]
         work = partial(
@@ -162,21 +156,23 @@ class Bringings:
             stop=stop,
             turn=self._turn,
         )
-        ended: Mapping[Parcel, Carried | MoveError] = {}
+        ends: Sequence[Carried | MoveError | None] = [LinkBroken(parcels[0].source, "it broke off")] * len(parcels)
         try:
             async with self._from.setdefault(parcels[0].source, asyncio.Semaphore(PACKS)):
                 receiving = asyncio.get_running_loop().run_in_executor(self._packers, work)
                 while not (await asyncio.wait({receiving}, timeout=LOOK))[0]:
                     if all(bringing.unwanted for bringing in held):
                         stop.set()
-                ended = receiving.result()
+                ends = receiving.result()
         except Exception:
             log.exception("bringing a pack broke off")
-        log.info("a pack of files is here", root=root.name, files=sum(isinstance(e, Carried) for e in ended.values()))
-        for bringing in held:
+        log.info("a pack of files is here", root=root.name, files=sum(isinstance(end, Carried) for end in ends))
+        for bringing, end in zip(held, ends, strict=True):
+            if end is None:
+                self._keep(self._receive(bringing))
+                continue
             parcel = bringing.parcel
             self._held.pop((parcel.root, parcel.path), None)
-            end = ended.get(parcel, LinkBroken(parcel.source, "it broke off"))
             bringing.done = parcel.size
             bringing.finish(end)
 

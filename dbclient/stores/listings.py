@@ -30,6 +30,9 @@ COLUMNS = tuple(Frame.__table__.c)
 NEED_CALIBRATIONS = (FrameState.VALID, FrameState.PLACED)
 """States in which an exposure's flat and mask are wanted here."""
 
+AT_REST = (FrameState.REJECTED, FrameState.FAILED, FrameState.SUPERSEDED)
+"""States in which nothing is on its way with a frame."""
+
 
 class FrameLists:
     """The reading half of `dbclient.stores.frames.Frames`."""
@@ -78,7 +81,7 @@ class FrameLists:
             query = query.where(_behind(number, after, newest=newest))
         query = query.order_by(order.desc() if newest else order).limit(limit)
         rows = (await session.execute(query)).all()
-        shares = await self._shares(session) if rows else {}
+        shares = await self._shares(session) if rows and state not in AT_REST else {}
         return [record(FrameRow, row, node=row.holder, progress=shares.get(row.id)) for row in rows]
 
     async def _shares(self, session: AsyncSession) -> dict[int, float]:

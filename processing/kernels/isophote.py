@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from processing.compiler import njit
@@ -102,6 +103,19 @@ def isophote(
             told[EY2] += total / square / 12.0
         _levels(values, first, x, y, begin, mine, threshold - sky[k], centres[k], axes[k], full[k], sky[k], told)
         told[PEAK] = brightest - sky[k]
+
+
+@njit(cache=True, nogil=True)
+def least(
+    variance: Array, first: int, rows: Array, starts: Array, own: Array, x: Array, y: Array, found: Array
+) -> None:
+    """Fill `found` (rows,) float32 with the least variance of the pixels of each object; see `isophote`."""
+    for k in range(rows.size):
+        begin = starts[rows[k]]
+        lowest = np.float32(np.inf)
+        for at in range(begin, begin + own[k]):
+            lowest = min(lowest, variance[y[at] - first, x[at]])
+        found[k] = lowest
 
 
 @njit(cache=True, nogil=True)

@@ -51,6 +51,7 @@ def _isophotal() -> None:
         values[Y, X], _CENTRES, np.zeros(1, np.bool_), one, 99.0 * one, one, 0.0, 0.0 * one,
         np.empty((1, isophote.FIELDS)),
     )  # fmt: skip
+    isophote.least(values, 0, _ROWS, _STARTS, np.array([9]), X, Y, np.empty(1, np.float32))
 
 
 def _circles() -> None:

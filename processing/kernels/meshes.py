@@ -13,6 +13,8 @@ BIG = np.float32(1e30)
 """Beyond which a pixel, or a variance, means nothing; a mesh without a value has -BIG."""
 LEVELS = 4096
 """Most bins of a histogram."""
+PIECE = 64
+"""Bins whose sums are kept together."""
 STEP = math.sqrt(2.0 / math.pi) * 5.0 / 4.0
 """Bins a pixel, so that they hold about four pixels around the peak of a Gaussian."""
 HALF = 5.0
@@ -25,13 +27,12 @@ ROOM = 1 << 14
 
 
 @njit(cache=True, nogil=True)
-def _copy(rows: Array, x0: int, x1: int, first: int, step: int, count: int, tile: Array) -> int:
-    """Put `count` rows from `first` on, every `step`-th, behind each other; return the number of pixels."""
+def _copy(rows: Array, x0: int, x1: int, first: int, step: int, count: int, tile: Array) -> None:
+    """Put `count` rows from `first` on, every `step`-th, behind each other."""
     at, wide = 0, x1 - x0
     for k in range(count):
         tile[at : at + wide] = rows[first + k * step, x0:x1]
         at += wide
-    return at
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
@@ -86,32 +87,70 @@ def _spread(sums: Array) -> tuple[float, float]:
     return mean, math.sqrt(max(sums[2] / sums[0] - mean * mean, 0.0))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
 def add_up(counts: Array, levels: int, sums: Array) -> None:
-    """Fill `sums` (levels + 1, 3) int64: of the bins below each, the numbers, these times the bin, times its square.
+    """Fill `sums` (3, LEVELS // PIECE + 1): of pieces of PIECE bins before each, numbers, bins and bins squared.
 
-    `counts` (2, levels or more) int32 are added; the first bin holds what is outside of the histogram.
+    `counts` (2, LEVELS) int32, 0 from `levels` on, are added, in the first row; the first bin, which holds what is
+    outside of the histogram, is emptied. All numbers are whole ones below 2**53: that they are added in double
+    precision, and in any order, changes none.
     """
-    one, two, above = counts[0], counts[1], sums[1 : levels + 1]
+    one, two = counts[0], counts[1]
     one[0], two[0] = 0, 0
-    sums[0, :] = 0
-    number, first, second = np.int64(0), np.int64(0), np.int64(0)
-    for i in range(above.shape[0]):
-        count = np.int64(one[i]) + np.int64(two[i])
-        number += count
-        count *= i
-        first += count
-        second += count * i
-        above[i, 0], above[i, 1], above[i, 2] = number, first, second
+    sums[:, 0] = 0.0
+    for piece in range((levels - 1) // PIECE + 1):
+        first = piece * PIECE
+        mine, other = one[first : first + PIECE], two[first : first + PIECE]
+        number, total, square = 0.0, 0.0, 0.0
+        for i in range(PIECE):
+            mine[i] += other[i]
+            count, at = np.float64(mine[i]), np.float64(first + i)
+            number += count
+            total += count * at
+            square += count * at * at
+        sums[0, piece + 1] = sums[0, piece] + number
+        sums[1, piece + 1] = sums[1, piece] + total
+        sums[2, piece + 1] = sums[2, piece] + square
 
 
 @njit(cache=True, nogil=True)
-def guess(sums: Array, levels: int) -> tuple[float, float, float]:
+def _below(counts: Array, sums: Array, level: int) -> tuple[float, float, float]:
+    """Number of pixels in the bins below a level, these times the bin, times its square."""
+    piece = level // PIECE
+    number, total, square = sums[0, piece], sums[1, piece], sums[2, piece]
+    for at in range(piece * PIECE, level):
+        count = np.float64(counts[at])
+        number += count
+        total += count * at
+        square += count * at * at
+    return number, total, square
+
+
+@njit(cache=True, nogil=True)
+def _meeting(counts: Array, sums: Array, low: int, end: int, base: float, whole: float) -> tuple[int, float]:
+    """First bin from `low` on, or `end`, at which pixels below it, with and without it, make up all; those below."""
+    piece, beyond = low // PIECE, end // PIECE
+    while piece < beyond:  # the piece in which that is
+        middle = (piece + beyond) >> 1
+        last = (middle + 1) * PIECE - 1
+        if 2.0 * (sums[0, middle + 1] - base) - counts[last] >= whole:
+            beyond = middle
+        else:
+            piece = middle + 1
+    at, below = piece * PIECE, sums[0, piece] - base
+    while at < low or (at < end and 2.0 * below + counts[at] < whole):
+        below += counts[at]
+        at += 1
+    return at, below
+
+
+@njit(cache=True, nogil=True)
+def guess(counts: Array, sums: Array, levels: int) -> tuple[float, float, float]:
     """Mean, median and standard deviation, in bins, of a histogram clipped at three of the latter until they stay.
 
     The original walks from both ends of the histogram at once, always on the side on which it has fewer pixels. The
     bin where it arrives is the first one at which the pixels below it, counted with it and without it, make up all;
-    with sums at hand it is found by halving. All numbers are whole ones below 2**53: their order does not matter.
+    with sums of pieces at hand it is found by halving. `counts` (LEVELS,) int32 and `sums` are those of `add_up`.
     """
     low, high, last = 0, levels - 1, levels - 1
     sigma, before, mean, median = 10.0 * last, 1.0, 0.0, 0.0
@@ -120,25 +159,18 @@ def guess(sums: Array, levels: int) -> tuple[float, float, float]:
         left -= 1
         before = sigma
         end = max(high + 1, low)
-        base = sums[low, 0]
-        whole = sums[end, 0] - base
-        mean, sigma = float(sums[end, 1] - sums[low, 1]), float(sums[end, 2] - sums[low, 2])
-        at, beyond = low, end
-        while at < beyond:
-            middle = (at + beyond) >> 1
-            if sums[middle, 0] + sums[middle + 1, 0] - 2 * base >= whole:
-                beyond = middle
-            else:
-                at = middle + 1
+        base, first, second = _below(counts, sums, low)
+        whole, mean, sigma = _below(counts, sums, end)
+        whole, mean, sigma = whole - base, mean - first, sigma - second
+        at, below = _meeting(counts, sums, low, end, base, whole)
         back = high - (end - at)
-        below = sums[at, 0] - base
         above = whole - below
         median = 0.0
         if back >= 0:
-            most = sums[back + 1, 0] - sums[back, 0]
+            most = np.float64(counts[back])
             if at < levels:
-                most = max(most, sums[at + 1, 0] - sums[at, 0])
-            median = back + 0.5 + (float(above) - float(below)) / (2.0 * most) if most > 0 else back + 0.5
+                most = max(most, np.float64(counts[at]))
+            median = back + 0.5 + (above - below) / (2.0 * most) if most > 0 else back + 0.5
         if whole > 0:
             mean /= whole
             sigma = sigma / whole - mean * mean
@@ -160,12 +192,16 @@ def _place(tile: Array, number: int, scale: np.float32, shift: np.float32, level
 
 
 @njit(cache=True, nogil=True)
-def _leave_out(noise: Array, number: int, limit: np.float32, places: Array, others: Array) -> None:
-    """Take out pixels without weight, and the variances of pixels that are out."""
-    none = np.uint32(0)
+def _place_both(tile: Array, number: int, limit: np.float32, bins: Array, levels: Array, places: Array) -> None:
+    """Fill in the bins of pixels and of their variances: 0 without weight, and of the variances of pixels that are."""
+    values, noises, mine, others = tile[0], tile[1], places[0], places[1]
+    scale, shift, spread, begin = bins[0, 0], bins[0, 1], bins[1, 0], bins[1, 1]
+    top, high, bottom, zero = np.float32(levels[0]), np.float32(levels[1]), np.float32(1.0), np.float32(0.0)
     for i in range(number):
-        places[i] = places[i] if noise[i] < limit else none
-        others[i] = others[i] if places[i] != none else none
+        at, other = values[i] / scale + shift, noises[i] / spread + begin
+        fine = (at >= bottom) & (at < top) & (noises[i] < limit)
+        mine[i] = np.uint32(np.int32(at if fine else zero))
+        others[i] = np.uint32(np.int32(other if fine & (other >= bottom) & (other < high) else zero))
 
 
 @njit(cache=True, nogil=True)
@@ -186,7 +222,8 @@ def _sums(
 ) -> None:  # fmt: skip
     """Fill `sums` (2, 3) from every `sample`-th row of a mesh between two columns, first without cuts, then with.
 
-    The cuts are left in `low` and `high`. A mesh with too few good pixels has a number of -1.
+    The cuts are left in `low` and `high`. A mesh with too few good pixels has a number of -1. Where `tile` has room
+    for all rows, they are left there.
     """
     x0, x1 = sides
     some = pixels.shape[0] // sample
@@ -197,9 +234,12 @@ def _sums(
         sums[:] = 0.0
         for first in range(0, some, together):
             lines, begin = min(together, some - first), sample // 2 + first * sample
-            number = _copy(pixels, x0, x1, begin, sample, lines, tile[0])
+            number = lines * (x1 - x0)
+            if turn == 0 or some > together:
+                _copy(pixels, x0, x1, begin, sample, lines, tile[0])
+                if both:
+                    _copy(weights, x0, x1, begin, sample, lines, tile[1])
             if both:
-                _copy(weights, x0, x1, begin, sample, lines, tile[1])
                 _add_both(tile[0], tile[1], number, low, high, np.float64(limit), sums)
             else:
                 _add(tile[0], number, low[0], high[0], sums[0])
@@ -215,25 +255,29 @@ def _sums(
 
 @njit(cache=True, nogil=True)
 def _histograms(
-    pixels: Array, weights: Array, sides: tuple[int, int], limit: np.float32, tile: Array, bins: Array, levels: Array,
-    places: Array, counts: Array,
+    pixels: Array, weights: Array, sides: tuple[int, int], limit: np.float32, there: bool, tile: Array, bins: Array,
+    levels: Array, places: Array, counts: Array,
 ) -> None:  # fmt: skip
-    """Fill both histograms: a variance counts where its pixel does. `bins` hold scale and shift of each, (2, 2)."""
+    """Fill both histograms: a variance counts where its pixel does. `bins` hold scale and shift of each, (2, 2).
+
+    `there`: all rows are in `tile` if it has room for them.
+    """
     x0, x1 = sides
     rows = pixels.shape[0]
     together = tile.shape[1] // max(x1 - x0, 1)
     kinds = 2 if weights.size else 1
-    for kind in range(kinds):
-        counts[kind, :, : levels[kind]] = 0
+    counts[:] = 0
     for first in range(0, rows, together):
         lines = min(together, rows - first)
-        number = _copy(pixels, x0, x1, first, 1, lines, tile[0])
+        number = lines * (x1 - x0)
+        if not there or rows > together:
+            _copy(pixels, x0, x1, first, 1, lines, tile[0])
+            if kinds == 2:
+                _copy(weights, x0, x1, first, 1, lines, tile[1])
         if kinds == 2:
-            _copy(weights, x0, x1, first, 1, lines, tile[1])
-        for kind in range(kinds):
-            _place(tile[kind], number, bins[kind, 0], bins[kind, 1], levels[kind], places[kind])
-        if kinds == 2:
-            _leave_out(tile[1], number, limit, places[0], places[1])
+            _place_both(tile, number, limit, bins, levels, places)
+        else:
+            _place(tile[0], number, bins[0, 0], bins[0, 1], levels[0], places[0])
         for kind in range(kinds):
             _count(places[kind], number, counts[kind])
 
@@ -251,7 +295,7 @@ def measure_strip(
     tile = np.empty((2, min(max(ROOM // width, 1), pixels.shape[0]) * width), np.float32)
     places = np.empty(tile.shape, np.uint32)
     counts, levels = np.zeros((2, 2, LEVELS), np.int32), np.empty(2, np.int64)
-    below = np.empty((LEVELS + 1, 3), np.int64)
+    below = np.empty((3, LEVELS // PIECE + 1))
     bins, zeros = np.empty((2, 2), np.float32), np.empty(2, np.float32)
     sums = np.zeros((2, 3))
     low, high = np.empty(2), np.empty(2)
@@ -268,11 +312,11 @@ def measure_strip(
             bins[kind, 0] = np.float32(2.0 * HALF * spread / levels[kind]) if spread > 0.0 else np.float32(1.0)
             zeros[kind] = np.float32(mean - HALF * spread)
             bins[kind, 1] = np.float32(0.499999 - zeros[kind] / bins[kind, 0])
-        _histograms(pixels, weights, sides, limit, tile, bins, levels, places, counts)
+        _histograms(pixels, weights, sides, limit, sample == 1, tile, bins, levels, places, counts)
         for kind in range(2 if weights.size else 1):
             add_up(counts[kind], levels[kind], below)
             zero, scale = np.float64(zeros[kind]), np.float64(bins[kind, 0])
-            middle, median, spread = guess(below, levels[kind])
+            middle, median, spread = guess(counts[kind, 0], below, levels[kind])
             at = middle
             if spread > 0.0:
                 at = 2.5 * median - 1.5 * middle if abs((middle - median) / spread) < 0.3 else median

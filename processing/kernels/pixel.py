@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from processing.compiler import njit
@@ -9,6 +10,8 @@ from processing.compiler import njit
 Array = NDArray[Any]
 NONE, BLANK, CORRECT = 0, 1, 2
 """MASK_TYPE."""
+LEAST = -1e30
+"""Values that are not above that are none."""
 
 
 @njit(cache=True, nogil=True)
@@ -18,7 +21,7 @@ def good(values: Array, labels: Array, variance: Array, bad: float, mine: int, m
         return False
     if variance.size and not variance[y, x] < bad:
         return False
-    return bool(values[y, x] > -1e30)
+    return bool(values[y, x] > LEAST)
 
 
 @njit(cache=True, nogil=True)
@@ -49,9 +52,20 @@ def counted(
         if 0 <= y2 < values.shape[0] and 0 <= x2 < values.shape[1]:
             if labels[y2, x2] != 0 and labels[y2, x2] != mine:
                 return 0.0, spared, False
-            if values[y2, x2] > -1e30:
+            if values[y2, x2] > LEAST:
                 if not variance.size:
                     return values[y2, x2], noise, False
                 if variance[y2, x2] < bad:
                     return values[y2, x2], variance[y2, x2], False
     return 0.0, spared, False
+
+
+@njit(cache=True, nogil=True)
+def all_count(line: Array, own: Array, mine: np.int32, noises: Array, bad: np.float32) -> bool:
+    """Tell whether all pixels of a row are an object's, or nobody's, and have a weight; `noises` may be empty."""
+    odd, one, none, least = np.int32(0), np.int32(1), np.int32(0), np.float32(LEAST)
+    for i in range(line.size):
+        odd += none if ((own[i] == none) | (own[i] == mine)) & (line[i] > least) else one
+    for i in range(noises.size):
+        odd += none if noises[i] < bad else one
+    return bool(odd == none)

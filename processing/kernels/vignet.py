@@ -32,21 +32,29 @@ def vignets(
     ny, nx = values.shape
     for k in rows:
         x0, y0 = int(centres[k, 0] + 0.5) - wide // 2, int(centres[k, 1] + 0.5) - tall // 2 - first
+        left, right = min(max(x0, 0), nx), max(min(x0 + wide, nx), 0)
         for j in range(tall):
-            y = y0 + j
-            if y < 0 or y >= ny:
-                cut[k, j] = NOTHING
+            y, target = y0 + j, cut[k, j]
+            if y < 0 or y >= ny or left >= right:
+                target[:] = NOTHING
                 continue
-            line, own, target = values[y], labels[y], cut[k, j]
-            for i in range(wide):
-                x = x0 + i
-                fine = 0 <= x < nx
-                if fine:
-                    others = mask != NONE and own[x] != 0 and own[x] != k + 1
-                    fine = not others and line[x] > NOTHING
-                    if fine and variance.size:
-                        fine = variance[y, x] < bad
-                target[i] = line[x] if fine else NOTHING
+            target[: left - x0] = NOTHING
+            target[right - x0 :] = NOTHING
+            own = labels[y, left:right] if mask != NONE else labels[y, :0]
+            noises = variance[y, left:right] if variance.size else values[y, :0]
+            _good(values[y, left:right], own, np.int32(k + 1), noises, np.float32(bad), target[left - x0 : right - x0])
+
+
+@njit(cache=True, nogil=True)
+def _good(line: Array, own: Array, mine: np.int32, noises: Array, bad: np.float32, target: Array) -> None:
+    """Fill in pixels that count, NOTHING for others; `own` and `noises` may be empty."""
+    nothing, none = np.float32(NOTHING), np.int32(0)
+    for i in range(target.size):
+        target[i] = max(line[i], nothing)
+    for i in range(own.size):
+        target[i] = target[i] if (own[i] == none) | (own[i] == mine) else nothing
+    for i in range(noises.size):
+        target[i] = target[i] if noises[i] < bad else nothing
 
 
 @njit(cache=True, nogil=True)

@@ -50,21 +50,14 @@ def scale(variance: Array, factor: np.float32, bad: np.float32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _least(line: Array) -> np.int32:
-    """Return the smallest of numbers that are not negative, all looked at as int32: they have the same order."""
-    least: np.int32 = line[0]
-    for i in range(line.size):
-        least = min(least, line[i])
-    return least
-
-
-@njit(cache=True, nogil=True)
-def _some_above(line: Array, bound: np.float32) -> bool:
-    one, zero = np.int32(1), np.int32(0)
-    some = zero
-    for i in range(line.size):
-        some = np.int32(some + (one if line[i] > bound else zero))
-    return bool(some > zero)
+def _leasts(line: Array, leasts: Array) -> None:
+    """Fill in the smallest of each block of numbers that are not negative, looked at as int32: of the same order."""
+    for block in range(leasts.size):
+        piece = line[block * BLOCK : (block + 1) * BLOCK]
+        least: np.int32 = piece[0]
+        for i in range(piece.size):
+            least = min(least, piece[i])
+        leasts[block] = least
 
 
 @njit(cache=True, nogil=True)
@@ -88,14 +81,12 @@ def _lowest(kernel: Array) -> tuple[float, float]:
 
 
 @njit(cache=True, nogil=True)
-def bounds(  # noqa: C901  blocks of rows, and pixels of the few that matter
-    variance: Array, kernel: Array, first: int, relative: float, filtered: Array, bound: Array
-) -> None:
+def bounds(variance: Array, kernel: Array, first: int, relative: float, filtered: Array, bound: Array) -> None:
     """Fill `bound` (rows, nx) float32 with `relative` times the root of the filtered variance.
 
-    `filtered` (rows, nx) are pixels filtered as the variances are. In blocks of pixels that are all below what the
-    least variance around the block allows, the bound is infinite: few blocks need more than that. The arithmetic is
-    that of `convolve.convolve` and, from there on, double.
+    `filtered` (rows, nx) are pixels filtered as the variances are. Where one is below what the least variance around
+    its block allows, the bound is infinite: few pixels need more than that. The arithmetic is that of
+    `convolve.convolve` and, from there on, double.
     """
     height, nx = variance.shape
     rows = filtered.shape[0]
@@ -104,34 +95,70 @@ def bounds(  # noqa: C901  blocks of rows, and pixels of the few that matter
     blocks = (nx - 1) // BLOCK + 1
     reach = (aside - 1) // BLOCK + 1  # blocks aside that the filter reaches into
     inside, corner = _lowest(kernel)
-    least = np.empty((height, blocks), np.float32)
-    words = least.view(np.int32)
-    begin, end = max(first - up, 0), min(first + rows + up, height)
-    for y in range(begin, end):
-        line = variance[y].view(np.int32)
+    least, around = np.empty((height, blocks), np.float32), np.empty(blocks, np.float32)
+    bottoms, some = np.empty(blocks, np.float32), np.empty(blocks, np.int32)
+    for y in range(max(first - up, 0), min(first + rows + up, height)):
+        _leasts(variance[y].view(np.int32), around.view(np.int32))
         for block in range(blocks):
-            words[y, block] = _least(line[block * BLOCK : min((block + 1) * BLOCK, nx)])
+            lowest = around[block]
+            for other in range(max(block - reach, 0), min(block + reach + 1, blocks)):
+                lowest = min(lowest, around[other])
+            least[y, block] = lowest
     bound[:] = np.float32(np.inf)
     for j in range(rows):
         low, high = max(first + j - up, 0), min(first + j + up + 1, height)
+        bottoms[:] = np.float32(np.inf)
+        for y in range(low, high):
+            _lower(least[y], bottoms)
+        _roots(bottoms, max(relative, 0.0) ** 2 * (inside if high - low == tall else corner))
+        for block in range(min(reach + 1, blocks)):  # at the sides, where the filter is cut
+            for side in (block, blocks - 1 - block):
+                bottoms[side] *= np.float32(math.sqrt(min(corner / inside, 1.0))) if inside > 0.0 else np.float32(0.0)
+        _above(filtered[j], bottoms, some)
         for block in range(blocks):
-            x0, x1 = block * BLOCK, min((block + 1) * BLOCK, nx)
-            share = inside if high - low == tall and x0 >= aside and x1 + aside <= nx else corner
-            lowest = np.float32(np.inf)
-            for y in range(low, high):
-                for other in range(max(block - reach, 0), min(block + reach + 1, blocks)):
-                    lowest = min(lowest, least[y, other])
-            bottom = np.float32(relative * math.sqrt(max(share * lowest, 0.0)) * _SURE)
-            if share > 0.0 and not _some_above(filtered[j, x0:x1], bottom):
-                continue
-            for i in range(x0, x1):
-                noise = np.float32(0.0)
-                for row in range(tall):
-                    y = first + j + row - up
-                    if y < 0 or y >= height:
-                        continue
-                    for column in range(wide):
-                        x = i + column - aside
-                        if 0 <= x < nx:
-                            noise += kernel[row, column] * variance[y, x]
-                bound[j, i] = np.float32(relative * math.sqrt(np.float64(noise)))
+            if some[block]:
+                sides = (block * BLOCK, min((block + 1) * BLOCK, nx))
+                _exactly(variance, kernel, first + j, relative, sides, filtered[j], bottoms[block], bound[j])
+
+
+@njit(cache=True, nogil=True)
+def _lower(line: Array, least: Array) -> None:
+    for i in range(least.size):
+        least[i] = min(least[i], line[i])
+
+
+@njit(cache=True, nogil=True)
+def _roots(least: Array, factor: float) -> None:
+    """Turn variances into what no bound is below."""
+    for i in range(least.size):
+        least[i] = np.float32(math.sqrt(max(factor * least[i], 0.0)) * _SURE)
+
+
+@njit(cache=True, nogil=True)
+def _above(line: Array, bottoms: Array, some: Array) -> None:
+    """Tell of each block whether a pixel of it is above its number; of no number, that some may be."""
+    one, zero = np.int32(1), np.int32(0)
+    for block in range(bottoms.size):
+        piece, bottom = line[block * BLOCK : (block + 1) * BLOCK], bottoms[block]
+        found = zero if bottom > 0.0 else one
+        for i in range(piece.size):
+            found = np.int32(found + (one if piece[i] > bottom else zero))
+        some[block] = found
+
+
+@njit(cache=True, nogil=True)
+def _exactly(
+    variance: Array, kernel: Array, y: int, relative: float, sides: tuple[int, int], line: Array, bottom: np.float32,
+    bound: Array,
+) -> None:  # fmt: skip
+    """Fill in the bounds of a row's pixels between two columns where they may be above them."""
+    height, nx = variance.shape
+    tall, wide = kernel.shape
+    for x in range(sides[0], sides[1]):
+        if bottom > 0.0 and not line[x] > bottom:
+            continue
+        noise = np.float32(0.0)
+        for row in range(max(tall // 2 - y, 0), min(height - y + tall // 2, tall)):
+            for column in range(max(wide // 2 - x, 0), min(nx - x + wide // 2, wide)):
+                noise += kernel[row, column] * variance[y + row - tall // 2, x + column - wide // 2]
+        bound[x] = np.float32(relative * math.sqrt(np.float64(noise)))

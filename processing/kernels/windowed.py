@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from processing.compiler import njit
 from processing.kernels.aperture import CUT
-from processing.kernels.circle import chords
 from processing.kernels.circle import share as share_of
-from processing.kernels.pixel import counted
+from processing.kernels.circle import span, spans_of
+from processing.kernels.pixel import LEAST, all_count, counted
 
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]
@@ -28,6 +28,11 @@ PIXEL = 0.0833
 """Variance of a place within its pixel, as the original rounds it."""
 OVER = 11
 """Parts of a pixel's side at the edge of the window."""
+LANES = 8
+"""Pixels that a processor takes at once: of so many parts are the rows that windows are held in."""
+(LIGHT, NOISE, WINDOW, RIGHT, DOWN, ACROSS) = range(6)
+"""Planes of what is held of the pixels under a window: values, variances, weights, places in their row and column."""
+PLANES = 6
 FAR = 1.0
 """Pixels: a window is no longer on its object if it went farther than that along both axes."""
 CROSSED, NEGATIVE, LOST, AWAY = 1, 2, 4, 8
@@ -67,7 +72,7 @@ def windowed(
     held : (n, 2) int32, first row and end of what is looked at for each
     flags : (n,) int16, to which CUT is added
     """
-    light, spread = np.empty((0, 0)), np.empty((0, 0))
+    room, spans = _room(0), spans_of(OVER)
     for place in range(rows.size):
         k, told = rows[place], found[place]
         told[:] = 0.0
@@ -75,8 +80,8 @@ def windowed(
         sigma = half[k] * 2.0 / 2.35
         reach = REACH * sigma
         side = 2 * int(reach + SLACK) + 4
-        if light.shape[0] < side:
-            light, spread = np.empty((side, side)), np.empty((side, side))
+        if room.shape[1] < side:
+            room = _room(side)
         bounds, mirror, others = (0, 0, 0, 0), (0.0, 0.0), 0
         turns, dx, dy, inside = 0, 0.0, 0.0, True
         last_x, last_y = x, y
@@ -89,9 +94,10 @@ def windowed(
                 bounds = _box(x, y, reach + SLACK, values.shape, first, held[k])
                 mirror = (np.floor(2.0 * x + 0.49999), np.floor(2.0 * (y - first) + 0.49999))
                 others = _cut(
-                    values, labels, variance, bad, noise, mask, first, k + 1, x, y, bounds, light, spread
+                    values, labels, variance, bad, noise, mask, first, k + 1, x, y, bounds, room
                 )  # fmt: skip
-            total, sx, sy = _centre(light, bounds, box, x, y, sigma)
+            _window(room, bounds, box, x, y, sigma, spans)
+            total, sx, sy = _centre(room, bounds, x, y)
             turns += 1
             if not total > 0.0:
                 break
@@ -104,7 +110,7 @@ def windowed(
             turns += 1
         told[TURNS] = turns
         flags[k] |= 0 if inside else CUT
-        _moments(light, spread, bounds, box, last_x, last_y, sigma, gain, noise if by_weight else 0.0, told)
+        _moments(room, bounds, last_x, last_y, gain, noise if by_weight else 0.0, told)
         told[X2] -= dx * dx
         told[Y2] -= dy * dy
         told[XY] -= dx * dy
@@ -154,123 +160,132 @@ def _cut(
     cx: float,
     cy: float,
     bounds: Box,
-    light: Array,
-    spread: Array,
+    room: Array,
 ) -> int:
-    """Fill `light` and `spread` with what the pixels of a box count for; tell how many are not the object's own."""
+    """Fill LIGHT and NOISE with what the pixels of a box count for; tell how many are not the object's own."""
     x0, x1, y0, y1 = bounds
     others = 0
-    for y in range(y0, y1):
-        line, own = values[y - first], labels[y - first]
-        for x in range(x0, x1):
-            value = line[x]
-            var = variance[y - first, x] if variance.size else noise
-            if not (own[x] in (0, mine) and value > -1e30 and var < bad):
-                value, var, _ = counted(
-                    values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x
+    for y in range(y0 - first, y1 - first):
+        line, own = values[y, x0:x1], labels[y, x0:x1]
+        noises = variance[y, x0:x1] if variance.size else line[:0]
+        light, spread = room[LIGHT, y + first - y0], room[NOISE, y + first - y0]
+        spread[: x1 - x0] = noise
+        for i in range(line.size):
+            light[i] = line[i]
+        for i in range(noises.size):
+            spread[i] = noises[i]
+        if all_count(line, own, np.int32(mine), noises, np.float32(bad)):
+            continue
+        for i in range(line.size):
+            if not (own[i] in (0, mine) and light[i] > LEAST and spread[i] < bad):
+                light[i], spread[i], _ = counted(
+                    values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y, x0 + i
                 )
                 others += 1
-            light[y - y0, x - x0] = value
-            spread[y - y0, x - x0] = var
     return others
 
 
 @njit(cache=True, nogil=True)
-def _profile(begin: int, end: int, centre: float, scale: float) -> Array:
-    """Values of the window along one axis."""
-    made = np.empty(max(end - begin, 0))
-    for k in range(begin, end):
-        made[k - begin] = math.exp(scale * (k - centre) ** 2)
-    return made
-
-
-@njit(cache=True, nogil=True)
-def _row(
-    dy: float, down: float, across: Array, x0: int, x1: int, cx: float, reach: float, half: Array, made: Array
-) -> tuple[int, int]:
-    """Fill a row of the window where it is not empty; tell from where to where that is."""
-    inner, outer = max(reach - 0.75, 0.0) ** 2, (reach + 0.75) ** 2
-    square = dy * dy
-    wide = math.sqrt(max(outer - square, 0.0))
-    begin, end = max(int(cx - wide), x0), min(int(cx + wide) + 2, x1)
-    while begin < end and (begin - cx) * (begin - cx) + square > outer:
-        begin += 1
-    while begin < end and (end - 1 - cx) * (end - 1 - cx) + square > outer:
-        end -= 1
-    chords(dy, reach, OVER, half)
-    for x in range(begin, end):
-        dx = x - cx
-        share = 1.0 if dx * dx + square < inner else share_of(dx, OVER, half)
-        made[x - x0] = share * down * across[x - x0]
-    return begin, end
-
-
-@njit(cache=True, nogil=True)
-def _centre(light: Array, bounds: Box, box: Box, cx: float, cy: float, sigma: float) -> tuple[float, float, float]:
-    """Light under the window and its first moments about its centre."""
+def _window(room: Array, bounds: Box, box: Box, cx: float, cy: float, sigma: float, spans: Array) -> None:
+    """Fill WINDOW for the pixels of `bounds`: 0 outside of `box`, a Gaussian within the reach."""
     reach = REACH * sigma
+    inner, outer = max(reach - 0.75, 0.0) ** 2, (reach + 0.75) ** 2
     scale = -0.5 / (sigma * sigma)
-    x0, x1, y0, y1 = box
-    total, sx, sy = 0.0, 0.0, 0.0
-    across = _profile(x0, x1, cx, scale)
-    window, half = np.empty_like(across), np.zeros(-(-OVER // 4) * 4)
-    for y in range(y0, y1):
+    window, x0, y0 = room[WINDOW], bounds[0], bounds[2]
+    window[: bounds[3] - y0] = 0.0
+    across = room[ACROSS, 0]
+    for x in range(box[0], box[1]):
+        across[x - x0] = math.exp(scale * (x - cx) ** 2)
+    for y in range(box[2], box[3]):
         dy = y - cy
-        begin, end = _row(dy, math.exp(scale * dy * dy), across, x0, x1, cx, reach, half, window)
-        line = light[y - bounds[2]]
-        for x in range(begin, end):
-            weight = window[x - x0] * line[x - bounds[0]]
-            total += weight
-            sx += weight * (x - cx)
-            sy += weight * dy
+        square = dy * dy
+        down = math.exp(scale * square)
+        wide, narrow = math.sqrt(max(outer - square, 0.0)), math.sqrt(max(inner - square, 0.0))
+        begin, end = max(math.ceil(cx - wide), box[0]), min(math.floor(cx + wide) + 1, box[1])
+        line, heights = window[y - y0, begin - x0 : end - x0], across[begin - x0 : end - x0]
+        for i in range(line.size):
+            line[i] = down * heights[i]
+        span(dy, reach, begin - cx, OVER, spans)
+        left = min(max(math.floor(cx - narrow) + 1 - begin, 0), line.size)
+        right = max(min(math.ceil(cx + narrow) - begin, line.size), left)
+        for i in range(left):
+            line[i] *= share_of(i, OVER, spans)
+        for i in range(right, line.size):
+            line[i] *= share_of(i, OVER, spans)
+
+
+@njit(cache=True, nogil=True)
+def _room(side: int) -> Array:
+    """Return planes for the pixels under windows of up to `side` by `side`; rows end in places that are not used."""
+    room = np.zeros((PLANES, side, -(-side // LANES) * LANES))
+    for place in range(side):
+        room[DOWN, place, :] = place
+        room[RIGHT, place, :] = np.arange(room.shape[2])
+    return room
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+def _first(window: Array, light: Array, right: Array, down: Array, number: int) -> tuple[float, float, float]:
+    """Light under a window, and its first moments about the first pixel."""
+    total, sx, sy = 0.0, 0.0, 0.0
+    for i in range(number):
+        weight = window[i] * light[i]
+        total += weight
+        sx += weight * right[i]
+        sy += weight * down[i]
     return total, sx, sy
 
 
 @njit(cache=True, nogil=True)
-def _moments(
-    light: Array,
-    spread: Array,
-    bounds: Box,
-    box: Box,
-    cx: float,
-    cy: float,
-    sigma: float,
-    gain: float,
-    noise: float,
-    told: Array,
-) -> None:
+def _centre(room: Array, bounds: Box, cx: float, cy: float) -> tuple[float, float, float]:
+    """Light under the window and its first moments about its centre."""
+    flat = room.reshape(PLANES, -1)
+    number = (bounds[3] - bounds[2]) * room.shape[2]
+    total, sx, sy = _first(flat[WINDOW], flat[LIGHT], flat[RIGHT], flat[DOWN], number)
+    return total, sx - (cx - bounds[0]) * total, sy - (cy - bounds[2]) * total
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"}, error_model="numpy")
+def _second(planes: Array, number: int, x: float, y: float, shot: float, noise: float, sums: Array) -> None:
+    """Fill `sums` (8,): light, its second moments x2, y2, xy about a place, noise, and its second moments.
+
+    `shot`: variance that a count of light brings where a pixel's own variance is `noise`, or everywhere if that is 0.
+    """
+    window, light, spread, right, down = planes[WINDOW], planes[LIGHT], planes[NOISE], planes[RIGHT], planes[DOWN]
+    total, sxx, syy, sxy, every, exx, eyy, exy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    inverse = shot / noise if noise > 0.0 else 0.0
+    even = 0.0 if noise > 0.0 else shot
+    for i in range(number):
+        dx, dy = right[i] - x, down[i] - y
+        weight = window[i] * light[i]
+        total += weight
+        sxx += weight * dx * dx
+        syy += weight * dy * dy
+        sxy += weight * dx * dy
+        more = (spread[i] + max(light[i], 0.0) * (even + inverse * spread[i])) * window[i] * window[i]
+        every += more
+        exx += more * dx * dx
+        eyy += more * dy * dy
+        exy += more * dx * dy
+    sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], sums[7] = (
+        total, sxx, syy, sxy, every, exx, eyy, exy
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _moments(room: Array, bounds: Box, cx: float, cy: float, gain: float, noise: float, told: Array) -> None:
     """Second moments under the window, errors of the position, and the light.
 
     Parameters
     ----------
     noise : variance from which the gain follows that of each pixel; 0: the gain is the same everywhere
     """
-    reach = REACH * sigma
-    scale = -0.5 / (sigma * sigma)
-    x0, x1, y0, y1 = box
-    total, sxx, syy, sxy = 0.0, 0.0, 0.0, 0.0
-    ex, ey, exy, spread_all = 0.0, 0.0, 0.0, 0.0
-    across = _profile(x0, x1, cx, scale)
-    window, half = np.empty_like(across), np.zeros(-(-OVER // 4) * 4)
-    for y in range(y0, y1):
-        dy = y - cy
-        begin, end = _row(dy, math.exp(scale * dy * dy), across, x0, x1, cx, reach, half, window)
-        line, noises = light[y - bounds[2]], spread[y - bounds[2]]
-        for x in range(begin, end):
-            dx = x - cx
-            weight, value, var = window[x - x0], line[x - bounds[0]], noises[x - bounds[0]]
-            total += weight * value
-            sxx += weight * value * dx * dx
-            syy += weight * value * dy * dy
-            sxy += weight * value * dx * dy
-            more = var
-            if gain > 0.0 and value > 0.0:
-                more += value / gain * (var / noise if noise > 0.0 else 1.0)
-            more *= weight * weight
-            ex += more * (dx * dx + PIXEL)
-            ey += more * (dy * dy + PIXEL)
-            exy += more * dx * dy
-            spread_all += more
+    sums = np.empty(8)
+    number = (bounds[3] - bounds[2]) * room.shape[2]
+    shot = 1.0 / gain if gain > 0.0 else 0.0
+    _second(room.reshape(PLANES, -1), number, cx - bounds[0], cy - bounds[2], shot, noise, sums)
+    total, sxx, syy, sxy, spread_all = sums[0], sums[1], sums[2], sums[3], sums[4]
+    ex, ey, exy = sums[5] + PIXEL * spread_all, sums[6] + PIXEL * spread_all, sums[7]
     told[FLUX] = total
     told[ERROR] = math.sqrt(spread_all)
     if total != 0.0:

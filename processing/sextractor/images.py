@@ -6,6 +6,7 @@ Names may end in a number of an HDU in brackets, as in ``image.fits[2]``.
 import re
 import sys
 from dataclasses import dataclass, replace
+from io import RawIOBase
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -20,6 +21,8 @@ from processing.reading import Extension, Mosaic, read_pixels
 from processing.sextractor.records import Pixels, Rows
 
 _NAME = re.compile(r"(.*?)\[(\d+)\]")
+_NEAR = 1 << 18
+"""Bytes that are read and turned into pixels at once, while they are near to the processor."""
 _LITTLE = sys.byteorder == "little"
 _RAW = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
@@ -106,10 +109,21 @@ class FitsRows:
 
     def fill(self, first: int, rows: Pixels) -> None:
         """Fill `rows` (any, nx) with those from `first` on."""
-        if self._quick:
-            self._turn(self._raw(first, first + len(rows)), rows)
-        else:
+        if not self._quick:
             rows[:] = self.read(first, first + len(rows))
+            return
+        kind, width = np.dtype(_RAW[self.extension.bitpix]), self.shape[1]
+        together = max(_NEAR // (width * kind.itemsize), 1)
+        room = np.empty(min(together, len(rows)) * width * kind.itemsize, np.uint8)
+        with self.path.open("rb", buffering=0) as stream:
+            stream.seek(self.extension.data + first * width * kind.itemsize)
+            for begin in range(0, len(rows), together):
+                part = rows[begin : begin + together]
+                held = room[: part.size * kind.itemsize]
+                got = _read(stream, held.data)
+                if got < held.size:
+                    raise self._short(first, first + len(rows), begin * width + got // kind.itemsize)
+                self._turn(held.view(kind).reshape(-1, width), part)
 
     @property
     def tells_odd(self) -> bool:
@@ -146,9 +160,24 @@ class FitsRows:
         count = max(end - first, 0) * width
         raw = np.fromfile(self.path, kind, count, offset=extension.data + first * width * kind.itemsize)
         if raw.size < count:
-            found = f"{raw.size} of {count} pixels of its rows {first + 1} to {end} are there"
-            raise Truncated(self.path, found, hdu=extension.hdu, remedy="the file changed while it was read: run again")
+            raise self._short(first, end, raw.size)
         return raw.reshape(-1, width)
+
+    def _short(self, first: int, end: int, there: int) -> Truncated:
+        found = f"{there} of {(end - first) * self.shape[1]} pixels of its rows {first + 1} to {end} are there"
+        remedy = "the file changed while it was read: run again"
+        return Truncated(self.path, found, hdu=self.extension.hdu, remedy=remedy)
+
+
+def _read(stream: RawIOBase, room: memoryview) -> int:
+    """Fill `room`; return the number of bytes, fewer at the end of the file."""
+    got = 0
+    while got < len(room):
+        more = stream.readinto(room[got:])
+        if not more:
+            break
+        got += more
+    return got
 
 
 class ArrayRows:

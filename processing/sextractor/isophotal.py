@@ -119,11 +119,11 @@ def _thresholds(band: Band, detections: Detections, rows: NDArray[np.int64], fac
     thresholds = detections.objects["threshold"][rows].astype(np.float64)
     if band.variance is None or factor == 0.0:
         return thresholds
-    for place, k in enumerate(rows):
-        own = slice(detections.starts[k], detections.starts[k] + detections.objects["own"][k])
-        least = band.variance[detections.y[own] - band.first, detections.x[own]].min()
-        if least < band.noise.bad_variance:
-            thresholds[place] = factor * np.sqrt(least, dtype=np.float64)
+    least = np.empty(len(rows), np.float32)
+    own = detections.objects["own"][rows].astype(np.int64)
+    isophote.least(band.variance, band.first, rows, detections.starts, own, detections.x, detections.y, least)
+    good = least < band.noise.bad_variance
+    thresholds[good] = factor * np.sqrt(least[good], dtype=np.float64)
     return thresholds
 
 

@@ -1,6 +1,6 @@
 """The driver of measures: bands of rows, labels painted in them, groups of columns on several threads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 
@@ -22,7 +22,7 @@ REACH = 16.0
 """Semi-major axes around an object that its widest aperture may need."""
 MARGIN = 64
 """Rows at least around an object."""
-CHUNK = 128
+CHUNK = 64
 """Objects that a thread measures at once."""
 
 Strip = Callable[[int, int], tuple[Pixels, Pixels | None]]
@@ -93,21 +93,28 @@ def measure(
                 # one thread would only have the next band's pixels in memory beside this one's
                 coming = begun(index + 1) if settings.threads > 1 else None
                 chunks = [rows[begin : begin + CHUNK] for begin in range(0, len(rows), CHUNK)]
-                for at, group in enumerate(groups):
-                    list(pool.map(partial(_measured, group, band, detections, settings, table), chunks))
-                    progress((index + (at + 1) / len(groups)) / len(parts))
+                measured = pool.map(partial(_measured, groups, band, detections, settings, table), chunks)
+                for done, _ in enumerate(measured, 1):
+                    progress((index + done / len(chunks)) / len(parts))
                 if len(parts) == 1:  # bands differ in height: their labels are of no use to others
                     _wipe(band.labels, detections)
                     rooms.leave_labels(band.labels)
-                del band, begin
+                del band, begin, measured
     progress(1.0)
     return table
 
 
 def _measured(
-    group: Group, band: Band, detections: Detections, settings: Settings, table: Table, rows: NDArray[np.int64]
+    groups: Sequence[Group],
+    band: Band,
+    detections: Detections,
+    settings: Settings,
+    table: Table,
+    rows: NDArray[np.int64],
 ) -> None:
-    group.measure(band, detections, rows, settings, table)
+    """Measure all groups of columns of some objects, whose pixels are then still near to the processor."""
+    for group in groups:
+        group.measure(band, detections, rows, settings, table)
 
 
 def _bands(

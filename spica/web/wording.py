@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
+
+from markupsafe import Markup, escape
 
 from dbclient.records import EventRecord, JobRecord, TransferRecord
 from dbclient.schema import FrameState, HostState, JobState, Level, NodeState, PublicationState, RequestState
@@ -149,17 +152,52 @@ def clock(moment: datetime | None, now: datetime | None = None) -> str:
     """Write the time of day in UTC, 06:23:01; what is not of the last 20 hours with its day, 03-30 06:23."""
     if moment is None:
         return "–"
-    old = now is not None and abs(now - moment) > TODAY
-    return f"{moment.astimezone(UTC):%m-%d %H:%M}" if old else f"{moment.astimezone(UTC):%H:%M:%S}"
+    written = iso(moment)
+    return _day_and_time(written) if now is not None and abs(now - moment) > TODAY else written[11:19]
+
+
+def _day_and_time(written: str) -> str:
+    return f"{written[5:10]} {written[11:16]}"
 
 
 def stamp(moment: datetime | None) -> str:
     """Write date and time in UTC: 2008-03-30 06:23:01."""
-    return "–" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return "–" if moment is None else iso(moment)[:19].replace("T", " ")
 
 
 def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+NONE: Final = Markup('<span class="none">–</span>')
+"""What stands where nothing is known."""
+
+
+def hour(moment: datetime | None, now: datetime) -> Markup:
+    """Mark up a time, with date and second for who points at it; a page of frames has five hundred of them."""
+    if moment is None:
+        return NONE
+    written = iso(moment)
+    day, time = written[:10], written[11:19]
+    short = _day_and_time(written) if abs(now - moment) > TODAY else time
+    return Markup(f'<time datetime="{written}" title="{day} {time} UTC">{short}</time>')  # noqa: S704 - digits and signs
+
+
+def text(value: Any) -> Markup:
+    """Mark up a word that may be missing."""
+    return NONE if value is None or value == "" else escape(value)
+
+
+@lru_cache(maxsize=256)
+def sign(name: str) -> Markup:
+    """Mark up an icon of ours."""
+    return Markup('<svg class="icon" aria-hidden="true" focusable="false"><use href="#i-{}"/></svg>').format(name)
+
+
+@lru_cache(maxsize=256)
+def state(value: str) -> Markup:
+    """Mark up a state of ours: its colour never stands without its icon and its word."""
+    return Markup('<span class="state {}">{}{}</span>').format(tone(value), sign(icon(value)), value)
 
 
 def number(value: float | None, digits: int = 0) -> str:
@@ -247,6 +285,10 @@ FILTERS = {
     "clock": clock,
     "stamp": stamp,
     "iso": iso,
+    "hour": hour,
+    "text": text,
+    "sign": sign,
+    "state": state,
     "number": number,
     "transfer_share": transfer_share,
     "transfer_left": transfer_left,

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,24 @@ def test_code_that_is_damaged_is_compiled_again(room: Path, content: bytes) -> N
     assert len(kept(room)) == 1
 
 
+def test_who_uses_an_array_is_counted_without_a_lock_and_rightly_from_many_threads() -> None:
+    @njit(nogil=True)
+    def lines(values: np.ndarray, number: int) -> np.ndarray:
+        total = np.zeros(values.shape[1])
+        for k in range(number):
+            line = values[k % values.shape[0]]
+            total += line
+        return total
+
+    values = np.ones((7, 5))
+    users, expected = sys.getrefcount(values), lines(values, 7000)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: lines(values, 7000), range(64)))
+    assert all(np.array_equal(each, expected) for each in found)
+    assert sys.getrefcount(values) == users
+    assert all("lock\t" not in text for text in lines.dispatcher.inspect_asm().values())
+
+
 def test_other_arguments_are_other_code(room: Path) -> None:
     compiled_anew(room)
     other = "import numpy as np, made; assert made.shares(np.ones(4)[::2], 0.5, (1, 2))[1] == 4.0; print(True)"
@@ -102,15 +121,16 @@ def test_code_of_kernels_as_they_were_is_not_taken_and_goes(tmp_path: Path, monk
     assert len(list((tmp_path / "kernels").iterdir())) == 1
 
 
-@pytest.mark.parametrize("name", ["kernels/one.py", "flags.py"])
+@pytest.mark.parametrize("name", ["kernels/one.py", "flags.py", "compiler.py"])
 def test_a_changed_kernel_and_changed_flags_change_the_stamp(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     (tmp_path / "kernels").mkdir()
-    for each in ("kernels/one.py", "flags.py"):
+    for each in ("kernels/one.py", "flags.py", "compiler.py"):
         (tmp_path / each).write_text("pass\n")
     monkeypatch.setattr(machine_code, "KERNELS", tmp_path / "kernels")
     monkeypatch.setattr(machine_code, "FLAGS", tmp_path / "flags.py")
+    monkeypatch.setattr(machine_code, "COMPILER", tmp_path / "compiler.py")
     before = machine_code.stamp.__wrapped__()
     assert machine_code.stamp.__wrapped__() == before
     (tmp_path / name).write_text("pass  # otherwise\n")

@@ -75,10 +75,10 @@ def shares(radius: float, over: int) -> Floats:
 @pytest.mark.parametrize("radius", [0.3, 1.7, 6.2])
 def test_the_share_of_a_pixel_is_counted_in_parts(radius: float, over: int) -> None:
     dx, dy = offsets()
-    half, found = np.zeros(12), np.empty(dx.shape)
-    for place in np.ndindex(dx.shape):
-        circle.chords(dy[place], radius, over, half)
-        found[place] = circle.share(dx[place], over, half)
+    spans, found = circle.spans_of(over), np.empty(dx.shape)
+    for row in range(dx.shape[0]):
+        circle.span(dy[row, 0], radius, dx[row, 0], over, spans)
+        found[row] = [circle.share(column, over, spans) for column in range(dx.shape[1])]
     assert np.allclose(found, shares(radius, over))
 
 

@@ -51,15 +51,16 @@ def histograms(draw: np.random.Generator, levels: int) -> list[NDArray[Any]]:
     return [draw.poisson(1.5, levels), sparse, np.zeros(levels, np.int64), *drawn]
 
 
-@pytest.mark.parametrize("levels", [1, 2, 3, 7, 60, 333, 4096])
+@pytest.mark.parametrize("levels", [1, 2, 3, 7, 60, 63, 64, 65, 127, 333, 4032, 4096])
 def test_halving_finds_what_the_walk_finds(levels: int) -> None:
     draw = np.random.default_rng(levels)
     for drawn in histograms(draw, levels):
         drawn[0] = 0  # what lies outside is not counted
         part = draw.binomial(drawn, 0.5)
-        counts, sums = np.stack([part, drawn - part]).astype(np.int32), np.empty((levels + 1, 3), np.int64)
+        counts, sums = np.zeros((2, meshes.LEVELS), np.int32), np.full((3, meshes.LEVELS // meshes.PIECE + 1), np.nan)
+        counts[:, :levels] = part, drawn - part
         meshes.add_up(counts, levels, sums)
-        assert meshes.guess(sums, levels) == walked(drawn)
+        assert meshes.guess(counts[0], sums, levels) == walked(drawn)
 
 
 def test_a_mesh_is_the_same_in_one_piece_and_in_several() -> None:
