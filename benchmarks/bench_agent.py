@@ -160,7 +160,7 @@ def measure() -> list[Row]:
             rows += [
                 Row(
                     part="agent to agent",
-                    input=what,
+                    input=what if flushes == "nothing" else f"{what}, flushed by both",
                     ours=measured["ours"],
                     peer=peer,
                     peer_seconds=measured[peer],

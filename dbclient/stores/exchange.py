@@ -140,6 +140,8 @@ class Exchange:
             Transfer.kind == TransferKind.FETCH, Transfer.state == TransferState.RUNNING
         )
         numbers = await turns(session, FrameState.SPOTTED, now=now, limit=skip + limit, without=at_work)
+        if not numbers[skip:]:
+            return []
         rows = await session.scalars(select(Frame).where(Frame.id.in_(numbers[skip:])))
         found = {row.id: record(FrameRecord, row) for row in rows}
         return [found[number] for number in numbers[skip:]]

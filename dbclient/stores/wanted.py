@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Boolean, ColumnElement, Select, and_, exists, func, literal_column, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -24,10 +24,9 @@ from dbclient.schema import (
     ReplicaState,
 )
 
-UNCATALOGUED: Final[ColumnElement[bool]] = literal_column(
-    "(frames.state = 'weighted' AND frames.catalogued_at IS NULL)", Boolean
-)
-"""Written out, for only then does a database see that ix_frames_uncatalogued has all these frames."""
+UNCATALOGUED: Final = text("(frames.state = 'weighted' AND frames.catalogued_at IS NULL)")
+"""Written out, for only then does a database see that ix_frames_uncatalogued has all these frames; and as text, for a
+condition with a type of its own is compared with 1 where there are no truth values, and SQLite reads all frames."""
 
 
 class WantedJobs:
@@ -68,15 +67,19 @@ class WantedJobs:
         weights : digest of the recipe that the maps were made with; of others, other maps are due first
         """
         weighted = aliased(Job)
+        # wrapped, so that SQLite begins with the few frames, and not with all jobs that are done
+        stage_of, recipe_of, state_of = (
+            func.coalesce(one, one) for one in (weighted.stage, weighted.recipe, weighted.state)
+        )
         query = (
             select(Frame, Node)
-            .join(weighted, and_(weighted.frame_id == Frame.id, weighted.stage == stages.WEIGHT))
+            .join(weighted, and_(weighted.frame_id == Frame.id, stage_of == stages.WEIGHT))
             .join(Replica, and_(Replica.frame_id == Frame.id, Replica.state == ReplicaState.HELD))
             .join(Node, Node.id == Replica.node_id)
             .outerjoin(Job, and_(Job.frame_id == Frame.id, Job.stage == stage, Job.recipe == recipe))
             .where(
-                Frame.kind == FrameKind.OBJECT, Job.id.is_(None), weighted.recipe == weights,
-                weighted.state == JobState.DONE, *(self._here(weighted, kind) for kind in stages.READS[stage]),
+                Frame.kind == FrameKind.OBJECT, Job.id.is_(None), recipe_of == weights,
+                state_of == JobState.DONE, *(self._here(weighted, kind) for kind in stages.READS[stage]),
             )
         )  # fmt: skip
         if await self._other_recipe(session, stage=stage, recipe=recipe):
@@ -103,7 +106,9 @@ class WantedJobs:
 
     async def uncatalogued(self, session: AsyncSession) -> tuple[int, int]:
         """Count the weighted exposures without a catalogue of their present maps, and those whose job has failed."""
-        newest = (UNCATALOGUED, Frame.kind == FrameKind.OBJECT, Frame.current == true())
+        # wrapped, so that SQLite does not take the index of states, in which it would look at all weighted ones
+        is_current = func.coalesce(Frame.current, Frame.current) == true()
+        newest = (UNCATALOGUED, Frame.kind == FrameKind.OBJECT, is_current)
         lacking = select(func.count()).select_from(Frame).where(*newest)
         given_up = (
             select(func.count(func.distinct(Frame.id)))

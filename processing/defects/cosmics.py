@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.areas import Area
+from processing.defects.cosmic_shapes import bank
 from processing.defects.image import Amplifier, CcdImage, Flags
 from processing.defects.settings import CosmicSettings
 from processing.flags import PixelFlag
 from processing.kernels import cosmic_groups as groups
 from processing.kernels import cosmics as kernels
+from processing.kernels.cosmic_shapes import shaped_pixels
 
 BANNED = int(
     PixelFlag.BAD | PixelFlag.OVERSCAN | PixelFlag.SATURATED | PixelFlag.LOW_RESPONSE | PixelFlag.HIGH_RESPONSE
@@ -37,6 +39,8 @@ BRIGHT = 30.0
 """Noise of the sky: least peak of the stars that tell the seeing."""
 STREAK = 32
 """Marked pixels of a column among twice as many rows that make it a flaw of the column."""
+PART = 0.2
+"""Of the signal of a shape, what its filter leaves at least; stars that are not quite as told leave less."""
 NARROW, WIDE = 2.65, 2.85
 """Pixels: full width at half maximum of the sharpest stars from which, and up to which, thresholds are lower."""
 _CURVATURE = 8.0 * math.log(2.0)
@@ -115,20 +119,28 @@ def mark_cosmics(image: CcdImage, flags: Flags, settings: CosmicSettings, *, thr
     ccd = (pixels, known, BANNED, *level.arguments)
     bounds = sharpness(ccd, image, settings)
     settings = adapted(settings, bounds)
-    found = _in_bands(
-        area,
-        threads,
-        lambda first, last: kernels.sharp_pixels(
-            *ccd, level.gain, image.saturation, bounds, min(settings.track, settings.pixel), settings.spare, first, last
-        ),
-    )
-    places, strength = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    shapes, filters = bank(bounds)
+    least = min(settings.track, settings.pixel)
+
+    def search(first: int, last: int) -> tuple[Any, ...]:
+        return (
+            *kernels.sharp_pixels(*ccd, level.gain, image.saturation, bounds, least, settings.spare, first, last),
+            *shaped_pixels(
+                *ccd, level.gain, image.saturation, shapes, filters, settings.answer, PART, settings.charge, first, last
+            ),
+        )
+
+    found = _in_bands(area, threads, search)
+    places, strength, *shaped = (np.concatenate(parts) for parts in zip(*found, strict=True))
     state = np.zeros(pixels.shape, np.uint8)
     round_it = 4.0 / float((bounds**-0.5).sum())
     rays = groups.accept(
-        *ccd, level.gain, bounds, round_it, places, strength, state, settings.pixel, settings.group, settings.peak,
-        settings.spare, settings.track,
+        *ccd, level.gain, image.saturation, bounds, round_it, filters, places, strength, state, settings.pixel,
+        settings.group, settings.peak, settings.spare, settings.track,
     )  # fmt: skip
+    rays = groups.add_shapes(
+        *ccd, level.gain, bounds, rays, state, shapes, *shaped, settings.shape, settings.spare, settings.track
+    )
     rays = _without_columns(rays, state)
     fringes = groups.fringe(*ccd, level.gain, bounds, rays, state, settings.fringe, settings.share)
     marked = np.concatenate((rays, fringes))
@@ -169,7 +181,7 @@ def adapted(settings: CosmicSettings, bounds: NDArray[np.float32]) -> CosmicSett
     """
     width = math.sqrt(_CURVATURE / float(np.log(bounds[:2]).mean()))
     eager = settings.eager * min(max((WIDE - width) / (WIDE - NARROW), 0.0), 1.0)
-    lower = {"pixel": 1.0 - eager, "track": 1.0 - eager, "peak": 1.0 - 0.5 * eager}
+    lower = {"pixel": 1.0 - eager, "track": 1.0 - eager, "peak": 1.0 - 0.5 * eager, "shape": 1.0 - eager / 3.0}
     return settings.model_copy(update={name: getattr(settings, name) * share for name, share in lower.items()})
 
 

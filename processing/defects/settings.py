@@ -66,22 +66,29 @@ class CosmicSettings(BaseModel):
 
     on: bool = True
     """Whether they are looked for."""
-    pixel: Annotated[float, Field(gt=0)] = 2.0
+    pixel: Annotated[float, Field(gt=0)] = 1.8
     """Excess of a pixel over the sharpest light, in units of its noise, from which it counts."""
-    group: Annotated[float, Field(gt=0)] = 4.5
-    """Root of the summed squares of such excesses that makes pixels side by side, or one alone, a ray."""
+    group: Annotated[float, Field(gt=0)] = 7.5
+    """Root of the summed squares of such excesses, and of the answer to their shape, that makes pixels a ray."""
     peak: float = 3.5
     """Excess of one of them over the light that the pixels round it allow, in units of its noise."""
-    track: Annotated[float, Field(gt=0)] = 1.1
+    track: Annotated[float, Field(gt=0)] = 1.2
     """Excess of a pixel beside a ray that makes it one of the ray's."""
     spare: Annotated[float, Field(gt=0)] = 0.9
     """By how much of their noise the neighbours of a pixel may be brighter than they look."""
+    answer: Annotated[float, Field(gt=0)] = 2.5
+    """Answer of a filter for a shape of a ray, in units of its noise, from which it counts."""
+    charge: Annotated[float, Field(gt=0)] = 7.0
+    """Charge that has the shape, light or not, in units of its noise, without which it does not."""
+    shape: Annotated[float, Field(gt=0)] = 6.0
+    """Root of the summed squares of such answers side by side that makes them a ray."""
     fringe: float = -1.0
     """Light above the sky, in units of its noise, from which a pixel beside a ray is marked too."""
-    share: Annotated[float, Field(ge=0)] = 0.6
+    share: Annotated[float, Field(ge=0)] = 1.0
     """Part of the charge of a ray's pixel that such a pixel has at most; brighter ones are left to the other rules."""
     eager: Annotated[float, Field(ge=0, lt=1)] = 0.25
-    """Share by which `pixel` and `track` are lower, `peak` by half of it, where stars are at most 2.65 pixels wide."""
+    """Share by which `pixel` and `track` are lower where stars are at most 2.65 pixels wide; `peak` by half of that,
+    `shape` by a third."""
     sharpest: Annotated[float, Field(gt=0)] = 0.4
     """Arcsec; no seeing is taken for better, and it is taken for this where a frame shows too few stars."""
 

@@ -15,6 +15,7 @@ from processing.kernel_cache import mark
 from processing.kernels import (
     camera,
     cosmic_groups,
+    cosmic_shapes,
     cosmics,
     defects,
     detecting,
@@ -87,6 +88,7 @@ FRAMES: Tasks = (
     *plio.TASKS,
     *cosmics.TASKS,
     *cosmic_groups.TASKS,
+    *cosmic_shapes.TASKS,
     *outlines.TASKS,
 )
 """What stages call on the nodes, which never paint."""

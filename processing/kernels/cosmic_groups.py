@@ -7,13 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.compiler import njit
+from processing.kernels.cosmic_shapes import greatest_answer, shape_members
 from processing.kernels.cosmics import level_at, longer
 
 Array = NDArray[Any]
 SOFT, FIRM, RAY, FRINGE = 1, 2, 3, 4
 """What a pixel is: sharp beside a ray only, sharp in its own right, of a ray, beside one."""
+LEAST = 0.5
+"""Of the squared strength that makes a group a ray, what its own pixels have to bring."""
 MANY = 3.0
 """Squares of heights, in those of a single pixel, that tell a long ray none of whose pixels stands out alone."""
+NEAR = 2
+"""Pixels from a ray within which shapes are its own."""
 _ZERO = np.float32(0.0)
 
 
@@ -138,16 +143,16 @@ def _height(
 @njit(cache=True, nogil=True)
 def accept(
     pixels: Array, flags: Array, banned: int, inside: Array, sky: Array, variance: Array, centres: Array, gain: Array,
-    bounds: Array, round_it: float, places: Array, strength: Array, state: Array, least: float, together: float,
-    above: float, spare: float, track: float,
+    full: float, bounds: Array, round_it: float, filters: Array, places: Array, strength: Array, state: Array,
+    least: float, together: float, above: float, spare: float, track: float,
 ) -> Array:  # fmt: skip
     """Tell which sharp pixels belong to rays.
 
-    Groups of those whose strength is above `least`, if the root of the sum of the squares of their strengths is above
-    `together`, and one of them is brighter by `above` times its noise than the pixels round it that are not of the
-    group let a star be, `round_it` times their mean; or many of them are so by less. Then, again and again, the sharp
-    pixels that touch one, and those that would be sharp by `track`, with `spare`, without the charge of the rays that
-    they touch.
+    Groups of those whose strength is above `least`, if the root of the sum of the squares of their strengths, and of
+    the greatest answer of `filters` (n, size, size) at their highest, is above `together`, and one of them is brighter
+    by `above` times its noise than the pixels round it that are not of the group let a star be, `round_it` times their
+    mean; or many of them are so by less. Then, again and again, the sharp pixels that touch one, and those that would
+    be sharp by `track`, with `spare`, without the charge of the rays that they touch.
 
     Parameters
     ----------
@@ -169,7 +174,7 @@ def accept(
         if seen[k] or strength[k] <= least:
             continue
         end = _group(places, state, k, seen, rays, count)
-        total, heights, highest = 0.0, 0.0, 0.0
+        total, heights, highest, summit = 0.0, 0.0, 0.0, -1
         for member in range(count, end):
             place = places[rays[member]]
             total += strength[rays[member]] ** 2
@@ -177,8 +182,16 @@ def accept(
                 pixels, flags, banned, inside, sky, variance, centres, gain, round_it, state, place // nx, place % nx
             )
             heights += max(height, 0.0) ** 2
-            highest = max(highest, height)
-        if total > together * together and (highest > above or heights > MANY * above * above):
+            if height > highest:
+                highest, summit = height, place
+        if not (highest > above or heights > MANY * above * above) or total < LEAST * together * together:
+            continue
+        if total < together * together and summit >= 0:
+            shape = greatest_answer(
+                pixels, flags, banned, inside, sky, variance, centres, gain, full, filters, summit // nx, summit % nx
+            )
+            total += max(shape, 0.0) ** 2
+        if total > together * together:
             count = end
     for r in range(count):
         rays[r] = places[rays[r]]
@@ -187,6 +200,87 @@ def accept(
         pixels, flags, banned, inside, sky, variance, centres, gain, bounds, rays, count, state, spare, track
     )
     return followed
+
+
+@njit(cache=True, nogil=True)
+def _chain(places: Array, nx: int, start: int, seen: Array, members: Array) -> int:
+    """Write the numbers of the places that hang together with number `start` to `members`; give how many."""
+    first, last = 0, 1
+    members[0] = start
+    seen[start] = True
+    while first < last:
+        place = places[members[first]]
+        first += 1
+        for row in range(-1, 2):
+            for column in range(-1, 2):
+                beside = place + row * nx + column
+                near = np.searchsorted(places, beside)
+                if near < places.size and places[near] == beside and not seen[near]:
+                    seen[near] = True
+                    members[last] = near
+                    last += 1
+    return last
+
+
+@njit(cache=True, nogil=True)
+def add_shapes(
+    pixels: Array, flags: Array, banned: int, inside: Array, sky: Array, variance: Array, centres: Array, gain: Array,
+    bounds: Array, rays: Array, state: Array, shapes: Array, places: Array, numbers: Array, strength: Array,
+    together: float, spare: float, track: float,
+) -> Array:  # fmt: skip
+    """Add the rays that their shape tells: `shaped_pixels` that hang together, apart from the `rays` already known.
+
+    The root of the sum of the squares of their strengths is above `together`.
+
+    Returns
+    -------
+    rays : (n) int64
+        All of them; `state` becomes RAY there.
+    """
+    nx = state.shape[1]
+    x0, x1, y0, y1 = inside
+    apart = np.ones(places.size, np.bool_)
+    for k in range(places.size):
+        y, x = places[k] // nx, places[k] % nx
+        for row in range(max(y - NEAR, y0), min(y + NEAR + 1, y1)):
+            for column in range(max(x - NEAR, x0), min(x + NEAR + 1, x1)):
+                apart[k] &= state[row, column] != RAY
+    places, numbers, strength = places[apart], numbers[apart], strength[apart]
+    seen = np.zeros(places.size, np.bool_)
+    members = np.empty(places.size, np.int64)
+    fresh = np.empty(64, np.int64)
+    count = 0
+    for k in range(places.size):
+        if seen[k]:
+            continue
+        end = _chain(places, nx, k, seen, members)
+        total = 0.0
+        for member in members[:end]:
+            total += strength[member] ** 2
+        if total < together * together:
+            continue
+        for member in members[:end]:
+            found = shape_members(
+                pixels,
+                flags,
+                banned,
+                inside,
+                sky,
+                variance,
+                centres,
+                shapes[numbers[member]],
+                places[member],
+                state,
+                RAY,
+            )
+            while count + found.size > fresh.size:
+                fresh = longer(fresh)
+            fresh[count : count + found.size] = found
+            count += found.size
+    added = _follow(
+        pixels, flags, banned, inside, sky, variance, centres, gain, bounds, fresh, count, state, spare, track
+    )
+    return np.concatenate((rays, added))
 
 
 @njit(cache=True, nogil=True)
@@ -230,9 +324,10 @@ def _warm() -> None:
     """Compile as `processing.defects.cosmics` calls."""
     pixels, flags, rows = np.ones((6, 8), np.float32), np.zeros((6, 8), np.int16), np.ones((1, 8), np.float32)
     ccd = (pixels, flags, 1, np.array([0, 8, 0, 6]), rows, rows, np.array([2.5]), rows[0])
-    bounds, state = np.ones(4, np.float32), np.zeros((6, 8), np.uint8)
+    bounds, state, shapes = np.ones(4, np.float32), np.zeros((6, 8), np.uint8), np.ones((1, 3, 3), np.float32)
     places, strength = np.array([9, 10]), np.array([5.0, 6.0], np.float32)
-    rays = accept(*ccd, bounds, 1.0, places, strength, state, 2.0, 4.0, 3.0, 0.7, 1.5)
+    rays = accept(*ccd, 9.0, bounds, 1.0, shapes, places, strength, state, 2.0, 4.0, 3.0, 0.7, 1.5)
+    rays = add_shapes(*ccd, bounds, rays, state, shapes, places, np.zeros(2, np.int64), strength, 4.0, 0.7, 1.5)
     fringe(*ccd, bounds, rays, state, -0.5, 1.0)
 
 

@@ -63,7 +63,7 @@ def _between(centres: Array, y: int) -> tuple[int, int, float]:
 
 
 @njit(cache=True, nogil=True)
-def _level_of(rows: Array, centres: Array, y: int, result: Array) -> None:
+def level_of(rows: Array, centres: Array, y: int, result: Array) -> None:
     lower, upper, part = _between(centres, y)
     share = np.float32(part)
     for x in range(result.size):
@@ -113,8 +113,8 @@ def bright_maxima(
     found = np.empty((64, 4), np.float32)
     count = 0
     for y in range(max(first, inside[2] + 2), min(last, inside[3] - 2)):
-        _level_of(sky, centres, y, row_sky)
-        _level_of(variance, centres, y, row_variance)
+        level_of(sky, centres, y, row_sky)
+        level_of(variance, centres, y, row_variance)
         for x in range(inside[0] + 2, inside[1] - 2):
             level = row_sky[x]
             high = pixels[y, x] - level
@@ -199,8 +199,8 @@ def sharp_pixels(
         below, here, above = here, above, below
         level = levels[y % 2]
         if bottom <= y < top:
-            _level_of(sky, centres, y, level[0])
-            _level_of(variance, centres, y, level[1])
+            level_of(sky, centres, y, level[0])
+            level_of(variance, centres, y, level[1])
             _upper(
                 pixels[y, x0:x1], flags[y, x0:x1], banned, full, level[0, x0:x1], level[1, x0:x1], gain[x0:x1], spare,
                 above,

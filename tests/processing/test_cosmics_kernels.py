@@ -187,8 +187,9 @@ def test_groups_that_stand_above_what_is_round_them_are_rays_and_lay_bare_what_t
     state = np.zeros(SHAPE, np.uint8)
 
     rays = cosmic_groups.accept(
-        *ccd.arguments, ccd.gain, BOUNDS, 1.2, places, strength.ravel()[places], state, 2.0, 4.5, 3.3, 0.7, 1.5
-    )
+        *ccd.arguments, ccd.gain, FULL, BOUNDS, 1.2, np.empty((0, 3, 3), np.float32), places, strength.ravel()[places],
+        state, 2.0, 4.5, 3.3, 0.7, 1.5,
+    )  # fmt: skip
 
     found = state == cosmic_groups.RAY
     np.testing.assert_array_equal(np.sort(rays), np.flatnonzero(found))
