@@ -5,6 +5,7 @@ Names may end in a number of an HDU in brackets, as in ``image.fits[2]``.
 
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import RawIOBase
 from pathlib import Path
@@ -85,7 +86,15 @@ class FitsRows:
 
     def at(self, y: NDArray[np.int32], x: NDArray[np.int32], first: int, end: int) -> NDArray[Any]:
         """Return the pixels (n,) at places within rows `first` to `end`."""
-        return self._physical(self._raw(first, end)[y - first, x])
+        if self.extension.compressed:
+            return self._physical(self._raw(first, end)[y - first, x])
+        order = np.argsort(y, kind="stable")
+        rows, columns = y[order], x[order]
+        found = np.empty(len(y), _RAW[self.extension.bitpix])
+        for begin, words in self._pieces(first, end):
+            low, high = np.searchsorted(rows, (begin, begin + len(words)))
+            found[order[low:high]] = words[rows[low:high] - begin, columns[low:high]]
+        return self._physical(found)
 
     def _physical(self, raw: NDArray[Any]) -> NDArray[Any]:
         """Stored values as physical ones."""
@@ -112,18 +121,22 @@ class FitsRows:
         if not self._quick:
             rows[:] = self.read(first, first + len(rows))
             return
+        for begin, words in self._pieces(first, first + len(rows)):
+            self._turn(words, rows[begin - first : begin - first + len(words)])
+
+    def _pieces(self, first: int, end: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Give rows of a plain image as they are stored, a few at a time, in the same place; and the first's number."""
         kind, width = np.dtype(_RAW[self.extension.bitpix]), self.shape[1]
         together = max(_NEAR // (width * kind.itemsize), 1)
-        room = np.empty(min(together, len(rows)) * width * kind.itemsize, np.uint8)
+        room = np.empty(min(together, end - first) * width * kind.itemsize, np.uint8)
         with self.path.open("rb", buffering=0) as stream:
             stream.seek(self.extension.data + first * width * kind.itemsize)
-            for begin in range(0, len(rows), together):
-                part = rows[begin : begin + together]
-                held = room[: part.size * kind.itemsize]
+            for begin in range(first, end, together):
+                held = room[: min(together, end - begin) * width * kind.itemsize]
                 got = _read(stream, held.data)
                 if got < held.size:
-                    raise self._short(first, first + len(rows), begin * width + got // kind.itemsize)
-                self._turn(held.view(kind).reshape(-1, width), part)
+                    raise self._short(first, end, (begin - first) * width + got // kind.itemsize)
+                yield begin, held.view(kind).reshape(-1, width)
 
     @property
     def tells_odd(self) -> bool:
