@@ -93,12 +93,19 @@ def detect(
         for piece in pool.map(runs, range(0, ny, height)):
             found.append(piece)
             progress(0.6 * min(len(found) * height / ny, 1.0))
-        row, left, length, value, raw, bound = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        row, left, length = (np.concatenate(parts) for parts in list(zip(*found, strict=True))[:3])
         group, starts, begins = label.join(row, left, length, settings.detect_minarea, settings.detect_maxarea)
         x, y = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
         filtered, plain = np.empty(starts[-1], np.float32), np.empty(starts[-1], np.float32)
-        bounds = np.empty(starts[-1] if bound.size else 0, np.float32)
-        label.lists(row, left, length, value, raw, bound, group, begins, x, y, filtered, plain, bounds)
+        bounds = np.empty(starts[-1] if any(piece[5].size for piece in found) else 0, np.float32)
+        ends = np.cumsum([len(piece[0]) for piece in found])
+
+        def listed(piece: tuple[NDArray[Any], ...], end: int) -> None:
+            mine = slice(end - len(piece[0]), end)
+            label.lists(*piece, group[mine], begins[mine], x, y, filtered, plain, bounds)
+
+        list(pool.map(listed, found, ends.tolist()))
+        found.clear()
         specks = label.specks(row, left, length, group)
         last = x[starts[1:] - 1], y[starts[1:] - 1]  # groups list their pixels row by row, until they are parted
         progress(0.7)
