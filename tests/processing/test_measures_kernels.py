@@ -188,6 +188,40 @@ def test_radii_are_the_same_where_the_curve_is_not_wanted_and_drawn_only_as_far_
     assert told[0] == told[1]
 
 
+def test_radii_of_negative_light_are_negative_and_windows_take_their_size(
+    image: tuple[NDArray[np.float32], NDArray[np.int32]],
+) -> None:
+    values, labels = image
+    for flux in (-200.0, -1e9):
+        radius, half, flags = cell(1), cell(), np.zeros(1, np.int16)
+        growth.radii(
+            values, labels, NONE, np.inf, 4.0, pixel.CORRECT, 0, ROWS, CENTRES, np.array([SHAPE]), 0.0,
+            np.full(1, flux, np.float32), np.array([0.5]), np.array([[0, SIDE]], np.int32), radius, half, cell(0),
+            cell(), flags,
+        )  # fmt: skip
+        assert radius[0, 0] < 0.0
+        assert half[0] == pytest.approx(min(max(-radius[0, 0], growth.LEAST), growth.REACH * SHAPE[3]), rel=SINGLE)
+
+
+def test_a_share_that_is_never_reached_lies_on_the_line_through_the_last_steps_but_one() -> None:
+    curve = np.linspace(1.0, 2.0, growth.STEPS) ** 0.5
+    low, high = curve[growth.STEPS - 3], curve[growth.STEPS - 2]
+    expected = growth.STEPS - 1 + (9.0 - low) / (high - low)
+    assert growth.within(curve, 9.0, 0.25) == pytest.approx(0.25 * expected)
+
+
+@pytest.mark.parametrize("measure", ["kron", "petrosian"])
+def test_without_positive_light_there_is_no_radius(measure: str) -> None:
+    values, labels = np.full((SIDE, SIDE), -1.0, np.float32), np.zeros((SIDE, SIDE), np.int32)
+    radius, flux, error, flags = np.ones(1, np.float32), cell(), cell(), np.zeros(1, np.int16)
+    {"kron": kron, "petrosian": petrosian}[measure].ellipses(
+        values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, SIDE, ROWS, CENTRES,
+        np.array([SHAPE]), SKY, 2.5, 3.5, 0.0, 0.0, radius, flux, error, flags,
+    )  # fmt: skip
+    assert flux[0] < 0.0
+    assert radius[0] == 0.0
+
+
 @pytest.mark.parametrize("first", [0, 12])
 def test_a_curve_that_meets_the_end_of_what_is_held_is_flagged(
     image: tuple[NDArray[np.float32], NDArray[np.int32]], first: int
@@ -227,6 +261,23 @@ def test_position_and_shape_under_the_window(image: tuple[NDArray[np.float32], N
     assert told[0, windowed.Y] == pytest.approx(at[1], abs=3e-3)
     assert told[0, windowed.FLUX] == pytest.approx(window.sum(), rel=3e-3)
     assert told[0, windowed.X2] == pytest.approx((window * (x - before[0]) ** 2).sum() / window.sum(), rel=1e-2)
+
+
+@pytest.mark.parametrize(("axis", "flag"), [(1.0, windowed.AWAY), (20.0, 0)])
+def test_a_window_has_left_its_object_outside_of_its_ellipse_only(
+    image: tuple[NDArray[np.float32], NDArray[np.int32]], axis: float, flag: int
+) -> None:
+    values, labels = image
+    told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
+    held, half = np.array([[0, SIDE]], np.int32), np.full(1, 2.0, np.float32)
+    beside = CENTRES - 1.8
+    windowed.windowed(
+        values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.BLANK, 0, ROWS, beside,
+        np.array([[axis**-2, axis**-2, 0.0, axis, axis]]), half, np.ones((1, 6)), held, told, flags, cut,
+    )  # fmt: skip
+    assert flags[0] == flag
+    expected = beside[0] if flag else np.array(AT)
+    assert np.hypot(*(told[0, : windowed.X2] - expected)) < 0.5  # of a neighbour's light, beside 2.5 pixels
 
 
 def test_a_window_without_light_leaves_position_and_shape_as_they_are() -> None:
