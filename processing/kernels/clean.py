@@ -213,3 +213,36 @@ def _twice(old: Array) -> Array:
     new = np.empty(2 * old.size, np.int64)
     new[: old.size] = old
     return new
+
+
+@njit(cache=True, nogil=True)
+def gathered(
+    sequence: Array, begun: Array, into: Array, back: Array, pixels: tuple[Array, Array, Array, Array]
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Put the pixels of objects behind each other, in a new order.
+
+    Parameters
+    ----------
+    sequence : (n,) int64, objects
+    begun : (n + 1,) int64, where the pixels of each begin
+    into, back : (n,) int64, as `swept` returns them
+    pixels : x, y int32, filtered and plain values float32
+
+    Returns
+    -------
+    the same in the new order, and which are hidden: of a swallowed object, from row `back` on
+    """
+    x, y, filtered, plain = pixels
+    new_x, new_y = np.empty(x.size, np.int32), np.empty(x.size, np.int32)
+    new_filtered, new_plain = np.empty(x.size, np.float32), np.empty(x.size, np.float32)
+    hidden = np.zeros(x.size, np.bool_)
+    at = 0
+    for k in sequence:
+        begin, end = begun[k], begun[k + 1]
+        to = at + end - begin
+        new_x[at:to], new_y[at:to] = x[begin:end], y[begin:end]
+        new_filtered[at:to], new_plain[at:to] = filtered[begin:end], plain[begin:end]
+        if into[k] >= 0:
+            hidden[at:to] = y[begin:end] >= back[k]
+        at = to
+    return new_x, new_y, new_filtered, new_plain, hidden

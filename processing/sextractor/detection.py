@@ -119,19 +119,18 @@ def detect(
     into, order, since, back = clean.swept(
         table, power, nx, ny, held, halo + LEAD, settings.memory_objstack, _margin(settings)
     )
-    lengths = np.diff(begun)
-    own = lengths[order]
-    hidden = np.repeat(into >= 0, lengths) & (y >= np.repeat(back, lengths))
-    table, begun, picked = _merged(into, order, table, begun)
+    own = np.diff(begun)[order]
+    table, starts, sequence = _merged(into, order, table, begun)
+    x, y, filtered, plain, hidden = clean.gathered(sequence, begun, into, back, (x, y, filtered, plain))
     progress(1.0)
     return Detections(
         _objects(table, own, last, thresholds.analysis),
-        begun,
-        x[picked],
-        y[picked],
-        filtered[picked],
-        plain[picked],
-        hidden[picked],
+        starts,
+        x,
+        y,
+        filtered,
+        plain,
+        hidden,
         np.stack((since, since + held), axis=1),
         into.size,
         specks,
@@ -188,17 +187,16 @@ def _merged(
     table: NDArray[np.float64],
     begun: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Put objects in `order`; tell the places of their pixels, those of swallowed ones behind what swallowed them."""
+    """Put objects in `order`; tell where the pixels of each begin, and in which sequence objects bring theirs.
+
+    What was swallowed comes behind what swallowed it.
+    """
     rank = np.empty(into.size, np.int64)
     rank[order] = np.arange(order.size)
     rank[into >= 0] = rank[into[into >= 0]]
     sequence = np.lexsort((into >= 0, rank))
-    lengths = np.diff(begun)[sequence]
-    first = np.repeat(begun[:-1][sequence] - np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)[:-1])), lengths)
-    picked = first + np.arange(first.size)
-    sizes = np.bincount(rank[sequence], weights=lengths, minlength=order.size).astype(np.int64)
-    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
-    return table[order], starts, picked
+    sizes = np.bincount(rank, weights=np.diff(begun), minlength=order.size).astype(np.int64)
+    return table[order], np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes))), sequence
 
 
 def _objects(
