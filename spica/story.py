@@ -160,7 +160,8 @@ def _products(chronicle: Chronicle) -> list[str]:
     story = []
     for node_id, made in by_node.items():
         named = ", ".join(f"{one.kind} ({in_words(one.size)})" for one in made)
-        story.append(f"Made of it on {made[-1].created_at:%Y-%m-%d %H:%M}, on {_node(node_id, chronicle)}: {named}.")
+        where = _node(node_id, chronicle).removesuffix(",")
+        story.append(f"Made of it on {made[-1].created_at:%Y-%m-%d %H:%M}, on {where}: {named}.")
     lost = [one for one in chronicle.products if one.state in {ProductState.DAMAGED, ProductState.GONE}]
     story += [f"Its {one.kind} on {_node(one.node_id, chronicle)} is {one.state.value}." for one in lost]
     return story

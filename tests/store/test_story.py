@@ -73,6 +73,9 @@ async def test_what_was_made_of_it_was_published_and_who_has_confirmed_it(databa
         assert "Its weight job runs on w, 50 % done." in await story(session)
         await Jobs().finish(session, number, "t", products=list(MAPS), summary={}, now=NOW, source="spica")
         assert "Made of it on 2008-03-30 06:23, on node1: weight (200 B), flag (50 B)." in await story(session)
+        await Nodes().set_state(session, "node1", NodeState.DOWN, reason="no answer", now=NOW, source="t")
+        assert "on node1, which is down: weight (200 B), flag (50 B)." in await story(session)
+        await Nodes().set_state(session, "node1", NodeState.UP, reason="", now=NOW, source="t")
         (weight, _) = await Publications().unpublished(session, kinds=["weight", "flag"], limit=9)
         told = await published(session, weight)
         assert "979412p_weight.fits.fz, generation 1, is offered to the archive since 2008-03-30 06:23" in told
