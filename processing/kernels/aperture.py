@@ -117,10 +117,8 @@ def _row(
         right = max(min(math.floor(cx + narrow) + 1, end), left)
     total, spread, area, fine = 0.0, 0.0, 0.0, False
     if left < right:
-        line, noises = (
-            values[y - first, left:right],
-            variance[y - first, left:right] if variance.size else values[:0, 0],
-        )
+        line = values[y - first, left:right]
+        noises = variance[y - first, left:right] if variance.size else line[:0]
         fine = all_count(line, labels[y - first, left:right], np.int32(mine), noises, bad)
         if fine:
             total, spread, more = _whole(line, noises, noise)

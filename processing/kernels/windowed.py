@@ -145,10 +145,13 @@ def _within(cx: float, cy: float, reach: float, width: int, held: Array) -> bool
 
 @njit(cache=True, nogil=True)
 def _box(cx: float, cy: float, reach: float, shape: tuple[int, int], first: int, held: Array) -> Box:
-    """Pixels that a window can touch, of those that are there: from x0 to before x1, from y0 to before y1."""
-    x0, x1 = max(int(cx - reach + 0.499999), 0), min(int(cx + reach + 1.499999), shape[1])
-    y0, y1 = max(int(cy - reach + 0.499999), held[0]), min(int(cy + reach + 1.499999), held[1])
-    return x0, x1, max(y0, first), min(y1, first + shape[0])
+    """Pixels that a window can touch, of those that are there: from x0 to before x1, from y0 to before y1.
+
+    Of a window that was thrown out of the image they are none: the end is the beginning, and never before it.
+    """
+    x0, y0 = max(int(cx - reach + 0.499999), 0), max(int(cy - reach + 0.499999), held[0], first)
+    x1, y1 = min(int(cx + reach + 1.499999), shape[1]), min(int(cy + reach + 1.499999), held[1], first + shape[0])
+    return x0, max(x0, x1), y0, max(y0, y1)
 
 
 @njit(cache=True, nogil=True)
@@ -211,7 +214,8 @@ def _window(room: Array, bounds: Box, box: Box, cx: float, cy: float, sigma: flo
         square = dy * dy
         down = math.exp(scale * square)
         wide, narrow = math.sqrt(max(outer - square, 0.0)), math.sqrt(max(inner - square, 0.0))
-        begin, end = max(math.ceil(cx - wide), box[0]), min(math.floor(cx + wide) + 1, box[1])
+        begin = min(max(math.ceil(cx - wide), box[0]), box[1])
+        end = max(min(math.floor(cx + wide) + 1, box[1]), begin)
         line, heights = window[y - y0, begin - x0 : end - x0], across[begin - x0 : end - x0]
         for i in range(line.size):
             line[i] = down * heights[i]

@@ -1,4 +1,4 @@
-"""Images from FITS files, row by row: plain files by memory map, compressed ones a CCD at a time.
+"""Images from FITS files, row by row: plain files as rows are wanted, compressed ones a CCD at a time.
 
 Names may end in a number of an HDU in brackets, as in ``image.fits[2]``.
 """

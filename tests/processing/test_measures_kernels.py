@@ -280,6 +280,24 @@ def test_a_window_has_left_its_object_outside_of_its_ellipse_only(
     assert np.hypot(*(told[0, : windowed.X2] - expected)) < 0.5  # of a neighbour's light, beside 2.5 pixels
 
 
+@pytest.mark.parametrize("faint", [76.0, 99.9])
+@pytest.mark.parametrize(("down", "right"), [(0, 1), (0, -1), (1, 0), (-1, 0)])
+def test_a_window_that_is_thrown_out_of_the_image_sees_nothing_there(down: int, right: int, faint: float) -> None:
+    """Light that is nearly 0 in all has a mean place far away: nothing beside the arrays may be touched."""
+    values, labels = np.zeros((SIDE, SIDE), np.float32), np.zeros((SIDE, SIDE), np.int32)
+    values[20 + 3 * down, 20 + 3 * right], values[20 - 3 * down, 20 - 3 * right] = 100.0, -faint
+    told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
+    held, middle = np.array([[0, SIDE]], np.int32), np.full((1, 2), 20.0)
+    windowed.windowed(
+        values, labels, values + np.float32(4.0), np.inf, 4.0, 2.0, False, pixel.BLANK, 0, ROWS, middle, SHAPES,
+        np.full(1, 2.0, np.float32), np.ones((1, 6)), held, told, flags, cut,
+    )  # fmt: skip
+    assert flags[0] & windowed.LOST
+    assert flags[0] & windowed.AWAY == 0  # along one axis only
+    assert told[0, windowed.FLUX] == 0.0
+    assert tuple(told[0, : windowed.X2]) == (20.0, 20.0)
+
+
 def test_a_window_without_light_leaves_position_and_shape_as_they_are() -> None:
     values, labels = np.full((SIDE, SIDE), -1.0, np.float32), np.zeros((SIDE, SIDE), np.int32)
     told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
