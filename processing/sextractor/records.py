@@ -30,14 +30,6 @@ class Rows(Protocol):
 
 
 @runtime_checkable
-class Filling(Rows, Protocol):
-    """An image that puts rows where they are wanted, so that no memory is asked for again and again."""
-
-    def fill(self, first: int, rows: Pixels) -> None:
-        """Fill `rows` (any, nx) float32 with those from `first` on."""
-
-
-@runtime_checkable
 class Picking(Rows, Protocol):
     """An image of which a few pixels are had for less than all."""
 
@@ -46,8 +38,11 @@ class Picking(Rows, Protocol):
 
 
 def fill(image: Rows, first: int, rows: Pixels) -> None:
-    """Fill `rows` with those of an image from `first` on."""
-    if hasattr(image, "fill"):  # a Filling; Python takes far longer to look that up for a protocol
+    """Fill `rows` (any, nx) float32 with those of an image from `first` on.
+
+    One that puts them there by a method of its own, `fill`, asks for no memory again and again.
+    """
+    if hasattr(image, "fill"):
         image.fill(first, rows)
     else:
         rows[:] = image.read(first, first + len(rows))
