@@ -185,6 +185,8 @@ def _wings(told: Array, power: float) -> tuple[float, float]:
     """Height and slope of the Moffat profile with an object's flux, area and threshold."""
     area = math.pi * told[shapes.A] * told[shapes.B]
     height = told[shapes.FLUX] / (2.0 * area * told[shapes.ABCOR])
+    if told[shapes.DETECTION] == 0.0:  # above a variance of 0: wings of no width
+        return height, math.inf if height > 0.0 else math.nan
     return height, ((height / told[shapes.DETECTION]) ** (1.0 / power) - 1.0) * area / told[shapes.NPIX]
 
 

@@ -1,0 +1,82 @@
+"""Filters, weights and settings that are seldom met, beside Debian's source-extractor."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from processing import ldac
+from processing.sextractor.command import main
+
+pytestmark = pytest.mark.reference
+
+COLUMNS = ("X_IMAGE", "Y_IMAGE", "FLUX_AUTO", "FLUX_ISO", "ISOAREAF_IMAGE", "FLAGS")
+SHARE = Path("/usr/share/source-extractor")
+EXACT = ("ISOAREAF_IMAGE", "FLAGS")
+
+
+@pytest.fixture
+def tool(program: Callable[[str, str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The original, in a directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    return program("source-extractor", "source-extractor")
+
+
+def sky(*, seed: int = 3, shape: tuple[int, int] = (160, 180)) -> NDArray[np.float32]:
+    draw, (y, x) = np.random.default_rng(seed), np.mgrid[: shape[0], : shape[1]]
+    pixels = draw.normal(100.0, 5.0, shape)
+    for _ in range(30):
+        at, size = draw.uniform(0, (shape[1], shape[0])), draw.uniform(1.2, 2.5)
+        pixels += 10 ** draw.uniform(1.5, 3.5) * np.exp(-0.5 * ((x - at[0]) ** 2 + (y - at[1]) ** 2) / size**2)
+    return pixels.astype(np.float32)
+
+
+def both(tool: str, *words: str, columns: tuple[str, ...] = COLUMNS, image: str = "sky.fits") -> list[NDArray[Any]]:
+    """Rows of ours and the peer's, image by image of the file, ours before the peer's."""
+    Path("odd.param").write_text("\n".join(columns))
+    common = ["-PARAMETERS_NAME", "odd.param", "-CATALOG_TYPE", "FITS_LDAC", "-VERBOSE_TYPE", "QUIET"]
+    common += [] if "-FILTER_NAME" in words else ["-FILTER_NAME", str(SHARE / "default.conv")]
+    call = [image, *common, *words, "-CATALOG_NAME"]
+    subprocess.run([tool, *call, "peer.cat"], check=True, capture_output=True)
+    assert main([*call, "ours.cat"]) == 0
+    return [each.sources for who in ("ours", "peer") for each in ldac.read(Path(f"{who}.cat"))]
+
+
+def same(ours: NDArray[Any], theirs: NDArray[Any]) -> None:
+    assert len(ours) == len(theirs)
+    for name in theirs.dtype.names or ():
+        # sums of single-precision pixels
+        assert np.allclose(ours[name], theirs[name], rtol=0 if name in EXACT else 2e-5, atol=0), name
+
+
+@pytest.mark.parametrize("name", ["mexhat_1.5_5x5.conv", "mexhat_5.0_11x11.conv", "tophat_3.0_3x3.conv"])
+def test_a_filter_is_divided_by_the_sum_of_its_absolute_values(tool: str, name: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    ours, theirs = both(tool, "-FILTER_NAME", str(SHARE / name))
+    assert len(theirs) > 10
+    same(ours, theirs)
+
+
+def test_pixels_above_a_variance_of_nothing_are_swallowed_as_others_are(tool: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    variance = np.ones((160, 180), np.float32)
+    variance[40:46, 50:70] = 0.0
+    fits.PrimaryHDU(variance).writeto("variance.fits")
+    ours, theirs = both(
+        tool,
+        "-WEIGHT_TYPE",
+        "MAP_VAR",
+        "-WEIGHT_IMAGE",
+        "variance.fits",
+        "-RESCALE_WEIGHTS",
+        "N",
+        "-DEBLEND_MINCONT",
+        "1",
+    )
+    assert len(theirs) > 10
+    same(ours, theirs)
