@@ -11,8 +11,8 @@ from processing.sextractor.local_sky import NAME, levels
 from processing.sextractor.records import Band, Detections, Group, Table
 from processing.sextractor.settings import Settings
 
-CROPPED, SATURATED = 8, 4
-"""Flags: the image's edge cuts the isophote; a pixel of it is saturated."""
+SATURATED = 4
+"""Flag of an object with a saturated pixel."""
 _NOTHING = np.empty((0, 0), np.float32)
 _AREAS = tuple(f"ISO{level}" for level in range(8))
 _FLOATS = (
@@ -81,10 +81,8 @@ def measure(band: Band, detections: Detections, rows: NDArray[np.int64], setting
     _light(chosen, thresholds - sky, found, rows, table)
     table["BACKGROUND"][rows] = background
     flags = chosen["flags"].astype(np.int16)
-    edge = (chosen["x_min"] == 0) | (chosen["x_max"] == band.values.shape[1] - 1)
-    edge |= (chosen["y_min"] == 0) | (chosen["y_max"] == band.height - 1)
     full = found[:, isophote.PEAK] + table["BACKGROUND"][rows] >= noise.saturation
-    table["FLAGS"][rows] = flags | np.where(edge, CROPPED, 0) | np.where(full, SATURATED, 0)
+    table["FLAGS"][rows] = flags | np.where(full, SATURATED, 0)
 
 
 def _shape(chosen: NDArray[Any], found: NDArray[np.float64], rows: NDArray[np.int64], table: Table) -> None:

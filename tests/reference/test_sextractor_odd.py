@@ -80,3 +80,31 @@ def test_pixels_above_a_variance_of_nothing_are_swallowed_as_others_are(tool: st
     )
     assert len(theirs) > 10
     same(ours, theirs)
+
+
+@pytest.mark.parametrize("weight", ["NONE", "BACKGROUND"])
+def test_a_background_by_hand_leaves_the_noise_and_its_map_as_they_are_measured(tool: str, weight: str) -> None:
+    tilted = sky() + np.float32(0.05) * np.arange(180, dtype=np.float32)
+    fits.PrimaryHDU(tilted * np.linspace(1.0, 1.2, 160, dtype=np.float32)[:, None]).writeto("sky.fits")
+    kinds = ("MINIBACKGROUND", "MINIBACK_RMS", "BACKGROUND", "BACKGROUND_RMS")
+    words = ["-BACK_TYPE", "MANUAL", "-BACK_VALUE", "95", "-WEIGHT_TYPE", weight, "-CHECKIMAGE_TYPE", ",".join(kinds)]
+    names = ("a.fits", "b.fits", "c.fits", "d.fits")
+    words += ["-CHECKIMAGE_NAME", ",".join(names)]
+    ours, peer = both(tool, *words, columns=(*COLUMNS, "BACKGROUND", "THRESHOLD"))
+    assert len(peer) > 10
+    same(ours, peer)
+    made = [fits.getdata(name) for name in names]
+    call = [tool, "sky.fits", "-PARAMETERS_NAME", "odd.param", "-FILTER_NAME", str(SHARE / "default.conv"), *words]
+    subprocess.run(call, check=True, capture_output=True)
+    theirs = [fits.getdata(name) for name in names]
+    for one, other in zip(made, theirs, strict=True):
+        assert one.shape == other.shape
+        assert np.allclose(one, other, rtol=1e-6)
+
+
+def test_only_its_own_branch_makes_a_part_of_a_blend_touch_the_edge(tool: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    # all of the image is one blend
+    ours, theirs = both(tool, "-BACK_TYPE", "MANUAL", "-BACK_VALUE", "95")
+    assert 0 < np.count_nonzero(theirs["FLAGS"] & 8) < len(theirs)
+    same(ours, theirs)
