@@ -89,7 +89,7 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
             swept_row = last_row
         if k == number:
             break
-        if size >= most:
+        if size > 0 and size >= most:
             lowest = 0
             for j in range(1, size):
                 if bottom[held[j]] < bottom[held[lowest]]:

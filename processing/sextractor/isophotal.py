@@ -107,9 +107,15 @@ def _shape(chosen: NDArray[Any], found: NDArray[np.float64], rows: NDArray[np.in
 
 
 def _factor(band: Band, settings: Settings) -> float:
-    """Threshold of the analysis in standard deviations of each pixel; 0 where it is that of the whole image."""
-    relative = settings.thresh_type == "RELATIVE" and len(settings.analysis_thresh) == 1
-    return settings.analysis_thresh[0] if relative and band.variance is not None else 0.0
+    """Threshold of the analysis in standard deviations of each pixel; 0 where there are no weights.
+
+    One in ADU, or of a surface brightness, is that of a pixel as noisy as the background.
+    """
+    if band.variance is None:
+        return 0.0
+    kind = settings.analysis_thresh_type or settings.thresh_type
+    relative = kind == "RELATIVE" and len(settings.analysis_thresh) == 1
+    return settings.analysis_thresh[0] if relative else band.noise.threshold / band.noise.rms
 
 
 def _thresholds(band: Band, detections: Detections, rows: NDArray[np.int64], factor: float) -> NDArray[np.float64]:

@@ -108,3 +108,28 @@ def test_only_its_own_branch_makes_a_part_of_a_blend_touch_the_edge(tool: str) -
     ours, theirs = both(tool, "-BACK_TYPE", "MANUAL", "-BACK_VALUE", "95")
     assert 0 < np.count_nonzero(theirs["FLAGS"] & 8) < len(theirs)
     same(ours, theirs)
+
+
+@pytest.mark.parametrize("kinds", ["RELATIVE,ABSOLUTE", "ABSOLUTE,RELATIVE"])
+@pytest.mark.parametrize("weight", ["NONE", "BACKGROUND"])
+def test_detection_and_analysis_have_a_kind_of_threshold_each(tool: str, kinds: str, weight: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    thresholds = ("2", "15") if kinds.startswith("R") else ("15", "2")
+    words = ("-THRESH_TYPE", kinds, "-DETECT_THRESH", thresholds[0], "-ANALYSIS_THRESH", thresholds[1])
+    ours, theirs = both(tool, *words, "-WEIGHT_TYPE", weight, columns=(*COLUMNS, "ISOAREA_IMAGE", "MU_THRESHOLD"))
+    assert len(theirs) > 10
+    same(ours, theirs)
+
+
+def test_a_file_of_settings_is_read_as_the_original_reads_it(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    monkeypatch.setenv("FILTERS", str(SHARE))
+    Path("user.sex").write_text(
+        "detect_minarea = 8   # pixels\r\nDETECT_THRESH=2.5\n\tPHOT_APERTURES\t5.;10, 12\n"
+        "CLEAN No\nFILTER yes # or no\nPSFDISPLAY_TYPE SPLIT\nFILTER_NAME ${FILTERS}/gauss_2.0_5x5.conv\n"
+        "BACK_SIZE 32.0#pixels\n"
+    )
+    columns = (*COLUMNS, "FLUX_APER(3)")
+    ours, theirs = both(tool, "-c", "user.sex", "-FILTER_NAME", "$FILTERS/gauss_2.0_5x5.conv", columns=columns)
+    assert len(theirs) > 10
+    same(ours, theirs)
