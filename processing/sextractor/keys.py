@@ -5,7 +5,7 @@ from processing.sextractor.catalogue import FORMS
 
 CHECKS = (
     "NONE", "IDENTICAL", "BACKGROUND", "BACKGROUND_RMS", "MINIBACKGROUND", "MINIBACK_RMS", "-BACKGROUND", "FILTERED",
-    "OBJECTS", "-OBJECTS", "SEGMENTATION", "APERTURES",
+    "OBJECTS", "-OBJECTS", "SEGMENTATION", "APERTURES", "PSFS", "-PSFS",
 )  # fmt: skip
 """Check-images."""
 _WEIGHTS = ("NONE", "BACKGROUND", "MAP_RMS", "MAP_VAR", "MAP_WEIGHT")
@@ -100,7 +100,7 @@ TOOL = Tool(
         Key("INTERP_TYPE", Kind.TEXT, "ALL", "NONE, VAR_ONLY or ALL", _M, many=True,
             choices=("NONE", "VAR_ONLY", "ALL"), extended=True),
         Key("PSF_NAME", Kind.TEXT, "default.psf", "file of the PSF model", _X, many=True, extended=True),
-        Key("PSF_NMAX", Kind.WHOLE, "1", "PSFs fitted together", _X, extended=True),
+        Key("PSF_NMAX", Kind.WHOLE, "1", "PSFs fitted together to a source at most, 1 to 9", _X, extended=True),
         Key("PATTERN_TYPE", Kind.TEXT, "RINGS-HARMONIC", "of model fits, which are not made here", _X,
             choices=_PATTERNS, extended=True),
         Key("SOM_NAME", Kind.TEXT, "default.som", "self-organising map, which is not used here", _X, extended=True),

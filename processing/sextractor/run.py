@@ -86,7 +86,6 @@ def _fitting(columns: Sequence[Wanted], settings: Settings) -> None:
     """Refuse vectors longer than the setting that fills them."""
     lengths = {"APER": ("PHOT_APERTURES", len(settings.phot_apertures))}
     lengths["RADIUS"] = ("PHOT_FLUXFRAC", len(settings.phot_fluxfrac))
-    lengths["PSF"] = ("PSF_NMAX", settings.psf_nmax)
     for each in columns:
         key, length = lengths.get(each.name.split("_")[1] if each.name in VECTORS else "", ("", 0))
         if key and each.size > length:
