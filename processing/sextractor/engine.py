@@ -47,13 +47,17 @@ class Engine:
         self.flag_maps = exposure.flags
         self.settings = settings
         filled = settings
+        if exposure.detection is None and "MANUAL" in settings.back_type:  # one image has one background
+            value = settings.back_value[0]
+            filled = replace(settings, back_type=("MANUAL", "MANUAL"), back_value=(value, value))
+        searched = filled
         if exposure.detection is not None:  # the original fills gaps of the detection image only
-            filled = replace(settings, interp_type=(settings.interp_type[0], "NONE"))
+            filled = replace(filled, interp_type=(settings.interp_type[0], "NONE"))
         self.measured = plane(exposure.rows, exposure.weights[1], filled, 1, rooms=rooms)
         self.detected_in = self.measured
         if exposure.detection is not None or settings.weight_type[0] != settings.weight_type[1]:
             image = exposure.detection or exposure.rows
-            self.detected_in = plane(image, exposure.weights[0], settings, 0, rooms=rooms)
+            self.detected_in = plane(image, exposure.weights[0], searched, 0, rooms=rooms)
         self.background = self.measured.background
         bad = float(BAD) if self.measured.variances is not None else np.inf
         self.thresholds = thresholds(settings, self.detected_in.background.rms, self.background.rms, noise)

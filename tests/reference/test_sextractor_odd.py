@@ -133,3 +133,12 @@ def test_a_file_of_settings_is_read_as_the_original_reads_it(tool: str, monkeypa
     ours, theirs = both(tool, "-c", "user.sex", "-FILTER_NAME", "$FILTERS/gauss_2.0_5x5.conv", columns=columns)
     assert len(theirs) > 10
     same(ours, theirs)
+
+
+@pytest.mark.parametrize("kinds", ["MANUAL,AUTO", "AUTO,MANUAL"])
+@pytest.mark.parametrize("image", ["sky.fits", "sky.fits,sky.fits"])
+def test_one_image_has_one_background(tool: str, kinds: str, image: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    ours, theirs = both(tool, "-BACK_TYPE", kinds, "-BACK_VALUE", "100,99", image=image)
+    assert len(theirs) > 10
+    same(ours, theirs)
