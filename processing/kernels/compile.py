@@ -25,6 +25,7 @@ from processing.kernels import (
     picture,
     plio,
     psf_fit,
+    psf_joint,
     rice,
     sky,
     weigh,
@@ -92,7 +93,7 @@ FRAMES: Tasks = (
     *outlines.TASKS,
 )
 """What stages call on the nodes, which never paint."""
-CATALOGUES: Tasks = (*detecting.TASKS, *gaps.TASKS, *measures.TASKS, *psf_fit.TASKS)
+CATALOGUES: Tasks = (*detecting.TASKS, *gaps.TASKS, *measures.TASKS, *psf_fit.TASKS, *psf_joint.TASKS)
 """What makes catalogues of them."""
 _PAINTING: Tasks = (*sky.TASKS, *camera.TASKS)
 PAINTER: Tasks = (*_PACKING, *_MAPS, *_PAINTING)

@@ -88,18 +88,23 @@ def solve(sums: Array, right: Array, answer: Array, inverse: Array) -> bool:
 
 @njit(cache=True, nogil=True)
 def _equations(values: Array, inverse: Array, psf: Array, y0: int, x0: int, sums: Array, right: Array) -> None:
-    """Add up the normal equations of the PSF and its gradients; the outermost pixels have none."""
+    """Add up the normal equations of the PSF and its gradients.
+
+    As in the original the outermost pixels know nothing of the PSF itself, and of its gradients those along the border.
+    """
     ny, nx = psf.shape
     sums[:] = 0.0
     right[:] = 0.0
-    for j in range(1, ny - 1):
-        for i in range(1, nx - 1):
+    for j in range(ny):
+        upright = 0 < j < ny - 1
+        for i in range(nx):
             weight = inverse[j, i]
             if weight == 0.0:
                 continue
-            value = values[y0 + j, x0 + i]
-            here = psf[j, i]
-            dx, dy = 0.5 * (psf[j, i + 1] - psf[j, i - 1]), 0.5 * (psf[j + 1, i] - psf[j - 1, i])
+            value, level = values[y0 + j, x0 + i], 0 < i < nx - 1
+            here = psf[j, i] if upright and level else 0.0
+            dx = 0.5 * (psf[j, i + 1] - psf[j, i - 1]) if level else 0.0
+            dy = 0.5 * (psf[j + 1, i] - psf[j - 1, i]) if upright else 0.0
             sums[0, 0] += weight * here * here
             sums[0, 1] += weight * here * dx
             sums[0, 2] += weight * here * dy
@@ -261,6 +266,37 @@ def spreads(
 
 
 @njit(cache=True, nogil=True)
+def paint(values: Array, first: int, places: Array, fluxes: Array, images: Array, basis: Array, step: float) -> None:
+    """Add PSFs to `values` (ny, nx), rows from `first` of the image on.
+
+    Parameters
+    ----------
+    places : (n, 2) float64, (x, y) in the image
+    fluxes : (n,) float64
+    images, basis, step : as for `points`, the basis of each PSF
+    """
+    psf: Array = np.empty(images.shape[1:])
+    half_y, half_x = int(step * (psf.shape[0] // 2)) + 1, int(step * (psf.shape[1] // 2)) + 1
+    ny, nx = 2 * half_y + 1, 2 * half_x + 1
+    across, down = buffers(nx), buffers(ny)
+    room, here = np.empty((psf.shape[0], nx)), np.empty((ny, nx))
+    pixel_step = 1.0 / step
+    for n in range(fluxes.size):
+        x_mid, y_mid = math.floor(places[n, 0] + 0.5), math.floor(places[n, 1] + 0.5)
+        x0, y0 = x_mid - half_x, y_mid - half_y - first
+        if not fluxes[n] > 0.0 or y0 >= values.shape[0] or y0 + ny <= 0:
+            continue
+        local(images, basis[n], psf)
+        dx, dy = places[n, 0] - x_mid, places[n, 1] - y_mid
+        taps(psf.shape[1], psf.shape[1] // 2 - dx * pixel_step, pixel_step, -half_x, across[0], across[1])
+        taps(psf.shape[0], psf.shape[0] // 2 - dy * pixel_step, pixel_step, -half_y, down[0], down[1])
+        resample(psf, across, down, room, ny, nx, here)
+        for j in range(max(0, -y0), min(ny, values.shape[0] - y0)):
+            for i in range(max(0, -x0), min(nx, values.shape[1] - x0)):
+                values[y0 + j, x0 + i] += fluxes[n] * here[j, i]
+
+
+@njit(cache=True, nogil=True)
 def widths(images: Array, basis: Array, step: float, width: Array) -> None:
     """Fill `width` (rows,) with the FWHM of the PSF at each source, pixels: of the circle as large as its upper half.
 
@@ -305,6 +341,7 @@ def _compiled() -> None:
     points(*shared, centres, bounds, bright, images, basis, 1.0, 3.0, told)
     spreads(*shared, centres, bright, images, images, basis, 1.0, single, single.copy())
     widths(images, basis, 1.0, np.empty(1))
+    paint(values, 0, centres, bright, images, basis, 1.0)
 
 
 TASKS: tuple[Callable[[], None], ...] = (_compiled,)

@@ -17,6 +17,7 @@ from processing.cards import CARD, CardValues, descriptive, text_of
 from processing.mosaic import assemble
 from processing.sextractor.background import Background
 from processing.sextractor.exposure import Exposure
+from processing.sextractor.point_sources import Fitted, first_rows
 from processing.sextractor.records import Detections, Pixels, Rows, Table
 from processing.sextractor.table_header import PRIMARY, filling, header
 
@@ -40,6 +41,8 @@ class Seen:
     sigma: float
     """Global noise of the background."""
     table: Table
+    fitted: Fitted | None = None
+    """PSFs that PSFS shows; None: no column asked for any."""
     apertures: tuple[float, ...] = ()
     """Diameters of the circles that APERTURES shows, pixels; ellipses of AUTO where the table has them."""
 
@@ -54,19 +57,24 @@ def planes(kind: str, seen: Seen, *, band: int = 1024) -> Iterator[NDArray[Any]]
         yield _band(kind, seen, first, min(first + band, height))
 
 
-def _band(kind: str, seen: Seen, first: int, end: int) -> NDArray[Any]:
+def _band(kind: str, seen: Seen, first: int, end: int) -> NDArray[Any]:  # noqa: C901  a case a kind
     if kind == "SEGMENTATION":
-        return segmentation(seen.detections, first, end, seen.rows.shape[1])
+        numbers = first_rows(seen.table, len(seen.detections.objects))[:-1] + 1
+        return segmentation(seen.detections, first, end, seen.rows.shape[1], numbers)
     if kind == "BACKGROUND":
         return seen.background.rows(first, end)
     if kind == "BACKGROUND_RMS":
         return seen.background.noise(first, end)
     if kind == "FILTERED":
         return seen.filtered(first, end)
+    if kind == "PSFS":
+        return _light(seen, first, end)
     values: Pixels = seen.rows.read(first, end)
     if kind == "IDENTICAL":
         return values
     values = values - seen.background.rows(first, end)
+    if kind == "-PSFS":
+        values -= _light(seen, first, end)
     if kind in {"OBJECTS", "-OBJECTS"}:
         inside = segmentation(seen.detections, first, end, values.shape[1]) > 0
         values[inside if kind == "-OBJECTS" else ~inside] = 0.0
@@ -77,9 +85,21 @@ def _band(kind: str, seen: Seen, first: int, end: int) -> NDArray[Any]:
     return values
 
 
-def segmentation(detections: Detections, first: int, end: int, width: int) -> NDArray[np.int32]:
-    """Return rows of the numbers of the sources, 0 where none is."""
-    numbers = np.repeat(np.arange(1, len(detections.objects) + 1, dtype=np.int32), np.diff(detections.starts))
+def _light(seen: Seen, first: int, end: int) -> Pixels:
+    """Rows of the light of all fitted PSFs."""
+    light = np.zeros((end - first, seen.rows.shape[1]), np.float32)
+    if seen.fitted is not None:
+        seen.fitted.paint(light, first)
+    return light
+
+
+def segmentation(
+    detections: Detections, first: int, end: int, width: int, each: NDArray[np.int64] | None = None
+) -> NDArray[np.int32]:
+    """Return rows of the numbers of the sources, 0 where none is; `each` are other numbers than those from 1 on."""
+    if each is None:
+        each = np.arange(1, len(detections.objects) + 1)
+    numbers = np.repeat(each.astype(np.int32), np.diff(detections.starts))
     rows = np.zeros((end - first, width), np.int32)
     here = (detections.y >= first) & (detections.y < end)
     rows[detections.y[here] - first, detections.x[here]] = numbers[here]

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Final
 
 from processing import kernel_cache, machine_code
-from processing.kernels import detecting, gaps, measures, psf_fit
+from processing.kernels import detecting, gaps, measures, psf_fit, psf_joint
 
-TASKS: Final = (*detecting.TASKS, *gaps.TASKS, *measures.TASKS, *psf_fit.TASKS)
+TASKS: Final = (*detecting.TASKS, *gaps.TASKS, *measures.TASKS, *psf_fit.TASKS, *psf_joint.TASKS)
 _STAGE: Final = "sextractor"
 
 

@@ -146,9 +146,10 @@ def thresholds(settings: Settings, rms: float, measured_rms: float, noise: Noise
     That of the analysis is for the image that is measured, and so is its noise, `measured_rms`.
     """
 
-    def one(given: tuple[float, ...], rms: float) -> float:
+    def one(given: tuple[float, ...], kind: str, rms: float) -> float:
         if len(given) == 2:
             return float(noise.pixel_scale**2 * 10.0 ** (-0.4 * (given[0] - given[1])))
-        return given[0] * (rms if settings.thresh_type == "RELATIVE" else 1.0)
+        return given[0] * (rms if kind == "RELATIVE" else 1.0)
 
-    return Thresholds(one(settings.detect_thresh, rms), one(settings.analysis_thresh, measured_rms))
+    kind, analysis = settings.thresh_type, settings.analysis_thresh_type or settings.thresh_type
+    return Thresholds(one(settings.detect_thresh, kind, rms), one(settings.analysis_thresh, analysis, measured_rms))

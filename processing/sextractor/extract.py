@@ -23,7 +23,7 @@ from processing.sextractor.extraction import Extraction
 from processing.sextractor.groups import given
 from processing.sextractor.lots import Lots, Turn
 from processing.sextractor.parameters import Wanted, wanted
-from processing.sextractor.point_sources import with_psf
+from processing.sextractor.point_sources import fitted, with_psf
 from processing.sextractor.records import Table
 from processing.sextractor.rooms import Rooms
 from processing.sextractor.session import Session
@@ -152,10 +152,11 @@ def extract_one(
         from processing.sextractor.checkimages import Seen, write_part  # noqa: PLC0415  brings all that writes files
 
         engine, settings = image.engine, image.settings
+        apertures = settings.phot_apertures if "FLUX_APER" in image.base else ()
         seen = Seen(
-            image.exposure.rows, engine.background, engine.detections, engine.filtered, engine.noise.rms, image.base
-        )
-        seen = replace(seen, apertures=settings.phot_apertures if "FLUX_APER" in image.base else ())
+            image.exposure.rows, engine.background, engine.detections, engine.filtered, engine.noise.rms, image.base,
+            fitted=fitted(image.base, settings), apertures=apertures,
+        )  # fmt: skip
         for kind, path in checks.items():
             write_part(path, kind, seen, image.exposure, mesh=settings.back_size)
     image.leave()

@@ -5,7 +5,7 @@ from processing.sextractor.catalogue import FORMS
 
 CHECKS = (
     "NONE", "IDENTICAL", "BACKGROUND", "BACKGROUND_RMS", "MINIBACKGROUND", "MINIBACK_RMS", "-BACKGROUND", "FILTERED",
-    "OBJECTS", "-OBJECTS", "SEGMENTATION", "APERTURES",
+    "OBJECTS", "-OBJECTS", "SEGMENTATION", "APERTURES", "PSFS", "-PSFS",
 )  # fmt: skip
 """Check-images."""
 _WEIGHTS = ("NONE", "BACKGROUND", "MAP_RMS", "MAP_VAR", "MAP_WEIGHT")
@@ -25,7 +25,7 @@ TOOL = Tool(
         Key("DETECT_TYPE", Kind.TEXT, "CCD", "CCD; PHOTO is not made here", _E, choices=("CCD", "PHOTO")),
         Key("DETECT_MINAREA", Kind.WHOLE, "5", "least number of pixels above the threshold", _E),
         Key("DETECT_MAXAREA", Kind.WHOLE, "0", "largest number of them; 0: any", _E, extended=True),
-        Key("THRESH_TYPE", Kind.TEXT, "RELATIVE", "of thresholds: RELATIVE (sigmas) or ABSOLUTE (ADU)", _E,
+        Key("THRESH_TYPE", Kind.TEXT, "RELATIVE", "of thresholds: RELATIVE (sigmas) or ABSOLUTE (ADU)", _E, many=True,
             choices=("RELATIVE", "ABSOLUTE"), extended=True),
         Key("DETECT_THRESH", Kind.NUMBER, "1.5", "threshold, or one in mag/arcsec2 and a zero point", _E, many=True),
         Key("ANALYSIS_THRESH", Kind.NUMBER, "1.5", "threshold, or one in mag/arcsec2 and a zero point", _E, many=True),
@@ -85,7 +85,8 @@ TOOL = Tool(
         Key("ASSOC_TYPE", Kind.TEXT, "NEAREST", ", ".join(_ASSOC), _A, choices=_ASSOC, extended=True),
         Key("ASSOCSELEC_TYPE", Kind.TEXT, "MATCHED", "ALL, MATCHED or -MATCHED", _A,
             choices=("ALL", "MATCHED", "-MATCHED"), extended=True),
-        Key("VERBOSE_TYPE", Kind.TEXT, "NORMAL", "QUIET, NORMAL or FULL", _M, choices=("QUIET", "NORMAL", "FULL")),
+        Key("VERBOSE_TYPE", Kind.TEXT, "NORMAL", "QUIET, NORMAL or FULL", _M,
+            choices=("QUIET", "NORMAL", "EXTRA_WARNINGS", "FULL")),
         Key("HEADER_SUFFIX", Kind.TEXT, ".head", "of files of headers beside the images", _M),
         Key("WRITE_XML", Kind.SWITCH, "N", "write a summary as XML (Y/N)?", _M),
         Key("XML_NAME", Kind.TEXT, "sex.xml", "file of the summary", _M),
@@ -99,9 +100,10 @@ TOOL = Tool(
         Key("INTERP_TYPE", Kind.TEXT, "ALL", "NONE, VAR_ONLY or ALL", _M, many=True,
             choices=("NONE", "VAR_ONLY", "ALL"), extended=True),
         Key("PSF_NAME", Kind.TEXT, "default.psf", "file of the PSF model", _X, many=True, extended=True),
-        Key("PSF_NMAX", Kind.WHOLE, "1", "PSFs fitted together", _X, extended=True),
+        Key("PSF_NMAX", Kind.WHOLE, "1", "PSFs fitted together to a source at most, 1 to 9", _X, extended=True),
         Key("PATTERN_TYPE", Kind.TEXT, "RINGS-HARMONIC", "of model fits, which are not made here", _X,
             choices=_PATTERNS, extended=True),
         Key("SOM_NAME", Kind.TEXT, "default.som", "self-organising map, which is not used here", _X, extended=True),
     ),
+    obsolete=frozenset({"PSFDISPLAY_TYPE", "SCAN_ISOAPRATIO"}),
 )  # fmt: skip

@@ -12,9 +12,12 @@ from processing.sextractor.columns import Column, column
 _LINE = re.compile(r"(\w+)\s*(?:[(\[]\s*(\d+)\s*(?:,\s*(\d+)\s*)?[)\]])?")
 VECTORS = frozenset(
     {f"{quantity}_APER" for quantity in ("FLUX", "FLUXERR", "MAG", "MAGERR")}
-    | {f"{quantity}_PSF" for quantity in ("FLUX", "FLUXERR", "MAG", "MAGERR")}
     | {"FLUX_GROWTH", "MAG_GROWTH", "FLUX_RADIUS", "VECTOR_ASSOC", "IMAFLAGS_ISO", "NIMAFLAGS_ISO"}
 )
+LISTED = frozenset(f"{name}PSF_IMAGE" for name in "XY").union(
+    f"{quantity}_PSF" for quantity in ("FLUX", "FLUXERR", "MAG", "MAGERR")
+)
+"""Of which a size is taken and left, as in the original: several PSFs of a source are rows, not elements."""
 IMAGES = frozenset({"VIGNET", "VIGNET_SHIFT"})
 LARGEST_CELL = 2**20
 """Numbers of one cell."""
@@ -64,6 +67,8 @@ def wanted(lines: Iterable[str], *, where: str = "columns") -> tuple[Wanted, ...
 
 
 def _shape(name: str, sizes: tuple[int, ...], place: str) -> tuple[int, ...]:
+    if name in LISTED and len(sizes) <= 1:
+        return ()
     axes = 2 if name in IMAGES else 1 if name in VECTORS else 0
     if len(sizes) > axes and sizes != (1,):
         raise BadSetting(f"{place}: {name} has {('no size', 'one size', 'two sizes')[axes]}, {sizes} is given")

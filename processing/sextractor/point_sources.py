@@ -1,24 +1,29 @@
 """Columns of the PSF fitted to each source, and of how much wider than the PSF a source is."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from processing.cards import CardValues
 from processing.errors import BadSetting
-from processing.kernels import psf_fit
+from processing.kernels import psf_fit, psf_joint
 from processing.sextractor import star_locus
 from processing.sextractor.extraction import Caution, Warned
+from processing.sextractor.filtering import kernel
 from processing.sextractor.isophotal import ellipse, variances
 from processing.sextractor.local_sky import MASKS
 from processing.sextractor.point_spread import PointSpread
 from processing.sextractor.psf_choice import chosen
-from processing.sextractor.records import Band, Detections, Group, Table
+from processing.sextractor.records import Band, Detections, Group, Pixels, Table
 from processing.sextractor.settings import Settings
 
 Floats = NDArray[np.float64]
+MOST = 9
+"""PSFs fitted together at most, as in the original."""
+SEVERAL, NUMBER = "PSFS", "PSF_NUMBER"
+"""All PSFs that were fitted together to a source, and how many; no columns of a catalogue."""
 _DOUBLES = ("XPSF_IMAGE", "YPSF_IMAGE", "ERRX2PSF_IMAGE", "ERRY2PSF_IMAGE", "ERRXYPSF_IMAGE")
 _SINGLES = (
     "ERRAPSF_IMAGE", "ERRBPSF_IMAGE", "ERRTHETAPSF_IMAGE", "ERRCXXPSF_IMAGE", "ERRCYYPSF_IMAGE", "ERRCXYPSF_IMAGE",
@@ -26,12 +31,14 @@ _SINGLES = (
 )  # fmt: skip
 
 
-def _points(_: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
+def _points(settings: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
+    most = settings.psf_nmax
     return {
-        **dict.fromkeys(("FLUX_PSF", "FLUXERR_PSF"), ("f4", (1,))),
+        **dict.fromkeys(("FLUX_PSF", "FLUXERR_PSF"), ("f4", ())),
         **dict.fromkeys(_DOUBLES, ("f8", ())),
         **dict.fromkeys(_SINGLES, ("f4", ())),
         "NITER_PSF": ("i2", ()),
+        **({SEVERAL: ("f8", (most, psf_fit.FIELDS)), NUMBER: ("i8", ())} if most > 1 else {}),
     }
 
 
@@ -53,25 +60,88 @@ def measure_points(
     """Fill in flux, position and errors of the fitted PSF; no flux and the barycentre where none could be fitted."""
     model, noise, objects = _model(settings), band.noise, detections.objects[rows]
     bounds = np.stack([objects[name].astype(np.int64) for name in ("x_min", "y_min", "x_max", "y_max")], axis=1)
-    told = np.empty((len(rows), psf_fit.FIELDS))
-    psf_fit.points(
+    shared = (
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first, rows,
         detections.centres, bounds, _bright(band, detections, rows), model.images, model.basis(table, rows), model.step,
-        model.fwhm * model.step, told,
+        model.fwhm * model.step,
     )  # fmt: skip
-    table["FLUX_PSF"][rows, 0], table["FLUXERR_PSF"][rows, 0] = told[:, psf_fit.FLUX], told[:, psf_fit.ERROR]
-    table["XPSF_IMAGE"][rows], table["YPSF_IMAGE"][rows] = told[:, psf_fit.X] + 1.0, told[:, psf_fit.Y] + 1.0
-    table["CHI2_PSF"][rows], table["NITER_PSF"][rows] = told[:, psf_fit.CHI2], told[:, psf_fit.TURNS]
+    if settings.psf_nmax == 1:
+        told = np.empty((len(rows), psf_fit.FIELDS))
+        psf_fit.points(*shared, told)
+    else:
+        several, kept = np.empty((len(rows), settings.psf_nmax, psf_fit.FIELDS)), np.empty(len(rows), np.int64)
+        filters = kernel(settings.filter, normalised=settings.filter_normalised)
+        psf_joint.together(*shared, filters, several, kept)
+        table[SEVERAL][rows], table[NUMBER][rows], told = several, kept, several[:, 0]
+    for name, values in _columns(told).items():
+        table[name][rows] = values
+
+
+def _columns(told: Floats) -> Table:
+    """Return the columns of fitted PSFs, (n, FIELDS)."""
     x2, y2, xy = told[:, psf_fit.EX2], told[:, psf_fit.EY2], told[:, psf_fit.EXY]
-    for name, values in (("X2", x2), ("Y2", y2), ("XY", xy)):
-        table[f"ERR{name}PSF_IMAGE"][rows] = values
-    for name, values in zip(("A", "B", "THETA"), ellipse(x2, y2, xy), strict=True):
-        table[f"ERR{name}PSF_IMAGE"][rows] = values
+    a, b, theta = ellipse(x2, y2, xy)
     determinant = x2 * y2 - xy * xy
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for name, values in (("CXX", y2), ("CYY", x2), ("CXY", -2.0 * xy)):
-            table[f"ERR{name}PSF_IMAGE"][rows] = np.where(determinant > 0.0, values / determinant, 0.0)
+        cxx, cyy, cxy = (np.where(determinant > 0.0, each / determinant, 0.0) for each in (y2, x2, -2.0 * xy))
+    return {
+        "FLUX_PSF": told[:, psf_fit.FLUX], "FLUXERR_PSF": told[:, psf_fit.ERROR],
+        "XPSF_IMAGE": told[:, psf_fit.X] + 1.0, "YPSF_IMAGE": told[:, psf_fit.Y] + 1.0,
+        "CHI2_PSF": told[:, psf_fit.CHI2], "NITER_PSF": told[:, psf_fit.TURNS],
+        "ERRX2PSF_IMAGE": x2, "ERRY2PSF_IMAGE": y2, "ERRXYPSF_IMAGE": xy,
+        "ERRAPSF_IMAGE": a, "ERRBPSF_IMAGE": b, "ERRTHETAPSF_IMAGE": theta,
+        "ERRCXXPSF_IMAGE": cxx, "ERRCYYPSF_IMAGE": cyy, "ERRCXYPSF_IMAGE": cxy,
+    }  # fmt: skip
+
+
+def first_rows(base: Table, sources: int) -> NDArray[np.int64]:
+    """Return the row at which each source begins, and their number: one row a PSF, and one of a source without any."""
+    each = np.maximum(base[NUMBER], 1) if NUMBER in base else np.ones(sources, np.int64)
+    return np.concatenate([[0], np.cumsum(each)])
+
+
+def a_row_each(base: Table) -> Table:
+    """Return a row for each of the PSFs that were fitted together, numbered from 1; as it is where one is fitted.
+
+    Rows of one source differ in what the PSF tells only, as the original's do.
+    """
+    if SEVERAL not in base:
+        return base
+    begins = first_rows(base, len(base[NUMBER]))
+    sources = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
+    made = {name: values[sources] for name, values in base.items() if name not in {SEVERAL, NUMBER}}
+    for name, values in _columns(base[SEVERAL][sources, np.arange(len(sources)) - begins[sources]]).items():
+        made[name] = values.astype(base[name].dtype)
+    if "NUMBER" in made:
+        made["NUMBER"] = np.arange(1, len(sources) + 1, dtype=base["NUMBER"].dtype)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The PSFs that were fitted to the sources of an image."""
+
+    model: PointSpread
+    places: Floats
+    """(n, 2): x and y, counted from 0."""
+    fluxes: Floats
+    basis: Floats
+    """(n, terms)."""
+
+    def paint(self, values: Pixels, first: int) -> None:
+        """Add them to rows of the image from `first` on."""
+        psf_fit.paint(values, first, self.places, self.fluxes, self.model.images, self.basis, self.model.step)
+
+
+def fitted(base: Table, settings: Settings) -> Fitted | None:
+    """Return all fitted PSFs; None where no column asked for them."""
+    if settings.psf is None or "FLUX_PSF" not in base:
+        return None
+    rows = a_row_each(base)
+    places = np.stack([rows["XPSF_IMAGE"] - 1.0, rows["YPSF_IMAGE"] - 1.0], axis=1)
+    basis = settings.psf.basis(rows, np.arange(len(places)))
+    return Fitted(settings.psf, places, rows["FLUX_PSF"].astype(np.float64), basis)
 
 
 def _spreads(_: Settings) -> Mapping[str, tuple[str, tuple[int, ...]]]:
@@ -136,9 +206,11 @@ def with_psf(
     """
     if not followed(needed, settings) & NAMES:
         return settings, []
+    if not 1 <= settings.psf_nmax <= MOST:
+        raise BadSetting(f"PSF_NMAX = {settings.psf_nmax}: 1 to {MOST} were expected")
     if settings.backphoto_type == "LOCAL":
         raise BadSetting("BACKPHOTO_TYPE = LOCAL: a PSF is fitted above the GLOBAL one only; take out its columns")
-    model = settings.psf or chosen(settings.psf_name, number, told, fitted_together=settings.psf_nmax)
+    model = settings.psf or chosen(settings.psf_name, number, told)
     cautions = []
     if model.blank:
         what = f"the PSF of image {number} was made of no star: none is fitted; its columns say so"

@@ -65,19 +65,19 @@ def _known(name: str, where: str) -> None:
         )
 
 
-def chosen(names: Sequence[str], number: int, told: CardValues, *, fitted_together: int = 1) -> PointSpread:
+def chosen(names: Sequence[str], number: int, told: CardValues) -> PointSpread:
     """Return the PSF of image `number` of a file, from 1: a .psf file has one model for all, or one for each.
+
+    Of two files the first one holds; the second one is without effect, as in the original.
 
     Raises
     ------
     BadSetting
-        There is no such file, it has too few models, or more than one PSF is to be fitted to a source.
+        There is no such file, or it has too few models.
     BadCatalogue
         The file cannot be read.
     """
-    if fitted_together != 1:
-        raise BadSetting(f"PSF_NMAX = {fitted_together}: one PSF is fitted to each source here; take 1")
-    if len(names) != 1:
+    if len(names) not in {1, 2}:
         raise BadSetting(f"PSF_NAME = {','.join(names)}: one file for the measured image was expected")
     path = Path(names[0])
     if not path.is_file():

@@ -18,7 +18,7 @@ from processing.sextractor.extraction import Caution, Extraction, Statistics, Wa
 from processing.sextractor.images import FiniteRows, FiniteWeights, OddPixels, not_numbers
 from processing.sextractor.lots import Turn
 from processing.sextractor.parameters import Wanted
-from processing.sextractor.point_sources import followed
+from processing.sextractor.point_sources import a_row_each, followed
 from processing.sextractor.point_spread import PointSpread
 from processing.sextractor.records import Noise, Pixels, Rows, Table
 from processing.sextractor.rooms import Rooms
@@ -83,8 +83,9 @@ class Session:
                 base, columns, objects["x"] + 1.0, objects["y"] + 1.0, self.settings, self._world
             )
         base = {**base, "EXT_NUMBER": np.full(len(engine.detections.objects), exposure.number, np.int16)}
+        base = a_row_each(association.selected(base, self.settings))
         place = Place(self._world or _LINEAR, engine.noise.zero_point, self.settings.pixel_scale)
-        made = derive(association.selected(base, self.settings), [each.name for each in columns], place)
+        made = derive(base, [each.name for each in columns], place)
         table = {each.name: _fitted(values, each) for each, values in zip(columns, made.values(), strict=True)}
         return Extraction(
             exposure.number, exposure.count, exposure.file, exposure.cards, tuple(columns), table, self._statistics(),

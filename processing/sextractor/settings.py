@@ -24,6 +24,8 @@ class Settings:
     detect_maxarea: int = 0
     """Pixels; 0: any number."""
     thresh_type: str = "RELATIVE"
+    analysis_thresh_type: str | None = None
+    """That of the analysis; None: the same."""
     detect_thresh: tuple[float, ...] = (1.5,)
     """Standard deviations, ADU, or a surface brightness and a zero point."""
     analysis_thresh: tuple[float, ...] = (1.5,)

@@ -4,13 +4,13 @@ A plane holds an image of moderate size with its background taken off, once it i
 ones are made each time they are asked for.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import numpy as np
 
 from processing.kernels import gaps, weights
-from processing.sextractor.background import Background, flat, measure, middle
+from processing.sextractor.background import Background, measure, middle
 from processing.sextractor.images import OddPixels
 from processing.sextractor.records import Pixels, Rows, fill
 from processing.sextractor.rooms import Rooms
@@ -171,7 +171,8 @@ def plane(rows: Rows, weight_map: Rows | None, settings: Settings, place: int, *
         if kind != "MAP_RMS" and settings.rescale_weights[place]:
             scale = _scale(found)
     if settings.back_type[place] == "MANUAL":
-        found = flat(settings.back_value[place], found.rms, rows.shape)
+        value = settings.back_value[place]
+        found = replace(found, mean=value, constant=value)
     raw = None if kept is None else (kept.pixels, None if kept_variances is None else kept_variances.pixels)
     return Plane(rows, found, variances, scale, kind == "BACKGROUND", settings, place, raw)
 

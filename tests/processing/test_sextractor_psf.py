@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from processing import psf_model
 from processing.cards import CardValues, text_of
 from processing.errors import BadSetting
-from processing.kernels import lanczos, psf_fit
+from processing.kernels import lanczos, psf_fit, psf_joint
 from processing.psf_model import PsfModel, Variation
 from processing.sextractor.exposure import Names, of_files
 from processing.sextractor.extract import extract, extract_all
@@ -140,14 +140,15 @@ def fit_twin(
     x0, y0 = (mid - length // 2 for mid, length in zip(middle, size, strict=True))
     data = image[y0 : y0 + size[1], x0 : x0 + size[0]].astype(float)
     weight = 1.0 / (variance + np.maximum(data, 0.0) / gain)
-    inner = np.zeros(data.shape, bool)
-    inner[1:-1, 1:-1] = True
+    down, along = np.ones(data.shape), np.ones(data.shape)
+    down[[0, -1]], along[:, [0, -1]] = 0.0, 0.0
     place = centre.copy()
     for _ in range(20):
         here = painted(psf, place[0] - x0, place[1] - y0, data.shape)
         dy, dx = (0.5 * (np.roll(here, -1, axis) - np.roll(here, 1, axis)) for axis in (0, 1))
-        rows = np.stack([(part * np.sqrt(weight))[inner] for part in (here, dx, dy)], axis=1)
-        found = np.linalg.lstsq(rows, (data * np.sqrt(weight))[inner], rcond=None)[0]
+        parts = here * down * along, dx * along, dy * down
+        rows = np.stack([(part * np.sqrt(weight)).ravel() for part in parts], axis=1)
+        found = np.linalg.lstsq(rows, (data * np.sqrt(weight)).ravel(), rcond=None)[0]
         step = -found[1:] / found[0]
         place += step
         if step @ step <= 1e-6:
@@ -173,6 +174,40 @@ def test_fits_are_those_of_least_squares_on_matrices() -> None:
         assert line[psf_fit.FLUX] == pytest.approx(flux, rel=1e-9)
         assert line[psf_fit.ERROR] == pytest.approx(error, rel=1e-9)
         assert (line[psf_fit.X], line[psf_fit.Y]) == pytest.approx((x, y), abs=1e-9)
+
+
+def test_psfs_that_are_fitted_together_tell_stars_of_one_source_apart() -> None:
+    truth = [
+        (40.3, 50.8, 3e4),
+        (43.9, 52.0, 2e4),
+        (90.7, 30.1, 8e3),
+        (60.5, 95.5, 1e5),
+        (64.9, 95.5, 7e4),
+        (62.4, 99.9, 6e4),
+    ]
+    image = sky(*truth, noise=0.1)
+    one = measured(image, deblend_mincont=1.0)
+    table = measured(image, deblend_mincont=1.0, psf_nmax=3, columns=("NUMBER", *COLUMNS))
+    assert len(one["X_IMAGE"]) == 3
+    assert np.array_equal(table["NUMBER"], np.arange(1, 7))
+    assert len(np.unique(table["SPREAD_MODEL"])) == 3
+    for x, y, flux in truth:
+        k = int(np.argmin(np.hypot(table["XPSF_IMAGE"] - x - 1, table["YPSF_IMAGE"] - y - 1)))
+        # several go half of each way and 20 turns at most
+        assert table["FLUX_PSF"][k] == pytest.approx(flux, rel=5e-3)
+        assert np.hypot(table["XPSF_IMAGE"][k] - x - 1, table["YPSF_IMAGE"][k] - y - 1) < 0.02
+        assert table["FLUXERR_PSF"][k] < 0.01 * flux
+
+
+def test_inverses_are_those_of_numpy() -> None:
+    rows = np.random.default_rng(4).normal(size=(9, 30))
+    matrix = rows @ rows.T
+    room, found = np.full((12, 12), np.nan), np.full((12, 12), np.nan)
+    room[:9, :9] = np.tril(matrix)
+    assert psf_joint.invert(room, 9, found)
+    assert np.allclose(found[:9, :9], np.linalg.inv(matrix), rtol=1e-10)
+    room[:9, :9] = np.tril(rows[:, :4] @ rows[:, :4].T)
+    assert not psf_joint.invert(room, 9, found)
 
 
 def test_where_there_is_no_light_there_is_no_fit() -> None:
@@ -285,10 +320,12 @@ def test_what_a_model_needs_and_is_not_there_is_named(tmp_path: Path) -> None:
     assert chosen([str(path)], 2, NO_CARDS).step == STEP
     with pytest.raises(BadSetting, match="2 models, but the file has an image 3"):
         chosen([str(path)], 3, NO_CARDS)
-    with pytest.raises(BadSetting, match="PSF_NMAX = 2: one PSF is fitted"):
-        chosen([str(path)], 1, NO_CARDS, fitted_together=2)
+    assert chosen([str(path), "without effect"], 2, NO_CARDS).step == STEP
+    for most in (0, 10):
+        with pytest.raises(BadSetting, match=f"PSF_NMAX = {most}: 1 to 9 were expected"):
+            measured(sky((40.0, 50.0, 3e4)), psf_nmax=most)
     with pytest.raises(BadSetting, match="one file for the measured image"):
-        chosen([str(path), str(path)], 1, NO_CARDS)
+        chosen([str(path)] * 3, 1, NO_CARDS)
 
 
 def test_an_image_whose_model_has_no_stars_has_no_fits_and_says_so(tmp_path: Path) -> None:

@@ -81,18 +81,17 @@ def test_magnitudes_are_the_peer_s(catalogues: tuple[NDArray[Any], NDArray[Any]]
     ours, theirs = catalogues
     assert np.array_equal(ours["FLUX_PSF"] > 0.0, theirs["FLUX_PSF"] > 0.0)
     off = np.abs(ours["MAG_PSF"] - theirs["MAG_PSF"])
-    # what is asked for is 1e-3; found: 1e-6, but where fits of galaxies end a turn earlier or later
-    assert np.percentile(off, 90) < 1e-4
-    assert off.max() < 1e-3
-    assert ours["MAGERR_PSF"] == pytest.approx(theirs["MAGERR_PSF"], rel=2e-3)
+    # what is asked for is 1e-3; found: 2e-6
+    assert off.max() < 1e-5
+    assert ours["MAGERR_PSF"] == pytest.approx(theirs["MAGERR_PSF"], rel=1e-4)
 
 
 def test_positions_are_the_peer_s(catalogues: tuple[NDArray[Any], NDArray[Any]]) -> None:
     ours, theirs = catalogues
     off = np.hypot(*(ours[name] - theirs[name] for name in ("XPSF_IMAGE", "YPSF_IMAGE")))
-    assert np.median(off) < 1e-3
-    assert off.max() < 1e-2
-    assert ours["ERRAPSF_IMAGE"] == pytest.approx(theirs["ERRAPSF_IMAGE"], rel=5e-3)
+    # found: 4e-6, the float32 in which the peer has shifts
+    assert off.max() < 5e-5
+    assert ours["ERRAPSF_IMAGE"] == pytest.approx(theirs["ERRAPSF_IMAGE"], rel=1e-3)
 
 
 def test_spread_is_the_peer_s(catalogues: tuple[NDArray[Any], NDArray[Any]]) -> None:
