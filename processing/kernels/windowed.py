@@ -265,7 +265,8 @@ def _centre(room: Room, bounds: Box, cx: float, cy: float, sigma: float) -> tupl
             fall[i] += moment * under[i]
         height *= ratio
         ratio *= curve
-    return _first(across, total, fall, cx - bounds[0])
+    found: tuple[float, float, float] = _first(across, total, fall, cx - bounds[0])
+    return found
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})

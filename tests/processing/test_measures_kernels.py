@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from processing.kernels import (
     annulus,
     aperture,
-    circle,
     growth,
     isophote,
     kron,
@@ -70,38 +69,6 @@ def shares(radius: float, over: int) -> Floats:
     parts = (np.arange(over) + 0.5) / over - 0.5
     square = (dx[..., None, None] + parts) ** 2 + (dy[..., None, None] + parts[:, None]) ** 2
     return np.asarray((square < radius * radius).mean(axis=(2, 3)))
-
-
-@pytest.mark.parametrize("over", [5, 11])
-@pytest.mark.parametrize("radius", [0.3, 1.7, 6.2])
-def test_the_share_of_a_pixel_is_counted_in_parts(radius: float, over: int) -> None:
-    dx, dy = offsets()
-    rows, columns = dx.shape
-    ends, counts = circle.ends_of(rows, over), np.empty((rows, circle.padded(columns, circle.LANES)), np.float32)
-    circle.find_ends(ends, over, radius, dx[0, 0], dy[0, 0], rows)
-    for row in range(rows):
-        circle.count(ends, over, row, counts[row])
-    assert np.array_equal(counts[:, :columns], np.rint(shares(radius, over) * over**2))
-
-
-def test_a_row_of_pixels_stays_where_no_part_of_it_comes_in_or_leaves() -> None:
-    """Counts of rows that stayed are those of the circle where it is now: the windows of positions go by that."""
-    chance, rows = np.random.default_rng(11), 24
-    kept, anew = circle.ends_of(rows, 11), circle.ends_of(rows, 11)
-    counts, fresh = np.zeros((2, rows, circle.LANES), np.float32)
-    stayed = 0
-    for shift in (0.0, 1e-9, 1e-3, 1e-2, 0.1, 1.0):
-        x, y = 11.3 + shift * chance.uniform(-1, 1, 2)
-        for ends in (kept, anew):
-            circle.find_ends(ends, 11, 8.2, -x, -y, rows)
-        for row in range(rows):
-            circle.count(anew, 11, row, fresh[row])
-            if circle.stayed(kept, 11, row):
-                stayed += 1
-            else:
-                circle.count(kept, 11, row, counts[row])
-        assert np.array_equal(counts, fresh)
-    assert stayed > rows  # at least where it did not move by more than a millionth of a pixel
 
 
 @pytest.mark.parametrize("mask", [pixel.NONE, pixel.BLANK, pixel.CORRECT])
