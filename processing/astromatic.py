@@ -1,10 +1,14 @@
 """Command lines and configuration files of the AstrOmatic tools: ``tool -c FILE -KEY VALUE``.
 
 A tool declares its keys once; files, command lines, ``-d`` and ``-dd`` follow from
-that. A line of a file is ``KEY value,value # comment``. What the peers take for a
-warning, an unknown key or a number that is none, is an error here.
+that. A line of a file is ``KEY value,value # comment``, or ``KEY = value; value``;
+``$NAME`` and ``${NAME}`` stand for variables of the environment, and of Y or N the
+first letter counts. What the peers take for a warning, an unknown key or a number
+that is none, is an error here.
 """
 
+import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,8 +18,11 @@ from pathlib import Path
 
 from processing.errors import BadSetting, ProcessingError
 
-_TOKEN = re.compile(r'"([^"]*)"|\'([^\']*)\'|([^\s,"\']+)')
-_QUOTE_OR_HASH = re.compile(r'"[^"]*"|\'[^\']*\'|#.*')
+_TOKEN = re.compile(r'"([^"]*)"|\'([^\']*)\'|([^\s,;"\']+)')
+_QUOTE_OR_HASH = re.compile(r'"[^"]*"|\'[^\']*\'|(?<![^\s,;="\'])#.*')
+_NAME_AND_VALUES = re.compile(r'([^\s=,;"]+)[\s=]*(.*)', re.DOTALL)
+_VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+_WHOLE = re.compile(r"([+-]?[0-9]+)(?:\.0*)?")
 
 
 class Kind(Enum):
@@ -92,6 +99,8 @@ class Tool:
     default_file: str
     """Read where it lies in the current directory and -c names none."""
     keys: tuple[Key, ...]
+    obsolete: frozenset[str] = frozenset()
+    """Keys of other releases that files may hold: they are told and passed over."""
 
     def read(self, argv: Sequence[str], *, directory: Path = Path()) -> Values:
         """Put defaults, file and command line together, the later over the earlier.
@@ -108,6 +117,9 @@ class Tool:
         if chosen or path.exists():
             held |= self._file(path, known)
         for name, text in given:
+            if name.upper() in self.obsolete:
+                sys.stderr.write(f"{self.name}: argument -{name} does nothing in this release\n")
+                continue
             key = self._known(name, known, f"argument -{name}")
             held[key.name] = _values(key, text, f"argument -{name}")
         return Values(held)
@@ -173,9 +185,14 @@ class Tool:
         for number, line in enumerate(lines, 1):
             bare = _QUOTE_OR_HASH.sub(lambda found: "" if found[0].startswith("#") else found[0], line).strip()
             if bare:
-                name, *rest = bare.split(maxsplit=1)
-                key = self._known(name, known, f"{path}:{number}")
-                held[key.name] = _values(key, "".join(rest), f"{path}:{number}")
+                found = _NAME_AND_VALUES.fullmatch(bare)
+                if found is None:
+                    raise BadSetting(f"{path}:{number}: {bare!r}: KEY value was expected")
+                if found[1].upper() in self.obsolete:
+                    sys.stderr.write(f"{self.name}: {path}:{number}: {found[1]} does nothing in this release\n")
+                    continue
+                key = self._known(found[1], known, f"{path}:{number}")
+                held[key.name] = _values(key, found[2], f"{path}:{number}")
         return held
 
     def _known(self, name: str, known: Mapping[str, Key], where: str) -> Key:
@@ -222,7 +239,11 @@ def _plain(value: Value) -> str:
 
 def _values(key: Key, text: str, where: str) -> tuple[Value, ...]:
     tokens = [next(part for part in (*found.groups(), "") if part is not None) for found in _TOKEN.finditer(text)]
-    tokens = [token for token in tokens if token]
+    tokens = [_expanded(key, token, where) for token in tokens if token]
+    if key.kind is not Kind.TEXT or key.choices:  # 5#pixels
+        marked = next((at for at, token in enumerate(tokens) if "#" in token), None)
+        if marked is not None:
+            tokens = [*tokens[:marked], *filter(None, [tokens[marked].split("#")[0]])]
     if not key.many and len(tokens) > 1:
         raise BadSetting(f"{where}: {key.name} = {text.strip()}: one value was expected")
     if not tokens and not key.many and key.kind is not Kind.TEXT:
@@ -230,18 +251,40 @@ def _values(key: Key, text: str, where: str) -> tuple[Value, ...]:
     return tuple(_value(key, token, where) for token in tokens)
 
 
+def _expanded(key: Key, token: str, where: str) -> str:
+    """A value with what variables of the environment hold."""
+
+    def held(found: re.Match[str]) -> str:
+        name = found[1] if found[1] is not None else found[2]
+        value = os.environ.get(name)
+        if value is None:
+            raise BadSetting(f"{where}: {key.name} = {token}: there is no variable {name} in the environment; set it")
+        return value
+
+    return _VARIABLE.sub(held, token)
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError(number)
+    return number
+
+
 def _value(key: Key, token: str, where: str) -> Value:
     try:
         if key.kind is Kind.WHOLE:
-            return int(token, 0) if token.lower().startswith("0x") else int(token)
+            if token.lower().startswith("0x"):
+                return int(token, 0)
+            whole = _WHOLE.fullmatch(token)
+            return int(whole[1] if whole else token.replace("_", "?"))
         if key.kind is Kind.NUMBER:
-            return float(token)
+            return _finite(float(token.replace("_", "?")))
     except ValueError:
         raise BadSetting(f"{where}: {key.name} = {token}: {key.kind.value} was expected") from None
     if key.kind is Kind.SWITCH:
-        if token.upper() not in {"Y", "N"}:
+        if token[0] not in "YyNn":
             raise BadSetting(f"{where}: {key.name} = {token}: {key.kind.value} was expected")
-        return token.upper() == "Y"
+        return token[0] in "Yy"
     if key.choices and token.upper() not in key.choices:
         near = _nearest(token.upper(), key.choices)
         hint = f"; did you mean {near}?" if near else ""

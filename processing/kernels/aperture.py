@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.compiler import njit
-from processing.kernels.circle import share as share_of
-from processing.kernels.circle import span, spans_of
-from processing.kernels.pixel import all_count, counted
+from processing.kernels.circle import LANES, Ends, count, ends_of, find_ends, padded
+from processing.kernels.pixel import BLANK, LEAST, counted, good
 
 Array = NDArray[Any]
 OVER = 5
@@ -19,21 +18,37 @@ CUT = 16
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
-def _whole(line: Array, noises: Array, noise: float) -> tuple[float, float, float]:
-    """Sums of values, of variances, and of products of both where the former are positive, of whole pixels."""
-    total, spread, more = 0.0, 0.0, 0.0
-    if noises.size:
-        for i in range(line.size):
-            value, var = np.float64(line[i]), np.float64(noises[i])
-            total += value
-            spread += var
-            more += max(value, 0.0) * var
-        return total, spread, more
+def _light(line: Array, own: Array, mine: np.int32, counts: Array) -> tuple[float, float, float]:
+    """Light and parts of the pixels of a row that count for themselves, and the parts of others."""
+    light, parts, others = 0.0, 0.0, 0.0
     for i in range(line.size):
-        value = np.float64(line[i])
-        total += value
-        more += max(value, 0.0)
-    return total, noise * line.size, more * noise
+        counted_in = ((own[i] == np.int32(0)) | (own[i] == mine)) & (line[i] > np.float32(LEAST))
+        number = np.float64(counts[i])
+        light += number * (np.float64(line[i]) if counted_in else 0.0)
+        parts += number
+        others += 0.0 if counted_in else number
+    return light, parts, others
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+def _weighed(
+    line: Array, own: Array, mine: np.int32, noises: Array, bad: np.float32, counts: Array, left: int, right: int
+) -> tuple[float, float, float, float, float]:
+    """Light, variance, products of both, parts, and the parts of others.
+
+    Products are those of whole pixels from `left` to before `right`, where there is light.
+    """
+    light, spread, products, parts, others = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(line.size):
+        counted_in = ((own[i] == np.int32(0)) | (own[i] == mine)) & (line[i] > np.float32(LEAST)) & (noises[i] < bad)
+        value, noise = (np.float64(line[i]), np.float64(noises[i])) if counted_in else (0.0, 0.0)
+        number, near = np.float64(counts[i]), 1.0 if (i >= left) & (i < right) else 0.0
+        light += number * value
+        spread += number * noise
+        products += near * max(value, 0.0) * noise
+        parts += number
+        others += 0.0 if counted_in else number + near
+    return light, spread, products, parts, others
 
 
 @njit(cache=True, nogil=True)
@@ -65,8 +80,9 @@ def circles(
     centres : (n, 2) float64, (x, y) in the image
     sky : (n,) float32, levels that are taken off the objects' light; (0,): nothing is
     """
-    spans = spans_of(OVER)
     shot = 1.0 / (gain * noise) if by_weight and gain > 0.0 and noise > 0.0 else 0.0
+    rows_most = int(np.max(diameters)) + 3 if diameters.size else 0
+    ends, counts = ends_of(rows_most, OVER), np.zeros(padded(rows_most, LANES), np.float32)
     for k in rows:
         cx, cy = centres[k, 0], centres[k, 1]
         for n in range(diameters.size):
@@ -76,15 +92,13 @@ def circles(
             if cx - radius + 0.499999 < 0 or x1 > values.shape[1] or cy - radius + 0.499999 < 0 or y1 > height:
                 flags[k] |= CUT
                 x0, x1 = max(x0, 0), min(x1, values.shape[1])
+            y0, y1 = max(y0, first), min(y1, first + values.shape[0])
             total, spread, area = 0.0, 0.0, 0.0
-            for y in range(max(y0, first), min(y1, first + values.shape[0])):
-                light, var, share = _row(
-                    values, labels, variance, np.float32(bad), noise, shot, mask, first, k + 1, (cx, cy), radius,
-                    (x0, x1), y, spans,
+            if x0 < x1 and y0 < y1:
+                total, spread, area = _circle(
+                    values, labels, variance, np.float32(bad), noise, shot, mask, k + 1, (cx, cy - first), radius,
+                    (x0, x1, y0 - first, y1 - first), ends, counts,
                 )  # fmt: skip
-                total += light
-                spread += var
-                area += share
             total -= area * (sky[k] if sky.size else 0.0)
             if not by_weight and gain > 0.0 and total > 0.0:
                 spread += total / gain
@@ -93,45 +107,56 @@ def circles(
 
 
 @njit(cache=True, nogil=True)
-def _row(
-    values: Array, labels: Array, variance: Array, bad: np.float32, noise: float, shot: float, mask: int, first: int,
-    mine: int, centre: tuple[float, float], radius: float, sides: tuple[int, int], y: int, spans: Array,
+def _circle(
+    values: Array, labels: Array, variance: Array, bad: np.float32, noise: float, shot: float, mask: int, mine: int,
+    centre: tuple[float, float], radius: float, box: tuple[int, int, int, int], ends: Ends, counts: Array,
 ) -> tuple[float, float, float]:  # fmt: skip
-    """Light, variance and area of a row of pixels within a circle: whole pixels, and shares of those at its rim.
+    """Light, variance and area, pixels, within a circle; rows and its centre count from the first of `values`.
 
-    `shot`: share of a pixel's variance that comes with a count of light; a pixel beyond the rim adds it as well, as the
-    original has it.
+    `shot`: share of a pixel's variance that comes with a count of light; a pixel at the rim adds all of it, and so does
+    one beyond that, as the original has it.
     """
-    cx, dy = centre[0], y - centre[1]
-    square = dy * dy
-    inner, outer = max(radius - 0.75, 0.0) ** 2 - square, (radius + 0.75) ** 2 - square
-    if outer < 0.0:
-        return 0.0, 0.0, 0.0
-    wide, narrow = math.sqrt(outer), math.sqrt(max(inner, 0.0))
-    begin, end = max(math.ceil(cx - wide), sides[0]), min(math.floor(cx + wide) + 1, sides[1])
-    if begin >= end:
-        return 0.0, 0.0, 0.0
-    left = right = end
-    if inner >= 0.0:
-        left = min(max(math.ceil(cx - narrow), begin), end)
-        right = max(min(math.floor(cx + narrow) + 1, end), left)
-    total, spread, area, fine = 0.0, 0.0, 0.0, False
-    if left < right:
-        line = values[y - first, left:right]
-        noises = variance[y - first, left:right] if variance.size else line[:0]
-        fine = all_count(line, labels[y - first, left:right], np.int32(mine), noises, bad)
-        if fine:
-            total, spread, more = _whole(line, noises, noise)
-            spread += shot * more
-            area += right - left
-    span(dy, radius, begin - cx, OVER, spans)
-    for x in range(begin, end):
-        inside = left <= x < right
-        if inside and fine:
+    x0, x1, y0, y1 = box
+    width = padded(x1 - x0, LANES)
+    begin = max(min(x0, values.shape[1] - width), 0)
+    inside = counts[: min(width, values.shape[1] - begin)]
+    light, spread, products, parts = 0.0, 0.0, 0.0, 0.0
+    find_ends(ends, OVER, radius, begin - centre[0], y0 - centre[1], y1 - y0)
+    for y in range(y0, y1):
+        count(ends, OVER, y - y0, inside)
+        line, own = values[y, begin : begin + inside.size], labels[y, begin : begin + inside.size]
+        left, right = (0, 0) if shot == 0.0 else _near(centre, radius, y, (x0, x1))
+        left, right = left - begin, right - begin
+        if variance.size:
+            noises = variance[y, begin : begin + inside.size]
+            sums = _weighed(line, own, np.int32(mine), noises, bad, inside, left, right)
+            light, spread, products = light + sums[0], spread + sums[1], products + sums[2]
+            area, others = sums[3], sums[4]
+        else:
+            more, area, others = _light(line, own, np.int32(mine), inside)
+            light, spread = light + more, spread + area * noise
+        parts += area
+        if others == 0.0:
             continue
-        share = 1.0 if inside else share_of(x - begin, OVER, spans)
-        value, var, _ = counted(values, labels, variance, bad, noise, mine, mask, (centre[1] - first, cx), y - first, x)
-        area += share
-        total += share * value
-        spread += share * var + shot * max(value, 0.0) * var
-    return total, spread, area
+        for i in range(inside.size):
+            near = left <= i < right
+            if (near or inside[i] > 0) and not good(values, labels, variance, bad, mine, BLANK, y, begin + i):
+                value, var, _ = counted(
+                    values, labels, variance, bad, noise, mine, mask, (centre[1], centre[0]), y, begin + i
+                )
+                light += inside[i] * value
+                spread += inside[i] * var if variance.size else 0.0
+                products += max(value, 0.0) * var if near else 0.0
+    whole = 1.0 / OVER**2
+    return light * whole, spread * whole + shot * products, parts * whole
+
+
+@njit(cache=True, nogil=True)
+def _near(centre: tuple[float, float], radius: float, y: int, sides: tuple[int, int]) -> tuple[int, int]:
+    """First pixel of a row, and that behind the last, that may touch a circle."""
+    square = (radius + 0.75) ** 2 - (y - centre[1]) ** 2
+    if square < 0.0:
+        return 0, 0
+    wide = math.sqrt(square)
+    begin = max(math.ceil(centre[0] - wide), sides[0])
+    return begin, max(min(math.floor(centre[0] + wide) + 1, sides[1]), begin)

@@ -89,7 +89,7 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
             swept_row = last_row
         if k == number:
             break
-        if size >= most:
+        if size > 0 and size >= most:
             lowest = 0
             for j in range(1, size):
                 if bottom[held[j]] < bottom[held[lowest]]:
@@ -185,6 +185,8 @@ def _wings(told: Array, power: float) -> tuple[float, float]:
     """Height and slope of the Moffat profile with an object's flux, area and threshold."""
     area = math.pi * told[shapes.A] * told[shapes.B]
     height = told[shapes.FLUX] / (2.0 * area * told[shapes.ABCOR])
+    if told[shapes.DETECTION] == 0.0:  # above a variance of 0: wings of no width
+        return height, math.inf if height > 0.0 else math.nan
     return height, ((height / told[shapes.DETECTION]) ** (1.0 / power) - 1.0) * area / told[shapes.NPIX]
 
 

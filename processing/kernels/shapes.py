@@ -79,7 +79,7 @@ def describe(
     told[A], told[B], told[THETA] = major, minor, math.degrees(angle)
     told[CXX], told[CYY], told[CXY] = yy / determinant, xx / determinant, -2.0 * xy / determinant
     told[ABCOR] = 1.0
-    ratio = threshold / half
+    ratio = threshold / half if half != 0.0 else threshold
     if ratio > 0.0 and bounds.size == 0:
         area = float(bright - above)
         area = area if area < 0.0 else -1.0

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from processing.compiler import njit
 from processing.kernels.aperture import CUT
-from processing.kernels.circle import share as share_of
-from processing.kernels.circle import span, spans_of
+from processing.kernels.circle import LANES, Ends, count, ends_of, find_ends, padded, stayed
 from processing.kernels.pixel import LEAST, all_count, counted
 
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]
+Room = tuple[Array, Array, Array, Ends]
 (X, Y, X2, Y2, XY, EX2, EY2, EXY, FLUX, ERROR, TURNS) = range(11)
 """Columns of what is found."""
 FIELDS = 11
@@ -28,11 +28,16 @@ PIXEL = 0.0833
 """Variance of a place within its pixel, as the original rounds it."""
 OVER = 11
 """Parts of a pixel's side at the edge of the window."""
-LANES = 8
-"""Pixels that a processor takes at once: of so many parts are the rows that windows are held in."""
-(LIGHT, NOISE, WINDOW, RIGHT, DOWN, ACROSS) = range(6)
-"""Planes of what is held of the pixels under a window: values, variances, weights, places in their row and column."""
-PLANES = 6
+(LIGHT, NOISE, PARTS, UNDER, WINDOW, RIGHT, DOWN) = range(7)
+"""Planes of what is held of the pixels under a window: values, variances, parts within the reach, values times these,
+weights, places in their row and column."""
+PLANES = 7
+(ACROSS, SUM, FALL) = range(3)
+"""Lines along the rows of the planes: heights of the Gaussian, and light added up along columns, once by its height and
+once by its moment."""
+LINES = 3
+FRESH = 16
+"""Pixels after which the height of a Gaussian is counted anew, not from that of the pixel before."""
 FAR = 1.0
 """Pixels: a window that went farther than that along both axes, and out of the ellipse, is no longer on its object."""
 CROSSED, NEGATIVE, LOST, AWAY = 1, 2, 4, 8
@@ -74,7 +79,7 @@ def windowed(
     held : (n, 2) int32, first row and end of what is looked at for each
     flags : (n,) int16, to which CUT is added
     """
-    room, spans = _room(0), spans_of(OVER)
+    room = _room(0)
     for place in range(rows.size):
         k, told = rows[place], found[place]
         told[:] = 0.0
@@ -82,8 +87,9 @@ def windowed(
         sigma = half[k] * 2.0 / 2.35
         reach = REACH * sigma
         side = 2 * int(reach + SLACK) + 4
-        if room.shape[1] < side:
+        if room[0].shape[1] < side:
             room = _room(side)
+        planes = room[0]
         bounds, mirror, others = (0, 0, 0, 0), (0.0, 0.0), 0
         turns, dx, dy, inside = 0, 0.0, 0.0, True
         last_x, last_y = x, y
@@ -92,14 +98,15 @@ def windowed(
             inside = inside and _within(x, y, reach, values.shape[1], held[k])
             box = _box(x, y, reach, values.shape, first, held[k])
             moved = mirror != (np.floor(2.0 * x + 0.49999), np.floor(2.0 * (y - first) + 0.49999))
-            if turns == 0 or not _holds(bounds, box) or (others > 0 and moved):
+            anew = turns == 0 or not _holds(bounds, box) or (others > 0 and moved)
+            if anew:
                 bounds = _box(x, y, reach + SLACK, values.shape, first, held[k])
                 mirror = (np.floor(2.0 * x + 0.49999), np.floor(2.0 * (y - first) + 0.49999))
                 others = _cut(
-                    values, labels, variance, bad, noise, mask, first, k + 1, x, y, bounds, room
+                    values, labels, variance, bad, noise, mask, first, k + 1, x, y, bounds, planes
                 )  # fmt: skip
-            _window(room, bounds, box, x, y, sigma, spans)
-            total, sx, sy = _centre(room, bounds, x, y)
+            _cover(room, bounds, x, y, reach, anew)
+            total, sx, sy = _centre(room, bounds, x, y, sigma)
             turns += 1
             if not total > 0.0:
                 dx, dy = sx, sy  # the original takes the squares of these off the moments: flags follow
@@ -113,7 +120,8 @@ def windowed(
             turns += 1
         told[TURNS] = turns
         flags[k] |= 0 if inside else CUT
-        _moments(room, bounds, last_x, last_y, gain, noise if by_weight else 0.0, told)
+        _window(room, bounds, last_y, sigma)
+        _moments(planes, bounds, last_x, last_y, gain, noise if by_weight else 0.0, told)
         told[X2] -= dx * dx
         told[Y2] -= dy * dy
         told[XY] -= dx * dy
@@ -173,7 +181,7 @@ def _cut(
     cx: float,
     cy: float,
     bounds: Box,
-    room: Array,
+    planes: Array,
 ) -> int:
     """Fill LIGHT and NOISE with what the pixels of a box count for; tell how many are not the object's own."""
     x0, x1, y0, y1 = bounds
@@ -181,7 +189,7 @@ def _cut(
     for y in range(y0 - first, y1 - first):
         line, own = values[y, x0:x1], labels[y, x0:x1]
         noises = variance[y, x0:x1] if variance.size else line[:0]
-        light, spread = room[LIGHT, y + first - y0], room[NOISE, y + first - y0]
+        light, spread = planes[LIGHT, y + first - y0], planes[NOISE, y + first - y0]
         spread[: x1 - x0] = noise
         for i in range(line.size):
             light[i] = line[i]
@@ -199,64 +207,90 @@ def _cut(
 
 
 @njit(cache=True, nogil=True)
-def _window(room: Array, bounds: Box, box: Box, cx: float, cy: float, sigma: float, spans: Array) -> None:
-    """Fill WINDOW for the pixels of `bounds`: 0 outside of `box`, a Gaussian within the reach."""
-    reach = REACH * sigma
-    inner, outer = max(reach - 0.75, 0.0) ** 2, (reach + 0.75) ** 2
-    scale = -0.5 / (sigma * sigma)
-    window, x0, y0 = room[WINDOW], bounds[0], bounds[2]
-    window[: bounds[3] - y0] = 0.0
-    across = room[ACROSS, 0]
-    for x in range(box[0], box[1]):
-        across[x - x0] = math.exp(scale * (x - cx) ** 2)
-    for y in range(box[2], box[3]):
-        dy = y - cy
-        square = dy * dy
-        down = math.exp(scale * square)
-        wide, narrow = math.sqrt(max(outer - square, 0.0)), math.sqrt(max(inner - square, 0.0))
-        begin = min(max(math.ceil(cx - wide), box[0]), box[1])
-        end = max(min(math.floor(cx + wide) + 1, box[1]), begin)
-        line, heights = window[y - y0, begin - x0 : end - x0], across[begin - x0 : end - x0]
-        for i in range(line.size):
-            line[i] = down * heights[i]
-        span(dy, reach, begin - cx, OVER, spans)
-        left = min(max(math.floor(cx - narrow) + 1 - begin, 0), line.size)
-        right = max(min(math.ceil(cx + narrow) - begin, line.size), left)
-        for i in range(left):
-            line[i] *= share_of(i, OVER, spans)
-        for i in range(right, line.size):
-            line[i] *= share_of(i, OVER, spans)
+def _room(side: int) -> Room:
+    """Return planes and lines for the pixels under windows of up to `side` by `side`, and ends of their rows."""
+    width = padded(side, LANES)
+    planes, lines = np.zeros((PLANES, side, width)), np.zeros((LINES, width))
+    for place in range(side):
+        planes[DOWN, place, :] = place
+        planes[RIGHT, place, :] = np.arange(width)
+    return planes, lines, np.zeros(width, np.float32), ends_of(side, OVER)
 
 
 @njit(cache=True, nogil=True)
-def _room(side: int) -> Array:
-    """Return planes for the pixels under windows of up to `side` by `side`; rows end in places that are not used."""
-    room = np.zeros((PLANES, side, -(-side // LANES) * LANES))
-    for place in range(side):
-        room[DOWN, place, :] = place
-        room[RIGHT, place, :] = np.arange(room.shape[2])
-    return room
+def _cover(room: Room, bounds: Box, cx: float, cy: float, reach: float, anew: bool) -> None:
+    """Fill PARTS and UNDER of the rows of a box in which other parts than before lie within the reach, or of all."""
+    planes, _, counts, ends = room
+    find_ends(ends, OVER, reach, bounds[0] - cx, bounds[2] - cy, bounds[3] - bounds[2])
+    for y in range(bounds[3] - bounds[2]):
+        if not anew and stayed(ends, OVER, y):
+            continue
+        count(ends, OVER, y, counts)
+        parts, light, under = planes[PARTS, y], planes[LIGHT, y], planes[UNDER, y]
+        for i in range(counts.size):
+            parts[i] = counts[i]
+            under[i] = counts[i] * light[i]
+
+
+@njit(cache=True, nogil=True)
+def _heights(line: Array, number: int, left: float, scale: float) -> None:
+    """Fill `line` with exp(scale * x**2) at `number` pixels from x = `left` on, and with zeros behind them."""
+    line[number:] = 0.0
+    curve, height, ratio = math.exp(2.0 * scale), 0.0, 0.0
+    for i in range(number):
+        if i % FRESH == 0:
+            x = left + i
+            height, ratio = math.exp(scale * x * x), math.exp(scale * (2.0 * x + 1.0))
+        line[i] = height
+        height *= ratio
+        ratio *= curve
+
+
+@njit(cache=True, nogil=True)
+def _centre(room: Room, bounds: Box, cx: float, cy: float, sigma: float) -> tuple[float, float, float]:
+    """Light under the window and its first moments about its centre."""
+    planes, lines, scale, rows = room[0], room[1], -0.5 / (sigma * sigma), bounds[3] - bounds[2]
+    across, total, fall = lines[ACROSS], lines[SUM], lines[FALL]
+    _heights(across, bounds[1] - bounds[0], bounds[0] - cx, scale)
+    total[:] = 0.0
+    fall[:] = 0.0
+    curve, height, ratio = math.exp(2.0 * scale), 0.0, 0.0
+    for y in range(rows):
+        dy = bounds[2] + y - cy
+        if y % FRESH == 0:
+            height, ratio = math.exp(scale * dy * dy), math.exp(scale * (2.0 * dy + 1.0))
+        under, moment = planes[UNDER, y], height * dy
+        for i in range(total.size):
+            total[i] += height * under[i]
+            fall[i] += moment * under[i]
+        height *= ratio
+        ratio *= curve
+    found: tuple[float, float, float] = _first(across, total, fall, cx - bounds[0])
+    return found
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
-def _first(window: Array, light: Array, right: Array, down: Array, number: int) -> tuple[float, float, float]:
-    """Light under a window, and its first moments about the first pixel."""
-    total, sx, sy = 0.0, 0.0, 0.0
-    for i in range(number):
-        weight = window[i] * light[i]
-        total += weight
-        sx += weight * right[i]
-        sy += weight * down[i]
-    return total, sx, sy
+def _first(across: Array, total: Array, fall: Array, middle: float) -> tuple[float, float, float]:
+    """Sums of light, and of its moments along x and y, over columns."""
+    light, sx, sy = 0.0, 0.0, 0.0
+    for i in range(across.size):
+        weight = across[i] * total[i]
+        light += weight
+        sx += weight * (i - middle)
+        sy += across[i] * fall[i]
+    whole = 1.0 / OVER**2
+    return light * whole, sx * whole, sy * whole
 
 
 @njit(cache=True, nogil=True)
-def _centre(room: Array, bounds: Box, cx: float, cy: float) -> tuple[float, float, float]:
-    """Light under the window and its first moments about its centre."""
-    flat = room.reshape(PLANES, -1)
-    number = (bounds[3] - bounds[2]) * room.shape[2]
-    total, sx, sy = _first(flat[WINDOW], flat[LIGHT], flat[RIGHT], flat[DOWN], number)
-    return total, sx - (cx - bounds[0]) * total, sy - (cy - bounds[2]) * total
+def _window(room: Room, bounds: Box, cy: float, sigma: float) -> None:
+    """Fill WINDOW: a Gaussian within the reach, by the share of each pixel; its heights along x are there."""
+    planes, across, scale = room[0], room[1][ACROSS], -0.5 / (sigma * sigma)
+    for y in range(bounds[3] - bounds[2]):
+        dy = bounds[2] + y - cy
+        down, window, parts = math.exp(scale * dy * dy) / OVER**2, planes[WINDOW, y], planes[PARTS, y]
+        for i in range(window.size):
+            window[i] = down * across[i] * parts[i]
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"}, error_model="numpy")
@@ -287,7 +321,7 @@ def _second(planes: Array, number: int, x: float, y: float, shot: float, noise: 
 
 
 @njit(cache=True, nogil=True)
-def _moments(room: Array, bounds: Box, cx: float, cy: float, gain: float, noise: float, told: Array) -> None:
+def _moments(planes: Array, bounds: Box, cx: float, cy: float, gain: float, noise: float, told: Array) -> None:
     """Second moments under the window, errors of the position, and the light.
 
     Parameters
@@ -295,9 +329,9 @@ def _moments(room: Array, bounds: Box, cx: float, cy: float, gain: float, noise:
     noise : variance from which the gain follows that of each pixel; 0: the gain is the same everywhere
     """
     sums = np.empty(8)
-    number = (bounds[3] - bounds[2]) * room.shape[2]
+    number = (bounds[3] - bounds[2]) * planes.shape[2]
     shot = 1.0 / gain if gain > 0.0 else 0.0
-    _second(room.reshape(PLANES, -1), number, cx - bounds[0], cy - bounds[2], shot, noise, sums)
+    _second(planes.reshape(PLANES, -1), number, cx - bounds[0], cy - bounds[2], shot, noise, sums)
     total, sxx, syy, sxy, spread_all = sums[0], sums[1], sums[2], sums[3], sums[4]
     ex, ey, exy = sums[5] + PIXEL * spread_all, sums[6] + PIXEL * spread_all, sums[7]
     told[FLUX] = total

@@ -38,6 +38,8 @@ class Background:
     """Columns of the image."""
     variance: Pixels | None = None
     """(rows, columns) of meshes, level of the variances that came with the image, filtered; None without any."""
+    constant: float | None = None
+    """What is taken off instead (BACK_TYPE MANUAL); level and noise of the meshes stay as they were measured."""
 
     @cached_property
     def _bends(self) -> Pixels:
@@ -46,10 +48,15 @@ class Background:
 
     def rows(self, first: int, end: int) -> Pixels:
         """Background of rows `first` to `end`, (end - first, nx) float32."""
+        if self.constant is not None:
+            return np.full((end - first, self.nx), self.constant, np.float32)
         return _drawn(self.level, self, first, end)
 
     def take(self, values: Pixels, first: int) -> None:
         """Take the background off rows of the image from `first` on, in place."""
+        if self.constant is not None:
+            values -= np.float32(self.constant)
+            return
         splines.take_rows(self.level, self._bends, first, self.width, self.height, values)
 
     def at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -76,7 +83,7 @@ def _between(place: NDArray[np.float64], number: int) -> tuple[NDArray[np.int64]
 
 
 def flat(value: float, rms: float, shape: tuple[int, int]) -> Background:
-    """Return a background that is the same everywhere (BACK_TYPE MANUAL)."""
+    """Return a background that is the same everywhere."""
     one = np.ones((1, 1), np.float32)
     return Background(one * np.float32(value), one * np.float32(rms), value, rms, shape[1], shape[0], shape[1])
 

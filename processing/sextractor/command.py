@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -38,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def do() -> str:
         files, rest = files_and_settings(arguments)
-        if len(files) != 1 or files[0].count(",") > 1:
+        files = [name.strip() for words in files for name in re.split("[,;]", words) if name.strip()]
+        if not 1 <= len(files) <= 2:
             raise BadSetting(f"{len(files)} images are given; IMAGE, or DETECTION,MEASUREMENT was expected")
         values = TOOL.read(rest)
         gc.disable()  # nothing of what is brought in goes away again: to look for it takes a tenth of the start
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         gc.freeze()
         gc.enable()
-        return run(files[0].split(","), values, arguments)
+        return run(files, values, arguments)
 
     more = "sextractor -dp          print the columns that can be measured\n"
     return TOOL.call(arguments, do, usage="sextractor IMAGE[,IMAGE] [-c FILE] [-KEY VALUE]…", more=more)

@@ -1,8 +1,10 @@
 """What the original's configuration says, as settings."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from processing.astromatic import Values
@@ -15,6 +17,23 @@ _FILTER = ((1.0, 2.0, 1.0), (2.0, 4.0, 2.0), (1.0, 2.0, 1.0))
 """What default.conv holds, for directories without one: a pyramid 3 pixels wide."""
 _NOT_DONE = {"DETECT_TYPE": "PHOTO", "DGEO_TYPE": "PIXEL"}
 """Choices of the original that are not made here."""
+_RANGES = MappingProxyType(
+    {
+        "DETECT_MINAREA BACK_SIZE BACK_FILTERSIZE DEBLEND_NTHRESH INTERP_MAXXLAG INTERP_MAXYLAG BACKPHOTO_THICK "
+        "PSF_NMAX MEMORY_PIXSTACK": (1.0, math.inf),
+        "MEMORY_BUFSIZE": (8.0, math.inf),
+        "MEMORY_OBJSTACK": (16.0, math.inf),
+        "DETECT_MAXAREA GAIN PIXEL_SCALE WEIGHT_THRESH PHOT_AUTOAPERS ASSOC_DATA BACK_FILTTHRESH": (0.0, math.inf),
+        "CLEAN_PARAM": (0.1, 10.0),
+        "DEBLEND_MINCONT": (0.0, 1.0),
+        "PHOT_FLUXFRAC": (1e-6, 1.0),
+        "PHOT_AUTOPARAMS PHOT_PETROPARAMS": (0.0, 10.0),
+        "MAG_GAMMA ASSOC_RADIUS": (1e-10, math.inf),
+        "MAG_ZEROPOINT": (-100.0, 100.0),
+        "ASSOC_PARAMS": (1.0, math.inf),
+    }
+)
+"""Of the original where another number makes no sense; its upper bounds of sizes and numbers are none here."""
 
 
 def filter_of(name: str, *, directory: Path = Path()) -> tuple[tuple[tuple[float, ...], ...], bool]:
@@ -44,16 +63,22 @@ def settings_of(values: Values, columns: tuple[str, ...], *, directory: Path = P
     for key, choice in _NOT_DONE.items():
         if choice in values.texts(key):
             raise BadSetting(f"{key} = {choice} is not made here; take the original for it")
-    _positive(values)
+    _in_range(values)
+    _thresholds_given(values)
     name = values.text("FILTER_NAME")
     rows, normalised = filter_of(name, directory=directory) if values.switch("FILTER") else (None, True)
     weights = values.numbers("WEIGHT_THRESH")
+    two_maps = len(values.texts("WEIGHT_TYPE")) > 1 or len(values.texts("WEIGHT_IMAGE")) > 1
+    weights_given = (2 if two_maps else 1) if set(values.texts("WEIGHT_TYPE")) - {"NONE"} else 0
+    threads, cores = values.whole("NTHREADS"), len(os.sched_getaffinity(0))
+    kinds = _pair("THRESH_TYPE", values.texts("THRESH_TYPE"))
     return Settings(
         columns=columns,
         detect_type=values.text("DETECT_TYPE"),
         detect_minarea=values.whole("DETECT_MINAREA"),
         detect_maxarea=values.whole("DETECT_MAXAREA"),
-        thresh_type=values.text("THRESH_TYPE"),
+        thresh_type=kinds[0],
+        analysis_thresh_type=kinds[1] if kinds[1] != kinds[0] else None,
         detect_thresh=values.numbers("DETECT_THRESH"),
         analysis_thresh=values.numbers("ANALYSIS_THRESH"),
         filter=rows,
@@ -65,9 +90,10 @@ def settings_of(values: Values, columns: tuple[str, ...], *, directory: Path = P
         clean_param=values.number("CLEAN_PARAM"),
         mask_type=values.text("MASK_TYPE"),
         weight_type=_pair("WEIGHT_TYPE", values.texts("WEIGHT_TYPE")),
+        weights_given=weights_given,
         rescale_weights=_pair("RESCALE_WEIGHTS", values.switches("RESCALE_WEIGHTS")),
         weight_gain=values.switch("WEIGHT_GAIN"),
-        weight_thresh=_pair("WEIGHT_THRESH", weights) if weights else (None, None),
+        weight_thresh=_limits(weights, two_maps=weights_given == 2),
         flag_type=values.texts("FLAG_TYPE"),
         phot_apertures=values.numbers("PHOT_APERTURES"),
         phot_autoparams=_two("PHOT_AUTOPARAMS", values),
@@ -106,7 +132,7 @@ def settings_of(values: Values, columns: tuple[str, ...], *, directory: Path = P
         assoc_radius=values.number("ASSOC_RADIUS"),
         assoc_type=values.text("ASSOC_TYPE"),
         assocselec_type=values.text("ASSOCSELEC_TYPE"),
-        threads=values.whole("NTHREADS") or len(os.sched_getaffinity(0)),
+        threads=threads if threads > 0 else min(-threads or cores, cores),
     )
 
 
@@ -117,14 +143,37 @@ def _two(key: str, values: Values) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def _positive(values: Values) -> None:
-    """Refuse sizes that are none."""
-    for key in ("DETECT_MINAREA", "BACK_SIZE", "BACK_FILTERSIZE", "DEBLEND_NTHRESH", "MEMORY_BUFSIZE"):
-        if min(values.wholes(key), default=0) < 1:
-            raise BadSetting(f"{key} = {values.as_texts()[key]}: 1 or more was expected")
+def _limits(given: Sequence[float], *, two_maps: bool) -> tuple[float | None, float | None]:
+    """Thresholds of weights: one is that of the detection image alone where both have their own weights."""
+    if not given:
+        return None, None
+    first, second = _pair("WEIGHT_THRESH", given)
+    return first, None if two_maps and len(given) == 1 else second
+
+
+def _in_range(values: Values) -> None:
+    """Refuse what is out of the range in which a number means something."""
+    texts = values.as_texts()
+    for keys, (low, high) in _RANGES.items():
+        for key in keys.split():
+            found = values.numbers(key)
+            if found and not (low <= min(found) and max(found) <= high):
+                upwards = f"{low:g} or more" if math.isinf(high) else f"{low:g} to {high:g}"
+                raise BadSetting(f"{key} = {texts[key]}: {upwards} was expected")
+    for key in ("BACK_SIZE", "BACK_FILTERSIZE", "PHOT_APERTURES", "PHOT_FLUXFRAC", "INTERP_MAXXLAG", "INTERP_MAXYLAG"):
+        if not values.numbers(key):
+            raise BadSetting(f"{key}: a number was expected")
     for key in ("SEEING_FWHM", "PHOT_APERTURES"):
-        if not min(values.numbers(key), default=0.0) > 0:
-            raise BadSetting(f"{key} = {values.as_texts()[key]}: a number above 0 was expected")
+        if not min(values.numbers(key)) > 0:
+            raise BadSetting(f"{key} = {texts[key]}: a number above 0 was expected")
+
+
+def _thresholds_given(values: Values) -> None:
+    """Refuse thresholds that are none."""
+    texts = values.as_texts()
     for key in ("DETECT_THRESH", "ANALYSIS_THRESH"):
-        if not 1 <= len(values.numbers(key)) <= 2:
-            raise BadSetting(f"{key} = {values.as_texts()[key]}: a threshold, or one in mag/arcsec2 and a zero point")
+        found = values.numbers(key)
+        if not 1 <= len(found) <= 2:
+            raise BadSetting(f"{key} = {texts[key]}: a threshold, or one in mag/arcsec2 and a zero point")
+        if len(found) == 1 and not found[0] > 0:
+            raise BadSetting(f"{key} = {texts[key]}: a threshold above 0 was expected")

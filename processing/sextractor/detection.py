@@ -26,6 +26,8 @@ LEAD = 2
 """Rows, beside those that the filter needs, which the original's buffer holds ahead of the one it looks at."""
 _CUTS = MappingProxyType({"VIGNET": -3, "VIGNET_SHIFT": 3})
 """Rows by which the original's margin for cut-outs differs from their height."""
+CROPPED = 8
+"""Flag of an object that touches the image's edge; what is dealt to the branch of a blend later does not count."""
 _CHUNK = 256
 """Groups that a thread parts at once."""
 
@@ -110,7 +112,7 @@ def detect(
         last = x[starts[1:] - 1], y[starts[1:] - 1]  # groups list their pixels row by row, until they are parted
         progress(0.7)
         table, ends = _parted(
-            pool, starts, (x, y, filtered, plain, bounds), thresholds.detection, settings, turn or first_turn()
+            pool, starts, (x, y, filtered, plain, bounds), shape, thresholds.detection, settings, turn or first_turn()
         )
     begun = np.concatenate((np.zeros(1, np.int64), ends))
     progress(0.9)
@@ -147,6 +149,7 @@ def _parted(
     pool: Executor,
     starts: NDArray[np.int64],
     pixels: tuple[NDArray[np.int32], NDArray[np.int32], Pixels, Pixels, Pixels],
+    shape: tuple[int, int],
     threshold: float,
     settings: Settings,
     turn: Turn,
@@ -165,6 +168,9 @@ def _parted(
 
     found = [np.zeros((0, shapes.FIELDS)), *pool.map(branches, firsts)]
     table = np.concatenate(found)
+    edge = (table[:, shapes.X_MIN] == 0) | (table[:, shapes.X_MAX] == shape[1] - 1)
+    edge |= (table[:, shapes.Y_MIN] == 0) | (table[:, shapes.Y_MAX] == shape[0] - 1)
+    table[edge, shapes.FLAGS] += CROPPED
     begins = np.concatenate((np.zeros(1, np.int64), np.cumsum(parts, dtype=np.int64)))
     with turn as state:
         dealing.deal(starts, *pixels[:2], owner, parts, table, threshold, state)

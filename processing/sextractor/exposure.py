@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.cards import CardValues, HeaderLike, descriptive
-from processing.errors import BadSetting, ShapeMismatch
+from processing.errors import BadSetting, NotFits, ShapeMismatch
 from processing.sextractor.extraction import Caution, Warned
 from processing.sextractor.images import ArrayRows, FitsRows, Images, images, matched, with_head
 from processing.sextractor.records import Rows
@@ -82,14 +82,22 @@ def of_files(names: Names, settings: Settings) -> list[Exposure]:
     FileProblem
         A file cannot be read, or a map has another size or fewer images than needed; names file, HDU and sizes.
     """
-    measured = images(names.image)
-    detected = images(names.detection) if names.detection else None
+    measured = _opened(names.image, "IMAGE")
+    detected = _opened(names.detection, "DETECTION") if names.detection else None
     if detected is not None and len(detected.extensions) != len(measured.extensions):
         found = f"{len(measured.extensions)} images, but {len(detected.extensions)} in {detected.path}"
         raise ShapeMismatch(measured.path, found, remedy="both files need as many images")
     weights = _weights(names, settings)
-    flags = [images(name) for name in names.flags]
+    flags = [_opened(name, "FLAG_IMAGE") for name in names.flags]
     return list(_exposures(names, settings, measured, detected, weights, flags))
+
+
+def _opened(name: str, key: str) -> Images:
+    """Images of a file that a key or an argument names."""
+    try:
+        return images(name)
+    except OSError as problem:
+        raise NotFits(name, f"cannot be read ({problem.strerror or problem})", remedy=f"{key} names it") from problem
 
 
 def _weights(names: Names, settings: Settings) -> tuple[Images | None, Images | None]:
@@ -97,8 +105,8 @@ def _weights(names: Names, settings: Settings) -> tuple[Images | None, Images | 
     wanted = [kind.startswith("MAP") for kind in settings.weight_type]
     if any(wanted) and not names.weights:
         raise BadSetting(f"WEIGHT_TYPE = {','.join(settings.weight_type)}: WEIGHT_IMAGE names no map")
-    opened = {name: images(name) for name in set(names.weights) if any(wanted)}
     first, second = (names.weights[0], names.weights[-1]) if any(wanted) else ("", "")
+    opened = {name: _opened(name, "WEIGHT_IMAGE") for name, use in ((first, wanted[0]), (second, wanted[1])) if use}
     return opened[first] if wanted[0] else None, opened[second] if wanted[1] else None
 
 

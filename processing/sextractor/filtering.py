@@ -37,19 +37,21 @@ def read_filter(path: Path) -> tuple[tuple[tuple[float, ...], ...], bool]:
             raise BadSetting(f"{path}:{number}: {len(rows[-1])} values, but {len(rows[0])} in the row above")
     if not rows or len(rows) * len(rows[0]) > LONGEST:
         raise BadSetting(f"{path}: 1 to {LONGEST} values were expected")
+    if not any(any(row) for row in rows):
+        raise BadSetting(f"{path}: every value is 0; a filter has some that are not")
     return tuple(rows), "NONORM" not in told[0][1]
 
 
 def kernel(rows: tuple[tuple[float, ...], ...] | None, *, normalised: bool) -> NDArray[np.float32]:
     """Return a filter as it is multiplied with pixels, (height, width) float32; one pixel of 1 where there is none.
 
-    It is divided by its sum, or by the root of the sum of its squares where that sum is 0.
+    It is divided by the sum of its absolute values, so that a filter whose own sum is about 0 (a Mexican hat) keeps its
+    height.
     """
     if rows is None:
         return np.ones((1, 1), np.float32)
     values = np.array(rows, np.float32)
     if normalised:
-        total = float(values.sum(dtype=np.float64))
-        total = total if total > 0 else float(np.sqrt((values.astype(np.float64) ** 2).sum()))
-        values = (values.astype(np.float64) / total).astype(np.float32)
+        wide = values.astype(np.float64)
+        values = (wide / np.abs(wide).sum()).astype(np.float32)
     return values

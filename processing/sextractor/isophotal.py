@@ -11,8 +11,10 @@ from processing.sextractor.local_sky import NAME, levels
 from processing.sextractor.records import Band, Detections, Group, Table
 from processing.sextractor.settings import Settings
 
-CROPPED, SATURATED = 8, 4
-"""Flags: the image's edge cuts the isophote; a pixel of it is saturated."""
+SATURATED = 4
+"""Flag of an object with a saturated pixel."""
+NO_WEIGHT = 1e30
+"""Variance of a pixel without any weight; what WEIGHT_THRESH calls bad counts within an isophote as it is."""
 _NOTHING = np.empty((0, 0), np.float32)
 _AREAS = tuple(f"ISO{level}" for level in range(8))
 _FLOATS = (
@@ -70,7 +72,7 @@ def measure(band: Band, detections: Detections, rows: NDArray[np.int64], setting
     factor = _factor(band, settings)
     thresholds = _thresholds(band, detections, rows, factor)
     isophote.isophote(
-        band.values, variances(band.variance), noise.bad_variance, noise.rms**2,
+        band.values, variances(band.variance), max(noise.bad_variance, NO_WEIGHT), noise.rms**2,
         band.detection.rms**2, noise.gain, noise.weight_gain and band.variance is not None, band.first, rows,
         detections.starts, chosen["own"].astype(np.int64), detections.x, detections.y, detections.filtered,
         detections.centres[rows], np.ascontiguousarray(chosen["singular"]),
@@ -81,10 +83,8 @@ def measure(band: Band, detections: Detections, rows: NDArray[np.int64], setting
     _light(chosen, thresholds - sky, found, rows, table)
     table["BACKGROUND"][rows] = background
     flags = chosen["flags"].astype(np.int16)
-    edge = (chosen["x_min"] == 0) | (chosen["x_max"] == band.values.shape[1] - 1)
-    edge |= (chosen["y_min"] == 0) | (chosen["y_max"] == band.height - 1)
     full = found[:, isophote.PEAK] + table["BACKGROUND"][rows] >= noise.saturation
-    table["FLAGS"][rows] = flags | np.where(edge, CROPPED, 0) | np.where(full, SATURATED, 0)
+    table["FLAGS"][rows] = flags | np.where(full, SATURATED, 0)
 
 
 def _shape(chosen: NDArray[Any], found: NDArray[np.float64], rows: NDArray[np.int64], table: Table) -> None:
@@ -109,9 +109,15 @@ def _shape(chosen: NDArray[Any], found: NDArray[np.float64], rows: NDArray[np.in
 
 
 def _factor(band: Band, settings: Settings) -> float:
-    """Threshold of the analysis in standard deviations of each pixel; 0 where it is that of the whole image."""
-    relative = settings.thresh_type == "RELATIVE" and len(settings.analysis_thresh) == 1
-    return settings.analysis_thresh[0] if relative and band.variance is not None else 0.0
+    """Threshold of the analysis in standard deviations of each pixel; 0 where there are no weights.
+
+    One in ADU, or of a surface brightness, is that of a pixel as noisy as the background.
+    """
+    if band.variance is None:
+        return 0.0
+    kind = settings.analysis_thresh_type or settings.thresh_type
+    relative = kind == "RELATIVE" and len(settings.analysis_thresh) == 1
+    return settings.analysis_thresh[0] if relative else band.noise.threshold / band.noise.rms
 
 
 def _thresholds(band: Band, detections: Detections, rows: NDArray[np.int64], factor: float) -> NDArray[np.float64]:
@@ -122,7 +128,7 @@ def _thresholds(band: Band, detections: Detections, rows: NDArray[np.int64], fac
     least = np.empty(len(rows), np.float32)
     own = detections.objects["own"][rows].astype(np.int64)
     isophote.least(band.variance, band.first, rows, detections.starts, own, detections.x, detections.y, least)
-    good = least < band.noise.bad_variance
+    good = least < NO_WEIGHT
     thresholds[good] = factor * np.sqrt(least[good], dtype=np.float64)
     return thresholds
 

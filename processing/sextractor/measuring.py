@@ -22,8 +22,9 @@ REACH = 16.0
 """Semi-major axes around an object that its widest aperture may need."""
 MARGIN = 64
 """Rows at least around an object."""
-CHUNK = 64
-"""Objects that a thread measures at once."""
+CHUNK, BAND_CHUNK = 64, 256
+"""Objects that a thread measures at once: of an image that is one band, whose pixels then stay near to the processor,
+and of bands, whose rows are too long for that: there are fewer calls."""
 
 Strip = Callable[[int, int], tuple[Pixels, Pixels | None]]
 """Rows from a first to an end: pixels less their background, and variances where there are weights."""
@@ -92,7 +93,8 @@ def measure(
                 band = begin.result()
                 # one thread would only have the next band's pixels in memory beside this one's
                 coming = begun(index + 1) if settings.threads > 1 else None
-                chunks = [rows[begin : begin + CHUNK] for begin in range(0, len(rows), CHUNK)]
+                chunk = CHUNK if len(parts) == 1 else BAND_CHUNK
+                chunks = [rows[begin : begin + chunk] for begin in range(0, len(rows), chunk)]
                 measured = pool.map(partial(_measured, groups, band, detections, settings, table), chunks)
                 for done, _ in enumerate(measured, 1):
                     progress((index + done / len(chunks)) / len(parts))

@@ -37,13 +37,13 @@ def run(files: Sequence[str], values: Values, arguments: Sequence[str]) -> str:
     form, target = values.text("CATALOG_TYPE"), Path(values.text("CATALOG_NAME"))
     if str(target) == "STDOUT" and form.startswith("FITS"):
         raise BadSetting(f"CATALOG_NAME = STDOUT: {form} needs a file; STDOUT takes texts")
-    if form != "NONE" and not target.parent.is_dir():
-        raise BadSetting(
-            f"CATALOG_NAME = {target}: there is no directory {target.parent}; make it, or name another one"
-        )
+    checks = _checks(values)
+    written = {"CATALOG_NAME": [target] if form != "NONE" else [], "CHECKIMAGE_NAME": list(checks.values())}
+    written["XML_NAME"] = [Path(values.text("XML_NAME"))] if values.switch("WRITE_XML") else []
+    for key, paths in written.items():
+        _writable(key, paths)
     quiet = values.text("VERBOSE_TYPE") == "QUIET"
     exposures = of_files(names, settings)
-    checks = _checks(values)
     if not quiet and compiling.cold():
         sys.stderr.write("----- Compiling: once on this machine\n")
         compiling.warm(Bar())
@@ -64,6 +64,13 @@ def run(files: Sequence[str], values: Values, arguments: Sequence[str]) -> str:
         return ""
     rows, found = sum(each.rows.shape[0] for each in exposures), sum(each.sources for each in made)
     return f"all done in {seconds:.2f} s: {rows / seconds:.1f} lines/s, {found / seconds:.1f} sources/s"
+
+
+def _writable(key: str, paths: Sequence[Path]) -> None:
+    """Refuse files in directories that are not there, before anything is measured."""
+    for path in paths:
+        if not path.parent.is_dir():
+            raise BadSetting(f"{key} = {path}: there is no directory {path.parent}; make it, or name another one")
 
 
 def _nowhere(_: Extraction) -> None:
@@ -87,11 +94,12 @@ def _fitting(columns: Sequence[Wanted], settings: Settings) -> None:
 
 def _checks(values: Values) -> Mapping[str, Path]:
     """Files of check-images by their kinds."""
-    kinds = [kind for kind in values.texts("CHECKIMAGE_TYPE") if kind != "NONE"]
-    names = values.texts("CHECKIMAGE_NAME")
+    kinds, names = values.texts("CHECKIMAGE_TYPE"), values.texts("CHECKIMAGE_NAME")
+    if set(kinds) == {"NONE"}:
+        return {}
     if len(names) < len(kinds):
         raise BadSetting(f"CHECKIMAGE_NAME: {len(names)} files for {len(kinds)} check-images; one each was expected")
-    return {kind: Path(name) for kind, name in zip(kinds, names, strict=False)}
+    return {kind: Path(name) for kind, name in zip(kinds, names, strict=False) if kind != "NONE"}
 
 
 def told(each: Extraction, files: Sequence[str]) -> str:

@@ -24,6 +24,8 @@ class Settings:
     detect_maxarea: int = 0
     """Pixels; 0: any number."""
     thresh_type: str = "RELATIVE"
+    analysis_thresh_type: str | None = None
+    """That of the analysis; None: the same."""
     detect_thresh: tuple[float, ...] = (1.5,)
     """Standard deviations, ADU, or a surface brightness and a zero point."""
     analysis_thresh: tuple[float, ...] = (1.5,)
@@ -39,6 +41,8 @@ class Settings:
     mask_type: str = "CORRECT"
     weight_type: tuple[str, str] = ("NONE", "NONE")
     rescale_weights: tuple[bool, bool] = (True, True)
+    weights_given: int = 0
+    """2: weights of detection and measurement, 1: those of the detection for both; 0: 2 where they differ."""
     weight_gain: bool = True
     weight_thresh: tuple[float | None, float | None] = (None, None)
     """In the unit of the maps; None: 0 of weights, 1e30 of variances."""

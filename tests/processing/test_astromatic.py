@@ -18,6 +18,7 @@ TOOL = Tool(
         Key("MODE", Kind.TEXT, "FAST", "how", "Other", choices=("FAST", "EXACT")),
         Key("SECRET", Kind.TEXT, "", "seldom changed", "Other", extended=True),
     ),
+    obsolete=frozenset({"GONE_TYPE"}),
 )
 
 
@@ -34,6 +35,24 @@ def test_defaults_file_and_command_line_lie_over_each_other(tmp_path: Path) -> N
     assert values.text("SECRET") == ""
     assert values.as_texts()["MASKS"] == "15,16,3"
     assert TOOL.read(["-NAMES", ""], directory=tmp_path).texts("NAMES") == ()
+
+
+def test_lines_are_spelled_as_the_peers_spell_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FRAMES", "/data")
+    (tmp_path / "mine").write_text(
+        "names = $FRAMES/a.fits; ${FRAMES}_2/b#1.fits\r\nLEVEL=2.5#sigmas and more\nMASKS 8. , 4.0;\nLOUD\tYes\n"
+        "GONE_TYPE SPLIT # of older releases\n"
+    )
+    values = TOOL.read(["-c", "mine", "-gone_type", "x"], directory=tmp_path)
+    assert values.texts("NAMES") == ("/data/a.fits", "/data_2/b#1.fits")
+    assert values.number("LEVEL") == 2.5
+    assert values.wholes("MASKS") == (8, 4)
+    assert values.switch("LOUD") is True
+    told = capsys.readouterr().err
+    assert "mine:5: GONE_TYPE does nothing" in told
+    assert "argument -gone_type does nothing" in told
 
 
 def test_a_named_file_takes_the_place_of_the_default_one(tmp_path: Path) -> None:
@@ -56,7 +75,10 @@ def test_the_dumped_file_gives_the_defaults_back(tmp_path: Path) -> None:
         (["-LEVEL", "1,2"], "one value was expected"),
         (["-LEVEL", ""], "a number was expected"),
         (["-LEVEL"], "its value is missing"),
+        (["-LEVEL", "nan"], "LEVEL = nan: a number was expected"),
+        (["-LEVEL", "1_0"], "LEVEL = 1_0: a number was expected"),
         (["-MASKS", "1.5"], "a whole number"),
+        (["-NAMES", "$NOT_THERE_AT_ALL/a"], "there is no variable NOT_THERE_AT_ALL in the environment"),
         (["-LOUD", "maybe"], "Y or N was expected"),
         (["-MODE", "EXCAT"], "did you mean EXACT?"),
         (["a.fits"], "'a.fits'"),

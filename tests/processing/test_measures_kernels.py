@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from processing.kernels import (
     annulus,
     aperture,
-    circle,
     growth,
     isophote,
     kron,
@@ -70,17 +69,6 @@ def shares(radius: float, over: int) -> Floats:
     parts = (np.arange(over) + 0.5) / over - 0.5
     square = (dx[..., None, None] + parts) ** 2 + (dy[..., None, None] + parts[:, None]) ** 2
     return np.asarray((square < radius * radius).mean(axis=(2, 3)))
-
-
-@pytest.mark.parametrize("over", [5, 11])
-@pytest.mark.parametrize("radius", [0.3, 1.7, 6.2])
-def test_the_share_of_a_pixel_is_counted_in_parts(radius: float, over: int) -> None:
-    dx, dy = offsets()
-    spans, found = circle.spans_of(over), np.empty(dx.shape)
-    for row in range(dx.shape[0]):
-        circle.span(dy[row, 0], radius, dx[row, 0], over, spans)
-        found[row] = [circle.share(column, over, spans) for column in range(dx.shape[1])]
-    assert np.allclose(found, shares(radius, over))
 
 
 @pytest.mark.parametrize("mask", [pixel.NONE, pixel.BLANK, pixel.CORRECT])

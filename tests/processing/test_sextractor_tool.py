@@ -200,7 +200,7 @@ def test_the_built_in_filter_stands_for_the_default(here: Path) -> None:
         ("image.fits -DETECT_TYPE PHOTO", "PHOTO"),
         ("image.fits -PARAMETERS_NAME none.param", "none.param"),
         ("image.fits -CHECKIMAGE_TYPE OBJECTS,-OBJECTS", "1 files for 2"),
-        ("a.fits b.fits", "2 images are given"),
+        ("a.fits b.fits c.fits", "3 images are given"),
         ("image.fits -CATALOG_NAME STDOUT -CATALOG_TYPE FITS_LDAC", "STDOUT takes texts"),
     ],
 )
@@ -286,3 +286,54 @@ def test_what_an_image_lacks_is_kept_in_its_catalogue(here: Path, kind: str) -> 
     with fits.open("l.cat") as hdus:
         rows = hdus[3].data["Field Header Card"]
     assert kind in str(fits.Header.fromstring("".join(str(card).ljust(80) for card in np.ravel(rows)))["HISTORY"])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("-MEMORY_OBJSTACK 0", "MEMORY_OBJSTACK = 0: 16 or more was expected"),
+        ("-PHOT_FLUXFRAC 50", "PHOT_FLUXFRAC = 50.0: 1e-06 to 1 was expected"),
+        ("-CLEAN_PARAM 0", "CLEAN_PARAM = 0.0: 0.1 to 10 was expected"),
+        ("-DETECT_THRESH -1", "DETECT_THRESH = -1.0: a threshold above 0 was expected"),
+        ("-DETECT_MAXAREA -1", "DETECT_MAXAREA = -1: 0 or more was expected"),
+        ("-BACK_SIZE ,", "BACK_SIZE: a number was expected"),
+        ("-THRESH_TYPE RELATIVE,ABSOLUTE,RELATIVE", "THRESH_TYPE: 3 values are given"),
+        (
+            "-CHECKIMAGE_TYPE OBJECTS -CHECKIMAGE_NAME gone/o.fits",
+            "CHECKIMAGE_NAME = gone/o.fits: there is no directory",
+        ),
+        ("-WRITE_XML Y -XML_NAME gone/o.xml", "XML_NAME = gone/o.xml: there is no directory gone"),
+        (
+            "-WEIGHT_TYPE MAP_RMS -WEIGHT_IMAGE gone.fits",
+            "gone.fits: cannot be read (No such file or directory); WEIGHT_",
+        ),
+        ("image.fits", "4 images are given"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(
+    words: str, told: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["a.fits", "b.fits"] if words == "image.fits" else []
+    assert main(["image.fits", *more, *words.split()]) in {1, 2}
+    assert told in capsys.readouterr().err
+
+
+def test_no_stack_of_objects_is_too_small_for_one() -> None:
+    found = extract(field(), settings=replace(SETTINGS, memory_objstack=0))
+    assert len(found["NUMBER"]) == 3
+
+
+def test_two_images_come_as_one_word_or_as_two(here: Path) -> None:
+    for words in (["image.fits,image.fits"], ["image.fits", "image.fits"], ["image.fits; image.fits"]):
+        assert main([*words, "-VERBOSE_TYPE", "QUIET", "-CATALOG_NAME", "made.cat"]) == 0
+        made = Path("made.cat").read_text(encoding="ascii")
+        Path("made.cat").rename("before.cat")
+        assert made == Path("before.cat").read_text(encoding="ascii")
+        assert len([line for line in made.splitlines() if line[0] != "#"]) == 6
+
+
+def test_a_check_image_is_named_by_its_place_in_the_list(here: Path) -> None:
+    words = "-VERBOSE_TYPE QUIET -CHECKIMAGE_TYPE NONE,SEGMENTATION -CHECKIMAGE_NAME none.fits,s.fits"
+    assert main(["image.fits", *words.split()]) == 0
+    assert not Path("none.fits").exists()
+    assert fits.getdata("s.fits", 1).max() == 3
