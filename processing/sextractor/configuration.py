@@ -68,6 +68,8 @@ def settings_of(values: Values, columns: tuple[str, ...], *, directory: Path = P
     name = values.text("FILTER_NAME")
     rows, normalised = filter_of(name, directory=directory) if values.switch("FILTER") else (None, True)
     weights = values.numbers("WEIGHT_THRESH")
+    two_maps = len(values.texts("WEIGHT_TYPE")) > 1 or len(values.texts("WEIGHT_IMAGE")) > 1
+    weights_given = (2 if two_maps else 1) if set(values.texts("WEIGHT_TYPE")) - {"NONE"} else 0
     threads, cores = values.whole("NTHREADS"), len(os.sched_getaffinity(0))
     kinds = _pair("THRESH_TYPE", values.texts("THRESH_TYPE"))
     return Settings(
@@ -88,9 +90,10 @@ def settings_of(values: Values, columns: tuple[str, ...], *, directory: Path = P
         clean_param=values.number("CLEAN_PARAM"),
         mask_type=values.text("MASK_TYPE"),
         weight_type=_pair("WEIGHT_TYPE", values.texts("WEIGHT_TYPE")),
+        weights_given=weights_given,
         rescale_weights=_pair("RESCALE_WEIGHTS", values.switches("RESCALE_WEIGHTS")),
         weight_gain=values.switch("WEIGHT_GAIN"),
-        weight_thresh=_pair("WEIGHT_THRESH", weights) if weights else (None, None),
+        weight_thresh=_limits(weights, two_maps=weights_given == 2),
         flag_type=values.texts("FLAG_TYPE"),
         phot_apertures=values.numbers("PHOT_APERTURES"),
         phot_autoparams=_two("PHOT_AUTOPARAMS", values),
@@ -138,6 +141,14 @@ def _two(key: str, values: Values) -> tuple[float, float]:
     if len(found) != 2:
         raise BadSetting(f"{key}: {len(found)} values are given; two were expected")
     return found[0], found[1]
+
+
+def _limits(given: Sequence[float], *, two_maps: bool) -> tuple[float | None, float | None]:
+    """Thresholds of weights: one is that of the detection image alone where both have their own weights."""
+    if not given:
+        return None, None
+    first, second = _pair("WEIGHT_THRESH", given)
+    return first, None if two_maps and len(given) == 1 else second
 
 
 def _in_range(values: Values) -> None:

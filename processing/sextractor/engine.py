@@ -19,7 +19,7 @@ from processing.sextractor.measuring import measure
 from processing.sextractor.records import Detections, Noise, Pixels, Seen, Table
 from processing.sextractor.rooms import Rooms
 from processing.sextractor.settings import Settings
-from processing.sextractor.weighting import BAD, Plane, plane
+from processing.sextractor.weighting import Plane, Weighed, plane
 
 
 class Engine:
@@ -47,19 +47,32 @@ class Engine:
         self.flag_maps = exposure.flags
         self.settings = settings
         filled = settings
-        if exposure.detection is not None:  # the original fills gaps of the detection image only
-            filled = replace(settings, interp_type=(settings.interp_type[0], "NONE"))
+        if exposure.detection is None and "MANUAL" in settings.back_type:  # one image has one background
+            value = settings.back_value[0]
+            filled = replace(settings, back_type=("MANUAL", "MANUAL"), back_value=(value, value))
+        searched, twice = filled, exposure.detection is not None or _twice(exposure, settings)
+        if twice:  # gaps are filled by the weights of detection only
+            filled = replace(filled, interp_type=(settings.interp_type[0], "NONE"))
         self.measured = plane(exposure.rows, exposure.weights[1], filled, 1, rooms=rooms)
-        self.detected_in = self.measured
-        if exposure.detection is not None or settings.weight_type[0] != settings.weight_type[1]:
-            image = exposure.detection or exposure.rows
-            self.detected_in = plane(image, exposure.weights[0], settings, 0, rooms=rooms)
+        self.detected_in: Plane | Weighed = self.measured
+        if exposure.detection is not None:
+            if settings.weights_given == 1 and settings.interp_type[0] == "ALL":  # gaps stay in both images then
+                searched = replace(searched, interp_type=("VAR_ONLY", "VAR_ONLY"))
+            detection = plane(exposure.detection, exposure.weights[0], searched, 0, rooms=rooms)
+            if settings.weights_given == 1:
+                self.measured.weighed_as(detection)
+            self.detected_in = detection
+        elif settings.weight_type[0] == "NONE" != settings.weight_type[1]:
+            self.detected_in = Weighed(self.measured, None)
+        elif twice and settings.weight_type[0] != "NONE":
+            other = plane(exposure.rows, exposure.weights[0], searched, 0, rooms=rooms)
+            self.measured.background = other.background  # the one that is measured last is taken off
+            self.detected_in = Weighed(self.measured, other)
         self.background = self.measured.background
-        bad = float(BAD) if self.measured.variances is not None else np.inf
         self.thresholds = thresholds(settings, self.detected_in.background.rms, self.background.rms, noise)
         self.noise = replace(
             noise, background=self.background.mean, rms=self.background.rms, threshold=self.thresholds.analysis,
-            bad_variance=bad,
+            bad_variance=self.measured.bad,
         )  # fmt: skip
         self.weight_scales = (self.measured.scale, self.detected_in.scale)
         relative = 0.0
@@ -90,7 +103,7 @@ class Engine:
     def _look(self, first: int, end: int) -> Seen:
         """Rows of a detection image of its own."""
         values, variance = self.detected_in.strip(first, end)
-        return Seen(values, variance, self.detected_in.background.rms, np.inf if variance is None else float(BAD))
+        return Seen(values, variance, self.detected_in.background.rms, self.detected_in.bad)
 
     def measure(
         self,
@@ -118,15 +131,25 @@ class Engine:
         if any("LOW" in name or name == "FLAGS_WEIGHT" for name in new):
             measured = _filled(self.measured)
             detected = measured if self.detected_in is self.measured else _filled(self.detected_in)
-            table |= weights_of(self.detections, measured, detected, float(BAD))
+            table |= weights_of(self.detections, measured, detected, (self.measured.bad, self.detected_in.bad))
         return table
+
+
+def _twice(exposure: Exposure, settings: Settings) -> bool:
+    """Whether one image has weights of its own for detection."""
+    if settings.weights_given:
+        return settings.weights_given == 2
+    if settings.weight_type[0] != settings.weight_type[1] or exposure.weights[0] is not exposure.weights[1]:
+        return True
+    pairs = (settings.weight_thresh, settings.rescale_weights)
+    return settings.weight_type[0].startswith("MAP") and any(first != second for first, second in pairs)
 
 
 @dataclass(frozen=True, slots=True)
 class _Variances:
     """Variances of an image after its gaps are filled."""
 
-    plane: Plane
+    plane: Plane | Weighed
     shape: tuple[int, int]
 
     def read(self, first: int, end: int) -> Pixels:
@@ -136,7 +159,7 @@ class _Variances:
         return variance
 
 
-def _filled(plane: Plane) -> _Variances | None:
+def _filled(plane: Plane | Weighed) -> _Variances | None:
     return None if plane.variances is None else _Variances(plane, plane.rows.shape)
 
 

@@ -88,13 +88,13 @@ def flags_of(detections: Detections, maps: Sequence[Rows], kinds: Sequence[str])
     return {"IMAFLAGS_ISO": values, "NIMAFLAGS_ISO": counts}
 
 
-def weights_of(detections: Detections, measured: Rows | None, detected: Rows | None, bad: float) -> Table:
+def weights_of(detections: Detections, measured: Rows | None, detected: Rows | None, bad: tuple[float, float]) -> Table:
     """Return NLOWWEIGHT_ISO, NLOWDWEIGHT_ISO and FLAGS_WEIGHT: 1 and 2 where the map of each image has such pixels.
 
     Parameters
     ----------
     measured, detected : variances of both images, after gaps are filled; None without weights
-    bad : variance from which a pixel has no weight
+    bad : variance of each from which a pixel has no weight
     """
     number = len(detections.objects)
     table: Table = {"FLAGS_WEIGHT": np.zeros(number, np.int16)}
@@ -104,7 +104,7 @@ def weights_of(detections: Detections, measured: Rows | None, detected: Rows | N
         else:
             table[name] = np.zeros(number, np.int32)
             if rows is not None and number:
-                low = at_pixels(rows, detections, "f4") >= bad
+                low = at_pixels(rows, detections, "f4") >= bad[bit]
                 table[name] = np.add.reduceat(low.astype(np.int32), detections.starts[:-1])
         table["FLAGS_WEIGHT"] |= np.where(table[name] > 0, np.int16(1 << bit), np.int16(0))
     return table

@@ -13,6 +13,8 @@ from processing.sextractor.settings import Settings
 
 SATURATED = 4
 """Flag of an object with a saturated pixel."""
+NO_WEIGHT = 1e30
+"""Variance of a pixel without any weight; what WEIGHT_THRESH calls bad counts within an isophote as it is."""
 _NOTHING = np.empty((0, 0), np.float32)
 _AREAS = tuple(f"ISO{level}" for level in range(8))
 _FLOATS = (
@@ -70,7 +72,7 @@ def measure(band: Band, detections: Detections, rows: NDArray[np.int64], setting
     factor = _factor(band, settings)
     thresholds = _thresholds(band, detections, rows, factor)
     isophote.isophote(
-        band.values, variances(band.variance), noise.bad_variance, noise.rms**2,
+        band.values, variances(band.variance), max(noise.bad_variance, NO_WEIGHT), noise.rms**2,
         band.detection.rms**2, noise.gain, noise.weight_gain and band.variance is not None, band.first, rows,
         detections.starts, chosen["own"].astype(np.int64), detections.x, detections.y, detections.filtered,
         detections.centres[rows], np.ascontiguousarray(chosen["singular"]),
@@ -126,7 +128,7 @@ def _thresholds(band: Band, detections: Detections, rows: NDArray[np.int64], fac
     least = np.empty(len(rows), np.float32)
     own = detections.objects["own"][rows].astype(np.int64)
     isophote.least(band.variance, band.first, rows, detections.starts, own, detections.x, detections.y, least)
-    good = least < band.noise.bad_variance
+    good = least < NO_WEIGHT
     thresholds[good] = factor * np.sqrt(least[good], dtype=np.float64)
     return thresholds
 

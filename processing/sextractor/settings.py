@@ -41,6 +41,8 @@ class Settings:
     mask_type: str = "CORRECT"
     weight_type: tuple[str, str] = ("NONE", "NONE")
     rescale_weights: tuple[bool, bool] = (True, True)
+    weights_given: int = 0
+    """2: weights of detection and measurement, 1: those of the detection for both; 0: 2 where they differ."""
     weight_gain: bool = True
     weight_thresh: tuple[float | None, float | None] = (None, None)
     """In the unit of the maps; None: 0 of weights, 1e30 of variances."""

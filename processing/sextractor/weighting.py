@@ -27,7 +27,7 @@ _ABOVE = 64
 
 
 class Variances:
-    """A weight map as variances, unscaled: `BAD` where a pixel does not count.
+    """A weight map as variances, unscaled: `BAD` where there is no weight.
 
     Parameters
     ----------
@@ -38,8 +38,9 @@ class Variances:
     def __init__(self, rows: Rows, kind: str, threshold: float | None) -> None:
         self._rows = rows
         self._kind = kind
-        self._threshold = threshold
         self.shape = rows.shape
+        self.bad = BAD if threshold is None else _variance(np.float32(threshold), kind)
+        """From which a pixel is bad; it keeps its own variance."""
 
     def read(self, first: int, end: int) -> Pixels:
         """Rows `first` to `end`, ADU**2 over the scale."""
@@ -50,11 +51,16 @@ class Variances:
     def fill(self, first: int, rows: Pixels) -> None:
         """Fill `rows` (any, nx) with those from `first` on."""
         fill(self._rows, first, rows)
-        limit = self._threshold
-        if limit is None:
-            limit = 0.0 if self._kind == "MAP_WEIGHT" else float(BAD)
+        limit = 0.0 if self._kind == "MAP_WEIGHT" else float(BAD)
         kinds = {"MAP_WEIGHT": weights.WEIGHT, "MAP_VAR": weights.VARIANCE, "MAP_RMS": weights.RMS}
         weights.variances(rows, kinds[self._kind], np.float32(limit), BAD)
+
+
+def _variance(threshold: np.float32, kind: str) -> np.float32:
+    """Variance of a threshold in the unit of a map."""
+    if kind == "MAP_WEIGHT":
+        return min(np.float32(1.0) / threshold, BAD) if threshold > 0.0 else BAD
+    return min(threshold * threshold if kind == "MAP_RMS" else threshold, BAD)
 
 
 class _Kept:
@@ -87,6 +93,10 @@ class Plane:
     settings: Settings
     place: int
     """0 of the detection image, 1 of the measurement image."""
+    bad: float = np.inf
+    """Variance from which a pixel is bad; infinite without a map."""
+    noise_of: Background | None = None
+    """Of another image, where its noise is that of this one too."""
     raw: tuple[Pixels, Pixels | None] | None = field(default=None, repr=False)
     """Pixels and variances of an image of moderate size as they were read; they become the plane when it is needed."""
     _held: tuple[Pixels, Pixels | None] | None = field(default=None, repr=False)
@@ -108,6 +118,15 @@ class Plane:
         values, variance = self._held
         return values[first:end], None if variance is None else variance[first:end]
 
+    def weighed_as(self, other: "Plane") -> None:
+        """Take the weights of the detection image, scaled to its noise, where they are given for both images."""
+        self.scale, self.bad = other.scale, other.bad
+        filled = other.settings.interp_type[0]
+        kind = "NONE" if filled == "NONE" else "VAR_ONLY"
+        self.settings = replace(self.settings, interp_type=(filled, kind))
+        if other.local_noise:
+            self.noise_of = other.background
+
     def leave(self, rooms: Rooms) -> None:
         """Give the memory back; the plane cannot be used any more."""
         for array in self.raw or ():
@@ -123,12 +142,51 @@ class Plane:
             if variance is not None and self.scale != 1.0:
                 weights.scale(variance[part], np.float32(self.scale**2), BAD)
         if self.local_noise:
-            return values, self.background.noise(first, first + len(values)) ** 2
+            background = self.noise_of or self.background
+            return values, background.noise(first, first + len(values)) ** 2
         kind = self.settings.interp_type[self.place]
         if variance is not None and kind != "NONE":
             lags = self.settings.interp_maxxlag, self.settings.interp_maxylag
-            gaps.fill(values, variance, BAD, *lags, kind == "ALL")
+            gaps.fill(values, variance, self.bad, *lags, kind == "ALL")
         return values, variance
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Pixels of a plane with variances of another one, or with none: an image whose detection has its own weights."""
+
+    pixels: Plane
+    other: Plane | None
+
+    @property
+    def rows(self) -> Rows:
+        return self.pixels.rows
+
+    @property
+    def background(self) -> Background:
+        return self.pixels.background
+
+    @property
+    def variances(self) -> Rows | None:
+        return None if self.other is None else self.other.variances
+
+    @property
+    def scale(self) -> float:
+        return 0.0 if self.other is None else self.other.scale
+
+    @property
+    def bad(self) -> float:
+        return np.inf if self.other is None else self.other.bad
+
+    def strip(self, first: int, end: int) -> tuple[Pixels, Pixels | None]:
+        """Rows less their background, and variances; whoever reads them does not change them."""
+        variance = None if self.other is None else self.other.strip(first, end)[1]
+        return self.pixels.strip(first, end)[0], variance
+
+    def leave(self, rooms: Rooms) -> None:
+        """Give the memory of the variances back; that of the pixels is another's."""
+        if self.other is not None:
+            self.other.leave(rooms)
 
 
 def plane(rows: Rows, weight_map: Rows | None, settings: Settings, place: int, *, rooms: Rooms | None = None) -> Plane:
@@ -160,21 +218,22 @@ def plane(rows: Rows, weight_map: Rows | None, settings: Settings, place: int, *
         filtered=settings.back_filtersize,
         threshold=settings.back_filtthresh,
         variance=kept_variances or variances,
-        bad=float(BAD),
+        bad=float(BAD if variances is None else variances.bad),
         threads=settings.threads,
     )
     if getattr(rows, "odd", False):
         raise OddPixels
-    scale = 0.0
+    scale, limit = 0.0, np.inf
     if variances is not None:
-        scale = 1.0
-        if kind != "MAP_RMS" and settings.rescale_weights[place]:
-            scale = _scale(found)
+        scale = 1.0 if kind == "MAP_RMS" else _scale(found)
+        if not settings.rescale_weights[place]:  # the noise is that of the map then
+            found, scale = replace(found, rms=found.rms / scale), 1.0
+        limit = float(min(variances.bad * np.float32(scale**2), BAD))
     if settings.back_type[place] == "MANUAL":
         value = settings.back_value[place]
         found = replace(found, mean=value, constant=value)
     raw = None if kept is None else (kept.pixels, None if kept_variances is None else kept_variances.pixels)
-    return Plane(rows, found, variances, scale, kind == "BACKGROUND", settings, place, raw)
+    return Plane(rows, found, variances, scale, kind == "BACKGROUND", settings, place, limit, raw=raw)
 
 
 def _scale(found: Background) -> float:

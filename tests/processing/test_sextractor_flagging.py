@@ -57,7 +57,7 @@ def test_flags_of_pixels_are_combined(kind: str, values: list[int], counts: list
 def test_pixels_without_weight_are_counted() -> None:
     variance = np.ones(SHAPE, np.float32)
     variance[5, 4:6] = 1e30
-    table = weights_of(detections(), ArrayRows(variance), ArrayRows(np.ones(SHAPE, np.float32)), 1e30)
+    table = weights_of(detections(), ArrayRows(variance), ArrayRows(np.ones(SHAPE, np.float32)), (1e30, 1e30))
     assert table["NLOWWEIGHT_ISO"].tolist() == [0, 2, 0]
     assert table["NLOWDWEIGHT_ISO"].tolist() == [0, 0, 0]
     assert table["FLAGS_WEIGHT"].tolist() == [0, 1, 0]

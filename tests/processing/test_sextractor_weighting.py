@@ -56,18 +56,21 @@ def test_gaps_are_filled_by_the_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "threshold", "expected"),
+    ("kind", "threshold", "expected", "bad"),
     [
-        ("MAP_WEIGHT", None, [0.25, 2.0, BAD, BAD]),
-        ("MAP_WEIGHT", 0.6, [0.25, BAD, BAD, BAD]),
-        ("MAP_VAR", None, [4.0, 0.5, 0.0, BAD]),
-        ("MAP_VAR", 2.0, [BAD, 0.5, 0.0, BAD]),
-        ("MAP_RMS", None, [16.0, 0.25, 0.0, BAD]),
+        ("MAP_WEIGHT", None, [0.25, 2.0, BAD, BAD], BAD),
+        ("MAP_WEIGHT", 0.625, [0.25, 2.0, BAD, BAD], 1.6),
+        ("MAP_VAR", None, [4.0, 0.5, 0.0, BAD], BAD),
+        ("MAP_VAR", 2.0, [4.0, 0.5, 0.0, BAD], 2.0),
+        ("MAP_RMS", None, [16.0, 0.25, 0.0, BAD], BAD),
+        ("MAP_RMS", 3.0, [16.0, 0.25, 0.0, BAD], 9.0),
     ],
 )
-def test_variances_of_maps(kind: str, threshold: float | None, expected: list[float]) -> None:
+def test_variances_of_maps(kind: str, threshold: float | None, expected: list[float], bad: float) -> None:
     rows = ArrayRows(np.array([[4.0, 0.5, 0.0, -1.0]], np.float32))
-    assert np.allclose(Variances(rows, kind, threshold).read(0, 1)[0], expected)
+    made = Variances(rows, kind, threshold)
+    assert np.allclose(made.read(0, 1)[0], expected)
+    assert made.bad == np.float32(bad)
 
 
 def field() -> Pixels:

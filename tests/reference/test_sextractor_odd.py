@@ -133,3 +133,50 @@ def test_a_file_of_settings_is_read_as_the_original_reads_it(tool: str, monkeypa
     ours, theirs = both(tool, "-c", "user.sex", "-FILTER_NAME", "$FILTERS/gauss_2.0_5x5.conv", columns=columns)
     assert len(theirs) > 10
     same(ours, theirs)
+
+
+@pytest.mark.parametrize("kinds", ["MANUAL,AUTO", "AUTO,MANUAL"])
+@pytest.mark.parametrize("image", ["sky.fits", "sky.fits,sky.fits"])
+def test_one_image_has_one_background(tool: str, kinds: str, image: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    ours, theirs = both(tool, "-BACK_TYPE", kinds, "-BACK_VALUE", "100,99", image=image)
+    assert len(theirs) > 10
+    same(ours, theirs)
+
+
+def weights(name: str, *, hole: int, power: float = -1.0) -> str:
+    """Write a map of the noise's variance to a power, with pixels that have none, and name it."""
+    variance = np.broadcast_to(np.linspace(20.0, 30.0, 180, dtype=np.float32), (160, 180)).copy()
+    with np.errstate(divide="ignore"):
+        values = variance**power
+    values[hole : hole + 3, 60:90] = 0.0 if power < 0 else 1e30
+    fits.PrimaryHDU(values.astype(np.float32)).writeto(name)
+    return name
+
+
+WAYS = (
+    "MAP_WEIGHT a.fits", "MAP_WEIGHT a.fits,b.fits", "MAP_WEIGHT,MAP_WEIGHT a.fits,b.fits", "MAP_WEIGHT,NONE a.fits",
+    "BACKGROUND,MAP_RMS r.fits,r.fits", "MAP_RMS,BACKGROUND r.fits", "BACKGROUND none.fits",
+    "NONE,BACKGROUND none.fits", "MAP_WEIGHT a.fits -RESCALE_WEIGHTS N",
+    "MAP_WEIGHT,MAP_WEIGHT a.fits,b.fits -RESCALE_WEIGHTS N,Y",
+    "MAP_RMS r.fits -WEIGHT_THRESH 5.2", "MAP_RMS,MAP_RMS r.fits,r.fits -WEIGHT_THRESH 5.2",
+    "MAP_RMS,MAP_RMS r.fits,r.fits -WEIGHT_THRESH 5.2,5.0", "MAP_WEIGHT a.fits -INTERP_TYPE NONE",
+)  # fmt: skip
+"""Kinds of weights, maps and what is told of them."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("image", ["sky.fits", "sky.fits,other.fits"])
+def test_weights_are_taken_for_what_they_are_given_for(tool: str, way: str, image: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    noise = np.random.default_rng(9).normal(0.0, 3.0, (160, 180))
+    fits.PrimaryHDU((1.5 * sky() + noise).astype(np.float32)).writeto("other.fits")
+    weights("a.fits", hole=40)
+    weights("b.fits", hole=90)
+    weights("r.fits", hole=40, power=0.5)
+    kinds, maps, *more = way.split()
+    columns = (*COLUMNS, "ISOAREA_IMAGE", "THRESHOLD", "FLUXERR_APER", "FLUXERR_ISO")
+    words = ("-WEIGHT_TYPE", kinds, "-WEIGHT_IMAGE", maps, "-GAIN", "2", *more)
+    ours, theirs = both(tool, *words, columns=columns, image=image)
+    assert len(theirs) > 10
+    same(ours, theirs)
