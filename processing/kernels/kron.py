@@ -68,37 +68,59 @@ def ellipses(
         size = 0.0
         if area > 0:
             size = max(factor * moment / total, least) if moment > 0.0 and total > 0.0 else least
-        radius[k], flux[k], error[k] = size, 0.0, 0.0
         flags[k] |= CUT if bounds[4] else 0
         flags[k] |= CROWDED if other > SHARE * area else 0
-        if size <= 0.0:
-            continue
-        form = (cxx, cyy, cxy, size)
-        if size * math.sqrt(a * b) <= measurement / 2.0:
-            form = (1.0, 1.0, 0.0, measurement / 2.0)
-            radius[k] = 0.0
-        bounds = box(cx, cy, form, values.shape, first, height)
-        light, spread, area, other = add_up(
-            values,
-            labels,
-            variance,
-            bad,
-            noise,
-            gain,
-            by_weight,
-            k + 1,
-            mask,
-            first,
-            cx,
-            cy,
-            form,
-            bounds,
-            sky[k] if sky.size else 0.0,
-        )
-        flags[k] |= CUT if bounds[4] else 0
-        flags[k] |= CROWDED if other > SHARE * area else 0
-        flux[k], error[k] = light, math.sqrt(spread)
-        radius[k] = radius[k] if light > 0.0 else 0.0
+        fill(
+            k, size, values, labels, variance, bad, noise, gain, by_weight, mask, first, height, centres, shapes, sky,
+            measurement, radius, flux, error, flags,
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def fill(
+    k: int,
+    size: float,
+    values: Array,
+    labels: Array,
+    variance: Array,
+    bad: float,
+    noise: float,
+    gain: float,
+    by_weight: bool,
+    mask: int,
+    first: int,
+    height: int,
+    centres: Array,
+    shapes: Array,
+    sky: Array,
+    measurement: float,
+    radius: Array,
+    flux: Array,
+    error: Array,
+    flags: Array,
+) -> None:
+    """Fill row `k` with light within `size` semi-axes, or within `measurement` if that is wider: the radius is 0 then.
+
+    It is 0 too, and so is all else, where the size is, and where there is no light.
+    """
+    radius[k], flux[k], error[k] = size, 0.0, 0.0
+    if size <= 0.0:
+        return
+    cx, cy = centres[k, 0], centres[k, 1]
+    cxx, cyy, cxy, a, b = shapes[k]
+    form = (cxx, cyy, cxy, size)
+    if size * math.sqrt(a * b) <= measurement / 2.0:
+        form = (1.0, 1.0, 0.0, measurement / 2.0)
+        radius[k] = 0.0
+    bounds = box(cx, cy, form, values.shape, first, height)
+    light, spread, area, other = _add_up(
+        values, labels, variance, bad, noise, gain, by_weight, k + 1, mask, first, cx, cy, form, bounds,
+        sky[k] if sky.size else 0.0,
+    )  # fmt: skip
+    flags[k] |= CUT if bounds[4] else 0
+    flags[k] |= CROWDED if other > SHARE * area else 0
+    flux[k], error[k] = light, math.sqrt(spread)
+    radius[k] = radius[k] if light > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -140,7 +162,7 @@ def _moment(
 
 
 @njit(cache=True, nogil=True)
-def add_up(
+def _add_up(
     values: Array,
     labels: Array,
     variance: Array,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from processing.compiler import njit
 from processing.kernels.aperture import CUT
-from processing.kernels.kron import CROWDED, REACH, SHARE, add_up, box
+from processing.kernels.kron import CROWDED, REACH, SHARE, box, fill
 from processing.kernels.pixel import good
 
 Array = NDArray[Any]
@@ -65,37 +65,12 @@ def ellipses(
         size = 0.0
         if pixels > 0:
             size = max(factor * _radius(light, area) * form[3], least)
-        radius[k], flux[k], error[k] = size, 0.0, 0.0
         flags[k] |= CUT if bounds[4] else 0
         flags[k] |= CROWDED if other > SHARE * pixels else 0
-        if size <= 0.0:
-            continue
-        form = (cxx, cyy, cxy, size)
-        if size * math.sqrt(a * b) <= measurement / 2.0:
-            form = (1.0, 1.0, 0.0, measurement / 2.0)
-            radius[k] = 0.0
-        bounds = box(cx, cy, form, values.shape, first, height)
-        total, spread, pixels, other = add_up(
-            values,
-            labels,
-            variance,
-            bad,
-            noise,
-            gain,
-            by_weight,
-            k + 1,
-            mask,
-            first,
-            cx,
-            cy,
-            form,
-            bounds,
-            sky[k] if sky.size else 0.0,
-        )
-        flags[k] |= CUT if bounds[4] else 0
-        flags[k] |= CROWDED if other > SHARE * pixels else 0
-        flux[k], error[k] = total, math.sqrt(spread)
-        radius[k] = radius[k] if total > 0.0 else 0.0
+        fill(
+            k, size, values, labels, variance, bad, noise, gain, by_weight, mask, first, height, centres, shapes, sky,
+            measurement, radius, flux, error, flags,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
