@@ -209,3 +209,11 @@ def test_backgrounds_of_odd_images_are_the_originals(tool: str, kind: str) -> No
     for name, ours in zip(kinds, made, strict=True):
         # a surface is drawn in single precision
         assert np.allclose(ours, fits.getdata(f"{name}.fits"), rtol=2e-6, atol=1e-6), name
+
+
+@pytest.mark.parametrize("most", ["20", "60", "140"])
+def test_the_largest_area_is_that_of_a_part_of_a_blend(tool: str, most: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    ours, theirs = both(tool, "-DETECT_MAXAREA", most, columns=(*COLUMNS, "ID_PARENT", "FLUX_APER"))
+    assert len(theirs) > 3
+    same(ours, theirs)
