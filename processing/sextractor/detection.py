@@ -110,6 +110,7 @@ def detect(
         found.clear()
         specks = label.specks(row, left, length, group)
         last = x[starts[1:] - 1], y[starts[1:] - 1]  # groups list their pixels row by row, until they are parted
+        groups = starts.size - 1
         progress(0.7)
         table, ends = _parted(
             pool, starts, (x, y, filtered, plain, bounds), shape, thresholds.detection, settings, turn or first_turn()
@@ -142,6 +143,7 @@ def detect(
         np.stack((since, since + held), axis=1),
         into.size,
         specks,
+        groups,
     )
 
 

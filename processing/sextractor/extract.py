@@ -118,11 +118,11 @@ def extract_all(
         finally:
             lots.release(index)
 
-    made = []
+    made: list[Extraction] = []
     with closing(shared([partial(one, index) for index in range(len(exposures))], together)) as coming:
         for each in coming:
-            made.append(each)
-            done(each)
+            made.append(_behind(each, made))
+            done(made[-1])
     if checks:
         from processing.sextractor.checkimages import assemble_checks  # noqa: PLC0415  brings all that writes files
 
@@ -131,6 +131,14 @@ def extract_all(
     if progress is not None:
         progress(1.0)
     return made
+
+
+def _behind(made: Extraction, before: Sequence[Extraction]) -> Extraction:
+    """Let ID_PARENT count on from the images before, as the original's does."""
+    groups = sum(each.statistics.groups for each in before)
+    if not groups or "ID_PARENT" not in made.table:
+        return made
+    return replace(made, table={**made.table, "ID_PARENT": made.table["ID_PARENT"] + np.int32(groups)})
 
 
 def extract_one(

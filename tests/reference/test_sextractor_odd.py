@@ -226,3 +226,11 @@ def test_the_error_of_a_source_with_less_light_than_the_threshold_is_the_origina
     ours, theirs = both(tool, "-GAIN", "2", columns=columns, image="sky.fits,other.fits")
     assert np.count_nonzero(theirs["FLUX_ISOCOR"] > 10 * theirs["FLUX_ISO"]) > 3
     same(ours, theirs)
+
+
+def test_parents_are_numbered_over_all_images_of_a_file(tool: str) -> None:
+    fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(sky(seed=seed)) for seed in (3, 5, 8))]).writeto("sky.fits")
+    tables = both(tool, "-CLEAN_PARAM", "0.2", columns=(*COLUMNS, "ID_PARENT", "EXT_NUMBER", "NUMBER"))
+    assert len(tables) == 6
+    for ours, theirs in zip(tables[:3], tables[3:], strict=True):
+        same(ours, theirs)
