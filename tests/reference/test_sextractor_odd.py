@@ -234,3 +234,10 @@ def test_parents_are_numbered_over_all_images_of_a_file(tool: str) -> None:
     assert len(tables) == 6
     for ours, theirs in zip(tables[:3], tables[3:], strict=True):
         same(ours, theirs)
+
+
+def test_the_largest_threshold_of_a_source_is_its_threshold(tool: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    ours, theirs = both(tool, "-WEIGHT_TYPE", "BACKGROUND", columns=(*COLUMNS, "THRESHOLDMAX"))
+    assert len(theirs) > 10
+    same(ours, theirs)
