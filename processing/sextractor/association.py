@@ -111,7 +111,7 @@ def _number(word: str) -> float:
 def _told(used: Floats, path: Path, numbers: Sequence[int]) -> None:
     """Refuse columns that are wanted and hold something else than numbers."""
     if (bad := np.isnan(used).any(axis=1)).any():
-        raise BadSetting(f"{path}:{numbers[np.argmax(bad)]}: numbers were expected in columns that are taken over")
+        raise BadSetting(f"{path}:{numbers[int(np.argmax(bad))]}: numbers were expected in columns that are taken over")
 
 
 def _columns(key: str, given: Sequence[int], number: int, path: Path) -> Sequence[int]:

@@ -24,6 +24,8 @@ _COLUMNS = (
 """Of the kernels' table, in their order."""
 LEAD = 2
 """Rows, beside those that the filter needs, which the original's buffer holds ahead of the one it looks at."""
+_APERTURES = ("FLUX_APER", "FLUXERR_APER", "MAG_APER", "MAGERR_APER")
+"""Columns for which it keeps the rows of the apertures."""
 _CUTS = MappingProxyType({"VIGNET": -3, "VIGNET_SHIFT": 3})
 """Rows by which the original's margin for cut-outs differs from their height."""
 CROPPED = 8
@@ -148,9 +150,12 @@ def detect(
 
 
 def _margin(settings: Settings) -> int:
-    """Rows at either side of a barycentre that the original keeps in its buffer for cut-outs."""
+    """Rows at either side of a barycentre that the original keeps in its buffer for cut-outs and apertures."""
     shapes = ((shape_of(name, settings.columns), more) for name, more in _CUTS.items())
-    return max([0, *((shape[0] + more) // 2 for shape, more in shapes if shape)])
+    rows = [0, *((shape[0] + more) // 2 for shape, more in shapes if shape)]
+    asked = [shape_of(name, settings.columns) for name in _APERTURES]
+    longest = max((shape[0] if shape else 1 for shape in asked if shape is not None), default=0)
+    return max(rows + [int((diameter + 1.0) / 2.0) - 1 for diameter in settings.phot_apertures[:longest]])
 
 
 def _parted(

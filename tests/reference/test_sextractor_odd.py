@@ -241,3 +241,10 @@ def test_the_largest_threshold_of_a_source_is_its_threshold(tool: str) -> None:
     ours, theirs = both(tool, "-WEIGHT_TYPE", "BACKGROUND", columns=(*COLUMNS, "THRESHOLDMAX"))
     assert len(theirs) > 10
     same(ours, theirs)
+
+
+def test_wide_apertures_keep_sources_in_the_buffer_for_longer(tool: str) -> None:
+    fits.PrimaryHDU(np.concatenate([sky(seed=seed) for seed in range(6)])).writeto("sky.fits")
+    ours, theirs = both(tool, "-PHOT_APERTURES", "5,60", "-MEMORY_BUFSIZE", "300", columns=(*COLUMNS, "MAG_APER(2)"))
+    assert len(theirs) > 10
+    same(ours, theirs)  # row by row
