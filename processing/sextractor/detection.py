@@ -1,5 +1,6 @@
 """Detection: what stands above a threshold in the filtered image, parted where it is blended, cleaned of wings."""
 
+import math
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ LEAD = 2
 """Rows, beside those that the filter needs, which the original's buffer holds ahead of the one it looks at."""
 _CUTS = MappingProxyType({"VIGNET": -3, "VIGNET_SHIFT": 3})
 """Rows by which the original's margin for cut-outs differs from their height."""
+_LIGHT = ("FLUX_APER", "FLUXERR_APER", "MAG_APER", "MAGERR_APER")
+"""Columns of which the longest says how many of the apertures have to be in the buffer."""
 CROPPED = 8
 """Flag of an object that touches the image's edge; what is dealt to the branch of a blend later does not count."""
 _CHUNK = 256
@@ -140,9 +143,12 @@ def detect(
 
 
 def _margin(settings: Settings) -> int:
-    """Rows at either side of a barycentre that the original keeps in its buffer for cut-outs."""
-    shapes = ((shape_of(name, settings.columns), more) for name, more in _CUTS.items())
-    return max([0, *((shape[0] + more) // 2 for shape, more in shapes if shape)])
+    """Rows at either side of a barycentre that the original keeps in its buffer for cut-outs and apertures."""
+    cuts = ((shape_of(name, settings.columns), more) for name, more in _CUTS.items())
+    wanted = [shape for shape in (shape_of(name, settings.columns) for name in _LIGHT) if shape is not None]
+    number = max((math.prod(shape) for shape in wanted), default=0)
+    circles = (int((diameter + 1.0) / 2.0) - 1 for diameter in settings.phot_apertures[:number])
+    return max([0, *((shape[0] + more) // 2 for shape, more in cuts if shape), *circles])
 
 
 def _parted(
