@@ -80,7 +80,7 @@ def ellipses(
 @njit(cache=True, nogil=True)
 def is_crowded(other: float, area: float) -> bool:
     """Tell whether too many pixels are others' where a radius is looked for: a tenth are, in single precision."""
-    return area > 0 and np.float64(np.float32(other) / np.float32(area)) > SHARE
+    return bool(area > 0 and np.float64(np.float32(other) / np.float32(area)) > SHARE)
 
 
 @njit(cache=True, nogil=True)

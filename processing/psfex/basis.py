@@ -96,20 +96,31 @@ def _near(size: int, *, half: bool) -> tuple[NDArray[np.intp], NDArray[np.intp]]
     return one, other
 
 
-def pixels_of(images: Floats, number: int) -> Pixels:
-    """Return a vector a pixel for the brightest pixels of a model.
+def pixels_of(images: Floats, number: int, seen: tuple[int, int], step: float) -> Pixels:
+    """Return a vector a pixel for the pixels of a model that differ most from 0.
+
+    Of them those count that vignettes see and that are in the circle in which the model ends, as in the original.
 
     Parameters
     ----------
     images : (terms, ny, nx), the first of them being the PSF amid the contexts
     number : pixels are the square of it, or all if they are fewer
+    seen : height and width of vignettes, pixels of the image
+    step : of the model, pixels of the image
     """
-    size = images[0].size
-    many = min(number * number, size)
-    chosen = np.sort(np.argsort(images[0].ravel(), kind="stable")[size - many :])
-    vectors = np.zeros((many, size))
-    vectors[np.arange(many), chosen] = 1.0
-    return Pixels(vectors.reshape(many, *images.shape[1:]))
+    height, width = images.shape[1:]
+    sizes = np.abs(images[0])
+    many = min(number * number, sizes.size)
+    chosen = sizes >= np.partition(sizes.ravel(), sizes.size - many)[sizes.size - many]
+    down, across = np.ogrid[:height, :width]
+    down, across = down - height // 2, across - width // 2
+    chosen &= down**2 + across**2 < (min(height, width) // 2 + 0.5) ** 2
+    far_down, far_across = (int((side - 1) / (2.0 * step)) for side in seen)
+    chosen &= (np.abs(down) <= far_down) & (np.abs(across) <= far_across)
+    places = np.flatnonzero(chosen)
+    vectors = np.zeros((len(places), sizes.size))
+    vectors[np.arange(len(places)), places] = 1.0
+    return Pixels(vectors.reshape(len(places), height, width))
 
 
 def gauss_laguerre(shape: tuple[int, int], scale: float, number: int) -> Floats:

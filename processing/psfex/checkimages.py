@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.cards import CardValues, Entry, text_of
+from processing.errors import BadSetting
 from processing.ldac import Catalogue
 from processing.placing import placed
 from processing.psf_model import Images
@@ -23,6 +24,8 @@ from processing.psfex.sample import column, extent_of
 from processing.psfex.settings import Settings
 from processing.sextractor.table_header import filling, header
 
+_LISTED = 48
+"""Pixels a side of the PSF at a place of a list."""
 _ROW = 10
 """Columns of small images are multiples of it."""
 
@@ -110,6 +113,52 @@ def _basis(image: Image, *, cube: bool) -> Images:
     return found.astype(np.float32) if cube else montage(found.astype(np.float32), max(_columns(len(found)), _ROW))
 
 
+def _listed(image: Image, *, cube: bool) -> Images:
+    """Return PSFs of the image's pixels at the places of a list beside the catalogue.
+
+    As in the original a star's place from the middle of pixel 24 of 48 is that from its own pixel's lower left.
+    """
+    places, model = listed(image.path), image.made.model
+    zeros = np.array(model.variation.zeros, np.float64)
+    contexts = np.tile(zeros, (len(places), 1))
+    for axis, name in enumerate(image.settings.centre):
+        if name in model.variation.names:
+            contexts[:, model.variation.names.index(name)] = places[:, axis]
+    step = model.step or 1.0
+    offsets = (np.floor(places + 0.49999) - places + 0.5) / step
+    images = model.many(contexts).astype(np.float64)
+    found = resampled(images, (_LISTED, _LISTED), offsets, 1.0 / step).astype(np.float32)
+    if cube:
+        return found if len(found) else np.zeros((1, _LISTED, _LISTED), np.float32)
+    return montage(found, _columns(len(found)))
+
+
+def listed(catalogue: Path) -> NDArray[np.float64]:
+    """Read the places, (n, 2), at which GREAT10 shows the PSF: the first two numbers of each line of a list.
+
+    Raises
+    ------
+    BadSetting
+        Where there is no list beside the catalogue, or a line has no two numbers.
+    """
+    path = catalogue.with_suffix(".dat")
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as problem:
+        raise BadSetting(
+            f"CHECKIMAGE_TYPE = GREAT10: {path} cannot be read ({problem.strerror}); places, x and y, were expected"
+        ) from problem
+    places = []
+    for number, line in enumerate(lines, 1):
+        words = line.split("#")[0].split()
+        if words:
+            try:
+                places.append((float(words[0]), float(words[1])))
+            except (ValueError, IndexError) as problem:
+                raise BadSetting(f"{path}:{number}: {line.strip()!r}: x and y were expected") from problem
+    return np.array(places, np.float64).reshape(-1, 2)
+
+
 KINDS: Mapping[str, Callable[[Image, bool], Images]] = {
     "BASIS": lambda image, cube: _basis(image, cube=cube),
     "CHI": lambda image, cube: _stars(image.made.residuals.chi, image, cube=cube),
@@ -121,6 +170,7 @@ KINDS: Mapping[str, Callable[[Image, bool], Images]] = {
     "PROTOTYPES": lambda image, cube: _prototypes(image, cube=cube),
     "SNAPSHOTS": lambda image, cube: _places(image.seen.images, image, cube=cube),
     "SNAPSHOTS_IMRES": lambda image, cube: _imres(image, cube=cube),
+    "GREAT10": lambda image, cube: _listed(image, cube=cube),
     "MOFFAT": lambda image, _: _places(_profiles(image), image, cube=False),
     "-MOFFAT": lambda image, _: _places(image.seen.images - _profiles(image), image, cube=False),
     "-SYMMETRICAL": lambda image, _: _places(
@@ -153,18 +203,21 @@ def _head(pixels: Images, catalogue: Catalogue, made: Made, number: int | None) 
     entries += [("NAXIS", len(sides)), *((f"NAXIS{axis}", side) for axis, side in enumerate(sides, 1))]
     if number:
         entries += [("PCOUNT", 0), ("GCOUNT", 1), ("EXTNAME", f"chip{number:02d}")]
-    if len(sides) == 2:
-        entries += _sky(catalogue, sides)
+    entries += _sky(catalogue, sides)
     entries.append(("PSF_SAMP", float(made.model.step), "image pixels a sample of the model"))
     return header(text_of(entries))
 
 
 def _sky(catalogue: Catalogue, sides: tuple[int, ...]) -> list[Entry]:
-    """Return world coordinates by which a sheet lies on the image that it tells about, as the original has them."""
+    """Return world coordinates by which a sheet lies on the image that it tells about, as the original has them.
+
+    Images of a cube have those of one that lies on the image; its other axes count from 1.
+    """
     told = CardValues(catalogue.cards)
     shape = [told.number(f"NAXIS{axis}") or 0.0 for axis in (1, 2)]
     words = [f"{word}{axis}" for word in ("CRVAL", "CRPIX") for axis in (1, 2)]
-    words += [f"CD{row}_{column}" for row in (1, 2) for column in (1, 2)]
+    matrix = [f"CD{row}_{column}" for row in (1, 2) for column in (1, 2)]
+    words += matrix if told.number("CD1_1") is not None else ["CDELT1", "CDELT2"]
     values = {word: told.number(word) for word in words}
     kinds = [told.text(f"CTYPE{axis}") for axis in (1, 2)]
     if not min(shape) > 0.0 or not all(kinds) or None in values.values():
@@ -179,4 +232,25 @@ def _sky(catalogue: Catalogue, sides: tuple[int, ...]) -> list[Entry]:
             axis = int(word[-1]) - 1
             number = (number - (shape[axis] + 1) / 2.0) / scale + (sides[axis] + 1) / 2.0
         found.append((word, number))
+    found += _further(len(sides), by_step="CDELT1" in values)
+    for word in ("EQUINOX", "EPOCH", "LONGPOLE", "LATPOLE"):
+        given = told.number(word)
+        if given is not None:
+            found.append((word, given))
+    for word in ("RADESYS", "RADECSYS"):
+        if told.text(word):
+            found.append((word, told.text(word)))
+    return found
+
+
+def _further(axes: int, *, by_step: bool) -> list[Entry]:
+    """Return world coordinates of the axes of a cube from the third on: numbers of small images."""
+    found: list[Entry] = []
+    for axis in range(3, axes + 1):
+        found += [(f"CTYPE{axis}", ""), (f"CRVAL{axis}", 1.0), (f"CRPIX{axis}", 1.0)]
+        if by_step:
+            found.append((f"CDELT{axis}", 1.0))
+            continue
+        found.append((f"CD{axis}_{axis}", 1.0))
+        found += [(f"CD{pair}", 0.0) for other in range(1, axis) for pair in (f"{axis}_{other}", f"{other}_{axis}")]
     return found

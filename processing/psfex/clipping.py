@@ -15,16 +15,18 @@ _STEADY = 1e-4
 def limit_of(chi: Floats) -> float:
     """Return the largest square root of reduced chi2 of a star that fits.
 
-    Median and deviation are those of stars within 3 deviations on both sides, found again until the deviation stays.
+    The deviation is that of stars within 3 deviations of the median on both sides, found again until it stays. As in
+    the original stars that went do not come back, and the median is that of all that the round begins with.
     """
-    low, high, before = -np.inf, np.inf, 1.0
+    low, high, spread, before, left = -np.inf, np.inf, np.inf, 1.0, chi
     for _ in range(100):
-        inside = chi[(chi > low) & (chi < high)]
-        if len(inside) < 2:
-            break
-        middle, spread = float(np.median(inside)), float(inside.std(ddof=1))
-        low, high = middle - _CLIP * spread, middle + _CLIP * spread
         if spread < _NARROW or abs(spread / before - 1.0) <= _STEADY:
             break
         before = spread
+        middle = float(np.median(left))
+        left = left[(left > low) & (left < high)]
+        if len(left) < 2:
+            break
+        spread = float(left.std(ddof=1))
+        low, high = middle - _CLIP * spread, middle + _CLIP * spread
     return float(high)

@@ -10,24 +10,15 @@ from processing.errors import BadSetting
 from processing.psfex.keys import TOOL
 from processing.psfex.settings import HIDDEN, Basis, Hidden, Homogenisation, Selection, Settings
 
-_NOT_DONE = {
-    "PSF_DGEOCORRECT": {"Y"},
-}
-"""Choices of the original that are not made here."""
-
 
 def _refuse(values: Values) -> None:
     """Raise BadSetting where something is asked for that is not done."""
     texts = values.as_texts()
-    for key, choices in _NOT_DONE.items():
-        for choice in texts[key].split(","):
-            if choice in choices:
-                raise BadSetting(f"{key} = {choice} is not made here; take the original for it")
     if min(values.numbers("PSF_PIXELSIZE"), default=1.0) <= 0.0:
         raise BadSetting(f"PSF_PIXELSIZE = {texts['PSF_PIXELSIZE']}: above 0 was expected")
     kind = values.text("NEWBASIS_TYPE")
-    if kind != "NONE" and (values.whole("NEWBASIS_NUMBER") < 1 or values.text("MEF_TYPE") == "COMMON"):
-        raise BadSetting(f"NEWBASIS_TYPE = {kind}: NEWBASIS_NUMBER from 1 and MEF_TYPE INDEPENDENT were expected")
+    if kind != "NONE" and values.whole("NEWBASIS_NUMBER") < 1:
+        raise BadSetting(f"NEWBASIS_TYPE = {kind}: NEWBASIS_NUMBER from 1 was expected")
     if values.whole("BASIS_NUMBER") < 1 or values.number("BASIS_SCALE") <= 0.0:
         raise BadSetting("BASIS_NUMBER from 1 and BASIS_SCALE above 0 were expected")
 
@@ -70,6 +61,9 @@ def settings_of(values: Values) -> Settings:
     contexts, groups = values.texts("PSFVAR_KEYS"), values.wholes("PSFVAR_GROUPS")
     degrees, centre = values.wholes("PSFVAR_DEGREES"), values.texts("CENTER_KEYS")
     bounds = values.numbers("SAMPLE_FWHMRANGE")
+    if degrees[:1] == (0,):
+        # as in the original the first group's degree decides for all of them
+        contexts, groups, degrees = (), (), ()
     for key, count, least, most in (
         ("PSF_SIZE", len(size), 1, 2), ("CENTER_KEYS", len(centre), 2, 2), ("SAMPLE_FWHMRANGE", len(bounds), 2, 2),
         ("PSFVAR_GROUPS", len(groups), len(contexts), len(contexts)),
@@ -118,12 +112,14 @@ def settings_of(values: Values) -> Settings:
         ),
         snapshots=values.whole("PSFVAR_NSNAP"),
         components=values.whole("NEWBASIS_NUMBER") if values.text("NEWBASIS_TYPE") != "NONE" else 0,
-        components_apart=values.text("NEWBASIS_TYPE") == "PCA_INDEPENDENT",
+        # where all images have one model they have one basis, as in the original
+        components_apart=values.text("NEWBASIS_TYPE") == "PCA_INDEPENDENT" and values.text("MEF_TYPE") != "COMMON",
         sequence=values.text("STABILITY_TYPE") == "SEQUENCE",
         hidden=hidden if hidden.number else None,
         by_seeing=values.text("SAMPLEVAR_TYPE") == "SEEING",
         common=values.text("MEF_TYPE") == "COMMON",
         homogenisation=_homogenisation(values),
+        distorted=values.switch("PSF_DGEOCORRECT"),
         threads=values.whole("NTHREADS") or len(os.sched_getaffinity(0)),
     )
 

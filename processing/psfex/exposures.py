@@ -100,10 +100,12 @@ def _shared(exposures: Sequence[Exposure], settings: Settings) -> Sequence[Seque
         made = _alone(exposures, chosen)
     if settings.components:
         vectors = _vectors(made, settings)
-        if settings.hidden or not settings.sequence:
+        if settings.hidden or not (settings.sequence or settings.common):
             made = _again(made, chosen, vectors)
     if not settings.sequence:
-        return made
+        if not settings.common:
+            return made
+        return _by_threads(lambda each: _common([each], chosen[0], vectors[0])[0], exposures, settings)
     if settings.common:
         return _common(exposures, chosen[0], vectors[0])
     hidden = [_dependencies(exposures, made, settings, number) for number in range(len(chosen))]

@@ -71,7 +71,7 @@ def fit(sample: Sample, settings: Settings, step: float, vectors: Floats | None 
     for number, accuracy in enumerate((*PASSES, settings.accuracy)):
         images = coefficients(left, shape, step, accuracy)
         # the first, roughest model gives the basis of all passes, as in the original
-        refine = refine or refinement_of(images, settings, sample.fwhm, step, vectors)
+        refine = refine or refinement_of(images, settings, sample, step, vectors)
         if refine:
             images = refine(left, images)
         if number < len(PASSES):

@@ -132,13 +132,13 @@ def _pairs(many: int) -> list[tuple[int, int]]:
 
 
 def refinement_of(
-    images: Floats, settings: Settings, fwhm: float, step: float, vectors: Floats | None = None
+    images: Floats, settings: Settings, sample: Sample, step: float, vectors: Floats | None = None
 ) -> Refinement | None:
     """Return what refines a model whose first, rough shape is `images`, or None where nothing does.
 
     Parameters
     ----------
-    fwhm : of stars, image pixels
+    sample : of which it was made
     vectors : of which the model is to be made, whatever the settings say
     """
     if vectors is not None:
@@ -149,8 +149,9 @@ def refinement_of(
         basis = Basis(gauss_laguerre(shape, settings.basis.scale, settings.basis.number), alone=True)
     elif kind == "FILE":
         basis = Basis(of_file(settings.basis.path, shape), alone=True)
-    elif kind == "PIXEL" or (kind == "PIXEL_AUTO" and fwhm < NARROW):
-        basis = pixels_of(images, settings.basis.number)
+    elif kind == "PIXEL" or (kind == "PIXEL_AUTO" and sample.fwhm < NARROW):
+        height, width = sample.vignettes.shape[1:]
+        basis = pixels_of(images, settings.basis.number, (height, width), step)
     else:
         return None
     return Refinement(basis, step, settings.accuracy)

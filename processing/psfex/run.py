@@ -37,6 +37,7 @@ def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Se
     wanted = not quiet or values.switch("WRITE_XML") or bool(checks or drawn)
     bar = Bar(shown=not quiet)
     fields = []
+    _looked_over(paths, checks, settings, quiet=quiet)
     for number, (exposure, made) in enumerate(_models(paths, settings, quiet=quiet)):
         path = exposure.path
         fields.append(_field(exposure, made, settings, partial(_part, bar, number, len(paths)), look=wanted))
@@ -63,6 +64,15 @@ def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Se
             raise NoStars(each.path, each.made[0].verdict, remedy="loosen the SAMPLE_ settings or look at the image")
     images = sum(len(each.made) for each in fields)
     return "" if quiet else f"{len(fields)} catalogues, {images} images in {time.monotonic() - begin:.2f} s"
+
+
+def _looked_over(paths: Sequence[Path], checks: Mapping[str, Path], settings: Settings, *, quiet: bool) -> None:
+    """Refuse what cannot be drawn before models are made, and tell what has no effect."""
+    if "GREAT10" in checks:
+        for path in paths:
+            checkimages.listed(path)
+    if settings.distorted and not quiet:
+        sys.stderr.write("psfex: PSF_DGEOCORRECT has no effect: no catalogue has VIGNET_DGEOX and VIGNET_DGEOY\n")
 
 
 def checks_of(values: Values) -> Mapping[str, Path]:

@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.cards import CardValues
-from processing.errors import BadCatalogue
+from processing.errors import BadCatalogue, BadSetting
 from processing.ldac import Catalogue, Rows
 from processing.psf_model import Variation
+from processing.psfex.centroids import recentred
 from processing.psfex.settings import Selection, Settings
 
 Floats = NDArray[np.float64]
 _BAD = -1e29
 """Pixels of a vignette below it have no value."""
+_MARGIN = 1.1
+"""Sources a term of the polynomial, at least."""
 _SIGMA = 2.35
 """FWHM of a Gaussian over its standard deviation, as the original has it."""
 
@@ -219,9 +222,12 @@ def select(
         Where a column or a keyword of the header is missing.
     """
     choice = settings.selection
+    if settings.distorted and {"VIGNET_DGEOX", "VIGNET_DGEOY"} <= set(catalogue.sources.dtype.names or ()):
+        raise BadSetting("PSF_DGEOCORRECT = Y: maps of differential geometry (VIGNET_DGEOX) are not made use of here")
     left, centres, fluxes = _passed(path, catalogue, settings)
     contexts = context_values(path, catalogue, settings)
     variation = variation or variation_of(contexts, settings)
+    contexts = of_variation(contexts, variation, settings)
     widths = 2.0 * column(path, catalogue, "FLUX_RADIUS")
     kept = np.logical_and.reduce(list(left.values()))
     if not kept.any():
@@ -235,7 +241,7 @@ def select(
         kept &= left["no stellar FWHM"]
     rows = np.flatnonzero(kept)
     raw = _vignettes(path, catalogue.sources, catalogue.hdu, rows) if cut is None else cut(rows).astype(np.float64)
-    good = np.isfinite(raw) & (raw > _BAD)
+    good = has_value(raw)
     if choice.bad_pixels is not None:
         few = np.count_nonzero(~good, axis=(1, 2)) <= choice.bad_pixels
         left["bad pixels"] = np.isin(np.arange(len(kept)), rows[few]) | ~kept
@@ -250,17 +256,24 @@ def select(
             path, "no SEXBKDEV above 0 in the image's header", hdu=catalogue.hdu, remedy="take FITS_LDAC of sextractor"
         )
     offsets = centres[rows] - np.floor(centres[rows] + 0.49999)
-    offsets = recentred(vignettes, offsets, widths[rows] / _SIGMA)
+    offsets = recentred(vignettes, offsets, widths[rows] / _SIGMA, good)
     cuts = {name: int(np.count_nonzero(~passed)) for name, passed in left.items()}
     return Sample(
         rows, vignettes, good, offsets, fluxes[rows], contexts[rows], fwhm, noise, gain or 0.0, variation, cuts
     )  # fmt: skip
 
 
+def has_value(pixels: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Tell which pixels of vignettes have a value."""
+    told: NDArray[np.bool_] = np.isfinite(pixels) & (pixels > _BAD)
+    return told
+
+
 def nothing(path: Path, catalogue: Catalogue, settings: Settings) -> Sample:
     """Return the sample of an image without stars."""
     contexts = context_values(path, catalogue, settings)
     variation = variation_of(contexts, settings)
+    contexts = of_variation(contexts, variation, settings)
     rows = np.empty(0, np.int64)
     vignettes = _vignettes(path, catalogue.sources, catalogue.hdu, rows)
     values = CardValues(catalogue.cards)
@@ -302,9 +315,40 @@ def context_of(path: Path, catalogue: Catalogue, name: str) -> Floats:
 
 
 def variation_of(contexts: Floats, settings: Settings) -> Variation:
-    """Return how the PSF varies; contexts, (n, contexts), are scaled to the range of all sources, stars or not."""
+    """Return how the PSF varies; contexts, (n, contexts), are scaled to the range of all sources, stars or not.
+
+    Degrees are lower, and contexts fewer, where sources are too few for them.
+    """
     if not contexts.size:
         return Variation()
+    whole = _scaled(contexts, settings)
+    return whole if settings.hidden else _lowered(whole, len(contexts))
+
+
+def _lowered(whole: Variation, sources: int) -> Variation:
+    """Lower the degree of the last group until there are a tenth more sources than terms, as the original does.
+
+    It counts all sources of the catalogue, not only stars. A group of degree 0 goes.
+    """
+    found = whole
+    while found.degrees and len(found.powers) * _MARGIN + 0.499 > sources:
+        degrees = (*found.degrees[:-1], found.degrees[-1] - 1)
+        if degrees[-1]:
+            found = replace(found, degrees=degrees)
+            continue
+        kept = [place for place, group in enumerate(found.groups) if group != len(degrees)]
+        zeros, scales = (tuple(values[place] for place in kept) for values in (found.zeros, found.scales))
+        names, groups = tuple(found.names[place] for place in kept), tuple(found.groups[place] for place in kept)
+        found = Variation(names, groups, zeros, scales, degrees[:-1])
+    return found
+
+
+def of_variation(contexts: Floats, variation: Variation, settings: Settings) -> Floats:
+    """Return the contexts, (n, contexts), that a variation follows of those of the settings."""
+    return contexts[:, [settings.contexts.index(name) for name in variation.names]] if contexts.size else contexts
+
+
+def _scaled(contexts: Floats, settings: Settings) -> Variation:
     told = np.isfinite(contexts)
     low = np.where(told, contexts, np.inf).min(axis=0)
     high = np.where(told, contexts, -np.inf).max(axis=0)
@@ -313,41 +357,3 @@ def variation_of(contexts: Floats, settings: Settings) -> Variation:
     low, high = np.where(high >= low, (low, high), 0.0)
     zeros = tuple(float(value) for value in (low + high) / 2.0)
     return Variation(settings.contexts, settings.groups, zeros, scales, settings.degrees)
-
-
-def recentred(vignettes: Floats, offsets: Floats, sigmas: Floats) -> Floats:
-    """Return centroids under Gaussian windows, as XWIN_IMAGE has them, from `offsets` on.
-
-    The window has the star's own standard deviation and reaches 4 of them; each step goes twice as far as the
-    centroid, until it is shorter than 1e-4 pixel or 16 were made.
-    """
-    result = offsets.copy()
-    moving = np.arange(len(offsets))
-    # further out no window reaches: those that go 2 standard deviations are given up
-    reach = int(np.ceil(6.0 * sigmas.max(initial=0.0) + np.abs(offsets).max(initial=0.0) + 2.0))
-    middles = [size // 2 for size in vignettes.shape[1:]]
-    low, left = (max(middle - reach, 0) for middle in middles)
-    vignettes = vignettes[:, low : middles[0] + reach + 1, left : middles[1] + reach + 1]
-    rows, columns = (
-        np.arange(size) + float(first - middle)
-        for size, first, middle in zip(vignettes.shape[1:], (low, left), middles, strict=True)
-    )
-    for _ in range(16):
-        across = columns - result[moving, 0, np.newaxis]
-        along = rows - result[moving, 1, np.newaxis]
-        width = 2.0 * sigmas[moving, np.newaxis] ** 2
-        radii = np.sqrt(along[:, :, np.newaxis] ** 2 + across[:, np.newaxis, :] ** 2)
-        edge = np.clip(4.0 * sigmas[moving, np.newaxis, np.newaxis] - radii + 0.5, 0.0, 1.0)
-        light = vignettes[moving] * edge * np.exp(-(along**2) / width)[:, :, np.newaxis]
-        light *= np.exp(-(across**2) / width)[:, np.newaxis, :]
-        total = light.sum(axis=(1, 2))
-        total = np.where(total > 0.0, total, np.inf)
-        shift = np.stack([(light.sum(axis=1) * across).sum(axis=1), (light.sum(axis=2) * along).sum(axis=1)], axis=1)
-        shift *= 2.0 / total[:, np.newaxis]
-        result[moving] += shift
-        moving = moving[(shift**2).sum(axis=1) > 1e-8]
-        if not len(moving):
-            break
-    lost = np.abs(result - offsets).max(axis=1) > 2.0 * sigmas
-    result[lost] = offsets[lost]
-    return result

@@ -113,4 +113,6 @@ class Settings:
     """Whether all images of a catalogue have one model."""
     homogenisation: Homogenisation | None = None
     """None: no kernels."""
+    distorted: bool = False
+    """Whether maps of differential geometry are to be used where a catalogue has them."""
     threads: int = 1

@@ -14,7 +14,7 @@ from processing.cards import text_of
 from processing.ldac import Catalogue, Rows
 from processing.psfex.field import Field
 from processing.psfex.model import Made
-from processing.psfex.sample import column, context_of, cuts_of
+from processing.psfex.sample import column, context_of, cuts_of, has_value
 from processing.psfex.settings import Settings
 
 
@@ -76,6 +76,9 @@ def flags_of(path: Path, catalogue: Catalogue, made: Made, settings: Settings) -
     if choice.automatic and fwhm:
         widths, wide = 2.0 * column(path, catalogue, "FLUX_RADIUS"), np.sqrt(1.0 + choice.variability)
         flags[(widths < fwhm / wide) | (widths > fwhm * wide)] |= int(Unfit.WIDTH)
+    if choice.bad_pixels is not None:
+        bad = np.count_nonzero(~has_value(np.asarray(catalogue.sources["VIGNET"])), axis=(1, 2))
+        flags[bad > choice.bad_pixels] |= int(Unfit.PIXELS)
     loaded = np.zeros(len(flags), np.bool_)
     loaded[made.sample.rows] = True
     flags[~loaded & (flags == 0)] |= int(Unfit.PIXELS)
@@ -85,7 +88,8 @@ def flags_of(path: Path, catalogue: Catalogue, made: Made, settings: Settings) -
 
 def rows_of(fields: Sequence[Field], settings: Settings) -> Rows:
     """Return a row a source of all catalogues and extensions, in their order."""
-    width = len(settings.contexts)
+    contexts = settings.contexts if any(settings.degrees) else ()
+    width = len(contexts)
     kind = np.dtype(
         [
             (each.name, each.kind, (width,) if each.name == "VECTOR_CONTEXT" else ())
@@ -109,7 +113,7 @@ def _part(
     rows["SOURCE_NUMBER"] = np.arange(1, len(rows) + 1)
     rows["CATALOG_NUMBER"], rows["EXTENSION"] = place
     rows["FLAGS_PSF"] = flags_of(path, catalogue, made, settings)
-    for index, name in enumerate(settings.contexts):
+    for index, name in enumerate(settings.contexts if any(settings.degrees) else ()):
         rows["VECTOR_CONTEXT"][:, index] = context_of(path, catalogue, name)
     for axis, name in enumerate(settings.centre):
         value = column(path, catalogue, name)

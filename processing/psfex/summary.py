@@ -69,7 +69,7 @@ def summary(call: Call, fields: Sequence[Field]) -> str:
     drawn = list(dict.fromkeys(kind for each in fields for kind in each.plots))
     axes = max((each.contexts.shape[1] for one in fields for each in one.seen), default=0)
     rows = [
-        (each.path.name, CardValues(each.catalogues[0].cards).text("OBJECT"), len(each.made),
+        (each.path.name, CardValues(each.catalogues[0].cards).text("OBJECT") or "no ident", len(each.made),
          *_row(list(zip(each.made, each.seen, strict=True))), *(each.plots.get(kind) for kind in drawn))
         for each in fields
     ]  # fmt: skip

@@ -1,6 +1,7 @@
 """PSFEx on painted stars whose PSF is known."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ from astropy.io import fits
 from processing import ldac, psf_model
 from processing.errors import BadCatalogue
 from processing.ldac import Catalogue
+from processing.psfex.centroids import recentred
 from processing.psfex.clipping import limit_of
 from processing.psfex.command import main
 from processing.psfex.exposures import Exposure, models_of_all
 from processing.psfex.fitting import tapered
 from processing.psfex.model import Made
 from processing.psfex.resampling import lanczos
-from processing.psfex.sample import mode_of, recentred
+from processing.psfex.sample import mode_of
 from processing.psfex.settings import Selection, Settings
 
 SIDE, SIGMA, NOISE = 45, 2.0, 5.0
@@ -93,8 +95,7 @@ def test_the_tool_writes_a_model_an_image(tmp_path: Path, capsys: pytest.Capture
     "asked",
     [
         "-CHECKIMAGE_TYPE GREAT10",
-        "-NEWBASIS_TYPE PCA_INDEPENDENT -MEF_TYPE COMMON",
-        "-PSF_DGEOCORRECT Y",
+        "-NEWBASIS_NUMBER 0 -NEWBASIS_TYPE PCA_COMMON",
         "-HOMOPSF_PARAMS 2.0 -HOMOBASIS_TYPE GAUSS-LAGUERRE",
     ],
 )
@@ -205,3 +206,92 @@ def test_kernels_keep_constants_and_the_taper_ends_in_a_circle() -> None:
     assert ends[0, 0] == 0.0
     assert (ends[12, 4:21] == 1.0).all()
     assert 0.0 < ends[12, 0] < 1.0
+
+
+def test_maps_of_differential_geometry_are_missed_or_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path / "a.cat", stars())
+    words = ["-PSFVAR_DEGREES", "1", *BARE]
+    assert main([str(path), *words]) == 0
+    before = (tmp_path / "a.psf").read_bytes()
+    assert main([str(path), *words, "-PSF_DGEOCORRECT", "Y"]) == 0
+    assert "PSF_DGEOCORRECT has no effect" in capsys.readouterr().err
+    assert (tmp_path / "a.psf").read_bytes() == before
+    catalogue = stars()
+    maps = [(name, "f4", catalogue.sources["VIGNET"].shape[1:]) for name in ("VIGNET_DGEOX", "VIGNET_DGEOY")]
+    wide = np.zeros(len(catalogue.sources), [*catalogue.sources.dtype.descr, *maps])
+    for name in catalogue.sources.dtype.names or ():
+        wide[name] = catalogue.sources[name]
+    path = written(tmp_path / "b.cat", replace(catalogue, sources=wide))
+    assert main([str(path), *words]) == 0
+    assert main([str(path), *words, "-PSF_DGEOCORRECT", "Y"]) == 2
+    assert "PSF_DGEOCORRECT = Y: maps of differential geometry" in capsys.readouterr().err
+
+
+def test_degrees_are_lowered_where_sources_are_few(tmp_path: Path) -> None:
+    for number, degrees, terms in ((8, "3", 6), (8, "2", 6), (7, "2", 3), (4, "2", 3), (3, "2", 1), (2, "1", 1)):
+        path = written(tmp_path / "a.cat", stars(number))
+        assert main([str(path), "-PSFVAR_DEGREES", degrees, *BARE]) == 0
+        assert psf_model.read(tmp_path / "a.psf")[0].images.shape == (terms, 25, 25)
+    words = ["-PSFVAR_KEYS", "Y_IMAGE,X_IMAGE", "-PSFVAR_GROUPS", "2,1", "-PSFVAR_DEGREES", "1,2"]
+    path = written(tmp_path / "a.cat", stars(3))
+    assert main([str(path), *words, *BARE]) == 0
+    variation = psf_model.read(tmp_path / "a.psf")[0].variation
+    assert (variation.names, variation.groups, variation.degrees) == (("X_IMAGE",), (1,), (1,))
+
+
+def test_a_first_degree_of_nothing_leaves_no_context(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.cat", stars())
+    listed = ["-OUTCAT_TYPE", "FITS_LDAC", "-OUTCAT_NAME", str(tmp_path / "out.cat")]
+    for words in (["-PSFVAR_DEGREES", "0"], ["-PSFVAR_GROUPS", "1,2", "-PSFVAR_DEGREES", "0,2"]):
+        assert main([str(path), *words, *BARE, *listed]) == 0
+        assert psf_model.read(tmp_path / "a.psf")[0].variation.names == ()
+        assert "VECTOR_CONTEXT" not in (ldac.read(tmp_path / "out.cat")[0].sources.dtype.names or ())
+
+
+def test_the_psf_is_drawn_at_places_of_a_list(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.cat", stars())
+    (tmp_path / "a.dat").write_text("# x y\n100.0 200.0\n\n1000.25 900.5 more\n")
+    words = ["-CHECKPLOT_TYPE", "NONE", "-WRITE_XML", "N", "-CHECKIMAGE_TYPE", "GREAT10", "-CHECKIMAGE_CUBE", "Y"]
+    assert main([str(path), *words, "-CHECKIMAGE_NAME", str(tmp_path / "at.fits")]) == 0
+    images = fits.getdata(tmp_path / "at_a.fits")
+    assert images.shape == (2, 48, 48)
+    down, across = np.mgrid[:48, :48]
+    for image, (x, y) in zip(images, ((-0.5, -0.5), (-0.25, 0.0)), strict=True):
+        # the light is that of a star of 1, and its place is half a pixel from where it lies in its pixel
+        assert image.sum() == pytest.approx(1.0, abs=0.02)
+        assert (image * across).sum() / image.sum() == pytest.approx(24 + x, abs=0.05)
+        assert (image * down).sum() / image.sum() == pytest.approx(24 + y, abs=0.05)
+
+
+def test_a_pixel_without_value_counts_for_the_one_across_the_centre() -> None:
+    grid = np.arange(-15, 16)
+    image = np.exp(-((grid - 0.3) ** 2 + (grid[:, None] + 0.2) ** 2) / 8.0)[np.newaxis]
+    good = np.ones(image.shape, np.bool_)
+    good[0, 15, 17:19] = False
+    holes = np.where(good, image, 0.0)
+    start, sigma = np.zeros((1, 2)), np.array([2.0])
+    true = recentred(image, start, sigma)[0]
+    filled, left = recentred(holes, start, sigma, good)[0], recentred(holes, start, sigma)[0]
+    assert np.abs(filled - true).max() < 0.3 * np.abs(left - true).max()
+
+
+def test_bad_pixels_are_told_of_sources_that_are_no_stars_too(tmp_path: Path) -> None:
+    catalogue = stars(40)
+    catalogue.sources["SNR_WIN"][:3] = 1.0
+    catalogue.sources["VIGNET"][1, 5, 4] = -1e30
+    path, out = written(tmp_path / "a.cat", catalogue), tmp_path / "out.cat"
+    words = [
+        "-BADPIXEL_FILTER",
+        "Y",
+        "-BADPIXEL_NMAX",
+        "9",
+        "-OUTCAT_TYPE",
+        "FITS_LDAC",
+        "-OUTCAT_NAME",
+        str(out),
+        *BARE,
+    ]
+    assert main([str(path), *words]) == 0
+    assert ldac.read(out)[0].sources["FLAGS_PSF"][:3].tolist() == [16, 16 + 128, 16]

@@ -54,13 +54,25 @@ def test_stars_that_are_wide_enough_are_not_refined_by_pixel_auto() -> None:
     assert np.array_equal(auto.images, none.images)
 
 
-def test_pixels_are_the_brightest() -> None:
+WHOLE = (99, 99)
+"""Vignettes that see all of a model."""
+
+
+def test_pixels_are_those_that_differ_most_from_nothing() -> None:
     images = np.zeros((2, 7, 9))
-    images[0, 2:4, 3:5] = [[4.0, 3.0], [2.0, 1.0]]
-    vectors = pixels_of(images, 2).vectors
+    images[0, 2:4, 3:5] = [[4.0, 3.0], [2.0, -1.0]]
+    vectors = pixels_of(images, 2, WHOLE, 0.5).vectors
     assert vectors.shape == (4, 7, 9)
     assert vectors.sum(axis=0)[2:4, 3:5].tolist() == [[1.0, 1.0], [1.0, 1.0]]
-    assert len(pixels_of(images, 20)) == 63
+
+
+def test_pixels_end_in_a_circle_and_where_no_vignette_sees_them() -> None:
+    images = np.random.default_rng(1).normal(size=(1, 7, 9))
+    down, across = np.mgrid[-3:4, -4:5]
+    circle = down**2 + across**2 < 3.5**2
+    assert np.array_equal(pixels_of(images, 20, WHOLE, 0.5).vectors.sum(axis=0) > 0.0, circle)
+    # (5 - 1) / 2 / 0.9 pixels of the model upwards and downwards
+    assert np.array_equal(pixels_of(images, 20, (5, 99), 0.9).vectors.sum(axis=0) > 0.0, circle & (np.abs(down) <= 2))
 
 
 @pytest.mark.parametrize("number", [3, 6, 40])
@@ -69,7 +81,7 @@ def test_the_short_cut_of_pixels_is_that_of_any_basis(number: int) -> None:
     first = resampled(sample.vignettes / sample.fluxes[:, None, None], (15, 17), sample.offsets, step).mean(axis=0)[
         None
     ]
-    pixels = pixels_of(first, number)
+    pixels = pixels_of(first, number, WHOLE, step)
     short = Refinement(pixels, step, 0.01)(sample, first)
     long = Refinement(Vectors(pixels.vectors), step, 0.01)(sample, first)
     # both sum in float64, in another order
@@ -97,7 +109,7 @@ def test_the_refinement_is_the_least_squares_of_all_pixels() -> None:
     first = resampled(sample.vignettes / sample.fluxes[:, None, None], (15, 15), sample.offsets, step).mean(axis=0)[
         None
     ]
-    basis = pixels_of(first, 8)
+    basis = pixels_of(first, 8, WHOLE, step)
     expected = normal_equations(sample, first, basis, step)
     # normal equations have the square of the condition of least squares
     assert Refinement(basis, step, 0.01)(sample, first) == pytest.approx(expected, abs=1e-8)
@@ -110,7 +122,7 @@ def test_what_is_kept_of_stars_that_went_is_nothing(gone: list[int], *, alone: b
     first = resampled(sample.vignettes / sample.fluxes[:, None, None], (15, 15), sample.offsets, step).mean(axis=0)[
         None
     ]
-    basis = Vectors(gauss_laguerre((15, 15), 1.0, 3), alone=True) if alone else pixels_of(first, 6)
+    basis = Vectors(gauss_laguerre((15, 15), 1.0, 3), alone=True) if alone else pixels_of(first, 6, WHOLE, step)
     left = sample.of(~np.isin(np.arange(20), gone))
     again = Refinement(basis, step, 0.01)
     before = again(sample, first)

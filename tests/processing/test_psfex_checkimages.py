@@ -147,7 +147,30 @@ def test_a_keyword_in_the_list_has_its_image_s_value(here: Path, kind: str, degr
     words += ["-CHECKIMAGE_TYPE", "NONE"]
     assert main(["k.cat", *words, "-OUTCAT_TYPE", "FITS_LDAC", "-OUTCAT_NAME", "list.cat", *QUIET]) == 0
     rows = ldac.read(here / "list.cat")[0].sources
-    assert rows["VECTOR_CONTEXT"][:, 0].tolist() == [1.0] * 60 + [3.0] * 60
+    if degree == "0":
+        assert "VECTOR_CONTEXT" not in (rows.dtype.names or ())
+    else:
+        assert rows["VECTOR_CONTEXT"][:, 0].tolist() == [1.0] * 60 + [3.0] * 60
+
+
+@pytest.mark.parametrize(
+    "matrix", [{"CDELT1": -1e-4, "CDELT2": 1e-4}, {"CD1_1": -1e-4, "CD2_2": 1e-4, "CD1_2": 0.0, "CD2_1": 0.0}]
+)
+@pytest.mark.parametrize("cube", ["N", "Y"])
+def test_images_have_the_sky_of_their_image(here: Path, matrix: dict[str, float], cube: str) -> None:
+    sky = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 2.0, "CRPIX1": 1.0, "CRPIX2": 1.0}
+    cards = text_of(
+        [("NAXIS", 2), ("NAXIS1", 2048), ("NAXIS2", 4096), *sky.items(), *matrix.items(), ("EQUINOX", 2000.0)]
+    )
+    written(here / "k.cat", replace(stars(), cards=stars().cards + cards))
+    words = ["-CHECKIMAGE_TYPE", "SNAPSHOTS", "-CHECKIMAGE_NAME", "s.fits", "-CHECKIMAGE_CUBE", cube]
+    assert main(["k.cat", *words, *QUIET]) == 0
+    header = fits.getheader(here / "s_k.fits")
+    scale = min(2048 / header["NAXIS1"], 4096 / header["NAXIS2"])
+    for keyword, value in matrix.items():
+        assert header[keyword] == pytest.approx(value * scale)
+    assert (header["CTYPE1"], header["CRVAL2"], header["EQUINOX"]) == ("RA---TAN", 2.0, 2000.0)
+    assert ("CRVAL4" in header) == (cube == "Y")
 
 
 def test_a_kind_has_the_name_at_its_place(here: Path) -> None:

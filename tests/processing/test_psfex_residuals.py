@@ -49,3 +49,11 @@ def test_the_limit_is_that_of_the_clipped() -> None:
     wide = np.append(chance.normal(2.0, 0.2, 500), [9.0] * 20)
     assert limit_of(wide) == pytest.approx(2.0 + 3 * 0.2, abs=0.06)
     assert limit_of(np.array([1.0, 1.0])) == 1.0
+
+
+def test_the_median_of_a_round_is_of_all_that_it_begins_with() -> None:
+    chi = np.array([1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.4, 2.6, 2.8, 9.0, 30.0])
+    # 30 goes in the second round, whose median still knows it, 9 in the third; then the deviation stays
+    first = chi[:-1].std(ddof=1)
+    assert limit_of(np.append(chi[:-1], chi[-1])) == pytest.approx(1.9 + 3.0 * chi[:-2].std(ddof=1))
+    assert np.median(chi[:-1]) + 3.0 * first < 9.0

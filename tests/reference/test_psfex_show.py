@@ -20,7 +20,7 @@ WIDTH, HEIGHT, CCDS = 800, 1000, 2
 CHECKS = {
     "CHI": "chi", "PROTOTYPES": "proto", "SAMPLES": "samp", "RESIDUALS": "resi", "SNAPSHOTS": "snap",
     "MOFFAT": "moffat", "-MOFFAT": "submoffat", "-SYMMETRICAL": "subsym", "WEIGHTS": "weight",
-    "SNAPSHOTS_IMRES": "imres", "RESIDUALS_GRID": "resigrid", "SAMPLES_GRID": "sampgrid",
+    "SNAPSHOTS_IMRES": "imres", "RESIDUALS_GRID": "resigrid", "SAMPLES_GRID": "sampgrid", "GREAT10": "great",
 }  # fmt: skip
 CONTENT = [
     "-OUTCAT_TYPE", "ASCII_HEAD", "-CHECKPLOT_TYPE", "NONE", "-VERBOSE_TYPE", "QUIET", "-CHECKIMAGE_TYPE",
@@ -60,6 +60,7 @@ def place(program: Callable[[str, str], str], tmp_path_factory: pytest.TempPathF
     for name in ("peer", "ours"):
         (where / name).mkdir()
         (where / name / "stars.cat").symlink_to(where / "stars.cat")
+        (where / name / "stars.dat").write_text("".join(f"{100 * k + 0.25} {130 * k - 0.5}\n" for k in range(1, 8)))
     subprocess.run([tool, "stars.cat", *CONTENT], cwd=where / "peer", check=True, capture_output=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(where / "ours")
@@ -107,7 +108,7 @@ LIMITS = {
     # what adds to chi2, 1.3e-4 for residuals, whose centres differ by 5e-4 pixel, 8e-5 for models, 3e-3 for faint terms
     "SAMPLES": 0.0, "SAMPLES_GRID": 0.0, "WEIGHTS": 1e-6, "CHI": 4e-3, "RESIDUALS": 3e-4, "RESIDUALS_GRID": 3e-4,
     "PROTOTYPES": 1e-2, "SNAPSHOTS": 1e-4, "SNAPSHOTS_IMRES": 1e-4, "MOFFAT": 1e-4, "-MOFFAT": 1e-4,
-    "-SYMMETRICAL": 2e-4,
+    "-SYMMETRICAL": 2e-4, "GREAT10": 1e-4,
 }  # fmt: skip
 
 
@@ -136,7 +137,13 @@ def test_check_images_are_the_peer_s(place: Path, kind: str) -> None:
 
 def largest(sheet: NDArray[np.floating], kind: str) -> NDArray[np.float64]:
     """Largest value of each small image of a sheet, whatever its sign."""
-    side = 25 if kind in {"PROTOTYPES", "SNAPSHOTS", "MOFFAT", "-MOFFAT", "-SYMMETRICAL"} else 35
+    side = (
+        25
+        if kind in {"PROTOTYPES", "SNAPSHOTS", "MOFFAT", "-MOFFAT", "-SYMMETRICAL"}
+        else 48
+        if kind == "GREAT10"
+        else 35
+    )
     height, width = sheet.shape
     assert height % side == width % side == 0
     parts = np.abs(sheet.astype(np.float64)).reshape(height // side, side, width // side, side)

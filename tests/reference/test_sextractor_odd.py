@@ -180,3 +180,32 @@ def test_weights_are_taken_for_what_they_are_given_for(tool: str, way: str, imag
     ours, theirs = both(tool, *words, columns=columns, image=image)
     assert len(theirs) > 10
     same(ours, theirs)
+
+
+@pytest.mark.parametrize("axes", [("GLON-TAN", "GLAT-TAN"), ("ELON-ZEA", "ELAT-ZEA")])
+def test_positions_of_galactic_and_ecliptic_headers_are_equatorial(tool: str, axes: tuple[str, str]) -> None:
+    header = fits.Header({"CTYPE1": axes[0], "CTYPE2": axes[1], "CRVAL1": 30.0, "CRVAL2": 10.0, "CRPIX1": 80.0})
+    header.update({"CRPIX2": 90.0, "CD1_1": -2e-4, "CD1_2": 1e-5, "CD2_1": 2e-5, "CD2_2": 2e-4})
+    fits.PrimaryHDU(sky(), header).writeto("sky.fits")
+    columns = ("X_WORLD", "Y_WORLD", "ALPHA_SKY", "DELTA_SKY", "ALPHA_J2000", "DELTA_J2000", "ALPHA_B1950")
+    ours, theirs = both(tool, columns=columns)
+    for name in columns:
+        assert np.allclose(ours[name], theirs[name], rtol=0, atol=1e-6 if "B1950" in name else 1e-7), name
+
+
+@pytest.mark.parametrize("kind", ["photons", "flat", "narrow", "tall"])
+def test_backgrounds_of_odd_images_are_the_originals(tool: str, kind: str) -> None:
+    photons = np.random.default_rng(4).poisson(0.1, (160, 180)) + np.rint(sky() / 100.0 - 1.0)
+    images = {"photons": photons.astype(np.int16), "flat": np.where(sky() > 200.0, sky(), 100.0).astype(np.float32)}
+    images |= {"narrow": sky(shape=(40, 400)), "tall": sky(shape=(400, 40))}
+    fits.PrimaryHDU(images[kind]).writeto("sky.fits")
+    kinds = ("MINIBACKGROUND", "MINIBACK_RMS", "BACKGROUND", "BACKGROUND_RMS")
+    call = ["sky.fits", "-PARAMETERS_NAME", "odd.param", "-FILTER_NAME", str(SHARE / "default.conv")]
+    call += ["-CHECKIMAGE_TYPE", ",".join(kinds), "-CHECKIMAGE_NAME", ",".join(f"{name}.fits" for name in kinds)]
+    Path("odd.param").write_text("NUMBER\nX_IMAGE\n")
+    assert main([*call, "-VERBOSE_TYPE", "QUIET"]) == 0
+    made = [fits.getdata(f"{name}.fits") for name in kinds]
+    subprocess.run([tool, *call], check=True, capture_output=True)
+    for name, ours in zip(kinds, made, strict=True):
+        # a surface is drawn in single precision
+        assert np.allclose(ours, fits.getdata(f"{name}.fits"), rtol=2e-6, atol=1e-6), name
