@@ -99,7 +99,7 @@ def detect(
             found.append(piece)
             progress(0.6 * min(len(found) * height / ny, 1.0))
         row, left, length = (np.concatenate(parts) for parts in list(zip(*found, strict=True))[:3])
-        group, starts, begins = label.join(row, left, length, settings.detect_minarea, settings.detect_maxarea)
+        group, starts, begins = label.join(row, left, length, settings.detect_minarea, 0)
         x, y = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
         filtered, plain = np.empty(starts[-1], np.float32), np.empty(starts[-1], np.float32)
         bounds = np.empty(starts[-1] if any(piece[5].size for piece in found) else 0, np.float32)
@@ -113,11 +113,18 @@ def detect(
         found.clear()
         specks = label.specks(row, left, length, group)
         last = x[starts[1:] - 1], y[starts[1:] - 1]  # groups list their pixels row by row, until they are parted
+        groups = starts.size - 1
         progress(0.7)
         table, ends = _parted(
             pool, starts, (x, y, filtered, plain, bounds), shape, thresholds.detection, settings, turn or first_turn()
         )
     begun = np.concatenate((np.zeros(1, np.int64), ends))
+    if settings.detect_maxarea and (table[:, shapes.NPIX] > settings.detect_maxarea).any():
+        kept = table[:, shapes.NPIX] <= settings.detect_maxarea  # parts of blends are looked at one by one
+        mine = np.repeat(kept, np.diff(begun))
+        specks = np.concatenate((specks, np.stack((x[~mine], y[~mine]), axis=1)))
+        x, y, filtered, plain = x[mine], y[mine], filtered[mine], plain[mine]
+        table, begun = table[kept], np.concatenate((np.zeros(1, np.int64), np.cumsum(np.diff(begun)[kept])))
     progress(0.9)
     held = min(settings.memory_bufsize, ny)
     power = settings.clean_param if settings.clean else 0.0
@@ -139,6 +146,7 @@ def detect(
         np.stack((since, since + held), axis=1),
         into.size,
         specks,
+        groups,
     )
 
 

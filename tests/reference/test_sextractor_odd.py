@@ -209,3 +209,35 @@ def test_backgrounds_of_odd_images_are_the_originals(tool: str, kind: str) -> No
     for name, ours in zip(kinds, made, strict=True):
         # a surface is drawn in single precision
         assert np.allclose(ours, fits.getdata(f"{name}.fits"), rtol=2e-6, atol=1e-6), name
+
+
+@pytest.mark.parametrize("most", ["20", "60", "140"])
+def test_the_largest_area_is_that_of_a_part_of_a_blend(tool: str, most: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    ours, theirs = both(tool, "-DETECT_MAXAREA", most, columns=(*COLUMNS, "ID_PARENT", "FLUX_APER"))
+    assert len(theirs)
+    same(ours, theirs)
+
+
+def test_the_error_of_a_source_with_less_light_than_the_threshold_is_the_originals(tool: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    fits.PrimaryHDU(sky(seed=5)).writeto("other.fits")  # nothing is where it was found
+    columns = (*COLUMNS, "FLUX_ISOCOR", "FLUXERR_ISOCOR")
+    ours, theirs = both(tool, "-GAIN", "2", columns=columns, image="sky.fits,other.fits")
+    assert np.count_nonzero(theirs["FLUX_ISOCOR"] > 10 * theirs["FLUX_ISO"]) > 3
+    same(ours, theirs)
+
+
+def test_parents_are_numbered_over_all_images_of_a_file(tool: str) -> None:
+    fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(sky(seed=seed)) for seed in (3, 5, 8))]).writeto("sky.fits")
+    tables = both(tool, "-CLEAN_PARAM", "0.2", columns=(*COLUMNS, "ID_PARENT", "EXT_NUMBER", "NUMBER"))
+    assert len(tables) == 6
+    for ours, theirs in zip(tables[:3], tables[3:], strict=True):
+        same(ours, theirs)
+
+
+def test_the_largest_threshold_of_a_source_is_its_threshold(tool: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    ours, theirs = both(tool, "-WEIGHT_TYPE", "BACKGROUND", columns=(*COLUMNS, "THRESHOLDMAX"))
+    assert len(theirs) > 10
+    same(ours, theirs)
