@@ -1,5 +1,6 @@
 """Detection: what stands above a threshold in the filtered image, parted where it is blended, cleaned of wings."""
 
+import math
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -24,10 +25,10 @@ _COLUMNS = (
 """Of the kernels' table, in their order."""
 LEAD = 2
 """Rows, beside those that the filter needs, which the original's buffer holds ahead of the one it looks at."""
-_APERTURES = ("FLUX_APER", "FLUXERR_APER", "MAG_APER", "MAGERR_APER")
-"""Columns for which it keeps the rows of the apertures."""
 _CUTS = MappingProxyType({"VIGNET": -3, "VIGNET_SHIFT": 3})
 """Rows by which the original's margin for cut-outs differs from their height."""
+_LIGHT = ("FLUX_APER", "FLUXERR_APER", "MAG_APER", "MAGERR_APER")
+"""Columns of which the longest says how many of the apertures have to be in the buffer."""
 CROPPED = 8
 """Flag of an object that touches the image's edge; what is dealt to the branch of a blend later does not count."""
 _CHUNK = 256
@@ -151,11 +152,11 @@ def detect(
 
 def _margin(settings: Settings) -> int:
     """Rows at either side of a barycentre that the original keeps in its buffer for cut-outs and apertures."""
-    shapes = ((shape_of(name, settings.columns), more) for name, more in _CUTS.items())
-    rows = [0, *((shape[0] + more) // 2 for shape, more in shapes if shape)]
-    asked = [shape_of(name, settings.columns) for name in _APERTURES]
-    longest = max((shape[0] if shape else 1 for shape in asked if shape is not None), default=0)
-    return max(rows + [int((diameter + 1.0) / 2.0) - 1 for diameter in settings.phot_apertures[:longest]])
+    cuts = ((shape_of(name, settings.columns), more) for name, more in _CUTS.items())
+    wanted = [shape for shape in (shape_of(name, settings.columns) for name in _LIGHT) if shape is not None]
+    number = max((math.prod(shape) for shape in wanted), default=0)
+    circles = (int((diameter + 1.0) / 2.0) - 1 for diameter in settings.phot_apertures[:number])
+    return max([0, *((shape[0] + more) // 2 for shape, more in cuts if shape), *circles])
 
 
 def _parted(
