@@ -248,3 +248,13 @@ def test_wide_apertures_keep_sources_in_the_buffer_for_longer(tool: str) -> None
     ours, theirs = both(tool, "-PHOT_APERTURES", "5,60", "-MEMORY_BUFSIZE", "300", columns=(*COLUMNS, "MAG_APER(2)"))
     assert len(theirs) > 10
     same(ours, theirs)  # row by row
+
+
+@pytest.mark.parametrize("least", ["20,20", "0,30", "30,0"])
+def test_the_first_of_the_least_apertures_is_the_reach_of_curves_of_growth(tool: str, least: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    columns = (*COLUMNS, "FLUX_RADIUS", "FLUX_WIN", "FLUX_GROWTH(8)")
+    ours, theirs = both(tool, "-PHOT_AUTOAPERS", least, columns=columns)
+    alone = theirs["FLAGS"] & 3 == 0
+    assert np.count_nonzero(alone) > 10
+    same(ours[alone], theirs[alone])
