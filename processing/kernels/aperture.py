@@ -89,7 +89,7 @@ def circles(
             radius = 0.5 * diameters[n]
             x0, x1 = int(cx - radius + 0.499999), int(cx + radius + 1.499999)
             y0, y1 = int(cy - radius + 0.499999), int(cy + radius + 1.499999)
-            if cx - radius + 0.499999 < 0 or x1 > values.shape[1] or cy - radius + 0.499999 < 0 or y1 > height:
+            if x0 < 0 or x1 > values.shape[1] or y0 < 0 or y1 > height:
                 flags[k] |= CUT
                 x0, x1 = max(x0, 0), min(x1, values.shape[1])
             y0, y1 = max(y0, first), min(y1, first + values.shape[0])

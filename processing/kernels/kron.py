@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from processing.compiler import njit
@@ -14,7 +15,7 @@ REACH = 6.0
 """Standard deviations within which the first moment is taken."""
 CROWDED = 1
 SHARE = 0.1
-"""Of the pixels, from which they are too many that belong to others."""
+"""Of the pixels, above which they are too many that belong to others."""
 
 
 @njit(cache=True, nogil=True)
@@ -69,11 +70,17 @@ def ellipses(
         if area > 0:
             size = max(factor * moment / total, least) if moment > 0.0 and total > 0.0 else least
         flags[k] |= CUT if bounds[4] else 0
-        flags[k] |= CROWDED if other > SHARE * area else 0
+        flags[k] |= CROWDED if is_crowded(other, area) else 0
         fill(
             k, size, values, labels, variance, bad, noise, gain, by_weight, mask, first, height, centres, shapes, sky,
             measurement, radius, flux, error, flags,
         )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def is_crowded(other: float, area: float) -> bool:
+    """Tell whether too many pixels are others' where a radius is looked for: a tenth are, in single precision."""
+    return bool(area > 0 and np.float64(np.float32(other) / np.float32(area)) > SHARE)
 
 
 @njit(cache=True, nogil=True)

@@ -13,6 +13,8 @@ BIG = np.float32(1e30)
 """Beyond which a pixel, or a variance, means nothing; a mesh without a value has -BIG."""
 LEVELS = 4096
 """Most bins of a histogram."""
+OUTSIDE = LEVELS
+"""Where pixels are counted that are outside of a histogram."""
 PIECE = 64
 """Bins whose sums are kept together."""
 STEP = math.sqrt(2.0 / math.pi) * 5.0 / 4.0
@@ -91,12 +93,10 @@ def _spread(sums: Array) -> tuple[float, float]:
 def add_up(counts: Array, levels: int, sums: Array) -> None:
     """Fill `sums` (3, LEVELS // PIECE + 1): of pieces of PIECE bins before each, numbers, bins and bins squared.
 
-    `counts` (2, LEVELS) int32, 0 from `levels` on, are added, in the first row; the first bin, which holds what is
-    outside of the histogram, is emptied. All numbers are whole ones below 2**53: that they are added in double
-    precision, and in any order, changes none.
+    `counts` (2, LEVELS + 1) int32, 0 from `levels` on but for the last one, are added, in the first row. All numbers
+    are whole ones below 2**53: that they are added in double precision, and in any order, changes none.
     """
     one, two = counts[0], counts[1]
-    one[0], two[0] = 0, 0
     sums[:, 0] = 0.0
     for piece in range((levels - 1) // PIECE + 1):
         first = piece * PIECE
@@ -150,7 +150,7 @@ def guess(counts: Array, sums: Array, levels: int) -> tuple[float, float, float]
 
     The original walks from both ends of the histogram at once, always on the side on which it has fewer pixels. The
     bin where it arrives is the first one at which the pixels below it, counted with it and without it, make up all;
-    with sums of pieces at hand it is found by halving. `counts` (LEVELS,) int32 and `sums` are those of `add_up`.
+    with sums of pieces at hand it is found by halving. `counts` (LEVELS + 1,) int32 and `sums` are those of `add_up`.
     """
     low, high, last = 0, levels - 1, levels - 1
     sigma, before, mean, median = 10.0 * last, 1.0, 0.0, 0.0
@@ -184,24 +184,24 @@ def guess(counts: Array, sums: Array, levels: int) -> tuple[float, float, float]
 
 @njit(cache=True, nogil=True)
 def _place(tile: Array, number: int, scale: np.float32, shift: np.float32, levels: int, places: Array) -> None:
-    """Fill in the bin of each pixel, 0 outside of the histogram."""
-    top, bottom, zero = np.float32(levels), np.float32(1.0), np.float32(0.0)
+    """Fill in the bin of each pixel, or `OUTSIDE`; bins are cut, not floored: the first one is twice as wide."""
+    top, bottom, outside = np.float32(levels), np.float32(-1.0), np.float32(OUTSIDE)
     for i in range(number):
         at = tile[i] / scale + shift
-        places[i] = np.uint32(np.int32(at if (at >= bottom) & (at < top) else zero))
+        places[i] = np.uint32(np.int32(at if (at > bottom) & (at < top) else outside))
 
 
 @njit(cache=True, nogil=True)
 def _place_both(tile: Array, number: int, limit: np.float32, bins: Array, levels: Array, places: Array) -> None:
-    """Fill in the bins of pixels and of their variances: 0 without weight, and of the variances of pixels that are."""
+    """Fill in the bins of pixels and of their variances: `OUTSIDE` without weight, and where the pixel is."""
     values, noises, mine, others = tile[0], tile[1], places[0], places[1]
     scale, shift, spread, begin = bins[0, 0], bins[0, 1], bins[1, 0], bins[1, 1]
-    top, high, bottom, zero = np.float32(levels[0]), np.float32(levels[1]), np.float32(1.0), np.float32(0.0)
+    top, high, bottom, outside = np.float32(levels[0]), np.float32(levels[1]), np.float32(-1.0), np.float32(OUTSIDE)
     for i in range(number):
         at, other = values[i] / scale + shift, noises[i] / spread + begin
-        fine = (at >= bottom) & (at < top) & (noises[i] < limit)
-        mine[i] = np.uint32(np.int32(at if fine else zero))
-        others[i] = np.uint32(np.int32(other if fine & (other >= bottom) & (other < high) else zero))
+        fine = (at > bottom) & (at < top) & (noises[i] < limit)
+        mine[i] = np.uint32(np.int32(at if fine else outside))
+        others[i] = np.uint32(np.int32(other if fine & (other > bottom) & (other < high) else outside))
 
 
 @njit(cache=True, nogil=True)
@@ -294,7 +294,7 @@ def measure_strip(
     """
     tile = np.empty((2, min(max(ROOM // width, 1), pixels.shape[0]) * width), np.float32)
     places = np.empty(tile.shape, np.uint32)
-    counts, levels = np.zeros((2, 2, LEVELS), np.int32), np.empty(2, np.int64)
+    counts, levels = np.zeros((2, 2, LEVELS + 1), np.int32), np.empty(2, np.int64)
     below = np.empty((3, LEVELS // PIECE + 1))
     bins, zeros = np.empty((2, 2), np.float32), np.empty(2, np.float32)
     sums = np.zeros((2, 3))

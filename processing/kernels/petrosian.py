@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from processing.compiler import njit
 from processing.kernels.aperture import CUT
-from processing.kernels.kron import CROWDED, REACH, SHARE, box, fill
+from processing.kernels.kron import CROWDED, REACH, box, fill, is_crowded
 from processing.kernels.pixel import good
 
 Array = NDArray[Any]
@@ -52,21 +52,23 @@ def ellipses(
 
     The parameters are those of ``kron.ellipses``, with PHOT_PETROPARAMS as `factor` and `least`.
     """
-    light, area = np.empty(STEPS * PARTS + 1), np.empty(STEPS * PARTS + 1)
+    light, area, others = np.empty((3, STEPS * PARTS + 1))
     for k in rows:
         cx, cy = centres[k, 0], centres[k, 1]
         cxx, cyy, cxy, a, b = shapes[k]
         round_one = estimation / 2.0 >= REACH * math.sqrt(a * b)
         form = (1.0, 1.0, 0.0, estimation / 2.0) if round_one else (cxx, cyy, cxy, REACH)
         bounds = box(cx, cy, form, values.shape, first, height)
-        pixels, other = _profile(
-            seen, labels, seen_variance, seen_bad, k + 1, mask, first, cx, cy, form, bounds, light, area
+        pixels = _profile(
+            seen, labels, seen_variance, seen_bad, k + 1, mask, first, cx, cy, form, bounds, light, area, others
         )
+        flags[k] |= CUT if bounds[4] else 0
         size = 0.0
         if pixels > 0:
-            size = max(factor * _radius(light, area) * form[3], least)
-        flags[k] |= CUT if bounds[4] else 0
-        flags[k] |= CROWDED if other > SHARE * pixels else 0
+            step = _step(light, area)
+            size = max(factor * step * (PARTS + 1) / (1.0 * STEPS * PARTS) * form[3], least)
+            looked = step * (PARTS + 2)
+            flags[k] |= CROWDED if is_crowded(others[looked], area[looked] + others[looked]) else 0
         fill(
             k, size, values, labels, variance, bad, noise, gain, by_weight, mask, first, height, centres, shapes, sky,
             measurement, radius, flux, error, flags,
@@ -88,12 +90,13 @@ def _profile(
     bounds: tuple[int, int, int, int, bool],
     light: Array,
     area: Array,
-) -> tuple[int, int]:
-    """Sum light and pixels from the centre to each ring's outer edge; return how many there are, and of others."""
+    others: Array,
+) -> int:
+    """Sum light, pixels, and those of others, from the centre to each ring's outer edge; return how many there are."""
     cxx, cyy, cxy, limit = form
     x0, x1, y0, y1, _ = bounds
-    light[:], area[:] = 0.0, 0.0
-    pixels, other = 0, 0
+    light[:], area[:], others[:] = 0.0, 0.0, 0.0
+    pixels = 0
     rings = light.size - 1
     for y in range(y0, y1):
         dy = y - cy
@@ -103,21 +106,22 @@ def _profile(
             if square > limit * limit:
                 continue
             pixels += 1
+            ring = min(math.ceil(math.sqrt(square) / limit * rings), rings)
             if good(values, labels, variance, bad, mine, mask, y - first, x):
-                ring = min(math.ceil(math.sqrt(square) / limit * rings), rings)
                 light[ring] += values[y - first, x]
                 area[ring] += 1
             else:
-                other += 1
+                others[ring] += 1
     for ring in range(1, rings + 1):
         light[ring] += light[ring - 1]
         area[ring] += area[ring - 1]
-    return pixels, other
+        others[ring] += others[ring - 1]
+    return pixels
 
 
 @njit(cache=True, nogil=True)
-def _radius(light: Array, area: Array) -> float:
-    """Middle of the first ring that is fainter than RATIO of what it surrounds, as a share of the profile's reach."""
+def _step(light: Array, area: Array) -> int:
+    """Return the first step whose ring is fainter than RATIO of what it surrounds; the last one where none is."""
     step = 0
     for n in range(1, STEPS * PARTS // (PARTS + 2) + 1):
         step = n
@@ -127,4 +131,4 @@ def _radius(light: Array, area: Array) -> float:
             within = light[middle] / area[middle]
             if (light[outer] - light[inner]) / ring < RATIO * within:
                 break
-    return step * (PARTS + 1) / (1.0 * STEPS * PARTS)
+    return step

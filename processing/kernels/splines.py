@@ -60,7 +60,10 @@ def take_rows(knots: Array, bends: Array, first: int, width: int, height: int, v
 
 @njit(cache=True, nogil=True)
 def _bend_line(knots: Array, bends: Array, y: int, height: int, line: Array, curve: Array) -> None:
-    """Fill `line` with the surface in row `y` at the knots' columns, and `curve` with the bends along it."""
+    """Fill `line` with the surface in row `y` at the knots' columns, and `curve` with the bends along it.
+
+    Between the knots of a single row the surface is straight, as the original's.
+    """
     rows, columns = knots.shape
     if rows > 1:
         dy = np.float32(np.float32(y) / np.float32(height) - np.float32(0.5))
@@ -72,6 +75,8 @@ def _bend_line(knots: Array, bends: Array, y: int, height: int, line: Array, cur
             line[k] = dy1 * knots[at, k] + dy * knots[at + 1, k] + cy1 * bends[at, k] + cy * bends[at + 1, k]
     else:
         line[:] = knots[0]
+        curve[:] = 0.0
+        return
     bend(line, curve)
 
 

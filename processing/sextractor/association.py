@@ -58,13 +58,14 @@ def read_entries(
         does not have, or its coordinates are the sky's and the image has none; names file and line.
     """
     path = Path(settings.assoc_name)
-    table = _numbers(path)
+    table, numbers = _numbers(path)
     places = _columns("ASSOC_PARAMS", settings.assoc_params, table.shape[1], path)
     if len(places) < 2:
         raise BadSetting(f"ASSOC_PARAMS = {places[0] + 1}: the columns of x and y were expected")
     taken: Sequence[int] = range(table.shape[1])
     if settings.assoc_data[0]:
         taken = _columns("ASSOC_DATA", settings.assoc_data, table.shape[1], path)
+    _told(table[:, [*places, *taken]], path, numbers)
     x, y = table[:, places[0]], table[:, places[1]]
     if settings.assoccoord_type == "WORLD":
         if pixels is None:
@@ -76,8 +77,8 @@ def read_entries(
     return Entries(x[order], y[order], table[:, places[2]] if len(places) > 2 else None, table[:, taken])
 
 
-def _numbers(path: Path) -> Floats:
-    """Rows of a list (n, columns)."""
+def _numbers(path: Path) -> tuple[Floats, list[int]]:
+    """Rows of a list (n, columns), NaN where a word is no number, and the line of each."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as problem:
@@ -85,19 +86,32 @@ def _numbers(path: Path) -> Floats:
             f"ASSOC_NAME = {path}: cannot be read ({problem.strerror}); VECTOR_ASSOC and NUMBER_ASSOC need it"
         ) from problem
     rows: list[list[float]] = []
+    numbers: list[int] = []
     for number, line in enumerate(lines, 1):
         words = line.split("#")[0].split()
         if not words:
             continue
-        try:
-            rows.append([float(word) for word in words])
-        except ValueError as problem:
-            raise BadSetting(f"{path}:{number}: {line.strip()!r}: numbers were expected") from problem
+        rows.append([_number(word) for word in words])
+        numbers.append(number)
         if len(rows[-1]) != len(rows[0]):
             raise BadSetting(f"{path}:{number}: {len(words)} columns where the first row has {len(rows[0])}")
     if not rows:
         raise BadSetting(f"ASSOC_NAME = {path}: there is no entry in it")
-    return np.array(rows)
+    return np.array(rows), numbers
+
+
+def _number(word: str) -> float:
+    """The number that a word is, NaN of a name."""
+    try:
+        return float(word)
+    except ValueError:
+        return np.nan
+
+
+def _told(used: Floats, path: Path, numbers: Sequence[int]) -> None:
+    """Refuse columns that are wanted and hold something else than numbers."""
+    if (bad := np.isnan(used).any(axis=1)).any():
+        raise BadSetting(f"{path}:{numbers[int(np.argmax(bad))]}: numbers were expected in columns that are taken over")
 
 
 def _columns(key: str, given: Sequence[int], number: int, path: Path) -> Sequence[int]:

@@ -1,14 +1,13 @@
 """What the original's configuration says, as settings."""
 
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeVar
 
 from processing.astromatic import Values
 from processing.errors import BadSetting
+from processing.sextractor.checking import KEYS, in_range
 from processing.sextractor.filtering import read_filter
 from processing.sextractor.settings import Settings
 
@@ -17,23 +16,6 @@ _FILTER = ((1.0, 2.0, 1.0), (2.0, 4.0, 2.0), (1.0, 2.0, 1.0))
 """What default.conv holds, for directories without one: a pyramid 3 pixels wide."""
 _NOT_DONE = {"DETECT_TYPE": "PHOTO", "DGEO_TYPE": "PIXEL"}
 """Choices of the original that are not made here."""
-_RANGES = MappingProxyType(
-    {
-        "DETECT_MINAREA BACK_SIZE BACK_FILTERSIZE DEBLEND_NTHRESH INTERP_MAXXLAG INTERP_MAXYLAG BACKPHOTO_THICK "
-        "PSF_NMAX MEMORY_PIXSTACK": (1.0, math.inf),
-        "MEMORY_BUFSIZE": (8.0, math.inf),
-        "MEMORY_OBJSTACK": (16.0, math.inf),
-        "DETECT_MAXAREA GAIN PIXEL_SCALE WEIGHT_THRESH PHOT_AUTOAPERS ASSOC_DATA BACK_FILTTHRESH": (0.0, math.inf),
-        "CLEAN_PARAM": (0.1, 10.0),
-        "DEBLEND_MINCONT": (0.0, 1.0),
-        "PHOT_FLUXFRAC": (1e-6, 1.0),
-        "PHOT_AUTOPARAMS PHOT_PETROPARAMS": (0.0, 10.0),
-        "MAG_GAMMA ASSOC_RADIUS": (1e-10, math.inf),
-        "MAG_ZEROPOINT": (-100.0, 100.0),
-        "ASSOC_PARAMS": (1.0, math.inf),
-    }
-)
-"""Of the original where another number makes no sense; its upper bounds of sizes and numbers are none here."""
 
 
 def filter_of(name: str, *, directory: Path = Path()) -> tuple[tuple[tuple[float, ...], ...], bool]:
@@ -64,7 +46,6 @@ def settings_of(values: Values, columns: tuple[str, ...], *, directory: Path = P
         if choice in values.texts(key):
             raise BadSetting(f"{key} = {choice} is not made here; take the original for it")
     _in_range(values)
-    _thresholds_given(values)
     name = values.text("FILTER_NAME")
     rows, normalised = filter_of(name, directory=directory) if values.switch("FILTER") else (None, True)
     weights = values.numbers("WEIGHT_THRESH")
@@ -154,26 +135,8 @@ def _limits(given: Sequence[float], *, two_maps: bool) -> tuple[float | None, fl
 def _in_range(values: Values) -> None:
     """Refuse what is out of the range in which a number means something."""
     texts = values.as_texts()
-    for keys, (low, high) in _RANGES.items():
-        for key in keys.split():
-            found = values.numbers(key)
-            if found and not (low <= min(found) and max(found) <= high):
-                upwards = f"{low:g} or more" if math.isinf(high) else f"{low:g} to {high:g}"
-                raise BadSetting(f"{key} = {texts[key]}: {upwards} was expected")
     for key in ("BACK_SIZE", "BACK_FILTERSIZE", "PHOT_APERTURES", "PHOT_FLUXFRAC", "INTERP_MAXXLAG", "INTERP_MAXYLAG"):
         if not values.numbers(key):
             raise BadSetting(f"{key}: a number was expected")
-    for key in ("SEEING_FWHM", "PHOT_APERTURES"):
-        if not min(values.numbers(key)) > 0:
-            raise BadSetting(f"{key} = {texts[key]}: a number above 0 was expected")
-
-
-def _thresholds_given(values: Values) -> None:
-    """Refuse thresholds that are none."""
-    texts = values.as_texts()
-    for key in ("DETECT_THRESH", "ANALYSIS_THRESH"):
-        found = values.numbers(key)
-        if not 1 <= len(found) <= 2:
-            raise BadSetting(f"{key} = {texts[key]}: a threshold, or one in mag/arcsec2 and a zero point")
-        if len(found) == 1 and not found[0] > 0:
-            raise BadSetting(f"{key} = {texts[key]}: a threshold above 0 was expected")
+    for key in KEYS:
+        in_range(key, values.numbers(key), texts[key])

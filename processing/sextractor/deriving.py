@@ -151,6 +151,7 @@ def rules() -> MappingProxyType[str, Rule]:
     centre = ("X_IMAGE_DBL", "Y_IMAGE_DBL")
     made["MU_MAX"] = Rule(("FLUX_MAX", *centre), _brightness)
     made["MU_THRESHOLD"] = Rule((ANALYSIS, *centre), _brightness)
+    made["THRESHOLDMAX"] = Rule(("THRESHOLD",), lambda _, threshold: threshold)  # the original's is never another one
     for area in ("ISOAREA", "ISOAREAF"):
         made[f"{area}_WORLD"] = Rule((f"{area}_IMAGE", *centre), lambda place, size, x, y: size * place.area(x, y))
     for size in ("FWHM", "FWHMPSF"):

@@ -1,5 +1,6 @@
 """Detection: what stands above a threshold in the filtered image, parted where it is blended, cleaned of wings."""
 
+import math
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ LEAD = 2
 """Rows, beside those that the filter needs, which the original's buffer holds ahead of the one it looks at."""
 _CUTS = MappingProxyType({"VIGNET": -3, "VIGNET_SHIFT": 3})
 """Rows by which the original's margin for cut-outs differs from their height."""
+_LIGHT = ("FLUX_APER", "FLUXERR_APER", "MAG_APER", "MAGERR_APER")
+"""Columns of which the longest says how many of the apertures have to be in the buffer."""
 CROPPED = 8
 """Flag of an object that touches the image's edge; what is dealt to the branch of a blend later does not count."""
 _CHUNK = 256
@@ -96,7 +99,7 @@ def detect(
             found.append(piece)
             progress(0.6 * min(len(found) * height / ny, 1.0))
         row, left, length = (np.concatenate(parts) for parts in list(zip(*found, strict=True))[:3])
-        group, starts, begins = label.join(row, left, length, settings.detect_minarea, settings.detect_maxarea)
+        group, starts, begins = label.join(row, left, length, settings.detect_minarea, 0)
         x, y = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
         filtered, plain = np.empty(starts[-1], np.float32), np.empty(starts[-1], np.float32)
         bounds = np.empty(starts[-1] if any(piece[5].size for piece in found) else 0, np.float32)
@@ -110,11 +113,18 @@ def detect(
         found.clear()
         specks = label.specks(row, left, length, group)
         last = x[starts[1:] - 1], y[starts[1:] - 1]  # groups list their pixels row by row, until they are parted
+        groups = starts.size - 1
         progress(0.7)
         table, ends = _parted(
             pool, starts, (x, y, filtered, plain, bounds), shape, thresholds.detection, settings, turn or first_turn()
         )
     begun = np.concatenate((np.zeros(1, np.int64), ends))
+    if settings.detect_maxarea and (table[:, shapes.NPIX] > settings.detect_maxarea).any():
+        kept = table[:, shapes.NPIX] <= settings.detect_maxarea  # parts of blends are looked at one by one
+        mine = np.repeat(kept, np.diff(begun))
+        specks = np.concatenate((specks, np.stack((x[~mine], y[~mine]), axis=1)))
+        x, y, filtered, plain = x[mine], y[mine], filtered[mine], plain[mine]
+        table, begun = table[kept], np.concatenate((np.zeros(1, np.int64), np.cumsum(np.diff(begun)[kept])))
     progress(0.9)
     held = min(settings.memory_bufsize, ny)
     power = settings.clean_param if settings.clean else 0.0
@@ -136,13 +146,17 @@ def detect(
         np.stack((since, since + held), axis=1),
         into.size,
         specks,
+        groups,
     )
 
 
 def _margin(settings: Settings) -> int:
-    """Rows at either side of a barycentre that the original keeps in its buffer for cut-outs."""
-    shapes = ((shape_of(name, settings.columns), more) for name, more in _CUTS.items())
-    return max([0, *((shape[0] + more) // 2 for shape, more in shapes if shape)])
+    """Rows at either side of a barycentre that the original keeps in its buffer for cut-outs and apertures."""
+    cuts = ((shape_of(name, settings.columns), more) for name, more in _CUTS.items())
+    wanted = [shape for shape in (shape_of(name, settings.columns) for name in _LIGHT) if shape is not None]
+    number = max((math.prod(shape) for shape in wanted), default=0)
+    circles = (int((diameter + 1.0) / 2.0) - 1 for diameter in settings.phot_apertures[:number])
+    return max([0, *((shape[0] + more) // 2 for shape, more in cuts if shape), *circles])
 
 
 def _parted(

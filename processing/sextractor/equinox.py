@@ -57,9 +57,7 @@ def to_j2000(sky: Sky, system: str, equinox: float) -> Sky:
         vectors = _vectors(sky)
         vectors = vectors - _E_TERMS[:, None] + (_E_TERMS @ vectors) * vectors
         return _sky(np.linalg.solve(_TO_FK4, vectors))
-    if system not in {"FK5", "ICRS", ""}:
-        return _by_astropy(sky, system)
-    return sky if equinox == 2000.0 or system == "ICRS" else _sky(_precession(equinox) @ _vectors(sky))
+    return sky if equinox == 2000.0 or system not in {"FK5", ""} else _sky(_precession(equinox) @ _vectors(sky))
 
 
 def to_b1950(j2000: Sky) -> Sky:
@@ -88,11 +86,3 @@ POLE_OF_B1950 = (
     float(np.degrees(np.arctan2(_TO_FK4[2, 2], np.hypot(_TO_FK4[2, 0], _TO_FK4[2, 1])))),
 )
 """Where it lies at J2000, degrees."""
-
-
-def _by_astropy(sky: Sky, system: str) -> Sky:
-    from astropy.coordinates import SkyCoord  # noqa: PLC0415  slow to import, for rare systems only
-
-    frame = {"G": "galactic", "S": "supergalactic", "E": "barycentrictrueecliptic"}.get(system[0], "icrs")
-    there = SkyCoord(sky[0], sky[1], unit="deg", frame=frame).transform_to("fk5")
-    return np.asarray(there.ra.deg, np.float64), np.asarray(there.dec.deg, np.float64)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from processing.cards import HeaderLike
 from processing.errors import BadSetting
+from processing.sextractor.checking import check
 from processing.sextractor.deriving import base_columns
 from processing.sextractor.exposure import Exposure, Names, of_array, of_files
 from processing.sextractor.extraction import Extraction
@@ -69,9 +70,14 @@ def extract(
     chosen = settings or Settings()
     if weight is not None and chosen.weight_type == ("NONE", "NONE"):
         chosen = replace(chosen, weight_type=("MAP_WEIGHT", "MAP_WEIGHT"))
+    if not isinstance(image, np.ndarray | Path | str):
+        raise BadSetting(
+            f"image: a {type(image).__name__} is given; an array of NumPy, or the name of a file was expected"
+        )
     if isinstance(image, np.ndarray):
-        maps = [np.asarray(each) for each in flags]
-        exposures = [of_array(image, weight=None if weight is None else np.asarray(weight), flags=maps, header=header)]
+        maps = [np.asanyarray(each) for each in flags]
+        weights = None if weight is None else np.asanyarray(weight)
+        exposures = [of_array(image, weight=weights, flags=maps, header=header)]
     else:
         names = tuple(str(each) for each in flags)
         exposures = of_files(Names(str(image), weights=() if weight is None else (str(weight),), flags=names), chosen)
@@ -95,6 +101,9 @@ def extract_all(
     done : takes the sources of each image, in their order, as soon as they and all before are there
     """
     columns = wanted(settings.columns)
+    check(settings)
+    if any("IMAFLAGS" in each.name for each in columns) and not all(each.flags for each in exposures):
+        raise BadSetting("IMAFLAGS_ISO, NIMAFLAGS_ISO: no flag map is given; FLAG_IMAGE names one")
     if lacking := [each.name for each in columns if base_columns([each.name]) - given(settings)]:
         raise BadSetting(f"{', '.join(lacking)}: not measured yet; take them out")
     threads = settings.threads or len(os.sched_getaffinity(0))
@@ -118,11 +127,11 @@ def extract_all(
         finally:
             lots.release(index)
 
-    made = []
+    made: list[Extraction] = []
     with closing(shared([partial(one, index) for index in range(len(exposures))], together)) as coming:
         for each in coming:
-            made.append(each)
-            done(each)
+            made.append(_behind(each, made))
+            done(made[-1])
     if checks:
         from processing.sextractor.checkimages import assemble_checks  # noqa: PLC0415  brings all that writes files
 
@@ -131,6 +140,14 @@ def extract_all(
     if progress is not None:
         progress(1.0)
     return made
+
+
+def _behind(made: Extraction, before: Sequence[Extraction]) -> Extraction:
+    """Let ID_PARENT count on from the images before, as the original's does."""
+    groups = sum(each.statistics.groups for each in before)
+    if not groups or "ID_PARENT" not in made.table:
+        return made
+    return replace(made, table={**made.table, "ID_PARENT": made.table["ID_PARENT"] + np.int32(groups)})
 
 
 def extract_one(

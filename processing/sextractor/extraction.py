@@ -54,6 +54,8 @@ class Statistics:
     """By which weights of the measurement and of the detection image were scaled; 0 without weights."""
     detected: int = 0
     """Before CLEAN."""
+    groups: int = 0
+    """Before they were parted."""
     seconds: float = 0.0
 
 

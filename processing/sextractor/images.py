@@ -199,9 +199,11 @@ class ArrayRows:
     def __init__(self, pixels: NDArray[Any], *, kind: str = "f4") -> None:
         if pixels.ndim != 2:
             raise BadSetting(f"an array of shape {pixels.shape}: (ny, nx) was expected")
-        self._pixels = pixels
+        if not pixels.size or pixels.dtype.kind not in "biuf":
+            raise BadSetting(f"an array of shape {pixels.shape} and type {pixels.dtype}: real numbers were expected")
         self._kind = np.dtype(kind)
-        self.whole = pixels.dtype.kind in "iu"
+        self._pixels = _unmasked(pixels, self._kind)
+        self.whole = self._pixels.dtype.kind in "biu"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -211,7 +213,18 @@ class ArrayRows:
 
     def read(self, first: int, end: int) -> NDArray[Any]:
         """Rows `first` to `end`; those of the array itself where it has the type."""
-        return np.ascontiguousarray(self._pixels[first:end], self._kind)
+        with np.errstate(over="ignore"):  # what single precision does not hold is no number
+            return np.ascontiguousarray(self._pixels[first:end], self._kind)
+
+
+def _unmasked(pixels: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
+    """Pixels whose masked ones are no numbers; of whole ones, 0."""
+    if not isinstance(pixels, np.ma.MaskedArray):
+        return pixels
+    mask = np.ma.getmaskarray(pixels)
+    if not mask.any():
+        return np.asarray(pixels.data)
+    return np.where(mask, kind.type(0 if kind.kind == "i" else np.nan), pixels.data.astype(kind))
 
 
 class FiniteRows:

@@ -149,6 +149,7 @@ def _light(
         table["FLUX_ISOCOR"][rows] = flux / (1.0 - 0.196099 * share - 0.751208 * share**2)
         steep = 0.196099 + 2.0 * 0.751208 * share
         deep = chosen["npix"] * chosen["detection_threshold"].astype(np.float64) ** 2
+        deep = np.where(share < 1.0, deep, flux**2 / chosen["npix"])  # less light than the threshold's
         extra = np.sqrt(error**2 * (1.0 + (share * steep) ** 2) + deep * steep**2)
         table["FLUXERR_ISOCOR"][rows] = np.where(flux > 0, extra, error)
     table["FLUX_MAX"][rows] = found[:, isophote.PEAK]

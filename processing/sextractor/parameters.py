@@ -1,4 +1,7 @@
-"""The list of wanted columns: ``NAME``, ``NAME(n)`` or ``NAME(nx,ny)``, one a line, ``#`` before a comment."""
+"""The list of wanted columns: ``NAME``, ``NAME(n)`` or ``NAME(nx,ny)``, one a line.
+
+What stands behind it after a space is a comment, with ``#`` or without: lines of ``-dp`` whose ``#`` was taken away.
+"""
 
 import math
 import re
@@ -7,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from processing.errors import BadSetting
-from processing.sextractor.columns import Column, column
+from processing.sextractor.columns import Column, column, measured
 
-_LINE = re.compile(r"(\w+)\s*(?:[(\[]\s*(\d+)\s*(?:,\s*(\d+)\s*)?[)\]])?")
+_LINE = re.compile(r"(\w+)\s*(?:[(\[]\s*(\d+)\s*(?:,\s*(\d+)\s*)?[)\]])?(?:(?<=[\s)\]])(.*))?")
 VECTORS = frozenset(
     {f"{quantity}_APER" for quantity in ("FLUX", "FLUXERR", "MAG", "MAGERR")}
     | {"FLUX_GROWTH", "MAG_GROWTH", "FLUX_RADIUS", "VECTOR_ASSOC", "IMAFLAGS_ISO", "NIMAFLAGS_ISO"}
@@ -50,6 +53,7 @@ def wanted(lines: Iterable[str], *, where: str = "columns") -> tuple[Wanted, ...
         A line is none, a column is unknown or not measured, or its size makes no sense; names file and line.
     """
     found: dict[str, Wanted] = {}
+    names = measured().keys()
     for number, line in enumerate(lines, 1):
         bare = line.split("#")[0].strip()
         if not bare:
@@ -59,7 +63,11 @@ def wanted(lines: Iterable[str], *, where: str = "columns") -> tuple[Wanted, ...
         if not match:
             raise BadSetting(f"{place}: {bare!r}: NAME, NAME(n) or NAME(nx,ny) was expected")
         known = column(match[1], place)
-        sizes = tuple(int(size) for size in match.groups()[1:] if size is not None)
+        behind = match[4] or ""
+        sized = match[1] in VECTORS | IMAGES
+        if (sized and behind[:1] in {"(", "["}) or behind.split("(")[0].strip() in names:
+            raise BadSetting(f"{place}: {bare!r}: NAME, NAME(n) or NAME(nx,ny) was expected, one a line")
+        sizes = tuple(int(size) for size in match.groups()[1:3] if size is not None)
         found.setdefault(known.name, Wanted(known, _shape(known.name, sizes, place)))
     if not found:
         raise BadSetting(f"{where}: no column is asked for; name at least one")
@@ -85,7 +93,7 @@ def shape_of(name: str, lines: Iterable[str]) -> tuple[int, ...] | None:
     for line in lines:
         match = _LINE.fullmatch(line.split("#")[0].strip())
         if match and match[1] == name:
-            return _shape(name, tuple(int(size) for size in match.groups()[1:] if size is not None), line)
+            return _shape(name, tuple(int(size) for size in match.groups()[1:3] if size is not None), line)
     return None
 
 

@@ -108,6 +108,8 @@ class Detections:
     """Objects before CLEAN took some away."""
     specks: NDArray[np.int32]
     """(m, 2): x and y of pixels above the threshold that are in no object; they count for none."""
+    groups: int = 0
+    """Of pixels that touch each other: what ID_PARENT counts."""
 
     @cached_property
     def centres(self) -> NDArray[np.float64]:

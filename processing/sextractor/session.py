@@ -114,6 +114,7 @@ class Session:
             saturation=engine.noise.saturation,
             weight_scales=engine.weight_scales,
             detected=engine.detected,
+            groups=engine.detections.groups,
             seconds=time.monotonic() - self._begin,
         )
 

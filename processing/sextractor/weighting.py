@@ -147,7 +147,7 @@ class Plane:
         kind = self.settings.interp_type[self.place]
         if variance is not None and kind != "NONE":
             lags = self.settings.interp_maxxlag, self.settings.interp_maxylag
-            gaps.fill(values, variance, self.bad, *lags, kind == "ALL")
+            gaps.fill(values, variance, np.float32(self.bad), *lags, kind == "ALL")
         return values, variance
 
 

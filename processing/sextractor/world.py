@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from processing.cards import CardValues, descriptive
 
 Floats = NDArray[np.float64]
-_CTYPE = re.compile(r"(RA--|DEC-|[GEHS]L[OA][NT]|GLON|GLAT)-([A-Z]{3}) *")
+_CTYPE = re.compile(r"(RA--|DEC-|[GEHS]L[OA][NT]|GLON|GLAT)-([A-Z]{3})(?:-SIP)? *")
 _EQUATORIAL = ("RA", "DEC")
 _DEGREE = np.pi / 180.0
 _PV = re.compile(r"PV([12])_(\d{1,2})")
@@ -57,6 +57,29 @@ _RADII: dict[str, Callable[[Floats], Floats]] = {
 """Angle from the pole of the projection, by its distance in the plane; radians."""
 
 
+def _vector(longitude: float, latitude: float) -> Floats:
+    across, angle = np.cos(latitude * _DEGREE), longitude * _DEGREE
+    return np.array([across * np.cos(angle), across * np.sin(angle), np.sin(latitude * _DEGREE)])
+
+
+def _rotation(pole: tuple[float, float], north: float) -> Floats:
+    """Rotation to a system, from one whose pole lies there, and in whose longitude `north` that one's pole lies."""
+    up = _vector(*pole)
+    near = _vector(pole[0] + 180.0, 90.0 - pole[1])
+    aside = np.cross(up, near)
+    sine, cosine = np.sin(north * _DEGREE), np.cos(north * _DEGREE)
+    return np.stack([cosine * near - sine * aside, sine * near + cosine * aside, up], axis=1)
+
+
+_GALACTIC = _rotation((192.85948123, 27.12825120), 122.93191857)
+_EQUATORIAL_OF: dict[str, Floats] = {
+    "G": _GALACTIC,
+    "E": _rotation((270.0, 66.56070889), 90.0),
+    "S": _GALACTIC @ _rotation((47.37, 6.32), 90.0),
+}
+"""From galactic (ESA 1997, The Hipparcos Catalogue, 1.5.3), ecliptic and supergalactic coordinates at J2000."""
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """What the pixels of one image mean on the sky; pixels count from 1 here, as in headers."""
@@ -72,11 +95,13 @@ class World:
     longitude: int = 0
     """Axis that is the longitude, 0 or 1."""
     system: str = "FK5"
-    """FK5, FK4, ICRS, or the letter of another system (G, E, S, H)."""
+    """FK5, FK4, ICRS, or the letter of another system (H)."""
     equinox: float = 2000.0
     pv: tuple[Mapping[int, float], Mapping[int, float]] = ({}, {})
     turn: float = 0.0
     """180 less LONPOLE, degrees."""
+    equatorial: Floats | None = field(default=None, compare=False)
+    """(3, 3) rotation of galactic, ecliptic or supergalactic coordinates to FK5 at J2000, which are told instead."""
     other: Any = field(default=None, compare=False)
     """An astropy WCS, for projections that are not computed here."""
 
@@ -95,14 +120,25 @@ class World:
         """Return world coordinates of both axes, degrees where celestial; NaN off the sky."""
         if self.other is not None:
             first, second = self.other.all_pix2world(x, y, 1)
-            return np.asarray(first, np.float64), np.asarray(second, np.float64)
+            return self._turned(np.asarray(first, np.float64), np.asarray(second, np.float64))
         first, second = self.plane(x, y)
         if not self.projection:
             return self.values[0] + first, self.values[1] + second
         if self.pv[0] or self.pv[1]:
             first, second = _cosine_powers(self.pv[0], first, second), _cosine_powers(self.pv[1], second, first)
         sky = self._deprojected(*((first, second) if self.longitude == 0 else (second, first)))
-        return sky if self.longitude == 0 else (sky[1], sky[0])
+        return self._turned(*(sky if self.longitude == 0 else (sky[1], sky[0])))
+
+    def _turned(self, first: Floats, second: Floats) -> tuple[Floats, Floats]:
+        """World coordinates in the equatorial system, where the header has another one."""
+        if self.equatorial is None:
+            return first, second
+        longitude, latitude = (angle * _DEGREE for angle in self._poles(first, second))
+        across = np.cos(latitude)
+        native = np.stack([across * np.cos(longitude), across * np.sin(longitude), np.sin(latitude)])
+        u, v, w = np.tensordot(self.equatorial, native, 1)
+        sky = np.mod(np.arctan2(v, u) / _DEGREE, 360.0), np.arctan2(w, np.hypot(u, v)) / _DEGREE
+        return self._poles(*sky)
 
     def _deprojected(self, east: Floats, north: Floats) -> tuple[Floats, Floats]:
         """Longitudes and latitudes of places in the plane."""
@@ -217,7 +253,10 @@ def world_of(cards: str) -> World | None:
     other = None if plain and "A_ORDER" not in told.raw else _by_astropy(cards)
     if other is None and not plain:
         return None
-    return World(first[2], reference, matrix, values, longitude, system, equinox, pv, turn, other)
+    equatorial = _EQUATORIAL_OF.get(system)
+    if equatorial is not None:
+        system, equinox = "FK5", 2000.0
+    return World(first[2], reference, matrix, values, longitude, system, equinox, pv, turn, equatorial, other)
 
 
 def _frame(told: CardValues) -> str:

@@ -93,3 +93,11 @@ def test_sources_are_chosen_and_numbered_again(entries: Settings, choice: str, r
     assert np.array_equal(np.asarray(table["NUMBER_ASSOC"]), np.where(near, 3, 0))
     # as the original, a vector longer than the list's columns ends in zeros
     assert np.array_equal(np.asarray(table["VECTOR_ASSOC"]), np.where(near[:, None], [2.0, 3.0, 0.0], 0.0))
+
+
+def test_names_in_a_list_do_no_harm_where_they_are_not_wanted(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("a 10 20 18.5\nb 30 40 19.5\n")
+    settings = Settings(assoc_name=str(tmp_path / "list"), assoc_params=(2, 3), assoc_data=(4,))
+    assert read_entries(settings).data.tolist() == [[18.5], [19.5]]
+    with pytest.raises(BadSetting, match=r"list:1: numbers were expected"):
+        read_entries(replace(settings, assoc_data=(1,)))

@@ -66,3 +66,21 @@ def test_a_bad_line_is_named(line: str, told: str) -> None:
 def test_a_missing_list_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match="PARAMETERS_NAME"):
         read_parameters(tmp_path / "default.param")
+
+
+def test_what_stands_behind_a_column_is_a_comment() -> None:
+    lines = (
+        "NUMBER   Running object number",
+        "FLUX_APER(2) Flux [count]",
+        "POLAR_IMAGE\t(A2 - B2)",
+        "VIGNET( 3 , 5 ) # n",
+    )
+    assert [(each.name, each.shape) for each in wanted(lines)] == [
+        ("NUMBER", ()), ("FLUX_APER", (2,)), ("POLAR_IMAGE", ()), ("VIGNET", (5, 3)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["NUMBER X_IMAGE", "VIGNET (a)", "FLUX_APER*2", "NUMBER,X_IMAGE"])
+def test_a_line_that_may_mean_more_is_refused(line: str) -> None:
+    with pytest.raises(BadSetting, match="was expected"):
+        wanted((line,))

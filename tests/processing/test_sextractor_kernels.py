@@ -55,10 +55,13 @@ def histograms(draw: np.random.Generator, levels: int) -> list[NDArray[Any]]:
 def test_halving_finds_what_the_walk_finds(levels: int) -> None:
     draw = np.random.default_rng(levels)
     for drawn in histograms(draw, levels):
-        drawn[0] = 0  # what lies outside is not counted
         part = draw.binomial(drawn, 0.5)
-        counts, sums = np.zeros((2, meshes.LEVELS), np.int32), np.full((3, meshes.LEVELS // meshes.PIECE + 1), np.nan)
+        counts, sums = (
+            np.zeros((2, meshes.LEVELS + 1), np.int32),
+            np.full((3, meshes.LEVELS // meshes.PIECE + 1), np.nan),
+        )
         counts[:, :levels] = part, drawn - part
+        counts[:, meshes.OUTSIDE] = 7  # what lies outside is not counted
         meshes.add_up(counts, levels, sums)
         assert meshes.guess(counts[0], sums, levels) == walked(drawn)
 

@@ -318,9 +318,40 @@ def test_settings_that_make_no_sense_are_named(
     assert told in capsys.readouterr().err
 
 
-def test_no_stack_of_objects_is_too_small_for_one() -> None:
-    found = extract(field(), settings=replace(SETTINGS, memory_objstack=0))
-    assert len(found["NUMBER"]) == 3
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"memory_objstack": 0}, "MEMORY_OBJSTACK = 0: 16 or more"),
+        ({"back_size": (0, 64)}, "BACK_SIZE = 0,64: 1 or more"),
+        ({"phot_apertures": ()}, "PHOT_APERTURES = : a number above 0"),
+        ({"mask_type": "SOME"}, "MASK_TYPE = SOME: NONE or BLANK or CORRECT"),
+        ({"filter": ((1.0, 2.0), (1.0,))}, "filter: rows of one length"),
+        ({"columns": ("IMAFLAGS_ISO",)}, "no flag map is given"),
+    ],
+)
+def test_settings_of_a_script_that_make_no_sense_are_named(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadSetting) as caught:
+        extract(field(), settings=replace(SETTINGS, **given))
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((0, 5)), np.zeros((4, 5), complex), np.full((4, 5), "1"), np.zeros((4, 5), object), [[1.0]]]
+)
+def test_arrays_that_are_no_image_are_named(pixels: Any) -> None:
+    with pytest.raises(BadSetting, match="expected"):
+        extract(pixels, settings=SETTINGS)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_masked_pixels_have_no_weight(kind: type) -> None:
+    pixels = np.ma.masked_array(np.rint(field()).astype(kind))
+    pixels[10:20, 60:80] = 30000
+    pixels[10:20, 60:80] = np.ma.masked
+    assert len(extract(pixels, settings=SETTINGS)["NUMBER"]) == 3
+    assert len(extract(pixels.data, settings=SETTINGS)["NUMBER"]) == 4
+    weights = np.ma.masked_array(np.ones(pixels.shape), mask=pixels.mask)
+    assert len(extract(pixels.data, weight=weights, settings=SETTINGS)["NUMBER"]) == 3
 
 
 def test_two_images_come_as_one_word_or_as_two(here: Path) -> None:

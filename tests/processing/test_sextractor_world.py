@@ -174,3 +174,42 @@ def test_places_far_from_an_image_are_on_none_of_its_pixels() -> None:
     world, _ = both(header())
     x, y = world.pixels(np.array([180.02, 0.02, 0.3]), np.array([-64.0, 40.0, 64.0]), (1056.0, 2322.0))
     assert np.isnan(x).tolist() == np.isnan(y).tolist() == [True, True, False]
+
+
+TILTED = {
+    "NAXIS1": 200, "NAXIS2": 150, "CRPIX1": 90.0, "CRPIX2": 80.0, "CRVAL1": 30.0, "CRVAL2": 10.0, "CD1_1": -2e-4,
+    "CD1_2": 1e-5, "CD2_1": 2e-5, "CD2_2": 2e-4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("axes", "frame", "near"),
+    [
+        (("GLON-TAN", "GLAT-TAN"), "galactic", 1e-5),  # astropy defines it by that of B1950: 0.03 arcseconds
+        (("GLAT-TAN", "GLON-TAN"), "galactic", 1e-5),
+        (("ELON-ZEA", "ELAT-ZEA"), "barycentricmeanecliptic", 1e-6),  # 4e-8: ICRS is not quite the equator of J2000
+        (("SLON-TAN", "SLAT-TAN"), "supergalactic", 1e-4),  # astropy goes by way of the galactic system of B1950
+    ],
+)
+def test_other_systems_are_told_as_right_ascensions(axes: tuple[str, str], frame: str, near: float) -> None:
+    made = Header({**TILTED, "CTYPE1": axes[0], "CTYPE2": axes[1]})
+    found = world_of(made.tostring())
+    assert found is not None
+    x, y = np.array([1.0, 120.0]), np.array([140.0, 20.0])
+    sky = WCS(made).all_pix2world(x, y, 1)
+    longitude, latitude = sky if axes[0][1:4] == "LON" else sky[::-1]
+    there = SkyCoord(longitude, latitude, unit="deg", frame=frame).icrs
+    mine = SkyCoord(*found.sky(x, y), unit="deg")
+    assert mine.separation(there).deg.max() < near
+    back = found.pixels(*found.world(x, y), near=(100.0, 75.0))
+    assert np.allclose(back, (x, y), atol=1e-6)
+
+
+def test_a_sip_of_four_letters_more_is_celestial() -> None:
+    made = Header({**TILTED, "CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP"})
+    made.update({"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 1e-5, "B_1_1": -2e-5})
+    found = world_of(made.tostring())
+    assert found is not None
+    assert found.celestial
+    x, y = np.array([1.0, 120.0]), np.array([140.0, 20.0])
+    assert np.allclose(found.sky(x, y), WCS(made).all_pix2world(x, y, 1), atol=1e-12)

@@ -49,7 +49,7 @@ def both(
 
 
 @pytest.mark.parametrize("rows", ["64", "128", "330", "1024"])
-@pytest.mark.parametrize("cut", ["", "VIGNET(5,46)", "VIGNET(5,85)", "VIGNET_SHIFT(5,61)"])
+@pytest.mark.parametrize("cut", ["", "VIGNET(5,46)", "VIGNET(5,85)", "VIGNET_SHIFT(5,61)", "MAG_APER", "MAG_APER(2)"])
 @pytest.mark.parametrize("filters", ["default.conv", "gauss_3.0_5x5.conv", ""])
 def test_sources_are_numbered_as_they_leave_the_buffer(
     rows: str,
@@ -61,6 +61,7 @@ def test_sources_are_numbered_as_they_leave_the_buffer(
 ) -> None:
     tool = program("source-extractor", "source-extractor")
     settings = (str(SHARE / (filters or "default.conv")), "-FILTER", "Y" if filters else "N", "-MEMORY_BUFSIZE", rows)
+    settings += ("-PHOT_APERTURES", "43,80")  # the second counts where a column asks for two
     ours, theirs = both(image, tool, monkeypatch, (cut,) if cut else (), *settings)
     assert np.abs(ours["X_IMAGE"] - theirs["X_IMAGE"]).max() < 1e-4
     assert np.abs(ours["Y_IMAGE"] - theirs["Y_IMAGE"]).max() < 1e-4
@@ -116,3 +117,20 @@ def test_what_reaches_over_an_edge_or_out_of_the_buffer_is_flagged_as_the_origin
     alone = theirs["FLAGS"] & 3 == 0
     assert 30 < np.count_nonzero(theirs["FLAGS"][alone] & 16) < 100
     assert np.array_equal(ours["FLAGS"][alone], theirs["FLAGS"][alone])
+
+
+def test_what_others_crowd_is_flagged_as_the_original_does(
+    tmp_path: Path, program: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenth of an ellipse is enough where radii are looked for, but not where light is added up."""
+    draw, (y, x) = np.random.default_rng(5), np.mgrid[-9:10, -9:10]
+    pixels = draw.normal(100.0, 3.0, (1600, 1600))
+    for _ in range(7000):
+        row, column = draw.integers(10, 1590, 2)
+        light = np.exp(-0.5 * ((x - draw.uniform(-0.5, 0.5)) ** 2 + (y - draw.uniform(-0.5, 0.5)) ** 2) / 1.7**2)
+        pixels[row - 9 : row + 10, column - 9 : column + 10] += draw.uniform(60, 600) * light
+    fits.writeto(tmp_path / "image.fits", pixels.astype(np.float32))
+    tool = program("source-extractor", "source-extractor")
+    ours, theirs = both(tmp_path / "image.fits", tool, monkeypatch, ("MAG_AUTO", "MAG_PETRO"))
+    assert np.count_nonzero(theirs["FLAGS"] & 1) > 1000
+    assert np.array_equal(ours["FLAGS"], theirs["FLAGS"])

@@ -180,3 +180,71 @@ def test_weights_are_taken_for_what_they_are_given_for(tool: str, way: str, imag
     ours, theirs = both(tool, *words, columns=columns, image=image)
     assert len(theirs) > 10
     same(ours, theirs)
+
+
+@pytest.mark.parametrize("axes", [("GLON-TAN", "GLAT-TAN"), ("ELON-ZEA", "ELAT-ZEA")])
+def test_positions_of_galactic_and_ecliptic_headers_are_equatorial(tool: str, axes: tuple[str, str]) -> None:
+    header = fits.Header({"CTYPE1": axes[0], "CTYPE2": axes[1], "CRVAL1": 30.0, "CRVAL2": 10.0, "CRPIX1": 80.0})
+    header.update({"CRPIX2": 90.0, "CD1_1": -2e-4, "CD1_2": 1e-5, "CD2_1": 2e-5, "CD2_2": 2e-4})
+    fits.PrimaryHDU(sky(), header).writeto("sky.fits")
+    columns = ("X_WORLD", "Y_WORLD", "ALPHA_SKY", "DELTA_SKY", "ALPHA_J2000", "DELTA_J2000", "ALPHA_B1950")
+    ours, theirs = both(tool, columns=columns)
+    for name in columns:
+        assert np.allclose(ours[name], theirs[name], rtol=0, atol=1e-6 if "B1950" in name else 1e-7), name
+
+
+@pytest.mark.parametrize("kind", ["photons", "flat", "narrow", "tall"])
+def test_backgrounds_of_odd_images_are_the_originals(tool: str, kind: str) -> None:
+    photons = np.random.default_rng(4).poisson(0.1, (160, 180)) + np.rint(sky() / 100.0 - 1.0)
+    images = {"photons": photons.astype(np.int16), "flat": np.where(sky() > 200.0, sky(), 100.0).astype(np.float32)}
+    images |= {"narrow": sky(shape=(40, 400)), "tall": sky(shape=(400, 40))}
+    fits.PrimaryHDU(images[kind]).writeto("sky.fits")
+    kinds = ("MINIBACKGROUND", "MINIBACK_RMS", "BACKGROUND", "BACKGROUND_RMS")
+    call = ["sky.fits", "-PARAMETERS_NAME", "odd.param", "-FILTER_NAME", str(SHARE / "default.conv")]
+    call += ["-CHECKIMAGE_TYPE", ",".join(kinds), "-CHECKIMAGE_NAME", ",".join(f"{name}.fits" for name in kinds)]
+    Path("odd.param").write_text("NUMBER\nX_IMAGE\n")
+    assert main([*call, "-VERBOSE_TYPE", "QUIET"]) == 0
+    made = [fits.getdata(f"{name}.fits") for name in kinds]
+    subprocess.run([tool, *call], check=True, capture_output=True)
+    for name, ours in zip(kinds, made, strict=True):
+        # a surface is drawn in single precision
+        assert np.allclose(ours, fits.getdata(f"{name}.fits"), rtol=2e-6, atol=1e-6), name
+
+
+@pytest.mark.parametrize("most", ["20", "60", "140"])
+def test_the_largest_area_is_that_of_a_part_of_a_blend(tool: str, most: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    ours, theirs = both(tool, "-DETECT_MAXAREA", most, columns=(*COLUMNS, "ID_PARENT", "FLUX_APER"))
+    assert len(theirs)
+    same(ours, theirs)
+
+
+def test_the_error_of_a_source_with_less_light_than_the_threshold_is_the_originals(tool: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    fits.PrimaryHDU(sky(seed=5)).writeto("other.fits")  # nothing is where it was found
+    columns = (*COLUMNS, "FLUX_ISOCOR", "FLUXERR_ISOCOR")
+    ours, theirs = both(tool, "-GAIN", "2", columns=columns, image="sky.fits,other.fits")
+    assert np.count_nonzero(theirs["FLUX_ISOCOR"] > 10 * theirs["FLUX_ISO"]) > 3
+    same(ours, theirs)
+
+
+def test_parents_are_numbered_over_all_images_of_a_file(tool: str) -> None:
+    fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(sky(seed=seed)) for seed in (3, 5, 8))]).writeto("sky.fits")
+    tables = both(tool, "-CLEAN_PARAM", "0.2", columns=(*COLUMNS, "ID_PARENT", "EXT_NUMBER", "NUMBER"))
+    assert len(tables) == 6
+    for ours, theirs in zip(tables[:3], tables[3:], strict=True):
+        same(ours, theirs)
+
+
+def test_the_largest_threshold_of_a_source_is_its_threshold(tool: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    ours, theirs = both(tool, "-WEIGHT_TYPE", "BACKGROUND", columns=(*COLUMNS, "THRESHOLDMAX"))
+    assert len(theirs) > 10
+    same(ours, theirs)
+
+
+def test_wide_apertures_keep_sources_in_the_buffer_for_longer(tool: str) -> None:
+    fits.PrimaryHDU(np.concatenate([sky(seed=seed) for seed in range(6)])).writeto("sky.fits")
+    ours, theirs = both(tool, "-PHOT_APERTURES", "5,60", "-MEMORY_BUFSIZE", "300", columns=(*COLUMNS, "MAG_APER(2)"))
+    assert len(theirs) > 10
+    same(ours, theirs)  # row by row
