@@ -23,8 +23,9 @@ CELL = 64
 
 @njit(cache=True, nogil=True)
 def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers hang together
-    table: Array, power: float, nx: int, ny: int, held_rows: int, ahead: int, most: int, margin: int
-) -> tuple[Array, Array, Array, Array]:
+    table: Array, power: float, nx: int, ny: int, held_rows: int, ahead: int, most: int, margin: int,
+    unblanked: int,
+) -> tuple[Array, Array, Array, Array]:  # fmt: skip
     """Sweep over the objects in the order of their detection, as the original does while it reads the image.
 
     Each is compared with those that came before it and still stand in the list. An object leaves the list, to be
@@ -38,6 +39,7 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
     ahead : rows at its end that are not yet looked at for objects
     most : objects in the list
     margin : rows at either side of a barycentre that have to be in the buffer
+    unblanked : last rows of a group that are not yet blanked when it is complete: those above a filter's middle
 
     Returns
     -------
@@ -46,7 +48,7 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
     since : (n - swallowed,) int32, first row of the buffer when each of them was measured: nothing is before the
         buffer is full, and it stands still when its end has come to the image's
     back : (n,) int32, row before which an object's pixels were given back to the image when it was swallowed. The
-        original has not yet blanked the last row of a newcomer then, does so later, and so hides it for good.
+        original has not yet blanked the last rows of a newcomer then, does so later, and so hides them for good.
     """
     number = table.shape[0]
     into = np.full(number, -1, np.int64)
@@ -124,13 +126,13 @@ def swept(  # noqa: C901, PLR0912  one sweep whose chains, victims and leavers h
                             if _explains(old, theirs, their_slope, power, dx, dy, new[shapes.MTHRESH]):
                                 eater = other
             if eater >= 0:
-                into[k], back[k] = eater, last_row - 1
+                into[k], back[k] = eater, last_row - unblanked
                 _take_over(table, eater, k)
                 continue
             victims[:count].sort()
             for j in range(count - 1, -1, -1):
                 loser = held[victims[j]]
-                into[loser], back[loser] = k, last_row - 1
+                into[loser], back[loser] = k, last_row - unblanked
                 _take_over(table, k, loser)
                 size = _remove(held, place, victims[j], size)
             for row in range(y0, y1 + 1):

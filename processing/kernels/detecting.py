@@ -38,7 +38,7 @@ def _detection() -> None:
     table = deblend.branches(starts, x, y, kept, kept.copy(), bounds, 1.0, 32, 0.005, 5, 0, 1, owner, parts)
     dealing.deal(starts, x, y, owner, parts, table, 1.0, dealing.seeded())
     deblend.gather(starts, x, y, kept, kept.copy(), bounds, 1.0, 5, 0, 1, owner, parts, table, ends)
-    into, _, _, back = clean.swept(np.ones((1, shapes.FIELDS)), 1.0, _SIDE, _SIDE, _SIDE, 2, 10, 0)
+    into, _, _, back = clean.swept(np.ones((1, shapes.FIELDS)), 1.0, _SIDE, _SIDE, _SIDE, 2, 10, 0, 1)
     clean.gathered(np.zeros(1, np.int64), np.array([0, starts[-1]]), into, back, (x, y, kept, kept.copy()))
 
 

@@ -133,7 +133,10 @@ def _levels(
     sky: float,
     told: Array,
 ) -> None:
-    """Areas above eight levels between threshold and peak, and the FWHM of the Gaussian that fits the profile."""
+    """Areas above eight levels between threshold and peak, and the FWHM of the Gaussian that fits the profile.
+
+    All levels are 0 where one of both is not positive.
+    """
     peak = told[PEAK]
     ratio = peak / threshold if threshold > 0.0 else 0.0
     low = max(peak / 5.0, threshold)
@@ -143,6 +146,9 @@ def _levels(
         if ratio > 1.0:
             for level in range(8):
                 told[LEVELS + level] += value > threshold * ratio ** (level / 8.0)
+        elif peak <= 0.0 or threshold <= 0.0:
+            for level in range(8):
+                told[LEVELS + level] += value > 0.0
         elif value > threshold:
             told[LEVELS] += 1
         value -= sky

@@ -129,7 +129,7 @@ def detect(
     held = min(settings.memory_bufsize, ny)
     power = settings.clean_param if settings.clean else 0.0
     into, order, since, back = clean.swept(
-        table, power, nx, ny, held, halo + LEAD, settings.memory_objstack, _margin(settings)
+        table, power, nx, ny, held, halo + LEAD, settings.memory_objstack, _margin(settings), halo
     )
     own = np.diff(begun)[order]
     table, starts, sequence = _merged(into, order, table, begun)

@@ -50,7 +50,7 @@ def measure_radii(
     growth.radii(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2,
         MASKS[settings.mask_type], band.first, rows, detections.centres, detections.shapes,
-        settings.phot_autoapers[1] / 2.0, table["FLUX_AUTO"], np.array(settings.phot_fluxfrac, np.float64),
+        settings.phot_autoapers[0], table["FLUX_AUTO"], np.array(settings.phot_fluxfrac, np.float64),
         detections.held, table["FLUX_RADIUS"], table["HALF_LIGHT_RADIUS"], table.get("GROWTH", _NO_CURVES),
         table.get("GROWTH_STEP", _NO_CURVES[0]), table["FLAGS"],
     )  # fmt: skip

@@ -248,3 +248,38 @@ def test_wide_apertures_keep_sources_in_the_buffer_for_longer(tool: str) -> None
     ours, theirs = both(tool, "-PHOT_APERTURES", "5,60", "-MEMORY_BUFSIZE", "300", columns=(*COLUMNS, "MAG_APER(2)"))
     assert len(theirs) > 10
     same(ours, theirs)  # row by row
+
+
+@pytest.mark.parametrize("least", ["20,20", "0,30", "30,0"])
+def test_the_first_of_the_least_apertures_is_the_reach_of_curves_of_growth(tool: str, least: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    columns = (*COLUMNS, "FLUX_RADIUS", "FLUX_WIN", "FLUX_GROWTH(8)")
+    ours, theirs = both(tool, "-PHOT_AUTOAPERS", least, columns=columns)
+    alone = theirs["FLAGS"] & 3 == 0
+    assert np.count_nonzero(alone) > 10
+    same(ours[alone], theirs[alone])
+
+
+def test_areas_above_a_threshold_of_nothing_are_those_above_nothing(tool: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    noise = np.full((160, 180), 5.0, np.float32)
+    noise[40:44, 50:70] = 0.0
+    fits.PrimaryHDU(noise).writeto("noise.fits")
+    columns = (*COLUMNS, *(f"ISO{level}" for level in range(8)))
+    words = ("-WEIGHT_TYPE", "MAP_RMS", "-WEIGHT_IMAGE", "noise.fits", "-DEBLEND_MINCONT", "1")
+    ours, theirs = both(tool, *words, columns=columns)
+    assert (theirs["ISO7"] > 1).any()
+    same(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["none", "default.conv", "gauss_2.0_5x5.conv", "gauss_5.0_9x9.conv"])
+def test_what_a_source_swallowed_is_hidden_as_the_filter_has_it(tool: str, name: str) -> None:
+    y, x = np.mgrid[:160, :180]
+    wings = 3000.0 / (1.0 + ((x - 80.0) ** 2 + (y - 70.0) ** 2) / 16.0) ** 1.2
+    fits.PrimaryHDU((sky() + wings).astype(np.float32)).writeto("sky.fits")
+    words = ["-FILTER", "N"] if name == "none" else ["-FILTER_NAME", str(SHARE / name)]
+    ours, theirs = both(tool, *words, "-DETECT_THRESH", "0.7", columns=(*COLUMNS, "FLUX_APER", "VIGNET(25,25)"))
+    assert len(theirs) > 10
+    hidden, expected = (table["VIGNET"] < -1e29 for table in (ours, theirs))
+    assert np.array_equal(hidden, expected)
+    same(ours[["FLUX_AUTO", "FLUX_ISO"]], theirs[["FLUX_AUTO", "FLUX_ISO"]])
