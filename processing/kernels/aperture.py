@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.compiler import njit
-from processing.kernels.circle import LANES, Ends, count, ends_of, find_ends, padded
+from processing.kernels.circle import LANES, padded
 from processing.kernels.pixel import BLANK, LEAST, counted, good
 
 Array = NDArray[Any]
@@ -81,8 +81,8 @@ def circles(
     sky : (n,) float32, levels that are taken off the objects' light; (0,): nothing is
     """
     shot = 1.0 / (gain * noise) if by_weight and gain > 0.0 and noise > 0.0 else 0.0
-    rows_most = int(np.max(diameters)) + 3 if diameters.size else 0
-    ends, counts = ends_of(rows_most, OVER), np.zeros(padded(rows_most, LANES), np.float32)
+    most = padded(int(np.max(diameters)) + 3 if diameters.size else 0, LANES)
+    squares, counts = np.zeros((OVER, most), np.float32), np.zeros(most, np.float32)
     for k in rows:
         cx, cy = centres[k, 0], centres[k, 1]
         for n in range(diameters.size):
@@ -97,7 +97,7 @@ def circles(
             if x0 < x1 and y0 < y1:
                 total, spread, area = _circle(
                     values, labels, variance, np.float32(bad), noise, shot, mask, k + 1, (cx, cy - first), radius,
-                    (x0, x1, y0 - first, y1 - first), ends, counts,
+                    (x0, x1, y0 - first, y1 - first), squares, counts,
                 )  # fmt: skip
             total -= area * (sky[k] if sky.size else 0.0)
             if not by_weight and gain > 0.0 and total > 0.0:
@@ -109,7 +109,7 @@ def circles(
 @njit(cache=True, nogil=True)
 def _circle(
     values: Array, labels: Array, variance: Array, bad: np.float32, noise: float, shot: float, mask: int, mine: int,
-    centre: tuple[float, float], radius: float, box: tuple[int, int, int, int], ends: Ends, counts: Array,
+    centre: tuple[float, float], radius: float, box: tuple[int, int, int, int], squares: Array, counts: Array,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Light, variance and area, pixels, within a circle; rows and its centre count from the first of `values`.
 
@@ -121,9 +121,10 @@ def _circle(
     begin = max(min(x0, values.shape[1] - width), 0)
     inside = counts[: min(width, values.shape[1] - begin)]
     light, spread, products, parts = 0.0, 0.0, 0.0, 0.0
-    find_ends(ends, OVER, radius, begin - centre[0], y0 - centre[1], y1 - y0)
+    _square(begin, np.float32(centre[0]), squares[:, : inside.size])
+    square = np.float32(radius) * np.float32(radius)
     for y in range(y0, y1):
-        count(ends, OVER, y - y0, inside)
+        _count(squares, np.float32(y) - np.float32(centre[1]), square, inside)
         line, own = values[y, begin : begin + inside.size], labels[y, begin : begin + inside.size]
         left, right = (0, 0) if shot == 0.0 else _near(centre, radius, y, (x0, x1))
         left, right = left - begin, right - begin
@@ -149,6 +150,37 @@ def _circle(
                 products += max(value, 0.0) * var if near else 0.0
     whole = 1.0 / OVER**2
     return light * whole, spread * whole + shot * products, parts * whole
+
+
+@njit(cache=True, nogil=True)
+def _square(begin: int, middle: np.float32, squares: Array) -> None:
+    """Fill `squares` (OVER, n) float32 with those of how far each part of pixels is from the middle, left to right.
+
+    Parts are counted on in single precision, as the original does it: of a source that stands just on a pixel some are
+    just on the circle.
+    """
+    step = np.float32(1.0 / OVER)
+    for i in range(squares.shape[1]):
+        across = np.float32(begin + i) - middle + np.float32(0.5) * (step - np.float32(1.0))
+        for part in range(OVER):
+            squares[part, i] = across * across
+            across += step
+
+
+@njit(cache=True, nogil=True)
+def _count(squares: Array, dy: np.float32, most: np.float32, counts: Array) -> None:
+    """Fill `counts` (n,) float32 with how many parts each pixel of a row has within the circle."""
+    step, one, none = np.float32(1.0 / OVER), np.float32(1.0), np.float32(0.0)
+    down = dy + np.float32(0.5) * (step - np.float32(1.0))
+    counts[:] = none
+    a, b, c, d, e = squares[0], squares[1], squares[2], squares[3], squares[4]
+    for _ in range(OVER):
+        square = down * down
+        for i in range(counts.size):
+            inside = (one if a[i] + square < most else none) + (one if b[i] + square < most else none)
+            inside += (one if c[i] + square < most else none) + (one if d[i] + square < most else none)
+            counts[i] += inside + (one if e[i] + square < most else none)
+        down += step
 
 
 @njit(cache=True, nogil=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from processing.kernels import circle
+from processing.kernels import aperture, circle
 
 X, Y, SIDE = 19.317, 20.571, 40
 
@@ -40,3 +40,27 @@ def test_a_row_of_pixels_stays_where_no_part_of_it_comes_in_or_leaves() -> None:
                 circle.count(kept, 11, row, counts[row])
         assert np.array_equal(counts, fresh)
     assert stayed > rows  # at least where it did not move by more than a millionth of a pixel
+
+
+def test_parts_just_on_an_aperture_are_counted_in_single_precision() -> None:
+    """Of a source in the middle of a pixel, within 5 pixels: (3, 4) and (1.4, 4.8) are on the circle."""
+    image, centre = np.ones((21, 21), np.float32), np.array([[10.0, 10.0]])
+    flux, error, flags = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float32), np.zeros(1, np.int16)
+    nothing = np.empty((0, 0), np.float32)
+    aperture.circles(
+        image, np.zeros((21, 21), np.int32), nothing, np.inf, 1.0, 0.0, False, 0, 0, 21, np.array([0]), centre,
+        np.array([10.0]), np.empty(0, np.float32), flux, error, flags,
+    )  # fmt: skip
+    parts = 0
+    step = np.float32(0.2)
+    offset = np.float32(0.5) * (step - np.float32(1))
+    for y, x in np.argwhere(image > 0):
+        down = np.float32(y) - np.float32(10) + offset
+        for _ in range(5):
+            across = np.float32(x) - np.float32(10) + offset
+            for _ in range(5):
+                parts += across * across + down * down < np.float32(25)
+                across += step
+            down += step
+    assert flux[0, 0] == pytest.approx(parts / 25, rel=1e-7)
+    assert parts != np.count_nonzero(np.add.outer(np.arange(-52, 53) ** 2, np.arange(-52, 53) ** 2) < 625)
