@@ -15,6 +15,8 @@ LEVELS = 9
 FIELDS = LEVELS + 8
 WIDEST = 13.0
 """Of the Gaussian that fits the profile, square of its scale over the product of the semi-axes."""
+SINGLE = 0.08333
+"""Variance of a place within a pixel, in pixels**2, as the original has it: a twelfth, cut off."""
 
 
 @njit(cache=True, nogil=True)
@@ -99,8 +101,8 @@ def isophote(
         square = flux * flux
         told[EX2], told[EY2], told[EXY] = told[EX2] / square, told[EY2] / square, told[EXY] / square
         if singular[k] and told[EX2] * told[EY2] - told[EXY] * told[EXY] < (total / square) ** 2:
-            told[EX2] += total / square / 12.0
-            told[EY2] += total / square / 12.0
+            told[EX2] += SINGLE * total / square
+            told[EY2] += SINGLE * total / square
         _levels(values, first, x, y, begin, mine, threshold - sky[k], centres[k], axes[k], full[k], sky[k], told)
         told[PEAK] = brightest - sky[k]
 

@@ -66,8 +66,8 @@ def ellipses(
         flags[k] |= CUT if bounds[4] else 0
         size = 0.0
         if pixels > 0:
-            step = _step(light, area)
-            size = max(factor * step * (PARTS + 1) / (1.0 * STEPS * PARTS) * form[3], least)
+            step, seen_there = _step(light, area)
+            size = max(factor * step * (PARTS + 1) / (1.0 * STEPS * PARTS) * form[3], least) if seen_there else least
             looked = step * (PARTS + 2)
             flags[k] |= CROWDED if is_crowded(others[looked], area[looked] + others[looked]) else 0
         fill(
@@ -121,15 +121,19 @@ def _profile(
 
 
 @njit(cache=True, nogil=True)
-def _step(light: Array, area: Array) -> int:
-    """Return the first step whose ring is fainter than RATIO of what it surrounds; the last one where none is."""
-    step = 0
+def _step(light: Array, area: Array) -> tuple[int, bool]:
+    """Return the first step whose ring is fainter than RATIO of what it surrounds, or the last one where none is.
+
+    The second says whether there is light in its ring and within; the smallest radius is taken where there is none.
+    """
+    step, there = 0, False
     for n in range(1, STEPS * PARTS // (PARTS + 2) + 1):
         step = n
         inner, middle, outer = n * PARTS, n * (PARTS + 1), n * (PARTS + 2)
         ring = area[outer] - area[inner]
+        there = ring > 0 and area[middle] > 0 and light[outer] != light[inner] and light[middle] != 0.0
         if ring > 0 and area[middle] > 0:
             within = light[middle] / area[middle]
             if (light[outer] - light[inner]) / ring < RATIO * within:
                 break
-    return step
+    return step, there

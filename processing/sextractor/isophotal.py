@@ -54,11 +54,13 @@ def seen(band: Band) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
 def ellipse(
     x2: NDArray[np.float64], y2: NDArray[np.float64], xy: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Semi-axes and angle (degrees) of second moments."""
+    """Semi-axes and angle (degrees) of second moments; 45 degrees of a circle, 0 where there is nothing."""
     unlike = x2 - y2
     root = np.sqrt(0.25 * unlike**2 + xy**2)
     middle = 0.5 * (x2 + y2)
-    angle = np.where(unlike != 0.0, 0.5 * np.arctan2(2.0 * xy, unlike), np.where(xy != 0.0, np.pi / 4, 0.0))
+    angle = np.where(
+        unlike != 0.0, 0.5 * np.arctan2(2.0 * xy, unlike), np.where((xy != 0.0) | (middle != 0.0), np.pi / 4, 0.0)
+    )
     return np.sqrt(middle + root), np.sqrt(np.maximum(middle - root, 0.0)), np.degrees(angle)
 
 

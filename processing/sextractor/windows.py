@@ -16,6 +16,8 @@ from processing.sextractor.settings import Settings
 
 SINGULAR = 0.00694
 """Determinant of moments, pixel**4, below which those of a pixel are added: 1/144, rounded as the original's."""
+WITHIN = 0.0833333
+"""Moment of a pixel, pixel**2: a twelfth, rounded as the original's."""
 _NO_CURVES = np.empty((1, 0))
 _DOUBLES = (
     "XWIN_IMAGE", "YWIN_IMAGE", "X2WIN_IMAGE", "Y2WIN_IMAGE", "XYWIN_IMAGE", "ERRX2WIN_IMAGE", "ERRY2WIN_IMAGE",
@@ -97,8 +99,8 @@ def measure_windowed(
     table["NITER_WIN"][rows] = told[:, windowed.TURNS]
     table["FLUX_WIN"][rows], table["FLUXERR_WIN"][rows] = told[:, windowed.FLUX], told[:, windowed.ERROR]
     narrow = told[:, windowed.X2] * told[:, windowed.Y2] - told[:, windowed.XY] ** 2 < SINGULAR
-    told[narrow, windowed.X2] += 1.0 / 12.0
-    told[narrow, windowed.Y2] += 1.0 / 12.0
+    told[narrow, windowed.X2] += WITHIN
+    told[narrow, windowed.Y2] += WITHIN
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = told[:, windowed.FLUX] / told[:, windowed.ERROR]
         table["SNR_WIN"][rows] = np.where(told[:, windowed.ERROR] > 0.0, ratio, 1e30)

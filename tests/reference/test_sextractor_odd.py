@@ -283,3 +283,24 @@ def test_what_a_source_swallowed_is_hidden_as_the_filter_has_it(tool: str, name:
     hidden, expected = (table["VIGNET"] < -1e29 for table in (ours, theirs))
     assert np.array_equal(hidden, expected)
     same(ours[["FLUX_AUTO", "FLUX_ISO"]], theirs[["FLUX_AUTO", "FLUX_ISO"]])
+
+
+def test_petrosian_radii_within_one_blend_are_the_originals(tool: str) -> None:
+    fits.PrimaryHDU(sky()).writeto("sky.fits")
+    # all of the image belongs to somebody: no pixel is left for a ring
+    ours, theirs = both(
+        tool, "-BACK_TYPE", "MANUAL", "-BACK_VALUE", "80", columns=(*COLUMNS, "PETRO_RADIUS", "FLUX_PETRO")
+    )
+    assert np.count_nonzero(theirs["PETRO_RADIUS"] == 3.5) > 3
+    same(ours, theirs)
+
+
+def test_errors_of_single_pixels_are_the_originals(tool: str) -> None:
+    pixels = sky()
+    pixels[5::16, 5::16] += 60.0
+    fits.PrimaryHDU(pixels).writeto("sky.fits")
+    columns = (*COLUMNS, "ERRX2_IMAGE", "ERRY2_IMAGE", "ERRCXX_IMAGE", "ERRA_IMAGE", "ERRB_IMAGE", "ERRTHETA_IMAGE")
+    ours, theirs = both(tool, "-FILTER", "N", "-DETECT_MINAREA", "1", "-DETECT_THRESH", "5", columns=columns)
+    assert np.count_nonzero(theirs["ERRTHETA_IMAGE"] == 45.0) > 20
+    for name in columns:
+        assert np.allclose(ours[name], theirs[name], rtol=2e-6, atol=0), name
