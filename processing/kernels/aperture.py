@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from processing.compiler import njit
 from processing.kernels.circle import LANES, padded
-from processing.kernels.pixel import BLANK, LEAST, counted, good
+from processing.kernels.pixel import BLANK, LEAST, counted, good, in_buffer
 
 Array = NDArray[Any]
 OVER = 5
@@ -62,7 +62,7 @@ def circles(
     by_weight: bool,
     mask: int,
     first: int,
-    height: int,
+    held: Array,
     rows: Array,
     centres: Array,
     diameters: Array,
@@ -75,7 +75,8 @@ def circles(
 
     Parameters
     ----------
-    values, labels, variance : (ny, nx) from row `first` of an image of `height` rows on
+    values, labels, variance : (ny, nx) from row `first` of an image on
+    held : (n, 2) int32, first row and end of what is looked at for each
     by_weight : the gain follows the variance of each pixel
     centres : (n, 2) float64, (x, y) in the image
     sky : (n,) float32, levels that are taken off the objects' light; (0,): nothing is
@@ -85,19 +86,21 @@ def circles(
     squares, counts = np.zeros((OVER, most), np.float32), np.zeros(most, np.float32)
     for k in rows:
         cx, cy = centres[k, 0], centres[k, 1]
+        low, high = in_buffer(first, values.shape[0], held[k])
+        begin, end = first + low, first + high
         for n in range(diameters.size):
             radius = 0.5 * diameters[n]
             x0, x1 = int(cx - radius + 0.499999), int(cx + radius + 1.499999)
             y0, y1 = int(cy - radius + 0.499999), int(cy + radius + 1.499999)
-            if x0 < 0 or x1 > values.shape[1] or y0 < 0 or y1 > height:
+            if x0 < 0 or x1 > values.shape[1] or y0 < held[k, 0] or y1 > held[k, 1]:
                 flags[k] |= CUT
                 x0, x1 = max(x0, 0), min(x1, values.shape[1])
-            y0, y1 = max(y0, first), min(y1, first + values.shape[0])
+            y0, y1 = max(y0, begin), min(y1, end)
             total, spread, area = 0.0, 0.0, 0.0
             if x0 < x1 and y0 < y1:
                 total, spread, area = _circle(
-                    values, labels, variance, np.float32(bad), noise, shot, mask, k + 1, (cx, cy - first), radius,
-                    (x0, x1, y0 - first, y1 - first), squares, counts,
+                    values[low:high], labels[low:high], variance[low:high], np.float32(bad), noise, shot, mask, k + 1,
+                    (cx, cy - begin), radius, (x0, x1, y0 - begin, y1 - begin), squares, counts,
                 )  # fmt: skip
             total -= area * (sky[k] if sky.size else 0.0)
             if not by_weight and gain > 0.0 and total > 0.0:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from processing.compiler import njit
 from processing.kernels.aperture import CUT
-from processing.kernels.pixel import counted
+from processing.kernels.pixel import counted, in_buffer
 
 Array = NDArray[Any]
 STEPS = 64
@@ -68,9 +68,11 @@ def radii(
         for n in range(shares.size):
             most = max(most, shares[n] * flux[k])
         count = STEPS if curves.size else min(int((NEAR * shapes[k, 3] + 1.0) / step) + 1, STEPS)
-        inside = _curve(values, labels, variance, bad, noise, mask, first, k + 1, cx, cy, reach, held[k], curve, count)
+        low, high = in_buffer(first, values.shape[0], held[k])
+        near, own, noises = values[low:high], labels[low:high], variance[low:high]
+        inside = _curve(near, own, noises, bad, noise, mask, first + low, k + 1, cx, cy, reach, held[k], curve, count)
         if count < STEPS and not np.any(curve[:count] >= most):
-            _curve(values, labels, variance, bad, noise, mask, first, k + 1, cx, cy, reach, held[k], curve, STEPS)
+            _curve(near, own, noises, bad, noise, mask, first + low, k + 1, cx, cy, reach, held[k], curve, STEPS)
         flags[k] |= 0 if inside else CUT
         for n in range(shares.size):
             radius[k, n] = min(within(curve, shares[n] * flux[k], step), reach)
@@ -115,7 +117,7 @@ def _curve(
         y0, y1 = max(y0, int(cy - radius)), min(y1, int(cy + radius) + 2)
     outer = radius * radius
     x0, x1 = max(x0, 0), min(x1, nx)
-    y0, y1 = max(y0, first, held[0]), min(y1, first + ny, held[1])
+    y0, y1 = max(y0, first), min(y1, first + ny)
     across, down, places = _parts()
     twin = np.zeros(STEPS)
     for y in range(y0, y1):

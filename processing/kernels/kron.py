@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from processing.compiler import njit
 from processing.kernels.aperture import CUT
-from processing.kernels.pixel import NONE, counted
+from processing.kernels.pixel import NONE, counted, in_buffer
 
 Array = NDArray[Any]
 REACH = 6.0
@@ -32,7 +32,7 @@ def ellipses(
     by_weight: bool,
     mask: int,
     first: int,
-    height: int,
+    held: Array,
     rows: Array,
     centres: Array,
     shapes: Array,
@@ -51,7 +51,8 @@ def ellipses(
     Parameters
     ----------
     seen, seen_variance, seen_bad : as the next ones, of the detection image, in which the radius is measured
-    values, labels, variance : (ny, nx) from row `first` of an image of `height` rows on
+    values, labels, variance : (ny, nx) from row `first` of an image on
+    held : (n, 2) int32, first row and end of what is looked at for each
     shapes : (n, 5) float64: cxx, cyy, cxy, a, b
     sky : (n,) float32, levels that are taken off the objects' light, but not for the radius; (0,): nothing is
     factor, least : PHOT_AUTOPARAMS
@@ -62,7 +63,8 @@ def ellipses(
         cxx, cyy, cxy, a, b = shapes[k]
         round_one = estimation / 2.0 >= REACH * math.sqrt(a * b)
         form = (1.0, 1.0, 0.0, estimation / 2.0) if round_one else (cxx, cyy, cxy, REACH)
-        bounds = box(cx, cy, form, values.shape, first, height)
+        low, high = in_buffer(first, values.shape[0], held[k])
+        bounds = box(cx, cy, form, (high - low, values.shape[1]), first + low, held[k])
         moment, total, area, other = _moment(
             seen, labels, seen_variance, seen_bad, k + 1, mask, first, cx, cy, form, bounds
         )
@@ -72,7 +74,7 @@ def ellipses(
         flags[k] |= CUT if bounds[4] else 0
         flags[k] |= CROWDED if is_crowded(other, area) else 0
         fill(
-            k, size, values, labels, variance, bad, noise, gain, by_weight, mask, first, height, centres, shapes, sky,
+            k, size, values, labels, variance, bad, noise, gain, by_weight, mask, first, held, centres, shapes, sky,
             measurement, radius, flux, error, flags,
         )  # fmt: skip
 
@@ -96,7 +98,7 @@ def fill(
     by_weight: bool,
     mask: int,
     first: int,
-    height: int,
+    held: Array,
     centres: Array,
     shapes: Array,
     sky: Array,
@@ -119,10 +121,11 @@ def fill(
     if size * math.sqrt(a * b) <= measurement / 2.0:
         form = (1.0, 1.0, 0.0, measurement / 2.0)
         radius[k] = 0.0
-    bounds = box(cx, cy, form, values.shape, first, height)
+    low, high = in_buffer(first, values.shape[0], held[k])
+    bounds = box(cx, cy, form, (high - low, values.shape[1]), first + low, held[k])
     light, spread, area, other = _add_up(
-        values, labels, variance, bad, noise, gain, by_weight, k + 1, mask, first, cx, cy, form, bounds,
-        sky[k] if sky.size else 0.0,
+        values[low:high], labels[low:high], variance[low:high], bad, noise, gain, by_weight, k + 1, mask, first + low,
+        cx, cy, form, bounds, sky[k] if sky.size else 0.0,
     )  # fmt: skip
     flags[k] |= CUT if bounds[4] else 0
     flags[k] |= CROWDED if other > SHARE * area else 0
@@ -232,16 +235,16 @@ def box(
     cx: float,
     cy: float,
     form: tuple[float, float, float, float],
-    held: tuple[int, int],
+    shape: tuple[int, int],
     first: int,
-    height: int,
+    held: Array,
 ) -> tuple[int, int, int, int, bool]:
-    """Pixels that an ellipse can touch among the rows that are held, and whether the image cuts it."""
+    """Pixels that an ellipse can touch among rows from `first` on, and whether the image, or what is held, cuts it."""
     cxx, cyy, cxy, limit = form
     across, down = cxx - cxy * cxy / (4.0 * cyy), cyy - cxy * cxy / (4.0 * cxx)
     dx = limit / math.sqrt(across) if across > 0.0 else 0.0
     dy = limit / math.sqrt(down) if down > 0.0 else 0.0
     x0, x1 = math.floor(cx - dx + 0.5), math.floor(cx + dx + 0.5) + 1
     y0, y1 = math.floor(cy - dy + 0.5), math.floor(cy + dy + 0.5) + 1
-    cut = x0 < 0 or x1 > held[1] or y0 < 0 or y1 > height
-    return max(x0, 0), min(x1, held[1]), max(y0, first), min(y1, first + held[0]), cut
+    cut = x0 < 0 or x1 > shape[1] or y0 < held[0] or y1 > held[1]
+    return max(x0, 0), min(x1, shape[1]), max(y0, first), min(y1, first + shape[0]), cut

@@ -15,7 +15,7 @@ _PLACE = np.arange(9)
 X, Y = (11 + _PLACE % 3).astype(np.int32), (11 + _PLACE // 3).astype(np.int32)
 """Pixels of the source."""
 _ROWS, _STARTS = np.zeros(1, np.int64), np.array([0, 9])
-_CENTRES = np.full((1, 2), 12.0)
+_CENTRES, _HELD = np.full((1, 2), 12.0), np.array([[0, SIDE]], np.int32)
 _SHAPES = np.array([[1.0, 1.0, 0.0, 1.0, 1.0]])
 
 
@@ -57,8 +57,8 @@ def _isophotal() -> None:
 def _circles() -> None:
     values, labels = _image()
     aperture.circles(
-        values, labels, *_noise(np.empty((0, 0), np.float32)), pixel.CORRECT, 0, SIDE, _ROWS, _CENTRES, np.array([5.0]),
-        np.zeros(1, np.float32), _cells(1), _cells(1), _flags(),
+        values, labels, *_noise(np.empty((0, 0), np.float32)), pixel.CORRECT, 0, _HELD, _ROWS, _CENTRES,
+        np.array([5.0]), np.zeros(1, np.float32), _cells(1), _cells(1), _flags(),
     )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def _kron() -> None:
     values, labels = _image()
     none = np.empty((0, 0), np.float32)
     kron.ellipses(
-        values, none, np.inf, values, labels, *_noise(none), pixel.CORRECT, 0, SIDE, _ROWS, _CENTRES, _SHAPES,
+        values, none, np.inf, values, labels, *_noise(none), pixel.CORRECT, 0, _HELD, _ROWS, _CENTRES, _SHAPES,
         np.zeros(1, np.float32), 2.5, 3.5,
         0.0, 0.0, _cells(), _cells(), _cells(), _flags(),
     )  # fmt: skip
@@ -76,7 +76,7 @@ def _petrosian() -> None:
     values, labels = _image()
     none = np.empty((0, 0), np.float32)
     petrosian.ellipses(
-        values, none, np.inf, values, labels, *_noise(none), pixel.CORRECT, 0, SIDE, _ROWS, _CENTRES, _SHAPES,
+        values, none, np.inf, values, labels, *_noise(none), pixel.CORRECT, 0, _HELD, _ROWS, _CENTRES, _SHAPES,
         np.zeros(1, np.float32), 2.0, 3.5,
         0.0, 0.0, _cells(), _cells(), _cells(), _flags(),
     )  # fmt: skip
@@ -84,20 +84,19 @@ def _petrosian() -> None:
 
 def _growth() -> None:
     values, labels = _image()
-    held = np.array([[0, SIDE]], np.int32)
     growth.radii(
         values, labels, np.empty((0, 0), np.float32), np.inf, 1.0, pixel.CORRECT, 0, _ROWS, _CENTRES, _SHAPES, 0.0,
-        np.full(1, 81.0, np.float32), np.array([0.5]), held, _cells(1), _cells(), np.zeros((1, 4)),
+        np.full(1, 81.0, np.float32), np.array([0.5]), _HELD, _cells(1), _cells(), np.zeros((1, 4)),
         np.zeros(1), _flags(),
     )  # fmt: skip
 
 
 def _windowed() -> None:
     values, labels = _image()
-    held, half = np.array([[0, SIDE]], np.int32), np.ones(1, np.float32)
+    half = np.ones(1, np.float32)
     windowed.windowed(
         values, labels, *_noise(np.empty((0, 0), np.float32)), pixel.CORRECT, 0, _ROWS, _CENTRES, _SHAPES, half,
-        np.ones((1, 6)), held, np.empty((1, windowed.FIELDS)), _flags(), _flags(),
+        np.ones((1, 6)), _HELD, np.empty((1, windowed.FIELDS)), _flags(), _flags(),
     )  # fmt: skip
 
 

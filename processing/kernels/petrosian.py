@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from processing.compiler import njit
 from processing.kernels.aperture import CUT
 from processing.kernels.kron import CROWDED, REACH, box, fill, is_crowded
-from processing.kernels.pixel import good
+from processing.kernels.pixel import good, in_buffer
 
 Array = NDArray[Any]
 STEPS = 20
@@ -34,7 +34,7 @@ def ellipses(
     by_weight: bool,
     mask: int,
     first: int,
-    height: int,
+    held: Array,
     rows: Array,
     centres: Array,
     shapes: Array,
@@ -58,7 +58,8 @@ def ellipses(
         cxx, cyy, cxy, a, b = shapes[k]
         round_one = estimation / 2.0 >= REACH * math.sqrt(a * b)
         form = (1.0, 1.0, 0.0, estimation / 2.0) if round_one else (cxx, cyy, cxy, REACH)
-        bounds = box(cx, cy, form, values.shape, first, height)
+        low, high = in_buffer(first, values.shape[0], held[k])
+        bounds = box(cx, cy, form, (high - low, values.shape[1]), first + low, held[k])
         pixels = _profile(
             seen, labels, seen_variance, seen_bad, k + 1, mask, first, cx, cy, form, bounds, light, area, others
         )
@@ -70,7 +71,7 @@ def ellipses(
             looked = step * (PARTS + 2)
             flags[k] |= CROWDED if is_crowded(others[looked], area[looked] + others[looked]) else 0
         fill(
-            k, size, values, labels, variance, bad, noise, gain, by_weight, mask, first, height, centres, shapes, sky,
+            k, size, values, labels, variance, bad, noise, gain, by_weight, mask, first, held, centres, shapes, sky,
             measurement, radius, flux, error, flags,
         )  # fmt: skip
 

@@ -61,6 +61,13 @@ def counted(
 
 
 @njit(cache=True, nogil=True)
+def in_buffer(first: int, number: int, held: Array) -> tuple[int, int]:
+    """Return which of `number` rows, from row `first` of an image on, are among those that are held for an object."""
+    low = min(max(held[0] - first, 0), number)
+    return low, max(min(held[1] - first, number), low)
+
+
+@njit(cache=True, nogil=True)
 def all_count(line: Array, own: Array, mine: np.int32, noises: Array, bad: np.float32) -> bool:
     """Tell whether all pixels of a row are an object's, or nobody's, and have a weight; `noises` may be empty."""
     odd, one, none, least = np.int32(0), np.int32(1), np.int32(0), np.float32(LEAST)

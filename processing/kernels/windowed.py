@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from processing.compiler import njit
 from processing.kernels.aperture import CUT
 from processing.kernels.circle import LANES, Ends, count, ends_of, find_ends, padded, stayed
-from processing.kernels.pixel import LEAST, all_count, counted
+from processing.kernels.pixel import LEAST, all_count, counted, in_buffer
 
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]
@@ -84,6 +84,8 @@ def windowed(
         k, told = rows[place], found[place]
         told[:] = 0.0
         x, y = centres[k, 0], centres[k, 1]
+        low, high = in_buffer(first, values.shape[0], held[k])
+        near, own, noises, begin = values[low:high], labels[low:high], variance[low:high], first + low
         sigma = half[k] * 2.0 / 2.35
         reach = REACH * sigma
         side = 2 * int(reach + SLACK) + 4
@@ -96,14 +98,14 @@ def windowed(
         while turns < TURNS_MOST:
             last_x, last_y = x, y
             inside = inside and _within(x, y, reach, values.shape[1], held[k])
-            box = _box(x, y, reach, values.shape, first, held[k])
-            moved = mirror != (np.floor(2.0 * x + 0.49999), np.floor(2.0 * (y - first) + 0.49999))
+            box = _box(x, y, reach, near.shape, begin)
+            moved = mirror != (np.floor(2.0 * x + 0.49999), np.floor(2.0 * (y - begin) + 0.49999))
             anew = turns == 0 or not _holds(bounds, box) or (others > 0 and moved)
             if anew:
-                bounds = _box(x, y, reach + SLACK, values.shape, first, held[k])
-                mirror = (np.floor(2.0 * x + 0.49999), np.floor(2.0 * (y - first) + 0.49999))
+                bounds = _box(x, y, reach + SLACK, near.shape, begin)
+                mirror = (np.floor(2.0 * x + 0.49999), np.floor(2.0 * (y - begin) + 0.49999))
                 others = _cut(
-                    values, labels, variance, bad, noise, mask, first, k + 1, x, y, bounds, planes
+                    near, own, noises, bad, noise, mask, begin, k + 1, x, y, bounds, planes
                 )  # fmt: skip
             _cover(room, bounds, x, y, reach, anew)
             total, sx, sy = _centre(room, bounds, x, y, sigma)
@@ -152,13 +154,13 @@ def _within(cx: float, cy: float, reach: float, width: int, held: Array) -> bool
 
 
 @njit(cache=True, nogil=True)
-def _box(cx: float, cy: float, reach: float, shape: tuple[int, int], first: int, held: Array) -> Box:
+def _box(cx: float, cy: float, reach: float, shape: tuple[int, int], first: int) -> Box:
     """Pixels that a window can touch, of those that are there: from x0 to before x1, from y0 to before y1.
 
     Of a window that was thrown out of the image they are none: the end is the beginning, and never before it.
     """
-    x0, y0 = max(int(cx - reach + 0.499999), 0), max(int(cy - reach + 0.499999), held[0], first)
-    x1, y1 = min(int(cx + reach + 1.499999), shape[1]), min(int(cy + reach + 1.499999), held[1], first + shape[0])
+    x0, y0 = max(int(cx - reach + 0.499999), 0), max(int(cy - reach + 0.499999), first)
+    x1, y1 = min(int(cx + reach + 1.499999), shape[1]), min(int(cy + reach + 1.499999), first + shape[0])
     return x0, max(x0, x1), y0, max(y0, y1)
 
 

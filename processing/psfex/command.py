@@ -19,6 +19,8 @@ def _refuse(values: Values) -> None:
     kind = values.text("NEWBASIS_TYPE")
     if kind != "NONE" and values.whole("NEWBASIS_NUMBER") < 1:
         raise BadSetting(f"NEWBASIS_TYPE = {kind}: NEWBASIS_NUMBER from 1 was expected")
+    if values.whole("BADPIXEL_NMAX") < 0:
+        raise BadSetting(f"BADPIXEL_NMAX = {values.whole('BADPIXEL_NMAX')}: 0 or more was expected")
     if values.whole("BASIS_NUMBER") < 1 or values.number("BASIS_SCALE") <= 0.0:
         raise BadSetting("BASIS_NUMBER from 1 and BASIS_SCALE above 0 were expected")
 

@@ -37,7 +37,7 @@ def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Se
     wanted = not quiet or values.switch("WRITE_XML") or bool(checks or drawn)
     bar = Bar(shown=not quiet)
     fields = []
-    _looked_over(paths, checks, settings, quiet=quiet)
+    _looked_over(paths, checks, values, settings, quiet=quiet)
     for number, (exposure, made) in enumerate(_models(paths, settings, quiet=quiet)):
         path = exposure.path
         fields.append(_field(exposure, made, settings, partial(_part, bar, number, len(paths)), look=wanted))
@@ -51,6 +51,7 @@ def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Se
         fields[-1] = _drawn(fields[-1], drawn, settings)
     _list(fields, values, settings)
     if not quiet:
+        sys.stderr.write("".join(line for each in fields for line in lowered(each, settings)))
         sys.stderr.write(_HEADER + "".join(line for each in fields for line in told(each)))
     seconds = time.monotonic() - begin
     if values.switch("WRITE_XML") and values.text("XML_NAME"):
@@ -66,8 +67,22 @@ def run(paths: Sequence[Path], values: Values, settings: Settings, arguments: Se
     return "" if quiet else f"{len(fields)} catalogues, {images} images in {time.monotonic() - begin:.2f} s"
 
 
-def _looked_over(paths: Sequence[Path], checks: Mapping[str, Path], settings: Settings, *, quiet: bool) -> None:
-    """Refuse what cannot be drawn before models are made, and tell what has no effect."""
+def _looked_over(
+    paths: Sequence[Path], checks: Mapping[str, Path], values: Values, settings: Settings, *, quiet: bool
+) -> None:
+    """Refuse what cannot be drawn or written before models are made, and tell what has no effect."""
+    targets = [("PSF_DIR", _out(path, values)) for path in paths]
+    targets += [("CHECKIMAGE_NAME", name) for name in checks.values()]
+    if settings.homogenisation:
+        targets += [("HOMOKERNEL_DIR", _out(path, values, "HOMOKERNEL")) for path in paths]
+    if values.text("OUTCAT_TYPE") != "NONE":
+        targets.append(("OUTCAT_NAME", Path(values.text("OUTCAT_NAME"))))
+    if values.switch("WRITE_XML"):
+        targets.append(("XML_NAME", Path(values.text("XML_NAME"))))
+    for key, target in targets:
+        if not target.parent.is_dir():
+            told = f"{key}: there is no directory {target.parent}; make it, or name another one"
+            raise BadSetting(told)
     if "GREAT10" in checks:
         for path in paths:
             checkimages.listed(path)
@@ -143,6 +158,8 @@ def _list(fields: Sequence[Field], values: Values, settings: Settings) -> None:
     rows = stars.rows_of(fields, settings)
     if form == "FITS_LDAC":
         stars.write(path, rows)
+    elif str(path) == "STDOUT":
+        sys.stdout.write(stars.text(rows, header=form == "ASCII_HEAD"))
     else:
         write_text(path, stars.text(rows, header=form == "ASCII_HEAD"))
 
@@ -182,6 +199,21 @@ def _field(
                 progress(0.6 + 0.4 * len(seen) / (len(made) + 1))
     progress(1.0)
     return Field(exposure.path, exposure.catalogues, made, seen)
+
+
+def lowered(field: Field, settings: Settings) -> list[str]:
+    """Return a line for each image whose sources are too few for the degrees of the settings."""
+    if settings.hidden or not any(settings.degrees):
+        return []
+    asked = ",".join(str(degree) for degree in settings.degrees)
+    lines = []
+    for number, each in enumerate(field.made, 1):
+        degrees = each.model.variation.degrees
+        if not each.verdict and degrees != settings.degrees:
+            left = ",".join(str(degree) for degree in degrees) or "a constant PSF"
+            what = f"too few sources for PSFVAR_DEGREES {asked}: {left} instead"
+            lines.append(f"psfex: {field.path.name}[{number}]: {what}\n")
+    return lines
 
 
 def told(field: Field) -> list[str]:

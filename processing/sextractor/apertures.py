@@ -25,7 +25,7 @@ def measure_circles(
     aperture.circles(
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first,
-        band.height, rows, detections.middles, np.array(settings.phot_apertures, np.float64), levels(table),
+        detections.held, rows, detections.middles, np.array(settings.phot_apertures, np.float64), levels(table),
         table["FLUX_APER"], table["FLUXERR_APER"], table["FLAGS"],
     )  # fmt: skip
 
@@ -43,7 +43,7 @@ def measure_ellipses(
         *seen(band),
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first,
-        band.height, rows, detections.middles, detections.shapes, levels(table), *settings.phot_autoparams,
+        detections.held, rows, detections.middles, detections.shapes, levels(table), *settings.phot_autoparams,
         *settings.phot_autoapers, table["KRON_RADIUS"], table["FLUX_AUTO"], table["FLUXERR_AUTO"], table["FLAGS"],
     )  # fmt: skip
 
@@ -61,7 +61,7 @@ def measure_petrosian(
         *seen(band),
         band.values, band.labels, variances(band.variance), noise.bad_variance, noise.rms**2, noise.gain,
         noise.weight_gain and band.variance is not None, MASKS[settings.mask_type], band.first,
-        band.height, rows, detections.middles, detections.shapes, levels(table), *settings.phot_petroparams,
+        detections.held, rows, detections.middles, detections.shapes, levels(table), *settings.phot_petroparams,
         *settings.phot_autoapers, table["PETRO_RADIUS"], table["FLUX_PETRO"], table["FLUXERR_PETRO"], table["FLAGS"],
     )  # fmt: skip
 

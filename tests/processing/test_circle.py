@@ -48,8 +48,8 @@ def test_parts_just_on_an_aperture_are_counted_in_single_precision() -> None:
     flux, error, flags = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float32), np.zeros(1, np.int16)
     nothing = np.empty((0, 0), np.float32)
     aperture.circles(
-        image, np.zeros((21, 21), np.int32), nothing, np.inf, 1.0, 0.0, False, 0, 0, 21, np.array([0]), centre,
-        np.array([10.0]), np.empty(0, np.float32), flux, error, flags,
+        image, np.zeros((21, 21), np.int32), nothing, np.inf, 1.0, 0.0, False, 0, 0, np.array([[0, 21]], np.int32),
+        np.array([0]), centre, np.array([10.0]), np.empty(0, np.float32), flux, error, flags,
     )  # fmt: skip
     parts = 0
     step = np.float32(0.2)

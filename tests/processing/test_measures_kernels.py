@@ -23,6 +23,7 @@ AT = (19.317, 20.571)
 """x and y of the source."""
 NONE = np.empty((0, 0), np.float32)
 ROWS = np.zeros(1, np.int64)
+HELD = np.array([[0, SIDE]], np.int32)
 CENTRES = np.array([AT])
 SHAPES = np.array([[0.25, 0.25, 0.0, 2.0, 2.0]])
 SHAPE = (0.30, 0.22, 0.10, 2.4, 1.9)
@@ -76,7 +77,7 @@ def test_light_in_circles(image: tuple[NDArray[np.float32], NDArray[np.int32]], 
     values, labels = image
     flux, error, flags = cell(2), cell(2), np.zeros(1, np.int16)
     aperture.circles(
-        values, labels, NONE, np.inf, 4.0, 2.0, False, mask, 0, SIDE, ROWS, CENTRES, np.array([7.0, 60.0]), SKY, flux,
+        values, labels, NONE, np.inf, 4.0, 2.0, False, mask, 0, HELD, ROWS, CENTRES, np.array([7.0, 60.0]), SKY, flux,
         error, flags,
     )  # fmt: skip
     counted = {
@@ -101,7 +102,7 @@ def test_light_in_an_ellipse_of_kron(image: tuple[NDArray[np.float32], NDArray[n
     values, labels = image
     radius, flux, error, flags = cell(), cell(), cell(), np.zeros(1, np.int16)
     kron.ellipses(
-        values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, SIDE, ROWS, CENTRES,
+        values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, HELD, ROWS, CENTRES,
         np.array([SHAPE]), SKY, 2.5, 3.5, 0.0, 0.0, radius, flux, error, flags,
     )  # fmt: skip
     far = ellipse()
@@ -121,7 +122,7 @@ def test_light_in_an_ellipse_of_petrosian(image: tuple[NDArray[np.float32], NDAr
     values[labels > 1] += 500.0
     radius, flux, error, flags = cell(), cell(), cell(), np.zeros(1, np.int16)
     petrosian.ellipses(
-        values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, SIDE, ROWS, CENTRES,
+        values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, HELD, ROWS, CENTRES,
         np.array([SHAPE]), SKY, 2.0, 1.0, 0.0, 0.0, radius, flux, error, flags,
     )  # fmt: skip
     # rings of a tenth of their radius to either side: the first that is fainter than a fifth of the mean within
@@ -143,10 +144,9 @@ def test_half_of_the_light_is_within_the_half_light_radius(
     light = corrected(values, labels)
     whole = np.float32((inside * light).sum())
     radius, half, curve, step, flags = cell(2), cell(), cell(5), cell(), np.zeros(1, np.int16)
-    held = np.array([[0, SIDE]], np.int32)
     growth.radii(
         values, labels, NONE, np.inf, 4.0, pixel.CORRECT, 0, ROWS, CENTRES, np.array([SHAPE]), 0.0,
-        np.full(1, whole, np.float32), np.array([0.5, 0.9]), held, radius, half, curve, step, flags,
+        np.full(1, whole, np.float32), np.array([0.5, 0.9]), HELD, radius, half, curve, step, flags,
     )  # fmt: skip
     assert step[0] == pytest.approx(6.0 * SHAPE[3] / 5)
     assert curve[0, -1] == pytest.approx(whole, rel=0.02)
@@ -203,7 +203,7 @@ def test_without_positive_light_there_is_no_radius(measure: str) -> None:
     values, labels = np.full((SIDE, SIDE), -1.0, np.float32), np.zeros((SIDE, SIDE), np.int32)
     radius, flux, error, flags = np.ones(1, np.float32), cell(), cell(), np.zeros(1, np.int16)
     {"kron": kron, "petrosian": petrosian}[measure].ellipses(
-        values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, SIDE, ROWS, CENTRES,
+        values, NONE, np.inf, values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.CORRECT, 0, HELD, ROWS, CENTRES,
         np.array([SHAPE]), SKY, 2.5, 3.5, 0.0, 0.0, radius, flux, error, flags,
     )  # fmt: skip
     assert flux[0] < 0.0
@@ -227,10 +227,10 @@ def test_a_curve_that_meets_the_end_of_what_is_held_is_flagged(
 def test_position_and_shape_under_the_window(image: tuple[NDArray[np.float32], NDArray[np.int32]]) -> None:
     values, labels = image
     told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
-    held, half = np.array([[0, SIDE]], np.int32), np.full(1, 2.0, np.float32)
+    half = np.full(1, 2.0, np.float32)
     windowed.windowed(
         values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.BLANK, 0, ROWS, CENTRES, SHAPES, half,
-        np.ones((1, 6)), held, told, flags, cut,
+        np.ones((1, 6)), HELD, told, flags, cut,
     )  # fmt: skip
     assert flags[0] == 0
     sigma = 2.0 * 2.0 / 2.35
@@ -257,11 +257,11 @@ def test_a_window_has_left_its_object_outside_of_its_ellipse_only(
 ) -> None:
     values, labels = image
     told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
-    held, half = np.array([[0, SIDE]], np.int32), np.full(1, 2.0, np.float32)
+    half = np.full(1, 2.0, np.float32)
     beside = CENTRES - 1.8
     windowed.windowed(
         values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.BLANK, 0, ROWS, beside,
-        np.array([[axis**-2, axis**-2, 0.0, axis, axis]]), half, np.ones((1, 6)), held, told, flags, cut,
+        np.array([[axis**-2, axis**-2, 0.0, axis, axis]]), half, np.ones((1, 6)), HELD, told, flags, cut,
     )  # fmt: skip
     assert flags[0] == flag
     expected = beside[0] if flag else np.array(AT)
@@ -275,10 +275,10 @@ def test_a_window_that_is_thrown_out_of_the_image_sees_nothing_there(down: int, 
     values, labels = np.zeros((SIDE, SIDE), np.float32), np.zeros((SIDE, SIDE), np.int32)
     values[20 + 3 * down, 20 + 3 * right], values[20 - 3 * down, 20 - 3 * right] = 100.0, -faint
     told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
-    held, middle = np.array([[0, SIDE]], np.int32), np.full((1, 2), 20.0)
+    middle = np.full((1, 2), 20.0)
     windowed.windowed(
         values, labels, values + np.float32(4.0), np.inf, 4.0, 2.0, False, pixel.BLANK, 0, ROWS, middle, SHAPES,
-        np.full(1, 2.0, np.float32), np.ones((1, 6)), held, told, flags, cut,
+        np.full(1, 2.0, np.float32), np.ones((1, 6)), HELD, told, flags, cut,
     )  # fmt: skip
     assert flags[0] & windowed.LOST
     assert flags[0] & windowed.AWAY == 0  # along one axis only
@@ -289,10 +289,10 @@ def test_a_window_that_is_thrown_out_of_the_image_sees_nothing_there(down: int, 
 def test_a_window_without_light_leaves_position_and_shape_as_they_are() -> None:
     values, labels = np.full((SIDE, SIDE), -1.0, np.float32), np.zeros((SIDE, SIDE), np.int32)
     told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
-    held, shape = np.array([[0, SIDE]], np.int32), np.array([[4.0, 3.0, 0.5, 0.1, 0.2, 0.0]])
+    shape = np.array([[4.0, 3.0, 0.5, 0.1, 0.2, 0.0]])
     windowed.windowed(
         values, labels, NONE, np.inf, 4.0, 2.0, False, pixel.BLANK, 0, ROWS, CENTRES, SHAPES,
-        np.ones(1, np.float32), shape, held, told, flags, cut,
+        np.ones(1, np.float32), shape, HELD, told, flags, cut,
     )  # fmt: skip
     assert flags[0] & windowed.LOST
     assert tuple(told[0, : windowed.X2]) == AT

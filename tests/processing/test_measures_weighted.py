@@ -8,6 +8,7 @@ from processing.kernels import aperture, growth, isophote, kron, petrosian, pixe
 from tests.processing.test_measures_kernels import (
     AT,
     CENTRES,
+    HELD,
     ROWS,
     SHAPE,
     SHAPES,
@@ -89,7 +90,7 @@ def test_the_scene_has_every_kind_of_pixel(scene: Scene) -> None:
 def test_light_in_circles(scene: Scene, mask: int, by_weight: bool) -> None:
     flux, error, flags = cell(1), cell(1), np.zeros(1, np.int16)
     aperture.circles(
-        scene.values, scene.labels, scene.variance, BAD, NOISE, GAIN, by_weight, mask, 0, SIDE, ROWS, CENTRES,
+        scene.values, scene.labels, scene.variance, BAD, NOISE, GAIN, by_weight, mask, 0, HELD, ROWS, CENTRES,
         np.array([17.0]), SKY, flux, error, flags,
     )  # fmt: skip
     values, variance = scene.counted(mask)
@@ -113,7 +114,7 @@ def test_light_in_ellipses(scene: Scene, kind: object, mask: int, by_weight: boo
     radius, flux, error, flags = cell(), cell(), cell(), np.zeros(1, np.int16)
     kind.ellipses(  # type: ignore[attr-defined]
         scene.values, scene.variance, BAD, scene.values, scene.labels, scene.variance, BAD, NOISE, GAIN, by_weight,
-        mask, 0, SIDE, ROWS, CENTRES, np.array([SHAPE]), SKY, 2.5, 2.0, 0.0, 0.0, radius, flux, error, flags,
+        mask, 0, HELD, ROWS, CENTRES, np.array([SHAPE]), SKY, 2.5, 2.0, 0.0, 0.0, radius, flux, error, flags,
     )  # fmt: skip
     far, own = ellipse(), scene.good(mask)
     within = own & (far <= kron.REACH)
@@ -146,7 +147,7 @@ def test_a_radius_of_petrosian_has_no_less_than_the_least(scene: Scene) -> None:
     radius, flux, error, flags = cell(), cell(), cell(), np.zeros(1, np.int16)
     petrosian.ellipses(
         scene.values, scene.variance, BAD, scene.values, scene.labels, scene.variance, BAD, NOISE, GAIN, False,
-        pixel.BLANK, 0, SIDE, ROWS, CENTRES, np.array([SHAPE]), SKY, 0.1, 3.5, 0.0, 0.0, radius, flux, error, flags,
+        pixel.BLANK, 0, HELD, ROWS, CENTRES, np.array([SHAPE]), SKY, 0.1, 3.5, 0.0, 0.0, radius, flux, error, flags,
     )  # fmt: skip
     assert radius[0] == 3.5
 
@@ -172,10 +173,10 @@ def test_light_within_the_radii_of_a_growth_curve(scene: Scene, mask: int) -> No
 @pytest.mark.parametrize("mask", [pixel.BLANK, pixel.CORRECT])
 def test_the_window_sees_what_has_a_weight(scene: Scene, mask: int, by_weight: bool) -> None:
     told, flags, cut = np.empty((1, windowed.FIELDS)), np.zeros(1, np.int16), np.zeros(1, np.int16)
-    held, half = np.array([[0, SIDE]], np.int32), np.full(1, 2.0, np.float32)
+    half = np.full(1, 2.0, np.float32)
     windowed.windowed(
         scene.values, scene.labels, scene.variance, BAD, NOISE, GAIN, by_weight, mask, 0, ROWS, CENTRES, SHAPES, half,
-        np.ones((1, 6)), held, told, flags, cut,
+        np.ones((1, 6)), HELD, told, flags, cut,
     )  # fmt: skip
     assert flags[0] == 0
     sigma = 2.0 * 2.0 / 2.35

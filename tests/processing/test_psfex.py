@@ -97,6 +97,12 @@ def test_the_tool_writes_a_model_an_image(tmp_path: Path, capsys: pytest.Capture
         "-CHECKIMAGE_TYPE GREAT10",
         "-NEWBASIS_NUMBER 0 -NEWBASIS_TYPE PCA_COMMON",
         "-HOMOPSF_PARAMS 2.0 -HOMOBASIS_TYPE GAUSS-LAGUERRE",
+        "-BADPIXEL_NMAX -1",
+        "-PSF_DIR nowhere",
+        "-CHECKIMAGE_NAME nowhere/a.fits -CHECKIMAGE_TYPE CHI",
+        "-OUTCAT_NAME nowhere/a.cat -OUTCAT_TYPE ASCII",
+        "-HOMOKERNEL_DIR nowhere -HOMOBASIS_TYPE GAUSS-LAGUERRE",
+        "-XML_NAME nowhere/a.xml -WRITE_XML Y",
     ],
 )
 def test_what_is_not_made_is_refused_by_name(tmp_path: Path, asked: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,7 +235,13 @@ def test_maps_of_differential_geometry_are_missed_or_refused(
     assert "PSF_DGEOCORRECT = Y: maps of differential geometry" in capsys.readouterr().err
 
 
-def test_degrees_are_lowered_where_sources_are_few(tmp_path: Path) -> None:
+def test_the_list_of_stars_goes_where_it_is_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "a.cat", stars())
+    assert main([str(path), *BARE, "-OUTCAT_TYPE", "ASCII", "-OUTCAT_NAME", "STDOUT"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 60
+
+
+def test_degrees_are_lowered_where_sources_are_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, degrees, terms in ((8, "3", 6), (8, "2", 6), (7, "2", 3), (4, "2", 3), (3, "2", 1), (2, "1", 1)):
         path = written(tmp_path / "a.cat", stars(number))
         assert main([str(path), "-PSFVAR_DEGREES", degrees, *BARE]) == 0
@@ -239,6 +251,7 @@ def test_degrees_are_lowered_where_sources_are_few(tmp_path: Path) -> None:
     assert main([str(path), *words, *BARE]) == 0
     variation = psf_model.read(tmp_path / "a.psf")[0].variation
     assert (variation.names, variation.groups, variation.degrees) == (("X_IMAGE",), (1,), (1,))
+    assert "psfex: a.cat[1]: too few sources for PSFVAR_DEGREES 1,2: 1 instead" in capsys.readouterr().err
 
 
 def test_a_first_degree_of_nothing_leaves_no_context(tmp_path: Path) -> None:
