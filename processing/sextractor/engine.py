@@ -47,6 +47,8 @@ class Engine:
         self.flag_maps = exposure.flags
         self.settings = settings
         filled = settings
+        if exposure.detection is None:  # gaps of one image are filled as the first kind says
+            filled = settings = replace(settings, interp_type=(settings.interp_type[0],) * 2)
         if exposure.detection is None and "MANUAL" in settings.back_type:  # one image has one background
             value = settings.back_value[0]
             filled = replace(settings, back_type=("MANUAL", "MANUAL"), back_value=(value, value))
@@ -60,7 +62,7 @@ class Engine:
                 searched = replace(searched, interp_type=("VAR_ONLY", "VAR_ONLY"))
             detection = plane(exposure.detection, exposure.weights[0], searched, 0, rooms=rooms)
             if settings.weights_given == 1:
-                self.measured.weighed_as(detection)
+                self.measured.weighed_as(detection, gaps=settings.interp_type[1])
             self.detected_in = detection
         elif settings.weight_type[0] == "NONE" != settings.weight_type[1]:
             self.detected_in = Weighed(self.measured, None)

@@ -82,7 +82,7 @@ class Settings:
     """Rows of a band."""
     interp_maxxlag: int = 16
     interp_maxylag: int = 16
-    interp_type: tuple[str, str] = ("ALL", "ALL")
+    interp_type: tuple[str, str] = ("ALL", "NONE")
     fits_unsigned: bool = False
     psf_name: tuple[str, ...] = ("default.psf",)
     psf_nmax: int = 1

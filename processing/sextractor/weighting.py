@@ -118,11 +118,14 @@ class Plane:
         values, variance = self._held
         return values[first:end], None if variance is None else variance[first:end]
 
-    def weighed_as(self, other: "Plane") -> None:
-        """Take the weights of the detection image, scaled to its noise, where they are given for both images."""
+    def weighed_as(self, other: "Plane", *, gaps: str) -> None:
+        """Take the weights of the detection image, scaled to its noise, where they are given for both images.
+
+        `gaps`: ALL, where those of pixels are filled too.
+        """
         self.scale, self.bad = other.scale, other.bad
         filled = other.settings.interp_type[0]
-        kind = "NONE" if filled == "NONE" else "VAR_ONLY"
+        kind = "NONE" if filled == "NONE" else "ALL" if gaps == "ALL" else "VAR_ONLY"
         self.settings = replace(self.settings, interp_type=(filled, kind))
         if other.local_noise:
             self.noise_of = other.background

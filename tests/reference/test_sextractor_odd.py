@@ -304,3 +304,20 @@ def test_errors_of_single_pixels_are_the_originals(tool: str) -> None:
     assert np.count_nonzero(theirs["ERRTHETA_IMAGE"] == 45.0) > 20
     for name in columns:
         assert np.allclose(ours[name], theirs[name], rtol=2e-6, atol=0), name
+
+
+@pytest.mark.parametrize("image", ["sky.fits", "sky.fits,other.fits"])
+@pytest.mark.parametrize("kinds", ["ALL", "ALL,ALL", "ALL,NONE", "NONE,ALL"])
+def test_gaps_of_an_image_are_filled_as_its_kind_says(tool: str, image: str, kinds: str) -> None:
+    """One image has the first kind; a second one is filled where it has a kind of its own only."""
+    draw, weight = np.random.default_rng(8), np.ones((160, 180), np.float32)
+    for name, seed in (("sky.fits", 3), ("other.fits", 4)):
+        pixels = sky(seed=seed)
+        for column in (31, 60, 61, 95, 130, 150):
+            pixels[:, column], weight[:, column] = draw.normal(0.0, 50.0, 160), 0.0
+        fits.PrimaryHDU(pixels).writeto(name)
+    fits.PrimaryHDU(weight).writeto("weight.fits")
+    words = ("-WEIGHT_TYPE", "MAP_WEIGHT", "-WEIGHT_IMAGE", "weight.fits", "-INTERP_TYPE", kinds)
+    ours, theirs = both(tool, *words, image=image, columns=(*COLUMNS, "FLUX_APER", "XWIN_IMAGE"))
+    assert len(theirs) > 10
+    same(ours, theirs)
