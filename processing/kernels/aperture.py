@@ -100,7 +100,7 @@ def circles(
             if x0 < x1 and y0 < y1:
                 total, spread, area = _circle(
                     values[low:high], labels[low:high], variance[low:high], np.float32(bad), noise, shot, mask, k + 1,
-                    (cx, cy - begin), radius, (x0, x1, y0 - begin, y1 - begin), squares, counts,
+                    begin, (cx, cy - begin), radius, (x0, x1, y0 - begin, y1 - begin), squares, counts,
                 )  # fmt: skip
             total -= area * (sky[k] if sky.size else 0.0)
             if not by_weight and gain > 0.0 and total > 0.0:
@@ -112,12 +112,13 @@ def circles(
 @njit(cache=True, nogil=True)
 def _circle(
     values: Array, labels: Array, variance: Array, bad: np.float32, noise: float, shot: float, mask: int, mine: int,
-    centre: tuple[float, float], radius: float, box: tuple[int, int, int, int], squares: Array, counts: Array,
+    first: int, centre: tuple[float, float], radius: float, box: tuple[int, int, int, int], squares: Array,
+    counts: Array,
 ) -> tuple[float, float, float]:  # fmt: skip
-    """Light, variance and area, pixels, within a circle; rows and its centre count from the first of `values`.
+    """Light, variance and area, pixels, within a circle; its centre counts from the first row of `values`.
 
-    `shot`: share of a pixel's variance that comes with a count of light; a pixel at the rim adds all of it, and so does
-    one beyond that, as the original has it.
+    `first`: that row in the image. `shot`: share of a pixel's variance that comes with a count of light; a pixel at the
+    rim adds all of it, and so does one beyond that, as the original has it.
     """
     x0, x1, y0, y1 = box
     width = padded(x1 - x0, LANES)
@@ -146,7 +147,17 @@ def _circle(
             near = left <= i < right
             if (near or inside[i] > 0) and not good(values, labels, variance, bad, mine, BLANK, y, begin + i):
                 value, var, _ = counted(
-                    values, labels, variance, bad, noise, mine, mask, (centre[1], centre[0]), y, begin + i
+                    values,
+                    labels,
+                    variance,
+                    bad,
+                    noise,
+                    mine,
+                    mask,
+                    (first + centre[1], centre[0]),
+                    first,
+                    y,
+                    begin + i,
                 )
                 light += inside[i] * value
                 spread += inside[i] * var if variance.size else 0.0

@@ -131,7 +131,7 @@ def _curve(
             value = values[y - first, x]
             var = variance[y - first, x] if variance.size else noise
             if not (label in (0, mine) and value > -1e30 and var < bad):
-                value, _, _ = counted(values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x)
+                value, _, _ = counted(values, labels, variance, bad, noise, mine, mask, (cy, cx), first, y - first, x)
             if value == 0.0:
                 continue
             near = math.sqrt(square)

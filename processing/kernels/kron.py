@@ -206,7 +206,7 @@ def _add_up(
             value, var = line[x], (noises[x] if weighted else noise)
             if not (own[x] in (0, mine) and value > -1e30 and var < bad):
                 value, var, mixed = counted(
-                    values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y - first, x
+                    values, labels, variance, bad, noise, mine, mask, (cy, cx), first, y - first, x
                 )
                 other += not mixed
             light += value

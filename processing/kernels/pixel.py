@@ -34,6 +34,7 @@ def counted(
     mine: int,
     mask: int,
     centre: tuple[float, float],
+    first: int,
     y: int,
     x: int,
 ) -> tuple[float, float, bool]:
@@ -42,13 +43,15 @@ def counted(
     Parameters
     ----------
     values, labels, variance : (ny, nx); `variance` is (0, 0) where `noise` holds everywhere
-    centre : (y, x) of the object in these arrays
+    centre : (y, x) of the object in the image
+    first : row of the image that is the first of these arrays
+    y, x : the pixel's place in them
     """
     if good(values, labels, variance, bad, mine, mask, y, x):
         return values[y, x], (variance[y, x] if variance.size else noise), True
     spared = 0.0 if variance.size else noise
     if mask == CORRECT:
-        y2, x2 = int(2.0 * centre[0] + 0.49999 - y), int(2.0 * centre[1] + 0.49999 - x)
+        y2, x2 = int(2.0 * centre[0] + 0.49999 - (first + y)) - first, int(2.0 * centre[1] + 0.49999 - x)
         if 0 <= y2 < values.shape[0] and 0 <= x2 < values.shape[1]:
             if labels[y2, x2] != 0 and labels[y2, x2] != mine:
                 return 0.0, spared, False

@@ -202,7 +202,7 @@ def _cut(
         for i in range(line.size):
             if not (own[i] in (0, mine) and light[i] > LEAST and spread[i] < bad):
                 light[i], spread[i], _ = counted(
-                    values, labels, variance, bad, noise, mine, mask, (cy - first, cx), y, x0 + i
+                    values, labels, variance, bad, noise, mine, mask, (cy, cx), first, y, x0 + i
                 )
                 others += 1
     return others

@@ -376,3 +376,13 @@ def test_the_sky_around_is_that_of_the_annulus_without_what_was_found_before(mas
     assert abs(sky[0] - 3.0) < 0.5  # a few hundredths of what scatters by 1, and the rows of neighbours
     annulus.skies(values, labels, mask, 0, ROWS, box, SIDE, 14, sky)
     assert sky[0] == 0.0, "the image cuts the annulus"
+
+
+@pytest.mark.parametrize(("first", "held", "counts"), [(0, 0, 7.0), (100, 0, 0.0), (100, 1, 7.0)])
+def test_a_masked_pixel_counts_as_its_mirror_image_where_that_is_held(first: int, held: int, counts: float) -> None:
+    """Just before the first row that is held there is none; just before the image's own the original rounds to it."""
+    values, labels = np.full((9, 9), 7.0, np.float32), np.zeros((9, 9), np.int32)
+    labels[8, 4] = 2
+    centre = first + 3.6 + 0.5 * held, 4.0  # the mirror image is 0.3 rows, or 1.3 with a row more, before and behind it
+    found = pixel.counted(values, labels, NONE, np.inf, 1.0, 1, pixel.CORRECT, centre, first, 8, 4)
+    assert found == (counts, 1.0, False)
