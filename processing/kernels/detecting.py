@@ -4,7 +4,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from processing.kernels import clean, convolve, dealing, deblend, label, meshes, shapes, splines, stored, weights
+from processing.kernels import (
+    clean,
+    convolve,
+    dealing,
+    deblend,
+    label,
+    meshes,
+    retina,
+    shapes,
+    splines,
+    stored,
+    weights,
+)
 
 _SIDE = 8
 
@@ -42,4 +54,4 @@ def _detection() -> None:
     clean.gathered(np.zeros(1, np.int64), np.array([0, starts[-1]]), into, back, (x, y, kept, kept.copy()))
 
 
-TASKS: tuple[Callable[[], None], ...] = (_background, _detection)
+TASKS: tuple[Callable[[], None], ...] = (_background, _detection, *retina.TASKS)

@@ -76,6 +76,13 @@ def check(settings: Settings) -> None:
         for each in value if isinstance(value, tuple) else (value,):
             if each not in choices:
                 raise BadSetting(f"{key} = {each}: {' or '.join(choices)} was expected")
+    if len(settings.filter_thresh) > 2:
+        raise BadSetting(f"FILTER_THRESH: {len(settings.filter_thresh)} values are given; two at most were expected")
+    if settings.retina is not None and settings.weight_type[0] != "NONE" and settings.thresh_type == "RELATIVE":
+        raise BadSetting(
+            f"FILTER_NAME = {settings.filter_name}: a retina makes no thresholds of WEIGHT_TYPE = "
+            f"{settings.weight_type[0]}; take THRESH_TYPE ABSOLUTE, WEIGHT_TYPE NONE for detection, or another filter"
+        )
     if settings.filter is not None and len({len(row) for row in settings.filter}) != 1:
         raise BadSetting("filter: rows of one length were expected")
     if settings.filter is not None and not any(any(row) for row in settings.filter):

@@ -9,6 +9,7 @@ from processing.astromatic import Values
 from processing.errors import BadSetting
 from processing.sextractor.checking import KEYS, in_range
 from processing.sextractor.filtering import read_filter
+from processing.sextractor.retina import Retina, is_retina, read_retina
 from processing.sextractor.settings import Settings
 
 Item = TypeVar("Item")
@@ -25,6 +26,16 @@ def filter_of(name: str, *, directory: Path = Path()) -> tuple[tuple[tuple[float
     """
     path = directory / name
     return (_FILTER, True) if name == "default.conv" and not path.is_file() else read_filter(path)
+
+
+def _filters(values: Values, directory: Path) -> tuple[tuple[tuple[float, ...], ...] | None, bool, Retina | None]:
+    """Rows of a filter, whether they are divided by their sum, and a retina: one of both, or nothing."""
+    name = values.text("FILTER_NAME")
+    if not values.switch("FILTER"):
+        return None, True, None
+    if is_retina(directory / name):
+        return None, True, read_retina(directory / name)
+    return *filter_of(name, directory=directory), None
 
 
 def _pair(key: str, values: Sequence[Item]) -> tuple[Item, Item]:
@@ -47,7 +58,7 @@ def settings_of(values: Values, columns: tuple[str, ...], *, directory: Path = P
             raise BadSetting(f"{key} = {choice} is not made here; take the original for it")
     _in_range(values)
     name = values.text("FILTER_NAME")
-    rows, normalised = filter_of(name, directory=directory) if values.switch("FILTER") else (None, True)
+    rows, normalised, retina = _filters(values, directory)
     weights = values.numbers("WEIGHT_THRESH")
     two_maps = len(values.texts("WEIGHT_TYPE")) > 1 or len(values.texts("WEIGHT_IMAGE")) > 1
     weights_given = (2 if two_maps else 1) if set(values.texts("WEIGHT_TYPE")) - {"NONE"} else 0
@@ -65,6 +76,8 @@ def settings_of(values: Values, columns: tuple[str, ...], *, directory: Path = P
         filter=rows,
         filter_normalised=normalised,
         filter_name=name,
+        retina=retina,
+        filter_thresh=values.numbers("FILTER_THRESH"),
         deblend_nthresh=values.whole("DEBLEND_NTHRESH"),
         deblend_mincont=values.number("DEBLEND_MINCONT"),
         clean=values.switch("CLEAN"),

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.kernels import clean, convolve, dealing, deblend, label, shapes, weights
-from processing.sextractor.filtering import kernel
+from processing.kernels import clean, dealing, deblend, label, shapes, weights
+from processing.sextractor.filtering import filter_with
 from processing.sextractor.lots import Turn, first_turn
 from processing.sextractor.parameters import shape_of
 from processing.sextractor.records import OBJECT, Detections, Pixels
@@ -54,6 +54,7 @@ def detect(
     settings: Settings,
     *,
     relative: float = 0.0,
+    rms: float = 1.0,
     turn: Turn | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Detections:
@@ -65,6 +66,7 @@ def detect(
     shape : (ny, nx)
     thresholds : of the whole image
     relative : with weights, the threshold in standard deviations of each pixel; 0: that of the whole image
+    rms : noise of the background, ADU, by which a retina's pixels are told
     turn : to draw random numbers, by which pixels between the parts of blends are dealt; None: from the first on
     progress : receives the share done, from 0 to 1
 
@@ -73,8 +75,8 @@ def detect(
     Detections in the order in which the original measures them, whatever the number of threads
     """
     ny, nx = shape
-    filters = kernel(settings.filter, normalised=settings.filter_normalised)
-    halo = filters.shape[0] // 2
+    filters = filter_with(settings, rms)
+    halo = filters.height // 2
     height = max(settings.memory_bufsize // 4, 64)
     nothing = np.empty((0, 0), np.float32)
 
@@ -83,11 +85,11 @@ def detect(
         low, high = max(first - halo, 0), min(end + halo, ny)
         pixels, variance = strip(low, high)
         filtered = np.empty((end - first, nx), np.float32)
-        convolve.convolve(pixels, filters, first - low, filtered)
+        filters.fill(pixels, first - low, filtered)
         noise = nothing
         if variance is not None and relative:
             noise = np.empty_like(filtered)
-            weights.bounds(variance, filters, first - low, relative, filtered, noise)
+            weights.bounds(variance, filters.kernel, first - low, relative, filtered, noise)
         row, left, length, value, bound = label.runs_above(filtered, noise, thresholds.detection, first)
         ends = np.cumsum(length, dtype=np.int64)
         across = np.repeat(left - (ends - length), length) + np.arange(len(value))

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.kernels import convolve
 from processing.sextractor.detection import Thresholds, detect
 from processing.sextractor.exposure import Exposure
-from processing.sextractor.filtering import kernel
+from processing.sextractor.filtering import filter_with
 from processing.sextractor.flagging import flags_of, weights_of
 from processing.sextractor.lots import Turn
 from processing.sextractor.measuring import measure
@@ -81,8 +80,8 @@ class Engine:
         if settings.thresh_type == "RELATIVE" and len(settings.detect_thresh) == 1:
             relative = settings.detect_thresh[0]
         self.detections: Detections = detect(
-            self.detected_in.strip, exposure.rows.shape, self.thresholds, settings, relative=relative, turn=turn,
-            progress=progress,
+            self.detected_in.strip, exposure.rows.shape, self.thresholds, settings, relative=relative,
+            rms=self.detected_in.background.rms, turn=turn, progress=progress,
         )  # fmt: skip
         self.detected = self.detections.found
 
@@ -94,12 +93,12 @@ class Engine:
 
     def filtered(self, first: int, end: int) -> Pixels:
         """Rows of the detection image less its background, filtered."""
-        filters = kernel(self.settings.filter, normalised=self.settings.filter_normalised)
-        halo = filters.shape[0] // 2
+        filters = filter_with(self.settings, self.detected_in.background.rms)
+        halo = filters.height // 2
         height, width = self.detected_in.rows.shape
         low, high = max(first - halo, 0), min(end + halo, height)
         made = np.empty((end - first, width), np.float32)
-        convolve.convolve(self.detected_in.strip(low, high)[0], filters, first - low, made)
+        filters.fill(self.detected_in.strip(low, high)[0], first - low, made)
         return made
 
     def _look(self, first: int, end: int) -> Seen:

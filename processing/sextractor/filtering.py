@@ -1,11 +1,16 @@
-"""Detection filters: ``.conv`` files, and kernels as the convolution takes them."""
+"""Detection filters: ``.conv`` files, kernels as the convolution takes them, and what filters rows."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from processing.errors import BadSetting
+from processing.kernels import convolve, retina
+from processing.sextractor.records import Pixels
+from processing.sextractor.retina import Retina
+from processing.sextractor.settings import Settings
 
 LONGEST = 1024
 """Values of a filter, as the original has room for."""
@@ -55,3 +60,40 @@ def kernel(rows: tuple[tuple[float, ...], ...] | None, *, normalised: bool) -> N
         wide = values.astype(np.float64)
         values = (wide / np.abs(wide).sum()).astype(np.float32)
     return values
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What filters rows of one image: a kernel, or a retina."""
+
+    kernel: NDArray[np.float32]
+    """One pixel of 1 where a retina filters."""
+    retina: Retina | None
+    sigma: np.float32
+    """Noise of the background, ADU."""
+    bounds: tuple[np.float32, np.float32]
+    """ADU; pixels beyond them a retina leaves as they are."""
+
+    @property
+    def height(self) -> int:
+        """Rows that it looks at for one."""
+        return self.kernel.shape[0] if self.retina is None else self.retina.window[0]
+
+    def fill(self, pixels: Pixels, first: int, filtered: Pixels) -> None:
+        """Fill `filtered` (any, nx) with rows from `first` of `pixels` on, filtered; what lacks is outside."""
+        if self.retina is None:
+            convolve.convolve(pixels, self.kernel, first, filtered)
+        else:
+            one = self.retina
+            retina.look(
+                pixels, first, one.window, one.neurons, one.weights, one.linear, self.sigma, self.bounds, filtered
+            )
+
+
+def filter_with(settings: Settings, rms: float) -> Filter:
+    """Return what filters an image whose background has a noise of `rms`, ADU."""
+    sigma, given = np.float32(rms), settings.filter_thresh
+    low = np.float32(given[0] * float(sigma)) if given else np.float32(-np.inf)
+    high = np.float32(given[1] * float(sigma)) if len(given) > 1 else np.float32(1e30 if given else np.inf)
+    kernel_of = kernel(settings.filter, normalised=settings.filter_normalised)
+    return Filter(kernel_of, settings.retina, sigma, (low, high))

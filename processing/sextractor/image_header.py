@@ -34,7 +34,7 @@ def header_cards(extraction: Extraction, settings: Settings) -> list[Entry]:
         ("SEXSFWHM", settings.seeing_fwhm, "[arcsec] FWHM of stars, as set"),
         ("SEXNNWF", _name(settings.starnnw_name), "neural network"),
         ("SEXGAIN", told.gain, "[e-/adu] gain"),
-        ("SEXFLTR", settings.filter is not None, "whether a filter was used"),
+        ("SEXFLTR", settings.filter is not None or settings.retina is not None, "whether a filter was used"),
         ("SEXFILTN", _name(settings.filter_name), "filter"),
         ("SEXMINAR", settings.detect_minarea, "[pixel] least area of a detection"),
         ("SEXDBLDN", settings.deblend_nthresh, "levels of deblending"),

@@ -7,6 +7,7 @@ what they become, so that the engine can be called without any file.
 from dataclasses import dataclass, field
 
 from processing.sextractor.point_spread import PointSpread
+from processing.sextractor.retina import Retina
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class Settings:
     filter_normalised: bool = True
     """Whether the filter is divided by its sum (CONV NORM)."""
     filter_name: str = "default.conv"
+    retina: Retina | None = field(default=None, repr=False)
+    """A network that filters the image of detection; `filter` is None with it."""
+    filter_thresh: tuple[float, ...] = ()
+    """Of a retina: the least and the largest pixel that it filters, standard deviations of the background."""
     deblend_nthresh: int = 32
     deblend_mincont: float = 0.005
     clean: bool = True
