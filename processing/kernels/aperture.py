@@ -147,18 +147,9 @@ def _circle(
             near = left <= i < right
             if (near or inside[i] > 0) and not good(values, labels, variance, bad, mine, BLANK, y, begin + i):
                 value, var, _ = counted(
-                    values,
-                    labels,
-                    variance,
-                    bad,
-                    noise,
-                    mine,
-                    mask,
-                    (first + centre[1], centre[0]),
-                    first,
-                    y,
+                    values, labels, variance, bad, noise, mine, mask, (first + centre[1], centre[0]), first, y,
                     begin + i,
-                )
+                )  # fmt: skip
                 light += inside[i] * value
                 spread += inside[i] * var if variance.size else 0.0
                 products += max(value, 0.0) * var if near else 0.0

@@ -52,6 +52,22 @@ def taps(length: int, centre: float, step: float, first: int, starts: Array, wei
 
 
 @njit(cache=True, nogil=True)
+def aim(
+    shape: tuple[int, int], place: tuple[float, float], step: float, size: tuple[int, int],
+    across: tuple[Array, Array], down: tuple[Array, Array],
+) -> None:  # fmt: skip
+    """Fill `across` and `down` with the taps of `size` pixels, (ny, nx), about whose middle one an image lies.
+
+    Parameters
+    ----------
+    shape : (h, w) of the image, whose middle sample lies at `place`, (x, y), pixels from the middle pixel
+    step : samples from pixel to pixel
+    """
+    taps(shape[1], shape[1] // 2 - place[0] * step, step, -(size[1] // 2), across[0], across[1])
+    taps(shape[0], shape[0] // 2 - place[1] * step, step, -(size[0] // 2), down[0], down[1])
+
+
+@njit(cache=True, nogil=True)
 def resample(
     image: Array, across: tuple[Array, Array], down: tuple[Array, Array], room: Array, ny: int, nx: int, made: Array
 ) -> None:

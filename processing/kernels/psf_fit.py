@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.compiler import njit
-from processing.kernels.lanczos import buffers, resample, taps
+from processing.kernels.lanczos import aim, buffers, resample
 from processing.kernels.pixel import good
 
 Array = NDArray[Any]
@@ -62,6 +62,14 @@ def weigh(
                     inverse[j, i] = 1.0 / spread
                     number += 1
     return number
+
+
+@njit(cache=True, nogil=True)
+def rectangle(bounds: Array, fwhm: float) -> tuple[int, int, int, int]:
+    """Return the middle, x and y, the width and the height of what is fitted: an isophote and a PSF around it."""
+    nx = max(int(bounds[2] - bounds[0] + 1 + fwhm), int(2.0 * fwhm), 3)
+    ny = max(int(bounds[3] - bounds[1] + 1 + fwhm), int(2.0 * fwhm), 3)
+    return (bounds[0] + bounds[2] + 1) // 2, (bounds[1] + bounds[3] + 1) // 2, nx, ny
 
 
 @njit(cache=True, nogil=True)
@@ -136,8 +144,7 @@ def _settled(
     sums, right, answer = np.empty((PARAMETERS, PARAMETERS)), np.empty(PARAMETERS), np.empty(PARAMETERS)
     (dx, dy), flux = begin, 0.0
     for turn in range(TURNS_MOST):
-        taps(psf.shape[1], psf.shape[1] // 2 - dx * step, step, -(nx // 2), across[0], across[1])
-        taps(psf.shape[0], psf.shape[0] // 2 - dy * step, step, -(ny // 2), down[0], down[1])
+        aim(psf.shape, (dx, dy), step, (ny, nx), across, down)
         resample(psf, across, down, room, ny, nx, here)
         _equations(values, weight, here, origin[0], origin[1], sums, right)
         if not solve(sums, right, answer, inverse):
@@ -178,9 +185,7 @@ def points(
     pixel_step = 1.0 / step
     for n in range(rows.size):
         k = rows[n]
-        x_mid, y_mid = (bounds[n, 0] + bounds[n, 2] + 1) // 2, (bounds[n, 1] + bounds[n, 3] + 1) // 2
-        nx = max(int(bounds[n, 2] - bounds[n, 0] + 1 + fwhm), int(2.0 * fwhm), 3)
-        ny = max(int(bounds[n, 3] - bounds[n, 1] + 1 + fwhm), int(2.0 * fwhm), 3)
+        x_mid, y_mid, nx, ny = rectangle(bounds[n], fwhm)
         x0, y0 = x_mid - nx // 2, y_mid - ny // 2 - first
         told[n, :] = 0.0
         told[n, X], told[n, Y] = centres[k, 0], centres[k, 1]
@@ -241,8 +246,7 @@ def spreads(
         local(images, basis[n], psf)
         local(wider, basis[n], disc)
         dx, dy = places[n, 0] - x_mid, places[n, 1] - y_mid
-        taps(psf.shape[1], psf.shape[1] // 2 - dx * pixel_step, pixel_step, -half_x, across[0], across[1])
-        taps(psf.shape[0], psf.shape[0] // 2 - dy * pixel_step, pixel_step, -half_y, down[0], down[1])
+        aim(psf.shape, (dx, dy), pixel_step, (ny, nx), across, down)
         resample(psf, across, down, room, ny, nx, thin)
         resample(disc, across, down, room, ny, nx, thick)
         p, q, pp, pq = 0.0, 0.0, 0.0, 0.0
@@ -288,8 +292,7 @@ def paint(values: Array, first: int, places: Array, fluxes: Array, images: Array
             continue
         local(images, basis[n], psf)
         dx, dy = places[n, 0] - x_mid, places[n, 1] - y_mid
-        taps(psf.shape[1], psf.shape[1] // 2 - dx * pixel_step, pixel_step, -half_x, across[0], across[1])
-        taps(psf.shape[0], psf.shape[0] // 2 - dy * pixel_step, pixel_step, -half_y, down[0], down[1])
+        aim(psf.shape, (dx, dy), pixel_step, (ny, nx), across, down)
         resample(psf, across, down, room, ny, nx, here)
         for j in range(max(0, -y0), min(ny, values.shape[0] - y0)):
             for i in range(max(0, -x0), min(nx, values.shape[1] - x0)):

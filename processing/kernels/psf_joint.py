@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.compiler import njit
-from processing.kernels.lanczos import buffers, resample, taps
+from processing.kernels.lanczos import aim, buffers, resample
 from processing.kernels.psf_fit import (
     CHI2,
     ERROR,
@@ -29,6 +29,7 @@ from processing.kernels.psf_fit import (
     X,
     Y,
     local,
+    rectangle,
     weigh,
 )
 
@@ -185,8 +186,7 @@ def _settled(  # noqa: C901  each turn: draw, solve, move, look whether they mee
     right, answer = np.empty(n), np.empty(n)
     for turn in range(TURNS_MOST):
         for k in range(m):
-            taps(psf.shape[1], psf.shape[1] // 2 - places[k, 0] * step, step, -(nx // 2), across[0], across[1])
-            taps(psf.shape[0], psf.shape[0] // 2 - places[k, 1] * step, step, -(ny // 2), down[0], down[1])
+            aim(psf.shape, (places[k, 0], places[k, 1]), step, (ny, nx), across, down)
             resample(psf, across, down, room, ny, nx, psfs[k])
             _columns(psfs[k], columns[PARAMETERS * k : PARAMETERS * (k + 1)])
         _equations(data, weight, columns, n, sums, right)
@@ -253,9 +253,7 @@ def together(  # noqa: C901, PLR0912  rounds share the rectangle, its weights an
     apart = 0.5 * fwhm * fwhm
     for n in range(rows.size):
         k = rows[n]
-        x_mid, y_mid = (bounds[n, 0] + bounds[n, 2] + 1) // 2, (bounds[n, 1] + bounds[n, 3] + 1) // 2
-        nx = max(int(bounds[n, 2] - bounds[n, 0] + 1 + fwhm), int(2.0 * fwhm), 3)
-        ny = max(int(bounds[n, 3] - bounds[n, 1] + 1 + fwhm), int(2.0 * fwhm), 3)
+        x_mid, y_mid, nx, ny = rectangle(bounds[n], fwhm)
         x0, y0 = x_mid - nx // 2, y_mid - ny // 2 - first
         told[n] = 0.0
         kept[n] = 0

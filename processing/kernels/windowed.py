@@ -99,14 +99,12 @@ def windowed(
             last_x, last_y = x, y
             inside = inside and _within(x, y, reach, values.shape[1], held[k])
             box = _box(x, y, reach, near.shape, begin)
-            moved = mirror != (np.floor(2.0 * x + 0.49999), np.floor(2.0 * (y - begin) + 0.49999))
+            moved = mirror != _mirror(x, y)
             anew = turns == 0 or not _holds(bounds, box) or (others > 0 and moved)
             if anew:
                 bounds = _box(x, y, reach + SLACK, near.shape, begin)
-                mirror = (np.floor(2.0 * x + 0.49999), np.floor(2.0 * (y - begin) + 0.49999))
-                others = _cut(
-                    near, own, noises, bad, noise, mask, begin, k + 1, x, y, bounds, planes
-                )  # fmt: skip
+                mirror = _mirror(x, y)
+                others = _cut(near, own, noises, bad, noise, mask, begin, k + 1, x, y, bounds, planes)
             _cover(room, bounds, x, y, reach, anew)
             total, sx, sy = _centre(room, bounds, x, y, sigma)
             turns += 1
@@ -143,6 +141,12 @@ def _away(dx: float, dy: float, shape: Array) -> bool:
     """Tell whether a window has left its object."""
     outside = shape[0] * dx * dx + shape[1] * dy * dy + shape[2] * dx * dy > 1.0
     return bool(outside and abs(dx) > FAR and abs(dy) > FAR)
+
+
+@njit(cache=True, nogil=True)
+def _mirror(x: float, y: float) -> tuple[float, float]:
+    """Return what the places of mirror images hang on: they are others once one of these is another."""
+    return np.floor(2.0 * x + 0.49999), np.floor(2.0 * y + 0.49999)
 
 
 @njit(cache=True, nogil=True)
